@@ -1,0 +1,4 @@
+//! Collects the variables of many services into Graphite.
+#![forbid(unsafe_code)]
+
+fn main() {}
