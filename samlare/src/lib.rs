@@ -1,2 +1,5 @@
 //! Under construction.
 #![forbid(unsafe_code)]
+
+pub mod discover;
+pub mod shard;

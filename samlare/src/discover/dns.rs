@@ -1,0 +1,140 @@
+//! Targets from names in DNS.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::{RData, RecordType};
+
+use super::Labels;
+use super::status::Publisher;
+
+/// How long one answer may take before the next try, and how many tries.
+const TIMEOUT: Duration = Duration::from_secs(5);
+const TRIES: usize = 2;
+
+/// Names to ask for.
+#[derive(Clone, Debug)]
+pub struct Dns {
+    /// The names: `_vars._tcp.example.com` or `vars.example.com`.
+    pub names: Vec<String>,
+    /// What to ask for.
+    pub record: Record,
+    /// Who to ask; the system's resolver unless told.
+    pub nameserver: Option<SocketAddr>,
+}
+
+/// What to ask DNS for, and the port where the answer has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// Hosts and ports.
+    Srv,
+    /// IPv4 addresses, each with this port.
+    A(u16),
+    /// IPv6 addresses, each with this port.
+    Aaaa(u16),
+}
+
+/// Asks every `refresh` until nobody listens.
+pub(super) async fn watch(dns: Dns, refresh: Duration, publisher: Publisher) {
+    let mut resolver = None;
+    loop {
+        let answer = tokio::select! {
+            () = publisher.closed() => return,
+            answer = ask_all(&dns, &mut resolver) => answer,
+        };
+        match answer {
+            Ok(found) => publisher.found(found),
+            Err(error) => publisher.failed(&error),
+        }
+        tokio::select! {
+            () = publisher.closed() => return,
+            () = tokio::time::sleep(refresh) => {}
+        }
+    }
+}
+
+/// The targets of all names; one name that fails fails them all, so that no
+/// target goes for want of an answer.
+async fn ask_all(dns: &Dns, resolver: &mut Option<TokioResolver>) -> Result<Vec<Labels>, String> {
+    // Made anew after a failure, when the system's configuration may be better.
+    let asked = match resolver.take() {
+        Some(asked) => asked,
+        None => connect(dns.nameserver).map_err(|e| e.to_string())?,
+    };
+    let mut found = Vec::new();
+    for name in &dns.names {
+        ask(&asked, name, dns.record, &mut found)
+            .await
+            .map_err(|error| format!("{name}: {error}"))?;
+    }
+    *resolver = Some(asked);
+    Ok(found)
+}
+
+fn connect(nameserver: Option<SocketAddr>) -> Result<TokioResolver, NetError> {
+    let mut builder = match nameserver {
+        Some(address) => {
+            let mut connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
+            for connection in &mut connections {
+                connection.port = address.port();
+            }
+            let server = NameServerConfig::new(address.ip(), true, connections);
+            let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
+            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+        }
+        None => TokioResolver::builder_tokio()?,
+    };
+    let options = builder.options_mut();
+    options.cache_size = 0; // every look is at the server
+    options.timeout = TIMEOUT;
+    options.attempts = TRIES;
+    builder.build()
+}
+
+async fn ask(
+    resolver: &TokioResolver,
+    name: &str,
+    record: Record,
+    found: &mut Vec<Labels>,
+) -> Result<(), NetError> {
+    let kind = match record {
+        Record::Srv => RecordType::SRV,
+        Record::A(_) => RecordType::A,
+        Record::Aaaa(_) => RecordType::AAAA,
+    };
+    let answer = match resolver.lookup(name, kind).await {
+        Ok(answer) => answer,
+        // A name that is not there has no targets: so a headless service says
+        // that none is ready.
+        Err(NetError::Dns(DnsError::NoRecordsFound(none)))
+            if matches!(none.response_code, ResponseCode::NoError | ResponseCode::NXDomain) =>
+        {
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    for record_found in answer.answers() {
+        let (host, port) = match (&record_found.data, record) {
+            // A target of `.` says that there is no such service (RFC 2782).
+            (RData::SRV(srv), Record::Srv) if !srv.target.is_root() => {
+                (srv.target.to_utf8(), srv.port)
+            }
+            (RData::A(address), Record::A(port)) => (address.to_string(), port),
+            (RData::AAAA(address), Record::Aaaa(port)) => (address.to_string(), port),
+            _ => continue,
+        };
+        let host = host.trim_end_matches('.').to_owned();
+        found.push(Labels::from([
+            ("address".to_owned(), format!("{host}:{port}")),
+            ("host".to_owned(), host),
+            ("port".to_owned(), port.to_string()),
+            ("service".to_owned(), name.trim_end_matches('.').to_owned()),
+        ]));
+    }
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! Targets from files in the form of Prometheus' file_sd.
+//!
+//! Files are read anew at every look: a rename over them, a mount that
+//! reports no changes and two writes within one tick of the clock are all
+//! noticed. A file that is read but cannot be understood, and a listed one
+//! that is missing, keep the targets that they had; one that a `*` matched and
+//! that is gone takes its targets with it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::Labels;
+use super::status::Publisher;
+
+/// Largest file that is read.
+pub(super) const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// Most files that the paths of one source may match.
+const MAX_FILES: usize = 10_000;
+
+#[derive(Deserialize)]
+struct Group {
+    targets: Vec<String>,
+    #[serde(default)]
+    labels: BTreeMap<String, Scalar>,
+}
+
+/// A label's value; YAML reads `port: 80` as a number.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Scalar {
+    Text(String),
+    Flag(bool),
+    Whole(i64),
+    Number(f64),
+}
+
+/// What one file said last.
+#[derive(Default)]
+struct Known {
+    text: String,
+    groups: Vec<Labels>,
+}
+
+/// Looks at the files every `refresh` until nobody listens.
+pub(super) async fn watch(paths: Vec<PathBuf>, refresh: Duration, publisher: Publisher) {
+    let mut known = BTreeMap::new();
+    let mut first = true;
+    loop {
+        let scanned = tokio::task::spawn_blocking({
+            let paths = paths.clone();
+            move || {
+                let (changed, errors) = scan(&paths, &mut known);
+                (known, changed, errors)
+            }
+        });
+        let Ok((back, changed, errors)) = scanned.await else {
+            return; // the runtime is going down
+        };
+        known = back;
+        let nothing_known = known.is_empty() && !errors.is_empty();
+        if (changed || first) && !nothing_known {
+            first = false;
+            publisher.found(known.values().flat_map(|file| file.groups.iter().cloned()));
+        } else if errors.is_empty() {
+            publisher.unchanged();
+        }
+        if !errors.is_empty() {
+            publisher.failed(&errors.join("; "));
+        }
+        tokio::select! {
+            () = publisher.closed() => return,
+            () = tokio::time::sleep(refresh) => {}
+        }
+    }
+}
+
+/// Reads all files; answers whether anything changed, and what failed.
+fn scan(paths: &[PathBuf], known: &mut BTreeMap<PathBuf, Known>) -> (bool, Vec<String>) {
+    let mut errors = Vec::new();
+    let mut present = Vec::new();
+    for path in paths {
+        match expand(path) {
+            Ok(matched) => present.extend(matched),
+            Err(error) => errors.push(format!("{}: {error}", path.display())),
+        }
+    }
+    present.truncate(MAX_FILES);
+    let before = known.len();
+    if errors.is_empty() {
+        known.retain(|path, _| present.contains(path));
+    }
+    let mut changed = known.len() != before;
+    for path in present {
+        match read(&path) {
+            Ok(text) if known.get(&path).is_some_and(|file| file.text == text) => {}
+            Ok(text) => match parse_groups(&path, &text) {
+                Ok(groups) => {
+                    known.insert(path, Known { text, groups });
+                    changed = true;
+                }
+                Err(error) => errors.push(error),
+            },
+            Err(error) => errors.push(format!("{}: {error}", path.display())),
+        }
+    }
+    (changed, errors)
+}
+
+/// The path, or the files that the `*` in its last part matches.
+fn expand(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
+    let Some((before, after)) = name.split_once('*') else {
+        return Ok(vec![path.to_owned()]);
+    };
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut matched = Vec::new();
+    for entry in folder.read_dir()? {
+        let file = entry?.file_name();
+        let Some(file) = file.to_str() else { continue };
+        let fits = file.len() >= before.len() + after.len()
+            && file.starts_with(before)
+            && file.ends_with(after);
+        if fits && (before.starts_with('.') || !file.starts_with('.')) {
+            matched.push(folder.join(file));
+        }
+    }
+    matched.sort();
+    Ok(matched)
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let file = File::open(path)?;
+    file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(io::Error::other(format!("larger than {MAX_FILE_BYTES} bytes")));
+    }
+    Ok(text)
+}
+
+/// Reads a file_sd document, JSON when `path` ends in `.json` and YAML
+/// otherwise, to the labels of each target.
+///
+/// A target's `host` and `port` come from its `host:port` (the port of the
+/// scheme, 80 or 443, when it has none), its `service` from the label `job`
+/// unless there is a label `service`.
+///
+/// # Errors
+/// When the text is not a list of `{targets, labels}`; says file and place.
+pub fn parse_groups(path: &Path, text: &str) -> Result<Vec<Labels>, String> {
+    let is_json = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
+    let groups: Option<Vec<Group>> = if is_json {
+        serde_json::from_str(text).map_err(|e| format!("{}: {e}", path.display()))?
+    } else {
+        serde_yaml_ng::from_str(text).map_err(|e| format!("{}: {e}", path.display()))?
+    };
+    let mut all = Vec::new();
+    for group in groups.unwrap_or_default() {
+        let mut labels: Labels =
+            group.labels.into_iter().map(|(name, value)| (name, value.into_text())).collect();
+        if let (Some(job), None) = (labels.get("job"), labels.get("service")) {
+            labels.insert("service".to_owned(), job.clone());
+        }
+        for address in group.targets {
+            let mut labels = labels.clone();
+            if let Some((host, port)) = split_address(&address, &labels) {
+                labels.insert("host".to_owned(), host);
+                labels.insert("port".to_owned(), port.to_string());
+            }
+            labels.insert("address".to_owned(), address);
+            all.push(labels);
+        }
+    }
+    Ok(all)
+}
+
+/// Host and port of `host:port`, `host`, `[::1]:port`; nothing when it is none
+/// of them.
+fn split_address(address: &str, labels: &Labels) -> Option<(String, u16)> {
+    let (host, port) = match address.strip_prefix('[') {
+        Some(rest) => {
+            let (host, port) = rest.split_once(']')?;
+            host.parse::<std::net::Ipv6Addr>().ok()?;
+            (host, port.strip_prefix(':').or(port.is_empty().then_some("")))
+        }
+        None => match address.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (address, Some("")),
+        },
+    };
+    let fits = |c: char| c.is_alphanumeric() || ".-_:".contains(c);
+    if host.is_empty() || !host.chars().all(fits) {
+        return None;
+    }
+    let port = match port? {
+        "" if address.ends_with(':') => return None,
+        "" if labels.get("__scheme__").is_some_and(|s| s == "https") => 443,
+        "" => 80,
+        port => port.parse().ok()?,
+    };
+    Some((host.to_owned(), port))
+}
+
+impl Scalar {
+    fn into_text(self) -> String {
+        match self {
+            Scalar::Text(text) => text,
+            Scalar::Flag(flag) => flag.to_string(),
+            Scalar::Whole(number) => number.to_string(),
+            Scalar::Number(number) => number.to_string(),
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! The keys of a `[[discover]]` table, and what is wrong with them.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Consul, Discover, Dns, Record, Source, Template};
+
+/// How often files are looked at.
+const FILES_REFRESH: Duration = Duration::from_secs(5);
+/// How often DNS is asked.
+const DNS_REFRESH: Duration = Duration::from_secs(30);
+/// The least `Refresh`.
+const MIN_REFRESH_MS: u64 = 10;
+
+/// What a `[[discover]]` table says, as it was written; each field is the key
+/// of its name (`Files`, `FailureMetric`, `TokenFile`, …).
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// `Files`: paths of file_sd documents; the last part may hold one `*`.
+    pub files: Vec<String>,
+    /// `Dns`: names.
+    pub dns: Vec<String>,
+    /// `Record`: `SRV` (as without it for names that start with `_`), `A`, `AAAA`.
+    pub record: Option<String>,
+    /// `Port`: for `A` and `AAAA`, whose answers have none.
+    pub port: Option<u16>,
+    /// `Nameserver`: `10.0.0.2` or `10.0.0.2:53` instead of the system's.
+    pub nameserver: Option<String>,
+    /// `Consul`: the agent's address, `http://127.0.0.1:8500`.
+    pub consul: Option<String>,
+    /// `Services`: names in Consul; all of them unless told.
+    pub services: Vec<String>,
+    /// `Tags`: only Consul's services that have all of these.
+    pub tags: Vec<String>,
+    /// `Datacenter`: Consul's; the agent's own unless told.
+    pub datacenter: Option<String>,
+    /// `Passing`: whether only instances that pass their checks count; true
+    /// unless told.
+    pub passing: Option<bool>,
+    /// `Token`: Consul's.
+    pub token: Option<String>,
+    /// `TokenFile`: a file that holds it, read before every request.
+    pub token_file: Option<String>,
+    /// `Refresh`: milliseconds between two looks at files (5,000 unless told)
+    /// or DNS (30,000).
+    pub refresh_ms: Option<u64>,
+    /// `URL`: a template; `http://{host}:{port}/debug/vars` unless told.
+    pub url: Option<String>,
+    /// `Prefix`: a template; needed.
+    pub prefix: Option<String>,
+    /// `FailureMetric`: a template.
+    pub failure_metric: Option<String>,
+}
+
+/// Something wrong in a `[[discover]]` table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The key, as it is spelled in documentation.
+    pub key: &'static str,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+impl Settings {
+    /// The keys that a `[[discover]]` table has beside those of an endpoint.
+    pub const KEYS: &[&str] = &[
+        "Files",
+        "Dns",
+        "Record",
+        "Port",
+        "Nameserver",
+        "Consul",
+        "Services",
+        "Tags",
+        "Datacenter",
+        "Passing",
+        "Token",
+        "TokenFile",
+        "Refresh",
+        "URL",
+        "Prefix",
+        "FailureMetric",
+    ];
+
+    /// Checks everything.
+    ///
+    /// # Errors
+    /// All that is wrong, each with its key and what would be right.
+    pub fn check(&self) -> Result<Discover, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let source = self.source(&mut problems);
+        let refresh = match (self.refresh_ms, &source) {
+            (Some(ms), _) if ms < MIN_REFRESH_MS => {
+                problems.push(Problem::new(
+                    "Refresh",
+                    format!("is {ms}, in milliseconds; at least {MIN_REFRESH_MS}"),
+                ));
+                None
+            }
+            (Some(ms), _) => Some(Duration::from_millis(ms)),
+            (None, Some(Source::Dns(_))) => Some(DNS_REFRESH),
+            (None, _) => Some(FILES_REFRESH),
+        };
+        let known = source.as_ref().and_then(known_labels);
+        let mut template = |key, text: &Option<String>| {
+            let text = text.as_deref()?;
+            let template = match Template::parse(text) {
+                Ok(template) => template,
+                Err(error) => {
+                    problems.push(Problem::new(key, format!("{text:?}: {error}")));
+                    return None;
+                }
+            };
+            let unknown: Vec<_> = match &known {
+                Some(known) => template.labels().filter(|l| !known.contains(l)).collect(),
+                None => Vec::new(),
+            };
+            for label in &unknown {
+                problems.push(Problem::new(
+                    key,
+                    format!(
+                        "{text:?}: there is no label {{{label}}} here; there are {{{}}}",
+                        known.as_deref().unwrap_or_default().join("}, {")
+                    ),
+                ));
+            }
+            unknown.is_empty().then_some(template)
+        };
+        let url = template("URL", &self.url);
+        let prefix = template("Prefix", &self.prefix);
+        let failure_metric = template("FailureMetric", &self.failure_metric);
+        if self.prefix.as_deref().unwrap_or_default().is_empty() {
+            problems.push(Problem::new(
+                "Prefix",
+                "is missing; write one like \"apps.{service}.{host}_{port}\"",
+            ));
+        }
+        match (source, prefix, refresh) {
+            (Some(source), Some(prefix), Some(refresh)) if problems.is_empty() => {
+                Ok(Discover { source, url, prefix, failure_metric, refresh })
+            }
+            _ => Err(problems),
+        }
+    }
+
+    fn source(&self, problems: &mut Vec<Problem>) -> Option<Source> {
+        let named = [!self.files.is_empty(), !self.dns.is_empty(), self.consul.is_some()];
+        match named {
+            [true, false, false] => self.files(problems),
+            [false, true, false] => self.dns(problems),
+            [false, false, true] => self.consul(problems),
+            [false, false, false] => {
+                problems.push(Problem::new(
+                    "Files",
+                    "is missing; a [[discover]] has one of Files = [\"…\"], Dns = [\"…\"], \
+                     Consul = \"http://127.0.0.1:8500\"",
+                ));
+                None
+            }
+            _ => {
+                let key = if named[0] { "Files" } else { "Dns" };
+                problems.push(Problem::new(
+                    key,
+                    "stands beside another source; a [[discover]] has one of Files, Dns and \
+                     Consul: write one table each",
+                ));
+                None
+            }
+        }
+    }
+
+    fn files(&self, problems: &mut Vec<Problem>) -> Option<Source> {
+        let before = problems.len();
+        for file in &self.files {
+            let name = file.rsplit('/').next().unwrap_or_default();
+            let ending = name.rsplit('.').next().unwrap_or_default().to_lowercase();
+            if !["json", "yml", "yaml"].contains(&ending.as_str()) || !name.contains('.') {
+                problems.push(Problem::new(
+                    "Files",
+                    format!("{file:?} must end in .json, .yml or .yaml"),
+                ));
+            } else if file.matches('*').count() != name.matches('*').count()
+                || name.matches('*').count() > 1
+            {
+                problems.push(Problem::new(
+                    "Files",
+                    format!("{file:?}: one * may stand, after the last slash"),
+                ));
+            }
+        }
+        let paths = self.files.iter().map(PathBuf::from).collect();
+        (problems.len() == before).then_some(Source::Files(paths))
+    }
+
+    fn dns(&self, problems: &mut Vec<Problem>) -> Option<Source> {
+        let before = problems.len();
+        let services = self.dns.iter().all(|name| name.starts_with('_'));
+        let kind = match self.record.as_deref() {
+            Some(kind) => kind.to_uppercase(),
+            None if services => "SRV".to_owned(),
+            None => "A".to_owned(),
+        };
+        let record = match (kind.as_str(), self.port) {
+            ("SRV", _) => Record::Srv,
+            ("A", Some(port)) => Record::A(port),
+            ("AAAA", Some(port)) => Record::Aaaa(port),
+            ("A" | "AAAA", None) => {
+                problems.push(Problem::new(
+                    "Port",
+                    format!("is missing; {kind} records hold none: write Port = 8080"),
+                ));
+                Record::Srv
+            }
+            _ => {
+                problems.push(Problem::new(
+                    "Record",
+                    format!("is {kind:?}; write \"SRV\", \"A\" or \"AAAA\""),
+                ));
+                Record::Srv
+            }
+        };
+        let nameserver = self.nameserver.as_deref().and_then(|text| {
+            let address = text
+                .parse::<SocketAddr>()
+                .or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53)));
+            if address.is_err() {
+                problems.push(Problem::new(
+                    "Nameserver",
+                    format!("is {text:?}; write an address like \"10.0.0.2\" or \"10.0.0.2:53\""),
+                ));
+            }
+            address.ok()
+        });
+        (problems.len() == before)
+            .then(|| Source::Dns(Dns { names: self.dns.clone(), record, nameserver }))
+    }
+
+    fn consul(&self, problems: &mut Vec<Problem>) -> Option<Source> {
+        let address = self.consul.as_deref().unwrap_or_default();
+        let before = problems.len();
+        if self.token.is_some() && self.token_file.is_some() {
+            problems.push(Problem::new("Token", "stands beside TokenFile; keep one"));
+        }
+        let consul = Consul::new(address)
+            .map_err(|message| problems.push(Problem::new("Consul", message)))
+            .ok()?;
+        (problems.len() == before).then(|| {
+            Source::Consul(Consul {
+                services: self.services.clone(),
+                tags: self.tags.clone(),
+                datacenter: self.datacenter.clone(),
+                passing: self.passing.unwrap_or(true),
+                token: self.token.clone(),
+                token_file: self.token_file.as_ref().map(PathBuf::from),
+                ..consul
+            })
+        })
+    }
+}
+
+/// The labels that a source gives, where that is known before it answers.
+fn known_labels(source: &Source) -> Option<Vec<&'static str>> {
+    match source {
+        Source::Dns(_) => Some(vec!["host", "port", "service", "address"]),
+        // Labels of files and metadata of Consul are whatever users write.
+        Source::Files(_) | Source::Consul(_) => None,
+    }
+}
+
+impl Problem {
+    fn new(key: &'static str, message: impl Into<String>) -> Problem {
+        Problem { key, message: message.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.key, self.message)
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Settings(…)") // holds a token
+    }
+}

@@ -1,0 +1,220 @@
+//! How a source is doing, and the way from what it found to targets.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::{Discover, Discovery, Labels, MAX_TARGETS, Target, Template};
+
+/// Longest error text that is kept, in characters.
+const MAX_ERROR_CHARS: usize = 500;
+
+/// How a source is doing; holds no secrets.
+#[derive(Debug)]
+pub struct Status {
+    name: String,
+    answers: AtomicU64,
+    changes: AtomicU64,
+    failures: AtomicU64,
+    text: Mutex<Text>,
+}
+
+#[derive(Debug, Default)]
+struct Text {
+    targets: usize,
+    left_out: usize,
+    left_out_why: String,
+    failing: bool,
+    error: String,
+}
+
+/// [`Status`] at one moment, for a page or a log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The source: `files /etc/targets.json`.
+    pub source: String,
+    /// How many targets the current set has.
+    pub targets: usize,
+    /// How many times the source answered.
+    pub answers: u64,
+    /// How many times the set changed.
+    pub changes: u64,
+    /// How many times the source failed.
+    pub failures: u64,
+    /// Whether the last try failed: the set is the last good one.
+    pub failing: bool,
+    /// The last failure; empty when there was none.
+    pub last_error: String,
+    /// How many of the last answer's targets could not be used.
+    pub left_out: usize,
+    /// Why the first of those could not.
+    pub left_out_why: String,
+}
+
+impl Status {
+    /// Whether the source has answered at least once.
+    pub fn answered(&self) -> bool {
+        self.answers.load(Relaxed) > 0
+    }
+
+    /// Everything that is known, at this moment.
+    pub fn report(&self) -> Report {
+        let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        Report {
+            source: self.name.clone(),
+            targets: text.targets,
+            answers: self.answers.load(Relaxed),
+            changes: self.changes.load(Relaxed),
+            failures: self.failures.load(Relaxed),
+            failing: text.failing,
+            last_error: text.error.clone(),
+            left_out: text.left_out,
+            left_out_why: text.left_out_why.clone(),
+        }
+    }
+}
+
+/// The sending end of a [`Discovery`].
+#[derive(Clone, Debug)]
+pub(super) struct Publisher {
+    url: Option<Template>,
+    prefix: Template,
+    failure_metric: Option<Template>,
+    targets: watch::Sender<Arc<[Target]>>,
+    status: Arc<Status>,
+}
+
+impl Publisher {
+    pub(super) fn new(discover: &Discover) -> (Publisher, Discovery) {
+        let (sender, receiver) = watch::channel(Arc::from([]));
+        let status = Arc::new(Status {
+            name: discover.source.name(),
+            answers: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            text: Mutex::default(),
+        });
+        let publisher = Publisher {
+            url: discover.url.clone(),
+            prefix: discover.prefix.clone(),
+            failure_metric: discover.failure_metric.clone(),
+            targets: sender,
+            status: Arc::clone(&status),
+        };
+        let discovery = Discovery { targets: receiver, status };
+        (publisher, discovery)
+    }
+
+    /// Ends when nobody holds the [`Discovery`] any more.
+    pub(super) async fn closed(&self) {
+        self.targets.closed().await;
+    }
+
+    /// The source answered: these are all of its targets.
+    pub(super) fn found(&self, found: impl IntoIterator<Item = Labels>) {
+        let mut targets = BTreeMap::new();
+        let mut left_out = 0;
+        let mut why = String::new();
+        for labels in found {
+            let made = if targets.len() == MAX_TARGETS {
+                Err(format!("more than {MAX_TARGETS} targets"))
+            } else {
+                self.target(labels)
+            };
+            match made {
+                Ok(target) => {
+                    targets.entry(target.url.clone()).or_insert(target);
+                }
+                Err(error) => {
+                    left_out += 1;
+                    if why.is_empty() {
+                        why = error;
+                    }
+                }
+            }
+        }
+        let targets: Arc<[Target]> = targets.into_values().collect();
+        self.status.answers.fetch_add(1, Relaxed);
+        {
+            let mut text = self.text();
+            text.targets = targets.len();
+            text.left_out = left_out;
+            text.left_out_why = shortened(&why);
+            text.failing = false;
+        }
+        let changed = self.targets.send_if_modified(|current| {
+            let changed = *current != targets;
+            if changed {
+                *current = targets;
+            }
+            changed
+        });
+        if changed {
+            self.status.changes.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// The source answered as it did before.
+    pub(super) fn unchanged(&self) {
+        self.status.answers.fetch_add(1, Relaxed);
+        self.text().failing = false;
+    }
+
+    /// The source failed: its last set stays.
+    pub(super) fn failed(&self, error: &str) {
+        self.status.failures.fetch_add(1, Relaxed);
+        let mut text = self.text();
+        text.failing = true;
+        text.error = shortened(error);
+    }
+
+    fn target(&self, labels: Labels) -> Result<Target, String> {
+        let named = |key: &str, error: super::TemplateError| {
+            let address = labels.get("address").map_or("", String::as_str);
+            format!("{key}: {error} at {address:?}")
+        };
+        let url = match &self.url {
+            Some(template) => template.url(&labels),
+            None => default_url(&labels),
+        };
+        Ok(Target {
+            url: url.map_err(|e| named("URL", e))?,
+            prefix: self.prefix.metric(&labels).map_err(|e| named("Prefix", e))?,
+            failure_metric: self
+                .failure_metric
+                .as_ref()
+                .map(|template| template.metric(&labels))
+                .transpose()
+                .map_err(|e| named("FailureMetric", e))?,
+            labels,
+        })
+    }
+
+    fn text(&self) -> std::sync::MutexGuard<'_, Text> {
+        self.status.text.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `http://{host}:{port}/debug/vars`, where `__scheme__` and
+/// `__metrics_path__`, as Prometheus names them, say otherwise.
+fn default_url(labels: &Labels) -> Result<String, super::TemplateError> {
+    let label = |name: &str| labels.get(name).filter(|v| !v.is_empty());
+    let needed =
+        |name: &str| label(name).ok_or_else(|| super::TemplateError::Unknown(name.to_owned()));
+    let scheme = label("__scheme__").map_or("http", String::as_str);
+    let path = label("__metrics_path__").map_or("/debug/vars", String::as_str);
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    let (host, port) = (needed("host")?, needed("port")?);
+    Ok(if host.contains(':') {
+        format!("{scheme}://[{host}]:{port}{slash}{path}")
+    } else {
+        format!("{scheme}://{host}:{port}{slash}{path}")
+    })
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(MAX_ERROR_CHARS).collect()
+}
