@@ -1,2 +1,75 @@
-//! Under construction.
-#![forbid(unsafe_code)]
+//! Variables that a service shows: counters, gauges, histograms, texts, maps and functions.
+//!
+//! Recording costs about a nanosecond, allocates nothing and never waits: each thread adds to
+//! cells of its own. Reading is one walk over a [`Registry`], and every exporter is a [`Visitor`]
+//! of that walk: the JSON here, which is what Go's `expvar` answers at `/debug/vars`, byte for
+//! byte; HTTP, Prometheus text and a live page in `expvar-http`; Graphite in `expvar-carbon`.
+//!
+//! ```
+//! expvar::vars! {
+//!     /// Requests answered.
+//!     static REQUESTS: Counter = "requests";
+//!     /// Requests by route.
+//!     static ROUTES: Map = "routes", label: "route", counter;
+//! }
+//!
+//! REQUESTS.inc();
+//! ROUTES.add("/login", 1);
+//! let document = expvar::global().to_json();
+//! assert!(document.contains("\"requests\": 1,\n\"routes\": {\"/login\": 1}"));
+//! ```
+//!
+//! # Contents
+//! - Variables: [`Counter`], [`Gauge`], [`FloatGauge`], [`Text`], [`Histogram`], [`Map`], [`Func`].
+//! - Names: [`vars!`] declares statics, [`publish`] and [`Registry`] name what is made at run time,
+//!   [`Info`] and [`Unit`] say what it means.
+//! - Reading: [`Registry::to_json`], [`Registry::visit`] with [`Visitor`] and [`Value`], [`json`].
+//!
+//! # Features
+//! | feature | default | what |
+//! |---|---|---|
+//! | `serde` | yes | [`Func`], [`json::walk`] |
+//! | `parking_lot` | yes | its locks in place of std's |
+//! | `process` | yes | `memstats` and `process` from the system |
+
+#![deny(unsafe_code)]
+
+mod cells;
+mod counter;
+mod float_gauge;
+#[cfg(feature = "serde")]
+mod func;
+mod gauge;
+mod global;
+mod histogram;
+mod info;
+pub mod json;
+mod map;
+mod names;
+mod pool;
+mod registry;
+mod sync;
+mod text;
+mod var;
+mod visit;
+
+pub use cells::{Usage, usage};
+pub use counter::Counter;
+pub use float_gauge::FloatGauge;
+#[cfg(feature = "serde")]
+pub use func::Func;
+pub use gauge::Gauge;
+pub use global::{global, publish, publish_with};
+pub use histogram::{Bucket, Histogram, Quantiles, Reading, Snapshot, Timer};
+pub use info::{Info, Unit};
+pub use map::{KindError, Map};
+pub use registry::{PublishError, Registry};
+pub use text::Text;
+pub use var::{Handle, Kind, Publish, Var};
+pub use visit::{MapValue, Value, Visitor};
+
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::global::Declaration;
+    pub use inventory::submit;
+}

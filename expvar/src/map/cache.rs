@@ -1,0 +1,233 @@
+//! What a thread knows of maps' keys, so that adding to a known key takes no lock.
+
+use std::cell::RefCell;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use crate::cells;
+use crate::gauge::Gauge;
+
+/// Keys that one thread remembers at the most, of all maps together.
+const LIMIT: usize = 16_384;
+/// Places that a key can be in.
+const PROBES: usize = 8;
+
+thread_local! {
+    static KEYS: RefCell<Keys> = const { RefCell::new(Keys { places: Vec::new(), used: 0 }) };
+}
+
+/// What caches share of a key: whoever holds this holds the key's cell.
+pub(super) struct Known {
+    /// False once the key was taken out of its map.
+    pub(super) live: AtomicBool,
+    pub(super) gauge: Arc<Gauge>,
+}
+
+/// Tells maps apart; given out at first use.
+pub(super) struct MapId(AtomicU64);
+
+impl MapId {
+    pub(super) const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    #[inline]
+    fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
+    fn get_or_claim(&self) -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let claim = || NEXT.fetch_add(1, Relaxed);
+        match NonZeroU64::new(self.get()) {
+            Some(id) => id.get(),
+            None => {
+                let fresh = claim();
+                match self.0.compare_exchange(0, fresh, Relaxed, Relaxed) {
+                    Ok(_) => fresh,
+                    Err(other) => other,
+                }
+            }
+        }
+    }
+}
+
+/// A table with open addressing: a key lies in one of the places that follow its hash's.
+struct Keys {
+    /// A power of two of places, or none.
+    places: Vec<Option<Place>>,
+    used: usize,
+}
+
+struct Place {
+    hash: u64,
+    map: u64,
+    /// The gauge's cell.
+    cell: u32,
+    key: Box<str>,
+    known: Arc<Known>,
+}
+
+/// Adds to a key that the calling thread knows; false when it does not.
+#[inline]
+pub(super) fn add(map: &MapId, key: &str, n: i64) -> bool {
+    let map = map.get();
+    let hash = hash(map, key);
+    KEYS.try_with(|keys| {
+        let Ok(keys) = keys.try_borrow() else { return false };
+        let Some(place) = keys.find(hash, map, key) else { return false };
+        // Pairs with the store in `Known::retire`: what comes after a removal finds it done.
+        if !place.known.live.load(Acquire) {
+            return false;
+        }
+        // `known` holds the gauge and so its cell, even if the key is taken out right now.
+        cells::add(place.cell, n as u64);
+        true
+    })
+    .unwrap_or(false)
+}
+
+/// Remembers a key in the calling thread.
+pub(super) fn learn(map: &MapId, key: &str, known: &Arc<Known>) {
+    let map = map.get_or_claim();
+    let place = Place {
+        hash: hash(map, key),
+        map,
+        cell: known.gauge.cell(),
+        key: key.into(),
+        known: Arc::clone(known),
+    };
+    // A thread in its teardown remembers nothing, which is slow and right.
+    let _ = KEYS.try_with(|keys| {
+        if let Ok(mut keys) = keys.try_borrow_mut() {
+            keys.put(place);
+        }
+    });
+}
+
+/// Forgets a key of a map, or all of them, in the calling thread.
+pub(super) fn forget(map: &MapId, key: Option<&str>) {
+    let map = map.get();
+    let gone = KEYS.try_with(|keys| {
+        let mut keys = keys.try_borrow_mut().ok()?;
+        match key {
+            Some(key) => keys.take(hash(map, key), map, key).map(|place| vec![place]),
+            None => Some(keys.take_dead()),
+        }
+    });
+    drop(gone);
+}
+
+impl Keys {
+    #[inline]
+    fn find(&self, hash: u64, map: u64, key: &str) -> Option<&Place> {
+        self.probe(hash).find_map(|at| {
+            let place = self.places[at].as_ref()?;
+            place.is(hash, map, key).then_some(place)
+        })
+    }
+
+    /// The places in which a key of this hash can lie.
+    #[inline]
+    fn probe(&self, hash: u64) -> impl Iterator<Item = usize> + use<> {
+        let mask = self.places.len().wrapping_sub(1);
+        let probes = if self.places.is_empty() { 0 } else { PROBES };
+        (0..probes).map(move |step| (hash as usize).wrapping_add(step) & mask)
+    }
+
+    fn put(&mut self, place: Place) {
+        if 2 * (self.used + 1) > self.places.len() && self.places.len() < 2 * LIMIT {
+            self.grow();
+        }
+        let mut free = None;
+        for at in self.probe(place.hash) {
+            match &self.places[at] {
+                Some(held) if held.is(place.hash, place.map, &place.key) => {
+                    self.places[at] = Some(place);
+                    return;
+                }
+                Some(held) if held.known.live.load(Acquire) => {}
+                _ => free = free.or(Some(at)),
+            }
+        }
+        // With no place free, another key makes room: one of those that share the places, by turns.
+        let turn = (place.hash >> 32) as usize % PROBES;
+        let at = free.or_else(|| self.probe(place.hash).nth(turn));
+        if let Some(at) = at {
+            self.used += usize::from(self.places[at].is_none());
+            self.places[at] = Some(place);
+        }
+    }
+
+    /// Twice the places, without what is gone.
+    fn grow(&mut self) {
+        let dead = self.take_dead();
+        let size = if 4 * self.used < self.places.len() {
+            self.places.len()
+        } else {
+            2 * self.places.len()
+        };
+        let old = std::mem::take(&mut self.places);
+        self.places.resize_with(size.max(64), || None);
+        self.used = 0;
+        drop(dead);
+        for place in old.into_iter().flatten() {
+            let at = self.probe(place.hash).find(|&at| self.places[at].is_none());
+            if let Some(at) = at {
+                self.used += 1;
+                self.places[at] = Some(place);
+            }
+        }
+    }
+
+    fn take(&mut self, hash: u64, map: u64, key: &str) -> Option<Place> {
+        let at = self
+            .probe(hash)
+            .find(|&at| self.places[at].as_ref().is_some_and(|place| place.is(hash, map, key)))?;
+        self.used -= 1;
+        self.places[at].take()
+    }
+
+    fn take_dead(&mut self) -> Vec<Place> {
+        let dead = |place: &Option<Place>| {
+            place.as_ref().is_some_and(|place| !place.known.live.load(Acquire))
+        };
+        let taken: Vec<Place> =
+            self.places.iter_mut().filter(|place| dead(place)).filter_map(Option::take).collect();
+        self.used -= taken.len();
+        taken
+    }
+}
+
+impl Place {
+    #[inline]
+    fn is(&self, hash: u64, map: u64, key: &str) -> bool {
+        self.hash == hash && self.map == map && *self.key == *key
+    }
+}
+
+/// A hash of a map's key, eight bytes at a time.
+///
+/// It need not withstand an attacker: a key that finds all its places taken is slow, not wrong.
+#[inline]
+fn hash(map: u64, key: &str) -> u64 {
+    const K: u64 = 0x9E37_79B9_7F4A_7C15;
+    let fold = |state: u64, word: u64| {
+        let product = u128::from(state ^ word) * u128::from(K);
+        (product as u64) ^ (product >> 64) as u64
+    };
+    let bytes = key.as_bytes();
+    let mut state = fold(map ^ K, bytes.len() as u64);
+    let (words, rest) = bytes.as_chunks::<8>();
+    for word in words {
+        state = fold(state, u64::from_le_bytes(*word));
+    }
+    if !rest.is_empty() {
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        state = fold(state, u64::from_le_bytes(last));
+    }
+    state
+}

@@ -1,0 +1,219 @@
+//! Names for variables.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use crate::cells::Slabs;
+use crate::info::Info;
+use crate::json;
+use crate::names::{List, Names};
+use crate::sync::Mutex;
+use crate::var::{Publish, Var};
+use crate::visit::{Scratch, Visitor};
+
+/// Maps names to variables, in name order.
+///
+/// A registry is a pointer: clones share what is published. There is one for the whole process,
+/// [`global`](crate::global()), and any number of others for tests and for libraries' own use.
+///
+/// ```
+/// let registry = expvar::Registry::new();
+/// let requests = registry.publish("requests", expvar::Counter::new())?;
+/// requests.inc();
+/// assert_eq!(registry.to_json(), "{\n\"requests\": 1\n}\n");
+/// # Ok::<(), expvar::PublishError>(())
+/// ```
+#[derive(Clone)]
+pub struct Registry {
+    names: Arc<Mutex<Names<Entry>>>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Entry {
+    var: Var,
+    info: Arc<Info>,
+}
+
+impl Registry {
+    /// An empty registry.
+    pub fn new() -> Self {
+        Self { names: Arc::new(Mutex::new(Names::new())) }
+    }
+
+    /// Shows a variable under `name` and returns what to record through.
+    ///
+    /// # Errors
+    /// The name is taken (the error gives the variable that has it), empty, or holds a control
+    /// character. Nothing is changed then.
+    pub fn publish<V: Publish>(&self, name: &str, var: V) -> Result<V::Handle, PublishError> {
+        self.publish_with(name, var, Info::new())
+    }
+
+    /// Like [`publish`](Self::publish), with help text, unit and labels.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub fn publish_with<V: Publish>(
+        &self,
+        name: &str,
+        var: V,
+        info: Info,
+    ) -> Result<V::Handle, PublishError> {
+        let refuse = |reason| Err(PublishError { name: name.into(), reason });
+        if name.is_empty() {
+            return refuse(Reason::Empty);
+        }
+        if let Some(at) = name.find(char::is_control) {
+            return refuse(Reason::Control { at });
+        }
+        let (var, handle) = var.into_var();
+        let mut names = self.names.lock();
+        if let Some(entry) = names.get(name) {
+            let existing = entry.var.clone();
+            drop(names);
+            return refuse(Reason::Taken { existing });
+        }
+        names.insert(name.into(), Entry { var, info: Arc::new(info) });
+        drop(names);
+        Ok(handle)
+    }
+
+    /// The variable of that name.
+    pub fn get(&self, name: &str) -> Option<Var> {
+        self.names.lock().get(name).map(|entry| entry.var.clone())
+    }
+
+    /// What was told about the variable of that name.
+    pub fn info(&self, name: &str) -> Option<Arc<Info>> {
+        self.names.lock().get(name).map(|entry| Arc::clone(&entry.info))
+    }
+
+    /// Shows the variable no longer, and returns it.
+    pub fn remove(&self, name: &str) -> Option<Var> {
+        let entry = self.names.lock().remove(name);
+        entry.map(|entry| entry.var)
+    }
+
+    /// Calls `f` for each name and variable, in name order. No lock is held meanwhile, so `f` may
+    /// change the registry; it sees what was there when the walk began. Go's `Do`.
+    pub fn for_each(&self, mut f: impl FnMut(&str, &Var)) {
+        for (name, entry) in self.list().iter() {
+            f(name, &entry.var);
+        }
+    }
+
+    /// Shows each variable's value to `visitor`, in name order: the walk that every exporter uses.
+    ///
+    /// Values are read one after the other, not all at one instant. No lock is held while a
+    /// [`Func`](crate::Func) or the visitor runs; memory is allocated for a walk, not for a
+    /// variable.
+    pub fn visit(&self, visitor: &mut impl Visitor) {
+        self.visit_where(|_| true, visitor);
+    }
+
+    /// Like [`visit`](Self::visit), for the variables whose name `wanted` accepts; the others'
+    /// functions do not run.
+    pub fn visit_where(&self, mut wanted: impl FnMut(&str) -> bool, visitor: &mut impl Visitor) {
+        let (list, slabs) = (self.list(), Slabs::now());
+        let mut scratch = Scratch::new(&slabs);
+        for (name, entry) in list.iter().filter(|(name, _)| wanted(name)) {
+            scratch.read_top(&entry.var, |value| visitor.variable(name, &entry.info, value));
+        }
+    }
+
+    /// The document that `/debug/vars` answers: Go's bytes, with a line feed at the end.
+    pub fn to_json(&self) -> String {
+        let mut buffer = Vec::new();
+        self.render_json(&mut buffer);
+        String::from_utf8(buffer).unwrap_or_default()
+    }
+
+    /// Writes the document that `/debug/vars` answers.
+    ///
+    /// # Errors
+    /// Those of `writer`.
+    pub fn write_json(&self, mut writer: impl io::Write) -> io::Result<()> {
+        let mut buffer = Vec::new();
+        self.render_json(&mut buffer);
+        writer.write_all(&buffer)
+    }
+
+    /// Appends the document that `/debug/vars` answers to a buffer that can be used again.
+    pub fn render_json(&self, buffer: &mut Vec<u8>) {
+        self.render_json_where(|_| true, buffer);
+    }
+
+    /// Appends the document with only those variables whose name `wanted` accepts.
+    pub fn render_json_where(&self, wanted: impl FnMut(&str) -> bool, buffer: &mut Vec<u8>) {
+        let mut document = json::Document::begin(buffer);
+        self.visit_where(wanted, &mut document);
+        document.end();
+    }
+
+    fn list(&self) -> List<Entry> {
+        self.names.lock().list()
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.list().iter().map(|(name, entry)| (name, &entry.var))).finish()
+    }
+}
+
+/// A variable could not be published.
+#[derive(Debug, Clone)]
+pub struct PublishError {
+    name: Box<str>,
+    reason: Reason,
+}
+
+#[derive(Debug, Clone)]
+enum Reason {
+    Empty,
+    Control { at: usize },
+    Taken { existing: Var },
+}
+
+impl PublishError {
+    /// The name that was refused.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The variable that has the name already.
+    pub fn existing(&self) -> Option<&Var> {
+        match &self.reason {
+            Reason::Taken { existing } => Some(existing),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for PublishError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.name;
+        match &self.reason {
+            Reason::Empty => f.write_str("a variable needs a name: \"\" was given"),
+            Reason::Control { at } => write!(
+                f,
+                "the variable name {name:?} holds a control character at byte {at}: take it out"
+            ),
+            Reason::Taken { existing } => write!(
+                f,
+                "the variable name {name:?} is taken by a {}: choose another, remove that one, or \
+                 use it (`PublishError::existing`)",
+                existing.kind()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for PublishError {}

@@ -1,0 +1,66 @@
+//! Words: a version, a state, the last error.
+
+use std::fmt;
+use std::sync::Arc;
+
+use once_cell::race::OnceRef;
+
+use crate::sync::Mutex;
+
+/// A piece of text: a version, a state, the last error. Go's `String`.
+///
+/// Setting and reading take a lock for as long as it takes to swap or clone a pointer.
+pub struct Text {
+    text: Mutex<Option<Arc<str>>>,
+    /// The static of the same name that this one stands for.
+    first: OnceRef<'static, Text>,
+}
+
+impl Text {
+    /// An empty text.
+    pub const fn new() -> Self {
+        Self { text: Mutex::new(None), first: OnceRef::new() }
+    }
+
+    /// Replaces the text.
+    pub fn set(&self, text: impl Into<String>) {
+        let text: Arc<str> = text.into().into();
+        let old = self.first.get().unwrap_or(self).text.lock().replace(text);
+        drop(old);
+    }
+
+    /// A copy of the text.
+    pub fn get(&self) -> String {
+        self.read().as_deref().unwrap_or("").to_owned()
+    }
+
+    /// Runs `f` on the text without copying it; no lock is held meanwhile.
+    pub fn with<R>(&self, f: impl FnOnce(&str) -> R) -> R {
+        f(self.read().as_deref().unwrap_or(""))
+    }
+
+    fn read(&self) -> Option<Arc<str>> {
+        self.first.get().unwrap_or(self).text.lock().clone()
+    }
+
+    /// Makes `self`, a static, stand for `first`.
+    pub(crate) fn join(&'static self, first: &'static Self) {
+        let early = self.text.lock().take();
+        let _ = self.first.set(first);
+        if let Some(early) = early {
+            *first.text.lock() = Some(early);
+        }
+    }
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.with(|text| f.debug_tuple("Text").field(&text).finish())
+    }
+}

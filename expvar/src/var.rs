@@ -1,0 +1,169 @@
+//! A variable of any kind, and what can be published.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+#[cfg(feature = "serde")]
+use crate::func::Func;
+use crate::{Counter, FloatGauge, Gauge, Histogram, Map, Text};
+
+/// A variable of any kind, as the registry holds it; a cheap clone of a pointer.
+///
+/// `Display` gives its value as the JSON that `/debug/vars` shows, as Go's `String()` does.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Var {
+    /// A count that only goes up.
+    Counter(Handle<Counter>),
+    /// An integer that goes up and down.
+    Gauge(Handle<Gauge>),
+    /// A floating-point number.
+    FloatGauge(Handle<FloatGauge>),
+    /// A text.
+    Text(Handle<Text>),
+    /// A distribution.
+    Histogram(Handle<Histogram>),
+    /// Variables by key.
+    Map(Handle<Map>),
+    /// Whatever a function returns.
+    #[cfg(feature = "serde")]
+    Func(Handle<Func>),
+}
+
+/// What kind a variable is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// [`Counter`].
+    Counter,
+    /// [`Gauge`].
+    Gauge,
+    /// [`FloatGauge`].
+    FloatGauge,
+    /// [`Text`].
+    Text,
+    /// [`Histogram`].
+    Histogram,
+    /// [`Map`].
+    Map,
+    /// [`Func`](crate::Func).
+    Func,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::FloatGauge => "float gauge",
+            Self::Text => "text",
+            Self::Histogram => "histogram",
+            Self::Map => "map",
+            Self::Func => "function",
+        })
+    }
+}
+
+impl Var {
+    /// The variable's kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Counter(_) => Kind::Counter,
+            Self::Gauge(_) => Kind::Gauge,
+            Self::FloatGauge(_) => Kind::FloatGauge,
+            Self::Text(_) => Kind::Text,
+            Self::Histogram(_) => Kind::Histogram,
+            Self::Map(_) => Kind::Map,
+            #[cfg(feature = "serde")]
+            Self::Func(_) => Kind::Func,
+        }
+    }
+}
+
+/// A variable that is shared with the registry: a static, or counted by reference.
+#[derive(Debug)]
+pub enum Handle<T: 'static> {
+    /// A static.
+    Static(&'static T),
+    /// Shared with whoever published it.
+    Shared(Arc<T>),
+}
+
+impl<T> Clone for Handle<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Static(var) => Self::Static(var),
+            Self::Shared(var) => Self::Shared(Arc::clone(var)),
+        }
+    }
+}
+
+impl<T> Deref for Handle<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match self {
+            Self::Static(var) => var,
+            Self::Shared(var) => var,
+        }
+    }
+}
+
+/// What can be published, or put into a [`Map`]: each kind of variable by value, as an `Arc`, or as
+/// a reference to a static; and a [`Var`].
+pub trait Publish: sealed::Sealed {
+    /// What the publisher keeps to record through.
+    type Handle;
+
+    #[doc(hidden)]
+    fn into_var(self) -> (Var, Self::Handle);
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! publish {
+    ($($kind:ident),*) => {$(
+        impl sealed::Sealed for $kind {}
+        impl Publish for $kind {
+            type Handle = Arc<$kind>;
+
+            fn into_var(self) -> (Var, Self::Handle) {
+                Arc::new(self).into_var()
+            }
+        }
+
+        impl sealed::Sealed for Arc<$kind> {}
+        impl Publish for Arc<$kind> {
+            type Handle = Self;
+
+            fn into_var(self) -> (Var, Self::Handle) {
+                (Var::$kind(Handle::Shared(Arc::clone(&self))), self)
+            }
+        }
+
+        impl sealed::Sealed for &'static $kind {}
+        impl Publish for &'static $kind {
+            type Handle = Self;
+
+            fn into_var(self) -> (Var, Self::Handle) {
+                (Var::$kind(Handle::Static(self)), self)
+            }
+        }
+    )*};
+}
+
+publish!(Counter, Gauge, FloatGauge, Text, Histogram, Map);
+#[cfg(feature = "serde")]
+publish!(Func);
+
+impl sealed::Sealed for Var {}
+impl Publish for Var {
+    type Handle = Self;
+
+    fn into_var(self) -> (Var, Self::Handle) {
+        (self.clone(), self)
+    }
+}
