@@ -1,0 +1,251 @@
+//! One connection to one server.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+#[cfg(unix)]
+use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UdpSocket, lookup_host};
+use tokio::time::timeout;
+
+use crate::address::{Address, Scheme};
+
+/// The longest datagram, in bytes: what passes an Ethernet in one piece.
+pub(crate) const DATAGRAM_MAX_BYTES: usize = 1_400;
+/// So many datagrams go at once; more would overflow a receiver's buffer of the usual 208 KiB.
+const BURST_DATAGRAMS: u32 = 32;
+/// The rest after a burst: 4.5 MB/s in all.
+const BURST_PAUSE: Duration = Duration::from_millis(10);
+
+/// A way to connect to addresses.
+pub(crate) trait Dial: Send + Sync {
+    /// Connects to `address`, each step within `timeout`.
+    fn dial(
+        &self,
+        address: &Address,
+        timeout: Duration,
+    ) -> impl Future<Output = io::Result<Connection>> + Send;
+}
+
+/// The real network.
+#[derive(Clone, Default)]
+pub(crate) struct Network {
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<crate::tls::Connector>,
+}
+
+impl Dial for Network {
+    async fn dial(&self, address: &Address, limit: Duration) -> io::Result<Connection> {
+        #[cfg(unix)]
+        if address.scheme() == Scheme::Unix {
+            let stream = timeout(limit, UnixStream::connect(address.host())).await??;
+            return Ok(Connection::Unix(stream));
+        }
+        // Resolved anew each time, as servers move.
+        let found = lookup_host((address.host(), address.port()));
+        let mut error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        for ip in timeout(limit, found).await?? {
+            let connected = match address.scheme() {
+                Scheme::Udp => datagrams(ip).await,
+                _ => match timeout(limit, TcpStream::connect(ip)).await {
+                    Ok(Ok(stream)) => self.over(stream, address, limit).await,
+                    Ok(Err(error)) => Err(error),
+                    Err(late) => Err(late.into()),
+                },
+            };
+            match connected {
+                Ok(connection) => return Ok(connection),
+                Err(e) => error = e,
+            }
+        }
+        Err(error)
+    }
+}
+
+impl Network {
+    async fn over(
+        &self,
+        stream: TcpStream,
+        address: &Address,
+        limit: Duration,
+    ) -> io::Result<Connection> {
+        stream.set_nodelay(true)?;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        SockRef::from(&stream).set_tcp_user_timeout(Some(limit))?;
+        match address.scheme() {
+            #[cfg(feature = "tls")]
+            Scheme::Tls => {
+                use rustls::pki_types::ServerName;
+                let unset = || io::Error::other("TLS is not set up");
+                let tls = self.tls.as_ref().ok_or_else(unset)?;
+                let name = match &tls.name {
+                    Some(name) => name.clone(),
+                    None => ServerName::try_from(address.host().to_owned())
+                        .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?,
+                };
+                let stream = timeout(limit, tls.connector.connect(name, stream)).await??;
+                Ok(Connection::Tls(Box::new(stream)))
+            }
+            _ => Ok(Connection::Tcp(stream)),
+        }
+    }
+}
+
+async fn datagrams(to: std::net::SocketAddr) -> io::Result<Connection> {
+    let any: std::net::IpAddr = match to {
+        std::net::SocketAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
+        std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0)).await?;
+    socket.connect(to).await?;
+    Ok(Connection::Udp(socket, 0))
+}
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// One connection to one server.
+pub(crate) enum Connection {
+    Tcp(TcpStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+    #[cfg(unix)]
+    Unix(UnixStream),
+    /// With the datagrams sent since the last rest.
+    Udp(UdpSocket, u32),
+    #[cfg(test)]
+    Memory(tokio::io::DuplexStream),
+}
+
+impl Connection {
+    fn stream(&mut self) -> Result<&mut dyn Stream, &mut UdpSocket> {
+        match self {
+            Connection::Tcp(stream) => Ok(stream),
+            #[cfg(feature = "tls")]
+            Connection::Tls(stream) => Ok(stream.as_mut()),
+            #[cfg(unix)]
+            Connection::Unix(stream) => Ok(stream),
+            Connection::Udp(socket, _) => Err(socket),
+            #[cfg(test)]
+            Connection::Memory(stream) => Ok(stream),
+        }
+    }
+
+    /// The TCP connection below, if there is one.
+    pub(crate) fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Connection::Tcp(stream) => Some(stream),
+            #[cfg(feature = "tls")]
+            Connection::Tls(stream) => Some(stream.get_ref().0),
+            _ => None,
+        }
+    }
+
+    /// Whether the peer has closed, asked of the kernel now rather than of the runtime, which
+    /// may not have heard yet.
+    pub(crate) fn is_closed(&self) -> Option<io::Error> {
+        #[cfg(unix)]
+        let unix = match self {
+            Connection::Unix(stream) => Some(SockRef::from(stream)),
+            _ => None,
+        };
+        #[cfg(not(unix))]
+        let unix = None;
+        let socket = self.tcp().map(SockRef::from).or(unix)?;
+        match socket.peek(&mut [MaybeUninit::uninit()]) {
+            Ok(0) => Some(closed()),
+            Ok(_) => None,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
+            Err(e) => Some(e),
+        }
+    }
+
+    /// Waits until the peer has closed or the connection has failed. What it says is ignored.
+    pub(crate) async fn until_closed(&mut self) -> io::Error {
+        let mut ignored = [0; 512];
+        loop {
+            let read = match self.stream() {
+                Ok(stream) => match stream.read(&mut ignored).await {
+                    Ok(0) => Err(closed()),
+                    other => other,
+                },
+                Err(socket) => socket.recv(&mut ignored).await,
+            };
+            if let Err(error) = read {
+                return error;
+            }
+        }
+    }
+
+    /// Writes a part of `bytes`, which are whole lines or frames, and returns how many it wrote.
+    /// One datagram, or none where the first line does not fit into one: then it is an error of
+    /// the kind [`InvalidInput`](io::ErrorKind::InvalidInput).
+    pub(crate) async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Connection::Udp(socket, burst) = self else {
+            return match self.stream() {
+                Ok(stream) => stream.write(bytes).await,
+                Err(_) => Ok(0),
+            };
+        };
+        let datagram = datagram(bytes);
+        if datagram.is_empty() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        if *burst == BURST_DATAGRAMS {
+            *burst = 0;
+            tokio::time::sleep(BURST_PAUSE).await;
+        }
+        *burst += 1;
+        socket.send(datagram).await
+    }
+
+    /// Passes on what the connection itself still holds.
+    pub(crate) async fn flush(&mut self) -> io::Result<()> {
+        match self.stream() {
+            Ok(stream) => stream.flush().await,
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Closes our side and waits for the peer to close its own, which it does when it has read
+    /// everything.
+    pub(crate) async fn finish(&mut self) -> io::Result<()> {
+        if let Ok(stream) = self.stream() {
+            stream.shutdown().await?;
+            let mut ignored = [0; 512];
+            while stream.read(&mut ignored).await? > 0 {}
+        }
+        Ok(())
+    }
+}
+
+fn closed() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "closed by the server")
+}
+
+/// As many whole lines as fit into a datagram.
+fn datagram(lines: &[u8]) -> &[u8] {
+    let most = &lines[..lines.len().min(DATAGRAM_MAX_BYTES)];
+    let end = most.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
+    &most[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn datagrams_end_where_lines_end() {
+        let line = b"a.name.of.some.length 12345 1700000000\n";
+        let lines = line.repeat(100);
+        assert_eq!(datagram(&lines).len(), 1_400 / line.len() * line.len());
+        assert_eq!(datagram(line), line);
+        let exact = [[b'x'; 1_399].as_slice(), b"\nnext 1 2\n"].concat();
+        assert_eq!(datagram(&exact).len(), 1_400);
+        let long = [[b'x'; 1_400].as_slice(), b"\nnext 1 2\n"].concat();
+        assert_eq!(datagram(&long).len(), 0);
+    }
+}

@@ -1,0 +1,180 @@
+//! Points rendered as lines: `name value timestamp`, one to a line.
+
+use crate::name::Path;
+use crate::number::Number;
+use crate::refusal::{Refusal, Refused};
+use crate::tags::Tags;
+
+/// A reusable buffer of rendered points.
+///
+/// Whatever is put in, every server accepts every line that comes out: names are made safe
+/// ([`Path`] says how), and what could not be stored is refused and counted by reason. A point
+/// costs no allocation once the buffer has been as full before.
+///
+/// ```
+/// let mut lines = expvar_carbon::Lines::new();
+/// lines.point("apps.app1.requests", 17u64, 1_700_000_000);
+/// lines.point("apps.app1.ratio", f64::NAN, 1_700_000_000);
+/// assert_eq!(lines.as_bytes(), b"apps.app1.requests 17 1700000000\n");
+/// assert_eq!(lines.refused().total(), 1);
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Lines {
+    bytes: Vec<u8>,
+    points: u64,
+    tags: Tags,
+    refused: Refused,
+    rounded: u64,
+    path: Path,
+    /// ` timestamp\n` of the last point: most have the same one.
+    ending: Vec<u8>,
+    ending_of: u64,
+}
+
+impl Lines {
+    /// An empty buffer.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An empty buffer whose every line carries `tags`.
+    pub fn tagged(tags: Tags) -> Self {
+        Self { tags, ..Self::default() }
+    }
+
+    /// Appends a point; `path` may be any text, and `timestamp` counts seconds since 1970.
+    ///
+    /// Returns whether it was taken; what was not is counted in [`refused`](Self::refused).
+    pub fn point(&mut self, path: &str, value: impl Into<Number>, timestamp: u64) -> bool {
+        let mut scratch = std::mem::take(&mut self.path);
+        scratch.clear();
+        scratch.push(path);
+        let taken = self.put(&scratch, value, timestamp);
+        self.path = scratch;
+        taken
+    }
+
+    /// Appends a point whose name a walk keeps in a [`Path`].
+    ///
+    /// Returns whether it was taken, as [`point`](Self::point) does.
+    pub fn put(&mut self, path: &Path, value: impl Into<Number>, timestamp: u64) -> bool {
+        let value = value.into();
+        if let Some(reason) = path.problem().or_else(|| value.problem()) {
+            self.refuse(reason);
+            return false;
+        }
+        if timestamp != self.ending_of {
+            if timestamp == 0 || timestamp >= u64::from(u32::MAX) {
+                self.refuse(Refusal::Timestamp);
+                return false;
+            }
+            self.ending.clear();
+            self.ending.push(b' ');
+            Number::Unsigned(timestamp).write(&mut self.ending);
+            self.ending.push(b'\n');
+            self.ending_of = timestamp;
+        }
+        if timestamp == 0 {
+            self.refuse(Refusal::Timestamp);
+            return false;
+        }
+        self.rounded += u64::from(value.is_rounded());
+        self.bytes.extend_from_slice(path.as_str().as_bytes());
+        self.bytes.extend_from_slice(self.tags.as_str().as_bytes());
+        self.bytes.push(b' ');
+        value.write(&mut self.bytes);
+        self.bytes.extend_from_slice(&self.ending);
+        self.points += 1;
+        true
+    }
+
+    /// Counts a point that is not sent.
+    pub fn refuse(&mut self, reason: Refusal) {
+        self.refused.add(reason);
+    }
+
+    /// The lines, each ended by a line feed.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// How many bytes the lines take.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether there are no lines.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// How many points there are.
+    pub fn points(&self) -> u64 {
+        self.points
+    }
+
+    /// How many points were refused since the last [`clear`](Self::clear), by reason.
+    pub fn refused(&self) -> &Refused {
+        &self.refused
+    }
+
+    /// How many integers beyond ±2⁵³ were taken: written exactly, but rounded by the server.
+    pub fn rounded(&self) -> u64 {
+        self.rounded
+    }
+
+    /// Empties the buffer and its counts, and keeps its memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.points = 0;
+        self.rounded = 0;
+        self.refused = Refused::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_name_tags_value_and_timestamp() {
+        let tags = Tags::new().with("dc", "ams").unwrap();
+        let mut lines = Lines::tagged(tags);
+        assert!(lines.point("a.b c", -1i64, 1_700_000_000));
+        assert!(lines.point("d", 0.25, 1_700_000_010));
+        assert_eq!(lines.as_bytes(), b"a.b_c;dc=ams -1 1700000000\nd;dc=ams 0.25 1700000010\n");
+        assert_eq!(lines.points(), 2);
+    }
+
+    #[test]
+    fn what_cannot_be_stored_is_counted_by_reason() {
+        let mut lines = Lines::new();
+        let now = 1_700_000_000;
+        for (path, value, timestamp, reason) in [
+            ("a", f64::NAN, now, Refusal::NotANumber),
+            ("a", f64::INFINITY, now, Refusal::Infinite),
+            ("a", f64::NEG_INFINITY, now, Refusal::Infinite),
+            ("", 1.0, now, Refusal::EmptyName),
+            ("a", 1.0, 0, Refusal::Timestamp),
+            ("a", 1.0, now * 1_000, Refusal::Timestamp),
+            ("a", 1.0, u64::MAX, Refusal::Timestamp),
+        ] {
+            let before = lines.refused().get(reason);
+            assert!(!lines.point(path, value, timestamp));
+            assert_eq!(lines.refused().get(reason), before + 1, "{path} {value}");
+        }
+        assert!(lines.is_empty());
+        assert_eq!(lines.refused().total(), 7);
+        lines.clear();
+        assert_eq!(lines.refused().total(), 0);
+    }
+
+    #[test]
+    fn integers_past_carbons_floats_are_sent_and_counted() {
+        let mut lines = Lines::new();
+        lines.point("big", u64::MAX, 1);
+        lines.point("fits", 1u64 << 53, 1);
+        assert_eq!(lines.as_bytes(), b"big 18446744073709551615 1\nfits 9007199254740992 1\n");
+        assert_eq!(lines.rounded(), 1);
+    }
+}

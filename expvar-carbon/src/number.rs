@@ -1,0 +1,113 @@
+//! Numbers as they are written into a line.
+
+use crate::refusal::Refusal;
+
+/// The largest integer that Carbon, which keeps floats of 64 bits, stores as it is: 2⁵³.
+pub const EXACT_MAX: u64 = 1 << 53;
+
+/// A value: an integer, written exactly, or a float, written with the fewest digits that read
+/// back as the same float.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Number {
+    /// A natural number.
+    Unsigned(u64),
+    /// An integer.
+    Signed(i64),
+    /// A float; NaN and infinities are refused.
+    Float(f64),
+}
+
+impl Number {
+    /// Whether Carbon's float of 64 bits may round it: an integer beyond ±2⁵³.
+    pub fn is_rounded(self) -> bool {
+        match self {
+            Number::Unsigned(n) => n > EXACT_MAX,
+            Number::Signed(n) => n.unsigned_abs() > EXACT_MAX,
+            Number::Float(_) => false,
+        }
+    }
+
+    pub(crate) fn problem(self) -> Option<Refusal> {
+        match self {
+            Number::Float(f) if f.is_nan() => Some(Refusal::NotANumber),
+            Number::Float(f) if f.is_infinite() => Some(Refusal::Infinite),
+            _ => None,
+        }
+    }
+
+    /// Appends the digits. The number must have no [`problem`](Self::problem).
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        match self {
+            Number::Unsigned(n) => out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes()),
+            Number::Signed(n) => out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes()),
+            Number::Float(f) => {
+                let mut buffer = zmij::Buffer::new();
+                let digits = buffer.format_finite(f);
+                out.extend_from_slice(digits.strip_suffix(".0").unwrap_or(digits).as_bytes());
+            }
+        }
+    }
+}
+
+impl From<u64> for Number {
+    fn from(n: u64) -> Self {
+        Number::Unsigned(n)
+    }
+}
+
+impl From<i64> for Number {
+    fn from(n: i64) -> Self {
+        Number::Signed(n)
+    }
+}
+
+impl From<f64> for Number {
+    fn from(f: f64) -> Self {
+        Number::Float(f)
+    }
+}
+
+impl From<bool> for Number {
+    fn from(b: bool) -> Self {
+        Number::Unsigned(u64::from(b))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(number: impl Into<Number>) -> String {
+        let mut out = Vec::new();
+        number.into().write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn integers_are_exact_and_floats_shortest() {
+        assert_eq!(written(u64::MAX), "18446744073709551615");
+        assert_eq!(written(i64::MIN), "-9223372036854775808");
+        assert_eq!(written(true), "1");
+        for (value, digits) in [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (3.0, "3"),
+            (0.1, "0.1"),
+            (1.5e-3, "0.0015"),
+            (5e-324, "5e-324"),
+            (f64::MAX, "1.7976931348623157e308"),
+            (1e20, "1e20"),
+        ] {
+            assert_eq!(written(value).replace("e+", "e"), digits);
+        }
+    }
+
+    #[test]
+    fn what_a_float_cannot_hold_is_known() {
+        assert!(!Number::Unsigned(EXACT_MAX).is_rounded());
+        assert!(Number::Unsigned(EXACT_MAX + 1).is_rounded());
+        assert!(!Number::Signed(-(EXACT_MAX as i64)).is_rounded());
+        assert!(Number::Signed(i64::MIN).is_rounded());
+        assert!(!Number::Float(1e300).is_rounded());
+    }
+}

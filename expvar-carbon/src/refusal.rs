@@ -1,0 +1,76 @@
+//! Why a point is not sent, and how often that was so.
+
+/// Why a point is not sent: no server would store it, or it would spoil its neighbours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Refusal {
+    /// The name has no segment.
+    EmptyName,
+    /// The name or a segment of it is longer than a server's file system takes.
+    LongName,
+    /// The value is NaN.
+    NotANumber,
+    /// The value is infinite.
+    Infinite,
+    /// The timestamp is 0, or past the year 2106 (milliseconds, usually).
+    Timestamp,
+    /// Another variable has this name after it was made safe.
+    Clash,
+    /// The line does not fit into a datagram of 1,400 bytes.
+    LongDatagram,
+}
+
+impl Refusal {
+    /// Every reason.
+    pub const ALL: [Refusal; 7] = [
+        Refusal::EmptyName,
+        Refusal::LongName,
+        Refusal::NotANumber,
+        Refusal::Infinite,
+        Refusal::Timestamp,
+        Refusal::Clash,
+        Refusal::LongDatagram,
+    ];
+
+    /// The reason as a key: lower case, with underscores.
+    pub fn name(self) -> &'static str {
+        match self {
+            Refusal::EmptyName => "empty_name",
+            Refusal::LongName => "long_name",
+            Refusal::NotANumber => "nan",
+            Refusal::Infinite => "infinite",
+            Refusal::Timestamp => "timestamp",
+            Refusal::Clash => "clash",
+            Refusal::LongDatagram => "long_datagram",
+        }
+    }
+}
+
+/// How many points were refused, by reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Refused([u64; Refusal::ALL.len()]);
+
+impl Refused {
+    /// How many were refused for `reason`.
+    pub fn get(&self, reason: Refusal) -> u64 {
+        self.0[reason as usize]
+    }
+
+    /// How many were refused for any reason.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Each reason with its count, also where it is 0.
+    pub fn iter(&self) -> impl Iterator<Item = (Refusal, u64)> + '_ {
+        Refusal::ALL.iter().map(|&reason| (reason, self.get(reason)))
+    }
+
+    pub(crate) fn from_counts(count: impl Fn(Refusal) -> u64) -> Self {
+        Self(Refusal::ALL.map(count))
+    }
+
+    pub(crate) fn add(&mut self, reason: Refusal) {
+        self.0[reason as usize] += 1;
+    }
+}

@@ -1,0 +1,398 @@
+//! The lossless sender: takes rendered lines and gets them to the servers.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+use crate::connection::Network;
+use crate::error::ConfigError;
+use crate::lane::{Host, Lane, Policy, Wish};
+use crate::lines::Lines;
+use crate::queue::Batch;
+use crate::sender_builder::SenderBuilder;
+use crate::stats::{Counts, Stats, add, get, lock};
+
+/// The most that one batch holds: [`Sender::send`] cuts what is longer at line ends.
+const BATCH_BYTES: usize = 64 << 10;
+
+/// Gets rendered lines to the servers and loses none of them on the way.
+///
+/// A cheap handle; clones share one queue. When the last one goes, what still waits is sent
+/// within the [`shutdown_timeout`](SenderBuilder::shutdown_timeout), where the sender has its
+/// own thread.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use expvar_carbon::{Lines, Sender};
+///
+/// let sender = Sender::builder().to("graphite:2003").spawn()?;
+/// let mut lines = Lines::new();
+/// lines.point("apps.app1.requests", 17u64, 1_700_000_000);
+/// sender.send(&mut lines);
+/// let left = sender.close(Duration::from_secs(5));
+/// assert_eq!(left.points, 0);
+/// # Ok::<(), expvar_carbon::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct Sender {
+    owner: Arc<Owner>,
+}
+
+/// What could not be sent, or not be known to have arrived, within a deadline.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Points that were not written to any connection; the slowest destination's.
+    pub points: u64,
+    /// The bytes of those lines.
+    pub bytes: u64,
+    /// Points that were written, but whose server had not shown yet that it had read them.
+    pub unconfirmed: u64,
+}
+
+/// The part that does the work: [`run`](Driver::run) it in a tokio runtime.
+#[must_use = "nothing is sent until it runs"]
+pub struct Driver {
+    shared: Arc<Shared>,
+    network: Network,
+    policy: Policy,
+}
+
+pub(crate) struct Shared {
+    pub(crate) lanes: Vec<Lane>,
+    pub(crate) counts: Counts,
+    requests: Mutex<Requests>,
+    changed: Notify,
+    /// No more is taken in.
+    closed: AtomicBool,
+    pub(crate) shutdown_timeout: Duration,
+}
+
+#[derive(Default)]
+struct Requests {
+    flushes: Vec<Flush>,
+    /// The deadline of the end.
+    closing: Option<Instant>,
+    /// The driver has ended: nobody answers any more.
+    ended: bool,
+}
+
+struct Flush {
+    /// For each lane, the number of the first batch that came later.
+    before: Vec<u64>,
+    deadline: Instant,
+    reply: Box<dyn FnOnce(Left) + Send>,
+}
+
+/// Ends the sender when the last handle goes.
+struct Owner {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl Sender {
+    /// Begins a sender's settings.
+    pub fn builder() -> SenderBuilder {
+        SenderBuilder::new()
+    }
+
+    pub(crate) fn assemble(
+        lanes: Vec<Lane>,
+        counts: Counts,
+        network: Network,
+        policy: Policy,
+        shutdown_timeout: Duration,
+    ) -> (Sender, Driver) {
+        let shared = Arc::new(Shared {
+            lanes,
+            counts,
+            requests: Mutex::default(),
+            changed: Notify::new(),
+            closed: AtomicBool::new(false),
+            shutdown_timeout,
+        });
+        let owner = Arc::new(Owner { shared: shared.clone(), thread: Mutex::new(None) });
+        let driver = Driver { shared, network, policy };
+        (Sender { owner }, driver)
+    }
+
+    pub(crate) fn spawn(self, driver: Driver) -> Result<Sender, ConfigError> {
+        let cannot = |e: std::io::Error| {
+            ConfigError::new("spawn", e.to_string(), "allow this process one more thread")
+        };
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
+        let thread = std::thread::Builder::new()
+            .name("expvar-carbon".into())
+            .spawn(move || {
+                runtime.block_on(driver.run(std::future::pending()));
+                // A name that is being looked up may take long; it is not worth waiting for.
+                runtime.shutdown_background();
+            })
+            .map_err(cannot)?;
+        *lock(&self.owner.thread) = Some(thread);
+        Ok(self)
+    }
+
+    /// Takes the lines over and leaves the buffer empty, its counts included.
+    ///
+    /// Never waits: where the queue is full the oldest lines are dropped and counted. Costs one
+    /// copy of the bytes and one allocation for each 64 KiB.
+    pub fn send(&self, lines: &mut Lines) {
+        let shared = &self.owner.shared;
+        shared.counts.absorb(lines);
+        if shared.closed.load(Relaxed) {
+            add(&shared.counts.points_dropped, lines.points());
+            lines.clear();
+            return;
+        }
+        let mut rest = lines.as_bytes();
+        let mut points = lines.points();
+        while !rest.is_empty() {
+            let batch;
+            (batch, rest) = rest.split_at(cut(rest, BATCH_BYTES));
+            let count = if rest.is_empty() {
+                points
+            } else {
+                memchr::memchr_iter(b'\n', batch).count() as u64
+            };
+            points -= count;
+            let batch = Batch { bytes: Bytes::copy_from_slice(batch), points: count };
+            for lane in &shared.lanes {
+                let dropped = lane.push(batch.clone());
+                add(&shared.counts.points_dropped, dropped.points);
+                add(&shared.counts.points_unprotected, dropped.unprotected);
+            }
+        }
+        lines.clear();
+    }
+
+    /// What it has counted so far.
+    pub fn stats(&self) -> Stats {
+        self.owner.shared.stats()
+    }
+
+    /// Waits until everything that was sent before this call has been read by the servers, or
+    /// the time is over, and returns what is left then.
+    ///
+    /// To know that a server has read, the connection is closed from our side and the server's
+    /// closing awaited; the next line opens a new one. Datagrams count as read when they are sent.
+    pub async fn flush(&self, within: Duration) -> Left {
+        let (reply, answer) = oneshot::channel();
+        self.owner.shared.request(within, false, move |left| {
+            let _ = reply.send(left);
+        });
+        answer.await.unwrap_or_else(|_| self.owner.shared.left(None))
+    }
+
+    /// The same as [`flush`](Self::flush) for callers outside of async code: blocks the thread.
+    pub fn flush_blocking(&self, within: Duration) -> Left {
+        self.wait(within, false)
+    }
+
+    /// Takes in nothing more, sends what waits, and ends; returns what is left when the time is
+    /// over.
+    pub async fn shutdown(&self, within: Duration) -> Left {
+        let (reply, answer) = oneshot::channel();
+        self.owner.shared.request(within, true, move |left| {
+            let _ = reply.send(left);
+        });
+        answer.await.unwrap_or_else(|_| self.owner.shared.left(None))
+    }
+
+    /// The same as [`shutdown`](Self::shutdown) for callers outside of async code: blocks the
+    /// thread.
+    pub fn close(&self, within: Duration) -> Left {
+        self.wait(within, true)
+    }
+
+    fn wait(&self, within: Duration, closing: bool) -> Left {
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.owner.shared.request(within, closing, move |left| {
+            let _ = reply.send(left);
+        });
+        // The driver answers in time; a second more is for a machine that is busy.
+        answer
+            .recv_timeout(within.saturating_add(Duration::from_secs(1)))
+            .unwrap_or_else(|_| self.owner.shared.left(None))
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.owner.shared
+    }
+}
+
+/// Where to cut: after the last line that ends within `most` bytes, or after the first line.
+fn cut(lines: &[u8], most: usize) -> usize {
+    if lines.len() <= most {
+        return lines.len();
+    }
+    memchr::memrchr(b'\n', &lines[..most])
+        .or_else(|| memchr::memchr(b'\n', lines))
+        .map_or(lines.len(), |at| at + 1)
+}
+
+impl Shared {
+    fn request(&self, within: Duration, closing: bool, reply: impl FnOnce(Left) + Send + 'static) {
+        let now = Instant::now();
+        let deadline = now.checked_add(within).unwrap_or(now + Duration::from_secs(1 << 30));
+        let before = self.lanes.iter().map(|lane| lane.queue(|q| q.next_seq())).collect();
+        let mut requests = lock(&self.requests);
+        if closing {
+            self.closed.store(true, Relaxed);
+            let earlier = requests.closing.map_or(deadline, |other| other.min(deadline));
+            requests.closing = Some(earlier);
+        }
+        if requests.ended {
+            // Dropping the reply tells the caller to look for itself.
+            return;
+        }
+        requests.flushes.push(Flush { before, deadline, reply: Box::new(reply) });
+        drop(requests);
+        self.changed.notify_one();
+        self.lanes.iter().for_each(Lane::wake);
+    }
+
+    pub(crate) fn left(&self, before: Option<&[u64]>) -> Left {
+        let mut left = Left::default();
+        for (at, lane) in self.lanes.iter().enumerate() {
+            let before = before.map_or(u64::MAX, |before| before[at]);
+            let (points, bytes, unconfirmed) = lane.queue(|q| q.left(before));
+            left.points = left.points.max(points);
+            left.bytes = left.bytes.max(bytes);
+            left.unconfirmed = left.unconfirmed.max(unconfirmed);
+        }
+        left
+    }
+
+    /// Answers the requests that are fulfilled or over, and returns the next deadline.
+    fn settle(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let flushes = std::mem::take(&mut lock(&self.requests).flushes);
+        let mut open = Vec::new();
+        for flush in flushes {
+            let left = self.left(Some(&flush.before));
+            if left == Left::default() || now >= flush.deadline {
+                (flush.reply)(left);
+            } else {
+                open.push(flush);
+            }
+        }
+        let mut requests = lock(&self.requests);
+        requests.flushes.append(&mut open);
+        requests.flushes.iter().map(|f| f.deadline).min()
+    }
+
+    fn end(&self) {
+        let flushes = {
+            let mut requests = lock(&self.requests);
+            requests.ended = true;
+            std::mem::take(&mut requests.flushes)
+        };
+        for flush in flushes {
+            (flush.reply)(self.left(Some(&flush.before)));
+        }
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let counts = &self.counts;
+        let fullest = |of: fn(&Lane) -> u64| self.lanes.iter().map(of).max().unwrap_or(0);
+        Stats {
+            points_sent: get(&counts.points_sent),
+            points_resent: get(&counts.points_resent),
+            points_dropped: get(&counts.points_dropped),
+            points_unprotected: get(&counts.points_unprotected),
+            refused: counts.refused(),
+            points_rounded: get(&counts.points_rounded),
+            queue_bytes: fullest(|lane| lane.queue(|q| q.bytes() as u64)),
+            queue_points: fullest(|lane| lane.queue(|q| q.left(u64::MAX).0)),
+            connects: get(&counts.connects),
+            failures: get(&counts.failures),
+            last_error: counts.last_error(),
+            last_success_age: counts.last_success_age(),
+            spool_bytes: 0,
+            spool_failures: get(&counts.spool_failures),
+            spool_records_damaged: get(&counts.spool_records_damaged),
+        }
+    }
+}
+
+impl Host for Shared {
+    fn wish(&self, lane: &Lane) -> Wish {
+        let requests = lock(&self.requests);
+        let unread = |flush: &Flush| lane.queue(|q| q.left(flush.before[lane.index])) != (0, 0, 0);
+        if requests.closing.is_some() {
+            Wish::Close
+        } else if requests.flushes.iter().any(unread) {
+            Wish::Flush
+        } else {
+            Wish::Serve
+        }
+    }
+
+    fn confirmed(&self) {
+        self.changed.notify_one();
+    }
+}
+
+impl Driver {
+    /// Sends until `shutdown` resolves, or [`Sender::shutdown`] is called, or all handles are
+    /// gone; then sends what waits within the deadline and returns what is left.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Left {
+        let shared = self.shared.clone();
+        let _ended = Ended(shared.clone());
+        let lanes = async {
+            let (network, policy, counts) = (&self.network, self.policy, &shared.counts);
+            let driven = shared.lanes.iter().map(|l| l.drive(network, policy, counts, &*shared));
+            futures_util::future::join_all(driven).await;
+        };
+        let deadline = async {
+            tokio::pin!(shutdown);
+            let mut asked = false;
+            loop {
+                let next = shared.settle();
+                let closing = lock(&shared.requests).closing;
+                let until = next.into_iter().chain(closing).min();
+                if closing.is_some_and(|at| Instant::now() >= at) {
+                    return;
+                }
+                tokio::select! {
+                    () = &mut shutdown, if !asked => {
+                        asked = true;
+                        shared.request(shared.shutdown_timeout, true, drop);
+                    }
+                    () = shared.changed.notified() => {}
+                    () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {}
+                }
+            }
+        };
+        tokio::select! {
+            () = lanes => {}
+            () = deadline => {}
+        }
+        shared.left(None)
+    }
+}
+
+/// Marks the end however it comes, so that nobody waits for an answer.
+struct Ended(Arc<Shared>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let within = self.shared.shutdown_timeout;
+        self.shared.request(within, true, drop);
+        if let Some(thread) = lock(&self.thread).take() {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The settings of a [`Sender`].
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::address::{Address, Scheme};
+use crate::connection::Network;
+use crate::error::ConfigError;
+use crate::lane::{Lane, Policy};
+use crate::queue::Queue;
+use crate::sender::{Driver, Sender};
+use crate::stats::Counts;
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
+
+/// The settings of a [`Sender`], each with a default but the address.
+#[derive(Debug, Clone)]
+pub struct SenderBuilder {
+    addresses: Vec<String>,
+    copy: bool,
+    timeout: Duration,
+    queue_bytes: usize,
+    resend_window: Duration,
+    shutdown_timeout: Duration,
+    spool_dir: Option<PathBuf>,
+    #[cfg(feature = "tls")]
+    tls: Tls,
+}
+
+impl SenderBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            addresses: Vec::new(),
+            copy: false,
+            timeout: Duration::from_secs(5),
+            queue_bytes: 32 << 20,
+            resend_window: Duration::from_secs(10),
+            shutdown_timeout: Duration::from_secs(5),
+            spool_dir: None,
+            #[cfg(feature = "tls")]
+            tls: Tls::new(),
+        }
+    }
+
+    /// Adds a server, as [`Address`] writes it. Of several, the first one that answers is used,
+    /// and the preferred ones are tried again every minute.
+    pub fn to(mut self, address: impl Into<String>) -> Self {
+        self.addresses.push(address.into());
+        self
+    }
+
+    /// Sends everything to each server rather than to the first one that answers.
+    pub fn copy(mut self, copy: bool) -> Self {
+        self.copy = copy;
+        self
+    }
+
+    /// How long each step of connecting and each write may take. 5 s unless told.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How much is kept for all servers together, waiting or perhaps to be sent again; past it
+    /// the oldest is dropped. 32 MiB unless told, 64 KiB at least.
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.queue_bytes = bytes;
+        self
+    }
+
+    /// How far back to send again when a connection was lost. 10 s unless told.
+    ///
+    /// A server that dies has acknowledged points that it never stored; sent again they overwrite
+    /// themselves. Aggregators would count them twice: give them a window of zero, and only what
+    /// the server's kernel has not acknowledged is sent again.
+    pub fn resend_window(mut self, window: Duration) -> Self {
+        self.resend_window = window;
+        self
+    }
+
+    /// How long the end may take when it is not told how long: when the last handle goes, or the
+    /// future given to [`Driver::run`] resolves. 5 s unless told.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.shutdown_timeout = timeout;
+        self
+    }
+
+    /// Keeps the queue in this directory also, so that a restart or a crash of this process loses
+    /// nothing. One process to a directory; it is made where it does not exist.
+    pub fn spool_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.spool_dir = Some(dir.into());
+        self
+    }
+
+    /// Whom to trust on `tls://` addresses, and who we are.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Makes the handle, and the driver to run in a tokio runtime.
+    ///
+    /// # Errors
+    /// When a setting cannot be used; the error names it and the remedy.
+    pub fn build(self) -> Result<(Sender, Driver), ConfigError> {
+        let addresses: Vec<Address> =
+            self.addresses.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+        if addresses.is_empty() {
+            return Err(ConfigError::new("to", "there is no server", "name one: graphite:2003"));
+        }
+        for (at, address) in addresses.iter().enumerate() {
+            if addresses[..at].contains(address) {
+                return Err(ConfigError::new(
+                    "to",
+                    format!("{address} is given twice"),
+                    "name each server once",
+                ));
+            }
+        }
+        if self.timeout.is_zero() {
+            return Err(ConfigError::new("timeout", "it is zero", "allow some seconds"));
+        }
+        if self.queue_bytes < 64 << 10 {
+            return Err(ConfigError::new(
+                "queue_bytes",
+                format!("{} is too little to hold a batch", self.queue_bytes),
+                "allow 65536 at least",
+            ));
+        }
+        let network = self.network(&addresses)?;
+        let lanes = if self.copy {
+            addresses.into_iter().map(|address| vec![address]).collect()
+        } else {
+            vec![addresses]
+        };
+        let counts = Counts::default();
+        let lanes = lanes
+            .into_iter()
+            .enumerate()
+            .map(|(index, addresses)| Lane::new(index, addresses, Queue::new(self.queue_bytes, 0)))
+            .collect();
+        let policy = Policy { timeout: self.timeout, window: self.resend_window };
+        Ok(Sender::assemble(lanes, counts, network, policy, self.shutdown_timeout))
+    }
+
+    /// Makes the sender and runs it on a thread of its own.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build), and when no thread can be had.
+    pub fn spawn(self) -> Result<Sender, ConfigError> {
+        let (sender, driver) = self.build()?;
+        sender.spawn(driver)
+    }
+
+    fn network(&self, addresses: &[Address]) -> Result<Network, ConfigError> {
+        #[cfg(not(unix))]
+        if addresses.iter().any(|a| a.scheme() == Scheme::Unix) {
+            return Err(ConfigError::new("to", "this system has no unix://", "use tcp://"));
+        }
+        let wants_tls = addresses.iter().any(|a| a.scheme() == Scheme::Tls);
+        #[cfg(not(feature = "tls"))]
+        if wants_tls {
+            return Err(ConfigError::new(
+                "to",
+                "tls:// is not built in",
+                "enable the feature `tls` of expvar-carbon",
+            ));
+        }
+        Ok(Network {
+            #[cfg(feature = "tls")]
+            tls: wants_tls.then(|| self.tls.connector()).transpose()?,
+        })
+    }
+}

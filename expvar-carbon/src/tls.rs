@@ -1,0 +1,131 @@
+//! TLS: whom to trust, and who we are.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::TlsConnector;
+
+use crate::error::ConfigError;
+
+/// Whom to trust on `tls://` addresses, and who we are.
+///
+/// Without a CA of its own it trusts those that the system trusts.
+#[derive(Debug, Clone, Default)]
+pub struct Tls {
+    ca: Option<PathBuf>,
+    client: Option<(PathBuf, PathBuf)>,
+    server_name: Option<String>,
+}
+
+impl Tls {
+    /// The system's roots, no client certificate.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Trusts the certificates in this PEM file, and no others.
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.ca = Some(path.into());
+        self
+    }
+
+    /// Shows the server this certificate chain with its private key, both PEM files.
+    pub fn client_certificate(
+        mut self,
+        chain: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> Self {
+        self.client = Some((chain.into(), key.into()));
+        self
+    }
+
+    /// Expects the server's certificate to be for this name rather than for the address's host.
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+
+    pub(crate) fn connector(&self) -> Result<Connector, ConfigError> {
+        let name = match &self.server_name {
+            None => None,
+            Some(name) => Some(ServerName::try_from(name.clone()).map_err(|_| {
+                ConfigError::new(
+                    "tls.server_name",
+                    format!("{name:?} is neither a host name nor an IP address"),
+                    "write it as in the server's certificate, such as graphite.example.org",
+                )
+            })?),
+        };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|e| ConfigError::new("tls", e.to_string(), "report this"))?
+            .with_root_certificates(self.roots()?);
+        let config = match &self.client {
+            None => builder.with_no_client_auth(),
+            Some((chain, key_file)) => {
+                let key = PrivateKeyDer::from_pem_file(key_file)
+                    .map_err(|e| unreadable("tls.client_certificate", key_file, &e))?;
+                builder
+                    .with_client_auth_cert(certificates("tls.client_certificate", chain)?, key)
+                    .map_err(|e| {
+                    ConfigError::new(
+                        "tls.client_certificate",
+                        format!("{} and {}: {e}", chain.display(), key_file.display()),
+                        "give a certificate chain and the private key of its first",
+                    )
+                })?
+            }
+        };
+        Ok(Connector { connector: TlsConnector::from(Arc::new(config)), name })
+    }
+
+    fn roots(&self) -> Result<RootCertStore, ConfigError> {
+        let mut roots = RootCertStore::empty();
+        match &self.ca {
+            Some(path) => {
+                for certificate in certificates("tls.ca_file", path)? {
+                    roots.add(certificate).map_err(|e| unreadable("tls.ca_file", path, &e))?;
+                }
+            }
+            None => {
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            }
+        }
+        if roots.is_empty() {
+            return Err(ConfigError::new(
+                "tls",
+                "there is no root certificate to trust",
+                "install the system's CA certificates or set tls.ca_file",
+            ));
+        }
+        Ok(roots)
+    }
+}
+
+fn certificates(
+    field: &'static str,
+    path: &Path,
+) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
+    CertificateDer::pem_file_iter(path)
+        .and_then(|certificates| certificates.collect())
+        .map_err(|e| unreadable(field, path, &e))
+}
+
+fn unreadable(field: &'static str, path: &Path, error: &dyn std::fmt::Display) -> ConfigError {
+    ConfigError::new(
+        field,
+        format!("{}: {error}", path.display()),
+        "give a PEM file that this process may read",
+    )
+}
+
+/// What a connection to a `tls://` address is made with.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    pub(crate) connector: TlsConnector,
+    pub(crate) name: Option<ServerName<'static>>,
+}

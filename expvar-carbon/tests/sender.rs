@@ -1,0 +1,162 @@
+//! The sender against servers of our own: what arrives, what is left, what a failure costs.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use expvar_carbon::{Left, Lines, Sender};
+
+const NOW: u64 = 1_700_000_000;
+const SOON: Duration = Duration::from_secs(10);
+
+fn lines(points: impl IntoIterator<Item = u64>) -> Lines {
+    let mut lines = Lines::new();
+    for n in points {
+        lines.point("a.b", n, NOW + n);
+    }
+    lines
+}
+
+/// Reads connection after connection to its end and passes each one's text on.
+fn sink() -> (String, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (texts, received) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut text = String::new();
+            let _ = stream.unwrap().read_to_string(&mut text);
+            if texts.send(text).is_err() {
+                return;
+            }
+        }
+    });
+    (address, received)
+}
+
+#[test]
+fn what_is_sent_arrives_and_nothing_is_left() {
+    let (address, received) = sink();
+    let sender = Sender::builder().to(address).shutdown_timeout(Duration::from_millis(200)).spawn().unwrap();
+    sender.send(&mut lines(0..2));
+    assert_eq!(sender.flush_blocking(SOON), Left::default());
+    assert_eq!(received.recv_timeout(SOON).unwrap(), "a.b 0 1700000000\na.b 1 1700000001\n");
+    sender.send(&mut lines(2..3));
+    assert_eq!(sender.close(SOON), Left::default());
+    assert_eq!(received.recv_timeout(SOON).unwrap(), "a.b 2 1700000002\n");
+    let stats = sender.stats();
+    assert_eq!((stats.points_sent, stats.points_resent, stats.connects), (3, 0, 2));
+}
+
+#[test]
+fn a_lost_connection_is_sent_again_before_anything_newer() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let sender = Sender::builder().to(address).shutdown_timeout(Duration::from_millis(200)).spawn().unwrap();
+    sender.send(&mut lines(0..2));
+    let (first, _) = listener.accept().unwrap();
+    let mut first = BufReader::new(first);
+    first.read_line(&mut String::new()).unwrap();
+    first.read_line(&mut String::new()).unwrap();
+    drop(first);
+    sender.send(&mut lines(2..3));
+    let (second, _) = listener.accept().unwrap();
+    let got: Vec<_> = BufReader::new(second).lines().take(3).map(Result::unwrap).collect();
+    assert_eq!(got, ["a.b 0 1700000000", "a.b 1 1700000001", "a.b 2 1700000002"]);
+}
+
+#[test]
+fn a_dead_server_leaves_what_it_did_not_take() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let sender = Sender::builder().to(&address).shutdown_timeout(Duration::from_millis(200)).spawn().unwrap();
+    sender.send(&mut lines(0..5));
+    let left = sender.close(Duration::from_millis(300));
+    assert_eq!((left.points, left.bytes, left.unconfirmed), (5, 85, 0));
+    let stats = sender.stats();
+    assert!(stats.failures >= 1);
+    assert!(stats.last_error.contains(&address), "{}", stats.last_error);
+    assert_eq!(stats.last_success_age, None);
+}
+
+#[test]
+fn the_last_handle_sends_what_waits() {
+    let (address, received) = sink();
+    let sender = Sender::builder().to(address).shutdown_timeout(Duration::from_millis(200)).spawn().unwrap();
+    let other = sender.clone();
+    drop(sender);
+    other.send(&mut lines(0..1));
+    drop(other);
+    assert_eq!(received.try_recv().unwrap_or_default(), "a.b 0 1700000000\n");
+}
+
+#[tokio::test]
+async fn it_runs_in_a_runtime_until_told_to_end() {
+    let (address, received) = sink();
+    let (sender, driver) = Sender::builder().to(address).build().unwrap();
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(driver.run(async {
+        let _ = ended.await;
+    }));
+    sender.send(&mut lines(0..1));
+    assert_eq!(sender.flush(SOON).await, Left::default());
+    sender.send(&mut lines(1..2));
+    end.send(()).unwrap();
+    assert_eq!(running.await.unwrap(), Left::default());
+    assert_eq!(received.recv().unwrap(), "a.b 0 1700000000\n");
+    assert_eq!(received.recv().unwrap(), "a.b 1 1700000001\n");
+    assert_eq!(sender.flush(SOON).await, Left::default(), "after the end nobody waits");
+}
+
+#[test]
+fn copies_reach_each_server_and_failover_the_first_that_answers() {
+    let ((one, from_one), (two, from_two)) = (sink(), sink());
+    let both = Sender::builder().to(&one).to(&two).copy(true).spawn().unwrap();
+    both.send(&mut lines(0..1));
+    assert_eq!(both.close(SOON), Left::default());
+    assert_eq!(from_one.recv_timeout(SOON).unwrap(), "a.b 0 1700000000\n");
+    assert_eq!(from_two.recv_timeout(SOON).unwrap(), "a.b 0 1700000000\n");
+
+    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let first = Sender::builder().to(dead).to(&two).to(&one).spawn().unwrap();
+    first.send(&mut lines(0..1));
+    assert_eq!(first.close(SOON), Left::default());
+    assert_eq!(from_two.recv_timeout(SOON).unwrap(), "a.b 0 1700000000\n");
+    assert!(from_one.try_recv().is_err());
+}
+
+#[test]
+fn a_server_that_reads_nothing_is_given_up_and_the_queue_stays_bounded() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let sender = Sender::builder()
+        .to(address)
+        .timeout(Duration::from_millis(200))
+        .queue_bytes(1 << 20)
+        .spawn()
+        .unwrap();
+    let (_silent, _): (TcpStream, _) = listener.accept_after(|| sender.send(&mut lines(0..1)));
+    let mut sent = 1;
+    while sender.stats().failures == 0 {
+        sender.send(&mut lines(0..1_000));
+        sent += 1_000;
+        assert!(sender.stats().queue_bytes <= 1 << 20);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    sender.close(Duration::from_millis(100));
+    let stats = sender.stats();
+    assert_eq!(stats.points_sent + stats.points_dropped + stats.queue_points, sent);
+}
+
+trait AcceptAfter {
+    fn accept_after(&self, f: impl FnOnce()) -> (TcpStream, std::net::SocketAddr);
+}
+
+impl AcceptAfter for TcpListener {
+    fn accept_after(&self, f: impl FnOnce()) -> (TcpStream, std::net::SocketAddr) {
+        f();
+        self.accept().unwrap()
+    }
+}
