@@ -38,7 +38,8 @@ fn sink() -> (String, mpsc::Receiver<String>) {
 #[test]
 fn what_is_sent_arrives_and_nothing_is_left() {
     let (address, received) = sink();
-    let sender = Sender::builder().to(address).shutdown_timeout(Duration::from_millis(200)).spawn().unwrap();
+    let sender =
+        Sender::builder().to(address).shutdown_timeout(Duration::from_millis(200)).spawn().unwrap();
     sender.send(&mut lines(0..2));
     assert_eq!(sender.flush_blocking(SOON), Left::default());
     assert_eq!(received.recv_timeout(SOON).unwrap(), "a.b 0 1700000000\na.b 1 1700000001\n");
@@ -53,7 +54,8 @@ fn what_is_sent_arrives_and_nothing_is_left() {
 fn a_lost_connection_is_sent_again_before_anything_newer() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let sender = Sender::builder().to(address).shutdown_timeout(Duration::from_millis(200)).spawn().unwrap();
+    let sender =
+        Sender::builder().to(address).shutdown_timeout(Duration::from_millis(200)).spawn().unwrap();
     sender.send(&mut lines(0..2));
     let (first, _) = listener.accept().unwrap();
     let mut first = BufReader::new(first);
@@ -71,7 +73,11 @@ fn a_dead_server_leaves_what_it_did_not_take() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);
-    let sender = Sender::builder().to(&address).shutdown_timeout(Duration::from_millis(200)).spawn().unwrap();
+    let sender = Sender::builder()
+        .to(&address)
+        .shutdown_timeout(Duration::from_millis(200))
+        .spawn()
+        .unwrap();
     sender.send(&mut lines(0..5));
     let left = sender.close(Duration::from_millis(300));
     assert_eq!((left.points, left.bytes, left.unconfirmed), (5, 85, 0));
@@ -84,7 +90,8 @@ fn a_dead_server_leaves_what_it_did_not_take() {
 #[test]
 fn the_last_handle_sends_what_waits() {
     let (address, received) = sink();
-    let sender = Sender::builder().to(address).shutdown_timeout(Duration::from_millis(200)).spawn().unwrap();
+    let sender =
+        Sender::builder().to(address).shutdown_timeout(Duration::from_millis(200)).spawn().unwrap();
     let other = sender.clone();
     drop(sender);
     other.send(&mut lines(0..1));
