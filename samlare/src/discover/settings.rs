@@ -16,7 +16,7 @@ const MIN_REFRESH_MS: u64 = 10;
 
 /// What a `[[discover]]` table says, as it was written; each field is the key
 /// of its name (`Files`, `FailureMetric`, `TokenFile`, …).
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Settings {
     /// `Files`: paths of file_sd documents; the last part may hold one `*`.
     pub files: Vec<String>,

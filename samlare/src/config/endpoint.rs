@@ -1,0 +1,196 @@
+//! What is polled, how, and what its variables are called.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::HeaderMap;
+use hyper::header::{HeaderName, HeaderValue};
+
+use super::section::Section;
+use crate::client::Target;
+use crate::document::{Limits, Rules};
+
+/// An address that is polled. Two that are equal are the same endpoint across a reload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Endpoint {
+    /// Where its document is.
+    pub target: Target,
+    /// Opens the name of each of its metrics; may be empty.
+    pub prefix: String,
+    /// A metric that is 0 after a good poll and 1 after a failed one.
+    pub failure_metric: Option<String>,
+    /// How it is asked and read.
+    pub polling: Arc<Polling>,
+}
+
+/// How endpoints are asked and read: what `[[endpoint]]` and `[[discover]]` have in common.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Polling {
+    /// Between two polls. Default 60 s.
+    pub interval: Duration,
+    /// For a whole request. Default 3 s.
+    pub timeout: Duration,
+    /// Which variables are taken, under which keys, and how many.
+    pub rules: Rules,
+    /// Sent with each request.
+    pub headers: HeaderMap,
+    /// Holds the bearer token.
+    pub bearer_token_file: Option<PathBuf>,
+    /// PEM certificates that are trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Default for Polling {
+    fn default() -> Self {
+        Polling {
+            interval: Duration::from_secs(60),
+            timeout: Duration::from_secs(3),
+            rules: Rules::default(),
+            headers: HeaderMap::new(),
+            bearer_token_file: None,
+            ca_file: None,
+        }
+    }
+}
+
+/// What the global part of the file says of all endpoints.
+#[derive(Clone, Default)]
+pub(super) struct Defaults {
+    pub(super) polling: Polling,
+    pub(super) ignored: Vec<String>,
+    pub(super) renames: Vec<(String, String)>,
+}
+
+const DAY_MS: u64 = 86_400_000;
+
+impl Defaults {
+    pub(super) fn read(section: &Section<'_>) -> Defaults {
+        let mut defaults = Defaults::default();
+        read_polling(section, &mut defaults.polling, 1);
+        defaults.polling.ca_file = section.string("CaFile").map(PathBuf::from);
+        defaults.ignored = section.strings("IgnoreMetrics").unwrap_or_default();
+        defaults.renames = renames(section);
+        defaults
+    }
+
+    /// The settings of one section: its own where it has them, the global ones elsewhere.
+    pub(super) fn polling(&self, section: &Section<'_>) -> Polling {
+        let mut polling = self.polling.clone();
+        // Zero and empty mean "as everywhere", as they always did.
+        read_polling(section, &mut polling, 0);
+        let own = section.strings("IgnoreMetrics").unwrap_or_default();
+        let ignored = if own.is_empty() { &self.ignored } else { &own };
+        let own = renames(section);
+        let renames = if own.is_empty() { &self.renames } else { &own };
+        ignored.iter().for_each(|key| polling.rules.ignore(key));
+        renames.iter().for_each(|(from, to)| polling.rules.rename(from, to));
+        polling.headers = headers(section);
+        polling.bearer_token_file = section.string("BearerTokenFile").map(PathBuf::from);
+        if polling.bearer_token_file.is_some() && polling.headers.contains_key("authorization") {
+            section.error("BearerTokenFile", "Headers has an Authorization too: keep one of them");
+        }
+        if let Some(path) = section.string("CaFile") {
+            polling.ca_file = Some(path.into());
+        }
+        if let Some(path) = &polling.ca_file {
+            if let Err(error) = crate::client::trust(Some(path)) {
+                section.error("CaFile", format!("{error}: name a file of PEM certificates"));
+            }
+        }
+        polling
+    }
+}
+
+/// The settings that stand in the global part as well as in each section.
+fn read_polling(section: &Section<'_>, polling: &mut Polling, least: u64) {
+    let replace = |value: &mut Duration, key| match section.milliseconds(key, least..DAY_MS) {
+        Some(given) if !given.is_zero() => *value = given,
+        _ => {}
+    };
+    replace(&mut polling.interval, "CheckInterval");
+    replace(&mut polling.timeout, "Timeout");
+    if section.has("CheckInterval") && polling.interval < Duration::from_secs(1) {
+        section.warn(
+            "CheckInterval",
+            "Carbon keeps one point a second at most: write 1000 (milliseconds) or more",
+        );
+    }
+    let rules = &mut polling.rules;
+    rules.booleans = section.boolean("Booleans").unwrap_or(rules.booleans);
+    rules.arrays = section.boolean("Arrays").unwrap_or(rules.arrays);
+    let limits: &mut Limits = &mut rules.limits;
+    let limit = |value: &mut usize, key, most, unit: &str| {
+        if let Some(given) = section.integer(key, 1..most, unit) {
+            *value = given as usize;
+        }
+    };
+    limit(&mut limits.bytes, "MaxBodyBytes", 1 << 30, "bytes");
+    limit(&mut limits.depth, "MaxDepth", 1000, "levels");
+    limit(&mut limits.numbers, "MaxNumbers", 10_000_000, "numbers");
+}
+
+/// `[[renames]]`, which the original reads, and `[[rename]]`, which its sample says.
+fn renames(section: &Section<'_>) -> Vec<(String, String)> {
+    let sections = section.sections("Renames").into_iter().chain(section.sections("Rename"));
+    let mut renames = Vec::new();
+    for rename in sections {
+        match (rename.string("From"), rename.string("To")) {
+            (Some(from), Some(to)) => renames.push((from, to)),
+            _ => rename.error("From", "a rename needs From = \"…\" and To = \"…\""),
+        }
+        rename.finish();
+    }
+    renames
+}
+
+fn headers(section: &Section<'_>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in section.pairs("Headers").unwrap_or_default() {
+        match (HeaderName::try_from(&name), HeaderValue::try_from(value)) {
+            (Ok(name), Ok(_)) if forbidden(&name) => {
+                section.error("Headers", format!("{name} is set by samlare: remove it"));
+            }
+            (Ok(name), Ok(mut value)) => {
+                value.set_sensitive(true);
+                headers.append(name, value);
+            }
+            (Err(_), _) => section.error("Headers", format!("{name:?} is no name of a header")),
+            (_, Err(_)) => {
+                section.error(
+                    "Headers",
+                    format!("the value of {name} has characters no header may have"),
+                );
+            }
+        }
+    }
+    headers
+}
+
+/// Headers that frame the message; another value would break the connection.
+fn forbidden(name: &HeaderName) -> bool {
+    use hyper::header::{
+        ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, TE, TRANSFER_ENCODING, UPGRADE,
+    };
+    [ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, TE, TRANSFER_ENCODING, UPGRADE].contains(name)
+}
+
+/// Reads one `[[endpoint]]`.
+pub(super) fn read(section: Section<'_>, defaults: &Defaults) -> Option<Endpoint> {
+    let polling = Arc::new(defaults.polling(&section));
+    let prefix = section.string("Prefix");
+    let failure_metric = section.string("FailureMetric").filter(|name| !name.is_empty());
+    let target = match section.string("URL") {
+        Some(url) => Target::parse(&url).map_err(|error| section.error("URL", error)).ok(),
+        None if section.has("URL") => None,
+        None => {
+            section.error("URL", "it is missing: write URL = \"http://host:port/debug/vars\"");
+            None
+        }
+    };
+    if prefix.is_none() && !section.has("Prefix") {
+        section.warn("Prefix", "it is missing: names begin with the document's own keys");
+    }
+    section.finish();
+    Some(Endpoint { target: target?, prefix: prefix.unwrap_or_default(), failure_metric, polling })
+}

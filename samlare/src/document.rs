@@ -1,0 +1,280 @@
+//! Documents of variables, read in one streaming pass straight to points.
+//!
+//! [`read`] takes the bytes of a `/debug/vars` answer and hands each number to a
+//! [`Points`], under its dotted path, as it meets it: no tree is built. What it accepts is
+//! exactly JSON (RFC 8259) with an object on top; bytes that are not UTF-8 become U+FFFD,
+//! one a byte, as in Go's reader. Of a key that an object holds twice the last one counts.
+//!
+//! ```
+//! use samlare::document::{Number, Points, Rules, read};
+//!
+//! struct Print(Vec<String>);
+//! impl Points for Print {
+//!     fn number(&mut self, path: &str, number: Number<'_>) {
+//!         self.0.push(format!("{path} {}", number.text()));
+//!     }
+//!     fn restart(&mut self) {
+//!         self.0.clear();
+//!     }
+//! }
+//! let mut points = Print(Vec::new());
+//! let read = read(br#"{"hits": 3, "name": "x"}"#, "apps.one", &Rules::default(), &mut points);
+//! assert_eq!(read.unwrap(), 1);
+//! assert_eq!(points.0, ["apps.one.hits 3"]);
+//! ```
+
+mod keys;
+mod rules;
+mod scanner;
+
+use std::borrow::Cow;
+use std::fmt;
+
+pub use rules::{Limits, Rules};
+
+use keys::Keys;
+use scanner::{Scanner, Token};
+
+/// Where [`read`] puts what it finds, in the document's order.
+///
+/// A path is the prefix and the keys that lead to the value, joined with dots, after renames;
+/// it is any text at all and may hold spaces, dots and control characters.
+pub trait Points {
+    /// A number, or a boolean as 0 or 1 where [`Rules::booleans`] asks for it.
+    fn number(&mut self, path: &str, number: Number<'_>);
+
+    /// A string; nobody but a terminal wants those.
+    fn text(&mut self, _path: &str, _text: &str) {}
+
+    /// Forget what this document has given so far: it holds a key twice and is read again
+    /// without the earlier one.
+    fn restart(&mut self);
+}
+
+/// A number as the document spells it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Number<'a> {
+    text: &'a str,
+    integer: bool,
+}
+
+impl<'a> Number<'a> {
+    /// The digits as they stand in the document: a valid JSON number.
+    pub fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// The value, when it is written as an integer and fits.
+    pub fn as_u64(&self) -> Option<u64> {
+        if self.integer { self.text.parse().ok() } else { None }
+    }
+
+    /// The value, when it is written as an integer (other than `-0`) and fits.
+    pub fn as_i64(&self) -> Option<i64> {
+        if self.integer && self.text != "-0" { self.text.parse().ok() } else { None }
+    }
+
+    /// The nearest double; infinite when the number is beyond all of them.
+    pub fn as_f64(&self) -> f64 {
+        self.text.parse().unwrap_or(f64::INFINITY)
+    }
+}
+
+/// Why a document gives no points.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// It is not JSON.
+    Syntax {
+        /// Where, in bytes from the start.
+        offset: usize,
+        /// What would have been right there.
+        expected: &'static str,
+    },
+    /// It ends before its value does.
+    Truncated,
+    /// It is JSON, but not an object; this is what it is instead.
+    NotAnObject(&'static str),
+    /// It nests deeper than [`Limits::depth`].
+    TooDeep(usize),
+    /// It holds more numbers than [`Limits::numbers`].
+    TooManyNumbers(usize),
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Problem::Syntax { offset, expected } => {
+                write!(f, "not JSON: expected {expected} at byte {offset}")
+            }
+            Problem::Truncated => write!(f, "not JSON: the document ends too early"),
+            Problem::NotAnObject(kind) => write!(f, "not an object but {kind}"),
+            Problem::TooDeep(limit) => write!(f, "nested deeper than {limit}"),
+            Problem::TooManyNumbers(limit) => write!(f, "more than {limit} numbers"),
+        }
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// Reads `document` and gives its numbers to `points`; returns how many there were.
+///
+/// `prefix` opens each path, without a dot when it is empty. Memory: the path, and 24 bytes a
+/// key that is not ignored. A document that is not UTF-8 or that repeats a key is copied or
+/// read twice.
+///
+/// # Errors
+/// A [`Problem`]; what `points` was given before it must be thrown away.
+pub fn read(
+    document: &[u8],
+    prefix: &str,
+    rules: &Rules,
+    points: &mut impl Points,
+) -> Result<usize, Problem> {
+    let text = match std::str::from_utf8(document) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(replace_bad_bytes(document)),
+    };
+    let mut reader = Reader {
+        scanner: Scanner::new(&text),
+        rules,
+        points,
+        path: String::with_capacity(prefix.len() + 128),
+        keys: Keys::new(),
+        count: 0,
+    };
+    reader.path.push_str(prefix);
+    reader.document()?;
+    if reader.keys.superseded() {
+        reader.points.restart();
+        reader.scanner = Scanner::new(&text);
+        reader.keys.second_pass();
+        reader.count = 0;
+        reader.document()?;
+    }
+    Ok(reader.count)
+}
+
+/// One U+FFFD for each byte that is not part of a character.
+fn replace_bad_bytes(document: &[u8]) -> String {
+    let mut text = String::with_capacity(document.len() + 16);
+    for chunk in document.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+    }
+    text
+}
+
+struct Reader<'a, P> {
+    scanner: Scanner<'a>,
+    rules: &'a Rules,
+    points: &'a mut P,
+    path: String,
+    keys: Keys,
+    count: usize,
+}
+
+impl<P: Points> Reader<'_, P> {
+    fn document(&mut self) -> Result<(), Problem> {
+        match self.scanner.token()? {
+            Token::Object => self.object(1)?,
+            Token::Array => return Err(Problem::NotAnObject("an array")),
+            Token::Text => return Err(Problem::NotAnObject("a string")),
+            Token::True | Token::False => return Err(Problem::NotAnObject("a boolean")),
+            Token::Null => return Err(Problem::NotAnObject("null")),
+            Token::Number => return Err(Problem::NotAnObject("a number")),
+        }
+        self.scanner.end()
+    }
+
+    fn value(&mut self, depth: usize) -> Result<(), Problem> {
+        match self.scanner.token()? {
+            Token::Object => self.object(depth + 1),
+            Token::Array if self.rules.arrays => self.array(depth + 1),
+            Token::Array => self.scanner.skip_array(depth + 1, self.rules.limits.depth),
+            Token::Text => {
+                let text = self.scanner.text()?;
+                self.points.text(&self.path, &text);
+                Ok(())
+            }
+            Token::Number => {
+                let (text, integer) = self.scanner.number()?;
+                self.number(Number { text, integer })
+            }
+            Token::True => self.boolean("1"),
+            Token::False => self.boolean("0"),
+            Token::Null => Ok(()),
+        }
+    }
+
+    fn number(&mut self, number: Number<'_>) -> Result<(), Problem> {
+        self.count += 1;
+        if self.count > self.rules.limits.numbers {
+            return Err(Problem::TooManyNumbers(self.rules.limits.numbers));
+        }
+        self.points.number(&self.path, number);
+        Ok(())
+    }
+
+    fn boolean(&mut self, text: &'static str) -> Result<(), Problem> {
+        if !self.rules.booleans {
+            return Ok(());
+        }
+        self.number(Number { text, integer: true })
+    }
+
+    fn object(&mut self, depth: usize) -> Result<(), Problem> {
+        self.check_depth(depth)?;
+        if self.scanner.closes(b'}') {
+            return Ok(());
+        }
+        let object = self.keys.open();
+        let length = self.path.len();
+        loop {
+            let offset = self.scanner.offset();
+            let key = self.scanner.key()?;
+            let hash = self.keys.hash(&key);
+            let ignored = self.rules.ignores(&key) || !self.keys.keep(object, hash, offset);
+            if ignored {
+                self.scanner.skip_value(depth, self.rules.limits.depth)?;
+            } else {
+                if length > 0 {
+                    self.path.push('.');
+                }
+                self.path.push_str(self.rules.renamed(&key));
+                self.value(depth)?;
+                self.path.truncate(length);
+            }
+            if !self.scanner.another(b'}', "a comma or a closing brace")? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn array(&mut self, depth: usize) -> Result<(), Problem> {
+        self.check_depth(depth)?;
+        if self.scanner.closes(b']') {
+            return Ok(());
+        }
+        let length = self.path.len();
+        let mut index = 0usize;
+        loop {
+            if length > 0 {
+                self.path.push('.');
+            }
+            self.path.push_str(itoa::Buffer::new().format(index));
+            self.value(depth)?;
+            self.path.truncate(length);
+            index += 1;
+            if !self.scanner.another(b']', "a comma or a closing bracket")? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn check_depth(&self, depth: usize) -> Result<(), Problem> {
+        if depth > self.rules.limits.depth {
+            return Err(Problem::TooDeep(self.rules.limits.depth));
+        }
+        Ok(())
+    }
+}

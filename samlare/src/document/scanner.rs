@@ -1,0 +1,299 @@
+//! JSON, one token after the other.
+
+use std::borrow::Cow;
+
+use super::Problem;
+
+/// What a value begins with; of the scalars `true`, `false` and `null` are already read.
+pub(super) enum Token {
+    Object,
+    Array,
+    Text,
+    Number,
+    True,
+    False,
+    Null,
+}
+
+pub(super) struct Scanner<'a> {
+    text: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Scanner { text, bytes: text.as_bytes(), at: 0 }
+    }
+
+    /// Bytes from the start of the document.
+    pub(super) fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// The kind of the value that begins here.
+    pub(super) fn token(&mut self) -> Result<Token, Problem> {
+        self.space();
+        match self.peek() {
+            Some(b'{') => {
+                self.at += 1;
+                Ok(Token::Object)
+            }
+            Some(b'[') => {
+                self.at += 1;
+                Ok(Token::Array)
+            }
+            Some(b'"') => Ok(Token::Text),
+            Some(b'-' | b'0'..=b'9') => Ok(Token::Number),
+            Some(b't') => self.word("true", Token::True),
+            Some(b'f') => self.word("false", Token::False),
+            Some(b'n') => self.word("null", Token::Null),
+            _ => Err(self.expected("a value")),
+        }
+    }
+
+    /// Only white space may follow.
+    pub(super) fn end(&mut self) -> Result<(), Problem> {
+        self.space();
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err(self.expected("the end of the document")),
+        }
+    }
+
+    /// Whether the object or array that was just opened is empty; then it is closed.
+    pub(super) fn closes(&mut self, close: u8) -> bool {
+        self.space();
+        let empty = self.peek() == Some(close);
+        self.at += usize::from(empty);
+        empty
+    }
+
+    /// After a member: whether another follows.
+    pub(super) fn another(&mut self, close: u8, expected: &'static str) -> Result<bool, Problem> {
+        self.space();
+        match self.peek() {
+            Some(b',') => {
+                self.at += 1;
+                Ok(true)
+            }
+            Some(byte) if byte == close => {
+                self.at += 1;
+                Ok(false)
+            }
+            _ => Err(self.expected(expected)),
+        }
+    }
+
+    /// A key and its colon.
+    pub(super) fn key(&mut self) -> Result<Cow<'a, str>, Problem> {
+        let key = self.text()?;
+        self.space();
+        if self.peek() != Some(b':') {
+            return Err(self.expected("a colon"));
+        }
+        self.at += 1;
+        Ok(key)
+    }
+
+    /// A string, unescaped; a surrogate without its other half becomes U+FFFD.
+    pub(super) fn text(&mut self) -> Result<Cow<'a, str>, Problem> {
+        let (raw, escaped) = self.raw_text()?;
+        Ok(if escaped { Cow::Owned(unescape(raw)) } else { Cow::Borrowed(raw) })
+    }
+
+    /// The digits of a number, and whether it is written as an integer.
+    pub(super) fn number(&mut self) -> Result<(&'a str, bool), Problem> {
+        let start = self.at;
+        let mut integer = true;
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        match self.peek() {
+            Some(b'0') => self.at += 1,
+            _ => self.digits()?,
+        }
+        if self.peek() == Some(b'.') {
+            integer = false;
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            integer = false;
+            self.at += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok((&self.text[start..self.at], integer))
+    }
+
+    /// Reads past a value, to the same rules.
+    pub(super) fn skip_value(&mut self, depth: usize, limit: usize) -> Result<(), Problem> {
+        match self.token()? {
+            Token::Object => self.skip_object(depth + 1, limit),
+            Token::Array => self.skip_array(depth + 1, limit),
+            Token::Text => self.raw_text().map(drop),
+            Token::Number => self.number().map(drop),
+            Token::True | Token::False | Token::Null => Ok(()),
+        }
+    }
+
+    /// Reads past what follows an opening bracket.
+    pub(super) fn skip_array(&mut self, depth: usize, limit: usize) -> Result<(), Problem> {
+        if depth > limit {
+            return Err(Problem::TooDeep(limit));
+        }
+        if self.closes(b']') {
+            return Ok(());
+        }
+        loop {
+            self.skip_value(depth, limit)?;
+            if !self.another(b']', "a comma or a closing bracket")? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn skip_object(&mut self, depth: usize, limit: usize) -> Result<(), Problem> {
+        if depth > limit {
+            return Err(Problem::TooDeep(limit));
+        }
+        if self.closes(b'}') {
+            return Ok(());
+        }
+        loop {
+            self.space();
+            self.raw_text()?;
+            self.space();
+            if self.peek() != Some(b':') {
+                return Err(self.expected("a colon"));
+            }
+            self.at += 1;
+            self.skip_value(depth, limit)?;
+            if !self.another(b'}', "a comma or a closing brace")? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What stands between the quotes, and whether any of it is escaped.
+    fn raw_text(&mut self) -> Result<(&'a str, bool), Problem> {
+        self.space();
+        if self.peek() != Some(b'"') {
+            return Err(self.expected("a string"));
+        }
+        self.at += 1;
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            match self.peek() {
+                Some(b'"') => {
+                    let raw = &self.text[start..self.at];
+                    self.at += 1;
+                    return Ok((raw, escaped));
+                }
+                Some(b'\\') => {
+                    escaped = true;
+                    self.at += 1;
+                    match self.peek() {
+                        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
+                            self.at += 1
+                        }
+                        Some(b'u') => {
+                            self.at += 1;
+                            for _ in 0..4 {
+                                match self.peek() {
+                                    Some(byte) if byte.is_ascii_hexdigit() => self.at += 1,
+                                    _ => return Err(self.expected("four hexadecimal digits")),
+                                }
+                            }
+                        }
+                        _ => return Err(self.expected("an escape")),
+                    }
+                }
+                Some(0..0x20) => return Err(self.expected("no control character in a string")),
+                Some(_) => self.at += 1,
+                None => return Err(Problem::Truncated),
+            }
+        }
+    }
+
+    fn digits(&mut self) -> Result<(), Problem> {
+        let start = self.at;
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
+        if self.at == start { Err(self.expected("a digit")) } else { Ok(()) }
+    }
+
+    fn word(&mut self, word: &'static str, token: Token) -> Result<Token, Problem> {
+        if self.bytes[self.at..].starts_with(word.as_bytes()) {
+            self.at += word.len();
+            return Ok(token);
+        }
+        if word.as_bytes().starts_with(&self.bytes[self.at..]) {
+            return Err(Problem::Truncated);
+        }
+        Err(self.expected("a value"))
+    }
+
+    fn space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    #[inline]
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn expected(&self, expected: &'static str) -> Problem {
+        if self.at >= self.bytes.len() {
+            return Problem::Truncated;
+        }
+        Problem::Syntax { offset: self.at, expected }
+    }
+}
+
+/// Takes the escapes out of a string whose escapes are well formed.
+fn unescape(raw: &str) -> String {
+    let mut text = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        text.push_str(&rest[..at]);
+        let escape = rest.as_bytes()[at + 1];
+        rest = &rest[at + 2..];
+        match escape {
+            b'b' => text.push('\u{8}'),
+            b'f' => text.push('\u{c}'),
+            b'n' => text.push('\n'),
+            b'r' => text.push('\r'),
+            b't' => text.push('\t'),
+            b'u' => {
+                let high = unit(rest);
+                rest = &rest[4..];
+                let mut character = char::from_u32(high);
+                if (0xd800..0xdc00).contains(&high) && rest.starts_with("\\u") {
+                    let low = unit(&rest[2..]);
+                    if (0xdc00..0xe000).contains(&low) {
+                        character =
+                            char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00));
+                        rest = &rest[6..];
+                    }
+                }
+                text.push(character.unwrap_or(char::REPLACEMENT_CHARACTER));
+            }
+            other => text.push(char::from(other)),
+        }
+    }
+    text.push_str(rest);
+    text
+}
+
+/// The UTF-16 unit that the first four hexadecimal digits spell.
+fn unit(digits: &str) -> u32 {
+    u32::from_str_radix(&digits[..4], 16).unwrap_or(0xfffd)
+}

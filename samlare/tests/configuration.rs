@@ -1,0 +1,194 @@
+//! The configuration file: what it means, and what is said of its mistakes.
+
+use std::time::Duration;
+
+use samlare::config::{Config, LogFormat, Problem};
+use samlare::shard::Shard;
+
+fn errors(text: &str) -> Vec<String> {
+    let problems = Config::parse(text).expect_err("it should not be taken");
+    problems.iter().map(Problem::to_string).collect()
+}
+
+fn warnings(text: &str) -> Vec<String> {
+    let (_, problems) = Config::parse(text).unwrap();
+    problems.iter().map(Problem::to_string).collect()
+}
+
+#[test]
+fn the_originals_file_is_taken_as_it_is() {
+    let text = r#"
+CarbonHost = "graphite.example.com"
+CarbonPort = 2003
+CheckInterval = 10000
+Timeout = 2000
+IgnoreMetrics = ["BySize", "cmdline"]
+[[renames]]
+From = "Sys"
+To = "sys"
+
+[[endpoint]]
+URL = "http://localhost:14001/debug/vars"
+Prefix = "apps.app1"
+FailureMetric = "apps.app1.failure"
+
+[[Endpoint]]
+url = "http://localhost:14002/debug/vars"
+PREFIX = "apps.app2"
+CheckInterval = 500
+Timeout = 0
+IgnoreMetrics = ["own"]
+[[endpoint.rename]]
+from = "a"
+to = "b"
+"#;
+    let (config, warnings) = Config::parse(text).unwrap();
+    assert_eq!(config.carbon.unwrap().urls, ["tcp://graphite.example.com:2003"]);
+    let [first, second] = config.endpoints.as_slice() else { panic!("two endpoints") };
+    assert_eq!(first.target.to_string(), "http://localhost:14001/debug/vars");
+    assert_eq!(first.prefix, "apps.app1");
+    assert_eq!(first.failure_metric.as_deref(), Some("apps.app1.failure"));
+    assert_eq!(first.polling.interval, Duration::from_secs(10));
+    assert_eq!(second.polling.interval, Duration::from_millis(500));
+    assert_eq!(second.polling.timeout, Duration::from_secs(2));
+    assert_eq!(second.failure_metric, None);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].to_string().starts_with("line 19: endpoint.CheckInterval: "));
+}
+
+#[test]
+fn all_mistakes_are_named_at_once_with_line_key_and_remedy() {
+    let text = r#"CarbonHost = 5
+CarbonPort = 70000
+Timeout = "3s"
+LogFormat = "xml"
+Listen = "localhost"
+[[endpoint]]
+URL = "localhost:14001/debug/vars"
+Prefix = "a"
+[[endpoint]]
+Prefix = "b"
+Booleans = 1
+[[endpoint]]
+URL = "ftp://h/"
+Prefix = "c"
+Headers = { "bad name" = "x" }
+[[discover]]
+Dns = "vars.example"
+Files = ["x.json"]
+Prefix = "p"
+"#;
+    assert_eq!(
+        errors(text),
+        [
+            "line 1: CarbonHost: it is a whole number: write text in quotes",
+            "line 2: CarbonPort: it is out of range: write a whole number of the port from 1 to 65535",
+            "line 3: Timeout: it is text: write a whole number of milliseconds from 1 to 86400000",
+            "line 4: LogFormat: it is neither of the two: write \"json\" or \"text\"",
+            "line 5: Listen: it is no address with a port: write \"127.0.0.1:14000\"",
+            "line 7: endpoint.URL: its scheme is none of http, https and unix",
+            "line 9: endpoint.URL: it is missing: write URL = \"http://host:port/debug/vars\"",
+            "line 11: endpoint.Booleans: it is a whole number: write true or false",
+            "line 13: endpoint.URL: its scheme is none of http, https and unix",
+            "line 15: endpoint.Headers: \"bad name\" is no name of a header",
+            "line 18: discover.Files: stands beside another source; a [[discover]] has one of Files, \
+         Dns and Consul: write one table each",
+        ]
+    );
+}
+
+#[test]
+fn broken_toml_names_its_lines_and_shows_no_value() {
+    let text = "CarbonHost = \"a\nTimeout = 5\n[[endpoint]\nURL = \"http://u:secret@h/\" x\n";
+    let errors = errors(text);
+    assert!(errors[0].starts_with("line 1: this is not TOML: "), "{errors:?}");
+    assert!(errors.iter().any(|error| error.starts_with("line 3: this is not TOML")), "{errors:?}");
+    assert!(errors.iter().all(|error| !error.contains("secret")), "{errors:?}");
+}
+
+#[test]
+fn an_unknown_key_is_a_warning_with_the_nearest_known_one() {
+    let text = r#"CarbonHst = "h"
+[[endpoint]]
+URL = "http://h/"
+Prefix = "p"
+FailMetric = "x"
+Zzzzzzzzzzzz = 1
+"#;
+    assert_eq!(
+        warnings(text),
+        [
+            "line 1: CarbonHst: unknown key: did you mean CarbonHost?",
+            "line 5: endpoint.FailMetric: unknown key: did you mean FailureMetric?",
+            "line 6: endpoint.Zzzzzzzzzzzz: unknown key: remove it",
+        ]
+    );
+}
+
+#[test]
+fn the_same_key_in_two_capitals_is_a_mistake() {
+    assert_eq!(
+        errors("Timeout = 1\ntimeout = 2\n"),
+        ["line 1: Timeout: it is given twice, in different capitals: keep one"]
+    );
+}
+
+#[test]
+fn sources_of_endpoints() {
+    let text = r#"
+CheckInterval = 5000
+[[discover]]
+Files = ["/etc/targets/*.json"]
+Prefix = "apps.{job}"
+[[discover]]
+Dns = "_vars._tcp.example"
+Prefix = "apps.{host}"
+Refresh = 1000
+[[discover]]
+Consul = "http://127.0.0.1:8500"
+Services = "web"
+Prefix = "apps.{service}.{host}_{port}"
+CheckInterval = 1000
+"#;
+    let (config, warnings) = Config::parse(text).unwrap();
+    assert_eq!(warnings, []);
+    let [files, dns, consul] = config.discover.as_slice() else { panic!("three sources") };
+    assert_eq!(files.source.source.name(), "files /etc/targets/*.json");
+    assert_eq!(files.polling.interval, Duration::from_secs(5));
+    assert_eq!(dns.source.refresh, Duration::from_secs(1));
+    assert_eq!(consul.polling.interval, Duration::from_secs(1));
+
+    let wrong = "[[discover]]\nDns = \"vars.example\"\nRecord = \"A\"\n";
+    let errors = errors(wrong);
+    assert!(errors.iter().any(|error| error.starts_with("line 1: discover.Port: ")), "{errors:?}");
+    assert!(
+        errors.iter().any(|error| error.starts_with("line 1: discover.Prefix: ")),
+        "{errors:?}"
+    );
+}
+
+#[test]
+fn destinations_and_the_rest() {
+    let text = r#"
+CarbonHost = "::1"
+Carbon = ["pickle://b:2004", "tls://c:2003"]
+CarbonMode = "copy"
+SpoolDir = "/var/spool/samlare"
+ResendWindow = 0
+LogFormat = "text"
+Listen = "127.0.0.1:14000"
+Shard = "2/5"
+"#;
+    let (config, warnings) = Config::parse(text).unwrap();
+    assert_eq!(warnings.len(), 1, "no endpoint: {warnings:?}");
+    let carbon = config.carbon.unwrap();
+    assert_eq!(carbon.urls, ["tcp://[::1]:2003", "pickle://b:2004", "tls://c:2003"]);
+    assert!(carbon.copies);
+    assert_eq!(carbon.resend, Some(Duration::ZERO));
+    assert_eq!(config.log_format, LogFormat::Text);
+    assert_eq!(config.shard, Some(Shard::new(2, 5).unwrap()));
+    assert_eq!(
+        errors("CarbonCertFile = \"c\"\n"),
+        ["line 1: CarbonCertFile: CarbonCertFile and CarbonKeyFile go together: give both"]
+    );
+}
