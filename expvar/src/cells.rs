@@ -8,8 +8,8 @@ use std::cell::Cell;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-use crate::pool::{Pool, Slab};
-use crate::sync::AtomicU64;
+use crate::pool::{Pool, Slab, State};
+use crate::sync::{AtomicU64, Mutex};
 
 /// Cells at the start of every slab that belong to the allocator hook.
 pub(crate) const HOOK_CELLS: u32 = 128;
@@ -19,7 +19,7 @@ const STARTERS: usize = 256;
 /// Cells of a starter slab: 2 KiB a thread.
 const STARTER_CELLS: usize = 256;
 
-static POOL: Pool = Pool::new(HOOK_CELLS);
+static POOL: Pool = Pool(Mutex::new(State::new(HOOK_CELLS)));
 static STARTER: [Starter; STARTERS] = [const { Starter::new() }; STARTERS];
 /// Which starters are leased, a bit each.
 static CLAIMED: [AtomicU64; STARTERS / 64] = [const { AtomicU64::new(0) }; STARTERS / 64];

@@ -2,8 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Release;
 
 use once_cell::race::OnceRef;
 
@@ -12,7 +10,7 @@ use crate::gauge::Gauge;
 use crate::global::{MISMATCHES, OVERFLOWS};
 use crate::names::{List, Names};
 use crate::sync::Mutex;
-use crate::var::{Handle, Kind, Publish, Var};
+use crate::var::{Kind, Publish, Var};
 
 mod cache;
 
@@ -272,27 +270,3 @@ impl fmt::Display for KindError {
 }
 
 impl std::error::Error for KindError {}
-
-/// Keeps the flag that tells caches a key is gone beside what they need of it.
-impl Known {
-    fn new(gauge: Arc<Gauge>) -> Self {
-        Self { live: AtomicBool::new(true), gauge }
-    }
-
-    fn retire(&self) {
-        // Pairs with the load in `cache::add`.
-        self.live.store(false, Release);
-    }
-}
-
-impl From<Arc<FloatGauge>> for Var {
-    fn from(gauge: Arc<FloatGauge>) -> Self {
-        Self::FloatGauge(Handle::Shared(gauge))
-    }
-}
-
-impl From<Arc<Gauge>> for Var {
-    fn from(gauge: Arc<Gauge>) -> Self {
-        Self::Gauge(Handle::Shared(gauge))
-    }
-}

@@ -13,11 +13,9 @@ use crate::sync::{AtomicU64, Mutex, zeroed_slab};
 pub(crate) type Slab = &'static [AtomicU64];
 
 /// Every slab ever made, and which ids are in use.
-pub(crate) struct Pool {
-    state: Mutex<State>,
-}
+pub(crate) struct Pool(pub(crate) Mutex<State>);
 
-struct State {
+pub(crate) struct State {
     /// Every slab ever made here, leased or not.
     slabs: Vec<Slab>,
     /// Those that no thread holds.
@@ -29,21 +27,9 @@ struct State {
 }
 
 impl Pool {
-    /// An empty pool; ids below `reserved` are never given out.
-    pub(crate) const fn new(reserved: u32) -> Self {
-        Self {
-            state: Mutex::new(State {
-                slabs: Vec::new(),
-                free: Vec::new(),
-                next: reserved,
-                gaps: BTreeMap::new(),
-            }),
-        }
-    }
-
     /// Gives out `len` consecutive ids, whose cells are zero in every slab.
     pub(crate) fn allocate(&self, len: u32) -> u32 {
-        let mut state = self.state.lock();
+        let mut state = self.0.lock();
         let gap =
             state.gaps.iter().find(|&(_, &size)| size >= len).map(|(&start, &size)| (start, size));
         if let Some((start, size)) = gap {
@@ -61,7 +47,7 @@ impl Pool {
     /// Takes ids back. Nobody may hold them any more: their cells are zeroed in every slab here and
     /// in `others`, which is what makes the next holder start from zero.
     pub(crate) fn release(&self, start: u32, len: u32, others: &[Slab]) {
-        let mut guard = self.state.lock();
+        let mut guard = self.0.lock();
         let state = &mut *guard;
         for slab in state.slabs.iter().chain(others) {
             let end = slab.len().min((start + len) as usize);
@@ -92,7 +78,7 @@ impl Pool {
     /// A free slab that fits is preferred; a new one is made for all ids in use, and at least twice
     /// as long as the old one, so that a thread moves a logarithmic number of times.
     pub(crate) fn lease(&self, id: u32, old: Slab) -> Slab {
-        let mut state = self.state.lock();
+        let mut state = self.0.lock();
         if !old.is_empty() {
             state.free.push(old);
         }
@@ -101,13 +87,13 @@ impl Pool {
 
     /// Takes a slab back as it is: its cells go on counting.
     pub(crate) fn give_back(&self, slab: Slab) {
-        self.state.lock().free.push(slab);
+        self.0.lock().free.push(slab);
     }
 
     /// Adds to a cell on behalf of a thread that can hold no lease: any free slab that reaches
     /// `last` will do, because the lock keeps every other thread from leasing it.
     pub(crate) fn add(&self, id: u32, last: u32, n: u64) {
-        let mut state = self.state.lock();
+        let mut state = self.0.lock();
         let slab = state.take(last, 0);
         let cell = &slab[id as usize];
         cell.store(cell.load(Relaxed).wrapping_add(n), Relaxed);
@@ -116,12 +102,12 @@ impl Pool {
 
     /// Appends every slab made so far to `list`.
     pub(crate) fn list(&self, list: &mut Vec<Slab>) {
-        list.extend_from_slice(&self.state.lock().slabs);
+        list.extend_from_slice(&self.0.lock().slabs);
     }
 
     /// How many ids are in use, how many slabs there are, and how many cells they hold together.
     pub(crate) fn usage(&self) -> (usize, usize, usize) {
-        let state = self.state.lock();
+        let state = self.0.lock();
         let gaps: u32 = state.gaps.values().sum();
         let cells = state.slabs.iter().map(|slab| slab.len()).sum();
         ((state.next - gaps) as usize, state.slabs.len(), cells)
@@ -129,11 +115,16 @@ impl Pool {
 
     /// Runs `f` while no id or slab can change hands.
     pub(crate) fn locked<R>(&self, f: impl FnOnce(&[Slab]) -> R) -> R {
-        f(&self.state.lock().slabs)
+        f(&self.0.lock().slabs)
     }
 }
 
 impl State {
+    /// No slabs; ids below `reserved` are never given out.
+    pub(crate) const fn new(reserved: u32) -> Self {
+        Self { slabs: Vec::new(), free: Vec::new(), next: reserved, gaps: BTreeMap::new() }
+    }
+
     fn take(&mut self, id: u32, at_least: usize) -> Slab {
         let needed = id as usize + 1;
         let fitting = self.free.iter().enumerate().filter(|(_, slab)| slab.len() >= needed);

@@ -144,6 +144,12 @@ macro_rules! publish {
             }
         }
 
+        impl From<Arc<$kind>> for Var {
+            fn from(var: Arc<$kind>) -> Self {
+                Self::$kind(Handle::Shared(var))
+            }
+        }
+
         impl sealed::Sealed for &'static $kind {}
         impl Publish for &'static $kind {
             type Handle = Self;

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use crate::cells;
@@ -21,8 +21,20 @@ thread_local! {
 /// What caches share of a key: whoever holds this holds the key's cell.
 pub(super) struct Known {
     /// False once the key was taken out of its map.
-    pub(super) live: AtomicBool,
-    pub(super) gauge: Arc<Gauge>,
+    live: AtomicBool,
+    gauge: Arc<Gauge>,
+}
+
+impl Known {
+    pub(super) fn new(gauge: Arc<Gauge>) -> Self {
+        Self { live: AtomicBool::new(true), gauge }
+    }
+
+    /// Makes every cache look again.
+    pub(super) fn retire(&self) {
+        // Pairs with the load in `add`.
+        self.live.store(false, Release);
+    }
 }
 
 /// Tells maps apart; given out at first use.
@@ -78,7 +90,7 @@ pub(super) fn add(map: &MapId, key: &str, n: i64) -> bool {
     KEYS.try_with(|keys| {
         let Ok(keys) = keys.try_borrow() else { return false };
         let Some(place) = keys.find(hash, map, key) else { return false };
-        // Pairs with the store in `Known::retire`: what comes after a removal finds it done.
+        // Pairs with the store in `retire`: what comes after a removal finds it done.
         if !place.known.live.load(Acquire) {
             return false;
         }

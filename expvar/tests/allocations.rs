@@ -1,0 +1,98 @@
+//! Recording allocates nothing, and a walk allocates nothing a variable.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use expvar::{Counter, FloatGauge, Gauge, Histogram, Info, Map, Registry, Value, Visitor};
+
+struct Counted;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: every call goes to `System` unchanged.
+unsafe impl GlobalAlloc for Counted {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counted = Counted;
+
+fn allocations(f: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.get();
+    f();
+    ALLOCATIONS.get() - before
+}
+
+#[test]
+fn recording_allocates_nothing_after_the_first_time() {
+    let (counter, gauge, float) = (Counter::new(), Gauge::new(), FloatGauge::new());
+    let (histogram, map) = (Histogram::new(), Map::new());
+    let record = || {
+        counter.inc();
+        gauge.inc();
+        gauge.sub(1);
+        float.add(0.5);
+        histogram.record(42);
+        drop(histogram.start());
+        map.add("/a/route/of/some/length", 1);
+        map.add("b", 1);
+    };
+    assert!(allocations(record) > 0, "the first time makes the cells, so the count works");
+    assert_eq!(allocations(|| (0..1000).for_each(|_| record())), 0);
+    // Another thread pays once for its own slab and cache.
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            record();
+            assert_eq!(allocations(|| (0..1000).for_each(|_| record())), 0);
+        });
+    });
+}
+
+struct Sum(u64);
+
+impl Visitor for Sum {
+    fn variable(&mut self, name: &str, _: &Info, value: Value<'_>) {
+        match value {
+            Value::Counter(n) => self.0 += n + name.len() as u64,
+            Value::Map(map) => map.for_each(|_, _| self.0 += 1),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_walk_allocates_for_itself_not_for_its_variables() {
+    let walk = |variables: usize| {
+        let registry = Registry::new();
+        for n in 0..variables {
+            registry.publish(&format!("counter{n}"), Counter::new()).unwrap().inc();
+            registry.publish(&format!("gauge{n}"), Gauge::new()).unwrap().set(1);
+            registry.publish(&format!("map{n}"), Map::new()).unwrap().add("k", 1);
+            registry.publish(&format!("text{n}"), expvar::Text::new()).unwrap().set("words");
+        }
+        let (mut sum, mut buffer) = (Sum(0), Vec::new());
+        registry.visit(&mut sum);
+        registry.render_json(&mut buffer);
+        buffer.clear();
+        let seen = allocations(|| registry.visit(&mut sum));
+        let rendered = allocations(|| registry.render_json(&mut buffer));
+        assert!(sum.0 > 0);
+        (seen, rendered)
+    };
+    for variables in [1, 500] {
+        // The list of slabs, however many other threads hold one.
+        let (seen, rendered) = walk(variables);
+        assert!(seen <= 3 && rendered <= 3, "{variables}: {seen}, {rendered}");
+    }
+}

@@ -1,0 +1,134 @@
+//! Memory follows what is in use: ids and slabs come back.
+
+#![forbid(unsafe_code)]
+
+use std::cell::RefCell;
+use std::sync::Barrier;
+
+use expvar::{Counter, Histogram, Map, usage};
+
+/// One test, because all tests of a file share the process and its slabs.
+#[test]
+fn memory_returns_to_its_plateau() {
+    short_threads();
+    threads_in_teardown();
+    ids_come_back();
+    eight_bytes_a_counter_a_thread();
+}
+
+fn short_threads() {
+    let (counter, map, histogram) = (Counter::new(), Map::new(), Histogram::new());
+    let round = |threads: usize| {
+        for _ in 0..threads / 50 {
+            std::thread::scope(|scope| {
+                for _ in 0..50 {
+                    scope.spawn(|| {
+                        counter.inc();
+                        map.add("key", 1);
+                        histogram.record(7);
+                    });
+                }
+            });
+        }
+    };
+    round(500);
+    let plateau = usage().slab_bytes;
+    round(10_000);
+    assert_eq!(counter.get(), 10_500);
+    assert_eq!(map.get("key").unwrap().to_string(), "10500");
+    assert_eq!((histogram.snapshot().count(), histogram.snapshot().sum()), (10_500, 73_500));
+    // How many of 50 threads are alive at once varies; 10,000 must not take more than 50 do.
+    let bound = plateau.max(50 * (2048 + 2 * 8 * 1300));
+    assert!(usage().slab_bytes <= bound, "{:?} after {plateau}", usage());
+}
+
+fn threads_in_teardown() {
+    static LATE: Counter = Counter::new();
+    static LATE_HISTOGRAM: Histogram = Histogram::new();
+    static LATE_MAP: Map = Map::new();
+
+    struct Recorder;
+    impl Drop for Recorder {
+        fn drop(&mut self) {
+            LATE.inc();
+            LATE_HISTOGRAM.record(3);
+            LATE_MAP.add("late", 1);
+        }
+    }
+    thread_local! {
+        static FIRST: RefCell<Option<Recorder>> = const { RefCell::new(None) };
+    }
+    for early in [true, false] {
+        for _ in 0..100 {
+            let recording = move || {
+                // Registered before or after the slab's own guard, so dropped after or before it.
+                if early {
+                    FIRST.with(|first| *first.borrow_mut() = Some(Recorder));
+                    LATE.inc();
+                } else {
+                    LATE.inc();
+                    FIRST.with(|first| *first.borrow_mut() = Some(Recorder));
+                }
+            };
+            std::thread::spawn(recording).join().unwrap();
+        }
+    }
+    assert_eq!(LATE.get(), 400);
+    assert_eq!(LATE_HISTOGRAM.snapshot().sum(), 600);
+    assert_eq!(LATE_MAP.get("late").unwrap().to_string(), "200");
+}
+
+fn ids_come_back() {
+    let before = usage();
+    for n in 0..100_000u64 {
+        let counter = Counter::new();
+        counter.add(n);
+        assert_eq!(counter.get(), n, "a reused id starts from zero");
+    }
+    for _ in 0..200 {
+        let histogram = Histogram::new();
+        histogram.record(1);
+        assert_eq!(histogram.snapshot().count(), 1);
+    }
+    let map = Map::new();
+    for n in 0..100_000 {
+        let key = n.to_string();
+        map.add(&key, 1);
+        assert_eq!(map.remove(&key).unwrap().to_string(), "1");
+    }
+    for n in 0..200 {
+        for key in 0..100 {
+            map.add(&format!("{n}-{key}"), 1);
+        }
+        map.clear();
+    }
+    drop(map);
+    assert_eq!(usage().cells, before.cells, "every cell was given back");
+    assert!(usage().slab_bytes <= 2 * before.slab_bytes + 64 * 1024, "{before:?} {:?}", usage());
+}
+
+fn eight_bytes_a_counter_a_thread() {
+    const COUNTERS: usize = 50_000;
+    const THREADS: usize = 8;
+    let before = usage();
+    let counters: Vec<Counter> = (0..COUNTERS).map(|_| Counter::new()).collect();
+    counters.iter().for_each(Counter::inc);
+    let barrier = Barrier::new(THREADS);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                counters.iter().for_each(Counter::inc);
+                // All slabs are held at once.
+                barrier.wait();
+            });
+        }
+    });
+    let taken = usage().slab_bytes - before.slab_bytes;
+    // The threads' and this one's.
+    let ideal = 8 * COUNTERS * (THREADS + 1);
+    assert!(taken <= 2 * ideal, "{taken} bytes for an ideal of {ideal}");
+    assert!(counters.iter().all(|counter| counter.get() == 1 + THREADS as u64));
+    let cells = usage().cells;
+    drop(counters);
+    assert_eq!(cells - usage().cells, COUNTERS);
+}
