@@ -1,0 +1,219 @@
+//! Accepts connections, bounds them, and ends them.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::time::{self, MissedTickBehavior};
+
+use crate::builder::Settings;
+use crate::connection::{Activity, Phase, Watched};
+use crate::limits::{Limits, MAX_HEADER_BYTES};
+use crate::{Service, stats};
+
+/// How long, and for how many bytes, a closed connection is still read, so that the peer can
+/// read the last response instead of losing it to a reset.
+const LINGER: Duration = Duration::from_millis(500);
+const LINGER_BYTES: u64 = 64 * 1024;
+
+/// Serves on `listener` until `shutdown` completes and what is in flight is finished.
+pub(crate) async fn run<F: Future>(settings: Settings, listener: TcpListener, shutdown: F) {
+    let limits = settings.limits;
+    let (closing, _) = watch::channel(false);
+    let service = Service::with(settings, false);
+    let mut connections = Connections::new(service, limits, closing.subscribe());
+    let mut tick = time::interval(tick_period(&limits));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut shutdown = pin!(shutdown);
+    loop {
+        tokio::select! {
+            _ = &mut shutdown => break,
+            stream = accept(&listener) => connections.open(stream),
+            () = connections.reap(), if !connections.is_empty() => {}
+            _ = tick.tick(), if !connections.is_empty() => connections.cut_overdue(),
+        }
+    }
+    drop(listener);
+    let _ = closing.send(true);
+    let mut grace = pin!(time::sleep(limits.shutdown_timeout));
+    while !connections.is_empty() {
+        tokio::select! {
+            () = &mut grace => break,
+            () = connections.reap() => {}
+            _ = tick.tick() => connections.cut_overdue(),
+        }
+    }
+    connections.cut_all().await;
+}
+
+/// The next connection. Errors are the system's, or a client's that has gone already; neither
+/// ends the server.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(_) => {
+                stats::ACCEPT_ERRORS.inc();
+                time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+fn tick_period(limits: &Limits) -> Duration {
+    let timeouts = [limits.header_timeout, limits.idle_timeout, limits.write_timeout];
+    let shortest = timeouts.into_iter().min().unwrap_or_default();
+    (shortest / 10).clamp(Duration::from_millis(5), Duration::from_secs(1))
+}
+
+/// The open connections.
+struct Connections {
+    service: Service,
+    limits: Limits,
+    closing: watch::Receiver<bool>,
+    epoch: Instant,
+    tasks: JoinSet<()>,
+    open: HashMap<Id, Open>,
+}
+
+struct Open {
+    activity: Arc<Activity>,
+    task: AbortHandle,
+}
+
+impl Connections {
+    fn new(service: Service, limits: Limits, closing: watch::Receiver<bool>) -> Self {
+        let (tasks, open) = (JoinSet::new(), HashMap::new());
+        Self { service, limits, closing, epoch: Instant::now(), tasks, open }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    fn open(&mut self, stream: TcpStream) {
+        stats::ACCEPTED.inc();
+        if self.open.len() >= self.limits.connections && !self.evict() {
+            stats::REFUSED.inc();
+            return;
+        }
+        let activity = Activity::new(self.epoch);
+        let connection = Connection {
+            service: self.service.clone(),
+            activity: Arc::clone(&activity),
+            closing: self.closing.clone(),
+        };
+        let task = self.tasks.spawn(connection.serve(stream));
+        self.open.insert(task.id(), Open { activity, task });
+        stats::CONNECTIONS.inc();
+    }
+
+    /// Forgets a connection that has ended.
+    async fn reap(&mut self) {
+        let id = match self.tasks.join_next_with_id().await {
+            Some(Ok((id, ()))) => id,
+            Some(Err(err)) => err.id(),
+            None => return,
+        };
+        self.forget(id);
+    }
+
+    fn forget(&mut self, id: Id) {
+        if self.open.remove(&id).is_some() {
+            stats::CONNECTIONS.dec();
+        }
+    }
+
+    /// Closes the connection that has been idle for longest, or else the one that has been
+    /// sending a request's head for longest.
+    fn evict(&mut self) -> bool {
+        let open = self.open.iter();
+        let spare = open.filter(|(_, open)| open.activity.phase() < Phase::Answering);
+        let oldest = spare.min_by_key(|(_, open)| (open.activity.phase(), open.activity.since_ms()));
+        let Some((&id, open)) = oldest else { return false };
+        open.task.abort();
+        self.forget(id);
+        stats::EVICTED.inc();
+        true
+    }
+
+    fn cut_overdue(&mut self) {
+        let overdue = self.open.iter().filter(|(_, open)| open.activity.is_overdue(&self.limits));
+        let overdue: Vec<Id> = overdue.map(|(&id, open)| (open.task.abort(), id).1).collect();
+        for id in overdue {
+            self.forget(id);
+            stats::TIMED_OUT.inc();
+        }
+    }
+
+    async fn cut_all(&mut self) {
+        self.tasks.shutdown().await;
+        self.open.drain().for_each(|_| stats::CONNECTIONS.dec());
+    }
+}
+
+struct Connection {
+    service: Service,
+    activity: Arc<Activity>,
+    closing: watch::Receiver<bool>,
+}
+
+impl Connection {
+    async fn serve(self, stream: TcpStream) {
+        // Responses leave in one write; waiting for more would only delay them.
+        let _ = stream.set_nodelay(true);
+        let socket = Watched { socket: stream, activity: Arc::clone(&self.activity) };
+        let service = service_fn(|request: Request<Incoming>| {
+            let in_flight = self.activity.answer();
+            let (parts, _unread) = request.into_parts();
+            let service = &self.service;
+            Box::pin(async move {
+                let response = service.answer(&parts).await;
+                Ok::<_, Infallible>(response.map(|body| body.tracked(in_flight)))
+            })
+        });
+        let mut connection = http1::Builder::new()
+            .half_close(true)
+            .header_read_timeout(None)
+            .max_buf_size(MAX_HEADER_BYTES)
+            .pipeline_flush(true)
+            .title_case_headers(true)
+            .serve_connection(TokioIo::new(socket), service);
+        let (mut closing, mut is_closing) = (self.closing.clone(), false);
+        let served = loop {
+            tokio::select! {
+                served = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break served,
+                _ = closing.wait_for(|&closing| closing), if !is_closing => {
+                    is_closing = true;
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
+            }
+        };
+        if served.is_err_and(|err| err.is_parse()) {
+            stats::ERRORS.inc();
+        }
+        if !is_closing {
+            linger(connection.into_parts().io.into_inner().socket).await;
+        }
+    }
+}
+
+async fn linger(mut socket: TcpStream) {
+    if socket.shutdown().await.is_ok() {
+        let mut rest = tokio::io::sink();
+        let mut unread = socket.take(LINGER_BYTES);
+        let _ = time::timeout(LINGER, tokio::io::copy(&mut unread, &mut rest)).await;
+    }
+}

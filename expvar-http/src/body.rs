@@ -1,0 +1,85 @@
+//! The body of a response: nothing, one piece, or a stream that goes on until its end.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http_body::{Frame, SizeHint};
+
+use crate::connection::InFlight;
+use crate::stats;
+
+/// The body of a response.
+///
+/// Most are one piece of known length. Live ones are streams; they are written as fast as the
+/// peer reads and hold at most what the socket and one frame hold.
+pub struct Body {
+    content: Content,
+    /// Tells the connection when the response is complete.
+    in_flight: Option<InFlight>,
+}
+
+enum Content {
+    Piece(Bytes),
+    #[allow(dead_code, reason = "the live routes make these")]
+    Stream(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
+}
+
+impl Body {
+    pub(crate) fn new(bytes: impl Into<Bytes>) -> Self {
+        Self { content: Content::Piece(bytes.into()), in_flight: None }
+    }
+
+    /// A body without an end of its own; see [`Shared::until_shutdown`](crate::service::Shared).
+    #[allow(dead_code, reason = "the live routes call it")]
+    pub(crate) fn stream(stream: impl Stream<Item = Bytes> + Send + 'static) -> Self {
+        Self { content: Content::Stream(Box::pin(stream)), in_flight: None }
+    }
+
+    pub(crate) fn tracked(self, in_flight: InFlight) -> Self {
+        Self { in_flight: Some(in_flight), ..self }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = match &mut self.get_mut().content {
+            Content::Piece(bytes) if bytes.is_empty() => None,
+            Content::Piece(bytes) => Some(std::mem::take(bytes)),
+            Content::Stream(stream) => std::task::ready!(stream.as_mut().poll_next(cx)),
+        };
+        Poll::Ready(piece.map(|bytes| {
+            stats::BYTES.add(bytes.len() as u64);
+            Ok(Frame::data(bytes))
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(&self.content, Content::Piece(bytes) if bytes.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Piece(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.content {
+            Content::Piece(bytes) => write!(f, "Body({} bytes)", bytes.len()),
+            Content::Stream(_) => f.write_str("Body(stream)"),
+        }
+    }
+}

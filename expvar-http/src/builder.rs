@@ -1,0 +1,198 @@
+//! How a server or a service is set up.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::io;
+use std::net::ToSocketAddrs;
+use std::time::Duration;
+
+use expvar::Registry;
+use tokio::net::TcpListener;
+
+use crate::auth::Credentials;
+use crate::host::Hosts;
+use crate::limits::Limits;
+use crate::{Server, Service, accept};
+
+/// Sets up a server or a service; each setting has a safe default.
+///
+/// ```no_run
+/// # fn main() -> std::io::Result<()> {
+/// let server = expvar_http::Server::builder()
+///     .hosts(["web-1.example"])
+///     .bearer_auth("correct-horse-battery-staple")
+///     .spawn("0.0.0.0:8123")?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Bounds that are not settings: a request's line and headers take at most 16 KiB (431 past
+/// that), a filter expression at most 1,024 bytes and 256 KiB compiled (400), and at most 8
+/// documents are rendered while at most 1,024 requests wait for them (503).
+#[derive(Clone, Debug)]
+pub struct Builder {
+    settings: Settings,
+}
+
+/// What was set.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) registry: Registry,
+    pub(crate) hosts: Hosts,
+    pub(crate) credentials: Credentials,
+    pub(crate) limits: Limits,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            settings: Settings {
+                registry: expvar::global().clone(),
+                hosts: Hosts::default(),
+                credentials: Credentials::default(),
+                limits: Limits::default(),
+            },
+        }
+    }
+
+    /// The variables to show; [`expvar::global`] unless told.
+    #[must_use]
+    pub fn registry(mut self, registry: &Registry) -> Self {
+        self.settings.registry = registry.clone();
+        self
+    }
+
+    /// Names that the server goes by, besides `localhost`, names under it, and IP addresses.
+    ///
+    /// A request whose `Host` header names anything else gets 421. Without this check any web
+    /// page could make its own name resolve to this server (DNS rebinding) and read variables
+    /// through its visitor's browser.
+    #[must_use]
+    pub fn hosts<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        for name in names {
+            self.settings.hosts.allow(name.as_ref());
+        }
+        self
+    }
+
+    /// Answers whatever name the `Host` header gives; for servers behind a proxy that checks.
+    #[must_use]
+    pub fn any_host(mut self) -> Self {
+        self.settings.hosts.allow_any();
+        self
+    }
+
+    /// Lets in clients that authenticate with this user and password (basic authentication).
+    ///
+    /// Credentials given by several calls, basic or bearer, are each accepted. They are compared
+    /// in constant time. There is no TLS here: across machines, put a proxy or a tunnel between.
+    #[must_use]
+    pub fn basic_auth(mut self, user: &str, password: &str) -> Self {
+        self.settings.credentials.basic(user, password);
+        self
+    }
+
+    /// Lets in clients that send this token (bearer authentication); see
+    /// [`basic_auth`](Self::basic_auth).
+    #[must_use]
+    pub fn bearer_auth(mut self, token: &str) -> Self {
+        self.settings.credentials.bearer(token);
+        self
+    }
+
+    /// Most connections at one time; 256 unless told.
+    ///
+    /// Past that the connection that has been idle for longest is closed for the newest one
+    /// (`evicted` in `expvar.http`). When all are busy the newest one is closed (`refused`).
+    #[must_use]
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.settings.limits.connections = connections.max(1);
+        self
+    }
+
+    /// How long a client may take to send a request's line and headers; 10 s unless told.
+    ///
+    /// This timeout and the next two are checked ten times in each of their durations, though not
+    /// more often than every 5 ms and not more rarely than every second; connections that they
+    /// close are counted as `timed_out` in `expvar.http`.
+    #[must_use]
+    pub fn header_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.limits.header_timeout = timeout;
+        self
+    }
+
+    /// How long a connection may be idle between requests; 60 s unless told.
+    #[must_use]
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.limits.idle_timeout = timeout;
+        self
+    }
+
+    /// How long a client may take no byte of a response; 10 s unless told.
+    #[must_use]
+    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.limits.write_timeout = timeout;
+        self
+    }
+
+    /// How long rendering a document may take, all functions of variables included, before the
+    /// client gets 503; 30 s unless told.
+    #[must_use]
+    pub fn render_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.limits.render_timeout = timeout;
+        self
+    }
+
+    /// How long a shutdown waits for requests in flight; 10 s unless told.
+    #[must_use]
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.limits.shutdown_timeout = timeout;
+        self
+    }
+
+    /// Serves at `addr` on a thread of the server's own; see [`spawn`](crate::spawn).
+    ///
+    /// # Errors
+    ///
+    /// When `addr` is no address, cannot be listened on, or the credentials cannot protect
+    /// anything.
+    pub fn spawn(self, addr: impl ToSocketAddrs + Debug) -> io::Result<Server> {
+        Server::spawn(self.checked()?, addr)
+    }
+
+    /// Serves on `listener` until `shutdown` completes; see [`serve`](crate::serve).
+    ///
+    /// # Errors
+    ///
+    /// When the credentials cannot protect anything.
+    pub async fn serve<F: Future>(self, listener: TcpListener, shutdown: F) -> io::Result<()> {
+        accept::run(self.checked()?, listener, shutdown).await;
+        Ok(())
+    }
+
+    /// A service to mount in a router.
+    ///
+    /// Limits on connections do not apply to it. Credentials that cannot protect anything (an
+    /// empty password or token) let nobody in.
+    #[must_use]
+    pub fn service(self) -> Service {
+        Service::with(self.settings, true)
+    }
+
+    fn checked(self) -> io::Result<Settings> {
+        match self.settings.credentials.invalid() {
+            Some(why) => Err(io::Error::new(io::ErrorKind::InvalidInput, why)),
+            None => Ok(self.settings),
+        }
+    }
+}
+
+impl Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settings")
+            .field("hosts", &self.hosts)
+            .field("credentials", &self.credentials)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,144 @@
+//! The documents that are rendered on request.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use expvar::Registry;
+use http::HeaderMap;
+use http::header::ACCEPT_ENCODING;
+use regex::{Regex, RegexBuilder};
+
+use crate::limits::{MAX_FILTER_BYTES, MAX_FILTER_PROGRAM_BYTES, MIN_GZIP_BYTES};
+use crate::pretty;
+
+/// What a client asked for. Requests that are equal here may share one render.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Document {
+    pub(crate) kind: Kind,
+    /// The client takes gzip.
+    pub(crate) gzip: bool,
+}
+
+/// Which document.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Kind {
+    /// Go's JSON of the variables whose names match `filter`.
+    Vars { filter: Option<String>, pretty: bool },
+}
+
+/// A document's bytes, shared by all who asked for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Rendered {
+    pub(crate) body: Bytes,
+    /// The body is compressed.
+    pub(crate) gzip: bool,
+}
+
+/// A filter that cannot be used: what is wrong with it, and where.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct BadFilter(pub(crate) Arc<str>);
+
+impl Document {
+    /// Renders the document by way of `buffer`, whose room is reused and whose contents are lost.
+    pub(crate) fn render(
+        &self,
+        registry: &Registry,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Rendered, BadFilter> {
+        buffer.clear();
+        match &self.kind {
+            Kind::Vars { filter, pretty } => {
+                match filter {
+                    None => registry.render_json(buffer),
+                    Some(filter) => {
+                        let filter = compile(filter)?;
+                        registry.render_json_where(|name| filter.is_match(name), buffer);
+                    }
+                }
+                if *pretty {
+                    let mut indented = Vec::with_capacity(2 * buffer.len());
+                    pretty::indent(buffer, &mut indented);
+                    *buffer = indented;
+                }
+            }
+        }
+        let gzip = self.gzip && buffer.len() > MIN_GZIP_BYTES;
+        let body = if gzip { compress(buffer) } else { Bytes::copy_from_slice(buffer) };
+        Ok(Rendered { body, gzip })
+    }
+}
+
+fn compile(filter: &str) -> Result<Regex, BadFilter> {
+    if filter.len() > MAX_FILTER_BYTES {
+        let (len, most) = (filter.len(), MAX_FILTER_BYTES);
+        let why = format!("the expression has {len} bytes, and at most {most} are taken");
+        return Err(BadFilter(why.into()));
+    }
+    RegexBuilder::new(filter)
+        .size_limit(MAX_FILTER_PROGRAM_BYTES)
+        .dfa_size_limit(MAX_FILTER_PROGRAM_BYTES)
+        .nest_limit(64)
+        .build()
+        .map_err(|err| BadFilter(err.to_string().into()))
+}
+
+fn compress(document: &[u8]) -> Bytes {
+    use std::io::Write;
+    let out = Vec::with_capacity(document.len() / 4);
+    let mut encoder = flate2::write::GzEncoder::new(out, flate2::Compression::fast());
+    // Writing to a Vec cannot fail.
+    let _ = encoder.write_all(document);
+    encoder.finish().unwrap_or_default().into()
+}
+
+/// Whether the client asks for gzip by name; one that says nothing, or `*`, gets plain bytes.
+pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|coding| {
+        let mut parts = coding.split(';').map(str::trim);
+        let is_gzip = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+        let refused = parts
+            .filter_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")))
+            .any(|quality| quality.parse::<f32>().is_ok_and(|quality| quality <= 0.0));
+        is_gzip && !refused
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepts(value: &str) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT_ENCODING, value.parse().unwrap());
+        accepts_gzip(&headers)
+    }
+
+    #[test]
+    fn gzip_is_asked_for_by_name() {
+        for value in ["gzip", "deflate, GZIP", "gzip;q=0.5", "br;q=1, gzip; q=0.1"] {
+            assert!(accepts(value), "{value}");
+        }
+        for value in ["", "identity", "deflate", "gzip;q=0", "gzip; q=0.000", "*", "gzipped"] {
+            assert!(!accepts(value), "{value}");
+        }
+        assert!(!accepts_gzip(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_bad_filter_says_where() {
+        let error = compile("http[").unwrap_err().0;
+        assert!(error.contains("http[\n        ^"), "{error}");
+        assert!(error.contains("unclosed character class"), "{error}");
+    }
+
+    #[test]
+    fn filters_are_bounded() {
+        assert!(compile(&"a".repeat(1024)).is_ok());
+        let error = compile(&"a".repeat(1025)).unwrap_err().0;
+        assert_eq!(&*error, "the expression has 1025 bytes, and at most 1024 are taken");
+        let error = compile(r"(\w{90}){90}").unwrap_err().0;
+        assert!(error.contains("size limit"), "{error}");
+        assert!(compile(&("(".repeat(500) + &")".repeat(500))).is_err());
+    }
+}

@@ -1,0 +1,42 @@
+//! The bounds that keep a server small, whatever its peers do.
+
+use std::time::Duration;
+
+/// Most bytes that a request's line and headers may take together.
+pub(crate) const MAX_HEADER_BYTES: usize = 16 * 1024;
+/// Longest filter expression, in bytes.
+pub(crate) const MAX_FILTER_BYTES: usize = 1024;
+/// Most memory that one compiled filter may take, in bytes.
+pub(crate) const MAX_FILTER_PROGRAM_BYTES: usize = 256 * 1024;
+/// Documents up to this many bytes are never compressed.
+pub(crate) const MIN_GZIP_BYTES: usize = 1024;
+/// Most documents that are rendered at one time.
+pub(crate) const MAX_RENDERS: usize = 8;
+/// Most renders of one and the same document at one time.
+pub(crate) const MAX_SAME_RENDERS: usize = 4;
+/// Most requests that wait for documents at one time.
+pub(crate) const MAX_WAITING: usize = 1024;
+
+/// What a builder can change; the defaults are part of [`Builder`](crate::Builder)'s contract.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) connections: usize,
+    pub(crate) header_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) write_timeout: Duration,
+    pub(crate) render_timeout: Duration,
+    pub(crate) shutdown_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 256,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(10),
+            render_timeout: Duration::from_secs(30),
+            shutdown_timeout: Duration::from_secs(10),
+        }
+    }
+}

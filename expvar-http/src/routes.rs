@@ -1,0 +1,114 @@
+//! The routes, and how a path finds its own.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+/// What is served. The page at `/` lists all but itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// `/`
+    Index,
+    /// `/debug/vars`
+    Vars,
+}
+
+/// The page at `/`. Its links are relative, so that it works below any prefix.
+pub(crate) const INDEX: &str = r#"<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Variables</title>
+<h1>Variables</h1>
+<ul>
+<li><a href="debug/vars">debug/vars</a>: all variables as JSON. <code>?r=REGEX</code> selects by name, <code>?pretty</code> indents.
+</ul>
+</html>
+"#;
+
+impl Route {
+    /// The route that a decoded path below `/debug` names.
+    fn of_tail(tail: &str) -> Option<Self> {
+        match tail {
+            "/vars" => Some(Self::Vars),
+            _ => None,
+        }
+    }
+
+    /// The route of a whole path.
+    pub(crate) fn of(path: &str) -> Option<Self> {
+        match &*decode(path) {
+            "/" => Some(Self::Index),
+            path => path.strip_prefix("/debug").and_then(Self::of_tail),
+        }
+    }
+
+    /// The route of a path as it reaches a mounted service: what comes before the last `/vars`
+    /// belongs to the router, which may have stripped any part of it.
+    pub(crate) fn of_mounted(path: &str) -> Option<Self> {
+        let path = decode(path);
+        match &*path {
+            "/" | "" => Some(Self::Index),
+            path => path.rfind("/vars").and_then(|at| Self::of_tail(&path[at..])),
+        }
+    }
+}
+
+/// The clean form of a path that has empty, `.` or `..` segments and names a route without them.
+///
+/// Go redirects every such path; one that leads nowhere is a 404 here at once.
+pub(crate) fn cleaned(path: &str) -> Option<String> {
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in path.split('/').skip(1) {
+        match segment {
+            "" | "." => {}
+            ".." => drop(segments.pop()),
+            segment => segments.push(segment),
+        }
+    }
+    let clean = format!("/{}", segments.join("/"));
+    (clean.len() < path.len() && !path.ends_with('/') && Route::of(&clean).is_some())
+        .then_some(clean)
+}
+
+fn decode(path: &str) -> Cow<'_, str> {
+    if path.contains('%') {
+        percent_decode_str(path).decode_utf8_lossy()
+    } else {
+        Cow::Borrowed(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths() {
+        assert_eq!(Route::of("/"), Some(Route::Index));
+        assert_eq!(Route::of("/debug/vars"), Some(Route::Vars));
+        assert_eq!(Route::of("/debug/%76ars"), Some(Route::Vars));
+        for path in ["", "*", "/debug", "/debug/vars/", "/vars", "/Debug/Vars", "/debug/vars%00"] {
+            assert_eq!(Route::of(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn mounted_paths() {
+        for path in ["/debug/vars", "/vars", "/custom/vars", "/vars/vars"] {
+            assert_eq!(Route::of_mounted(path), Some(Route::Vars), "{path}");
+        }
+        assert_eq!(Route::of_mounted("/"), Some(Route::Index));
+        assert_eq!(Route::of_mounted("/debug/other"), None);
+        assert_eq!(Route::of_mounted("/debug/vars/"), None);
+    }
+
+    #[test]
+    fn unclean_paths() {
+        assert_eq!(cleaned("/debug//vars").as_deref(), Some("/debug/vars"));
+        assert_eq!(cleaned("//debug/./x/../vars").as_deref(), Some("/debug/vars"));
+        for path in ["/debug/vars", "/debug//vars/", "/debug//other", "//evil.example", "//\\evil"] {
+            assert_eq!(cleaned(path), None, "{path}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Answers requests: the same on our own connections and mounted in somebody's router.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use http::{Method, Request, request::Parts};
+
+use crate::auth::Credentials;
+use crate::builder::{Builder, Settings};
+use crate::document::{self, Document, Kind};
+use crate::host::Hosts;
+use crate::query;
+use crate::render::{RenderError, Renderer};
+use crate::response::{self, Response};
+use crate::routes::{self, Route};
+use crate::{Body, stats};
+
+/// A `tower::Service` that answers requests for variables, to mount in axum and friends.
+///
+/// Cloning is cheap, and clones share everything. The request's body may be of any type and is
+/// never read. The future needs no runtime: documents are rendered on threads of the service's
+/// own, at most eight at a time, so a variable's function may block without holding up anybody's
+/// runtime.
+///
+/// Mounted, only the end of the path counts: each of these answers at `/debug/vars`.
+///
+/// ```
+/// use axum::Router;
+///
+/// let service = expvar_http::Service::new();
+/// let app: Router = Router::new().route_service("/debug/vars", service.clone());
+/// let app: Router = Router::new().nest_service("/debug", service.clone());
+/// let app: Router = Router::new().fallback_service(service);
+/// ```
+///
+/// `nest_service("/internal", service)` answers at `/internal/debug/vars`, and
+/// `route_service("/custom/vars", service)` at `/custom/vars`. The checks of the `Host` header
+/// and of credentials are those of [`Builder`]: a service that is reached by name must
+/// [allow](Builder::hosts) that name. Limits on connections are the router's business.
+#[derive(Clone)]
+pub struct Service {
+    shared: Arc<Shared>,
+    mounted: bool,
+}
+
+/// What all connections of a server share.
+struct Shared {
+    hosts: Hosts,
+    credentials: Credentials,
+    renderer: Renderer,
+}
+
+impl Service {
+    /// A service of the global registry with all defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Builder::new().service()
+    }
+
+    pub(crate) fn with(settings: Settings, mounted: bool) -> Self {
+        stats::show();
+        let renderer = Renderer::new(settings.registry, settings.limits.render_timeout);
+        let Settings { hosts, credentials, .. } = settings;
+        Self { shared: Arc::new(Shared { hosts, credentials, renderer }), mounted }
+    }
+
+    /// Answers a request, of which the body is not needed.
+    pub(crate) async fn answer(&self, request: &Parts) -> Response {
+        stats::REQUESTS.inc();
+        let response = self.route(request).await;
+        if response.status().as_u16() >= 400 {
+            stats::ERRORS.inc();
+        }
+        response
+    }
+
+    async fn route(&self, request: &Parts) -> Response {
+        let Parts { uri, headers, .. } = request;
+        if let Err(refusal) = self.shared.hosts.check(request.version, uri, headers) {
+            return response::refused_host(&refusal);
+        }
+        if !self.shared.credentials.admit(headers) {
+            return response::unauthorized(&self.shared.credentials);
+        }
+        let path = uri.path();
+        let route = if self.mounted { Route::of_mounted(path) } else { Route::of(path) };
+        let Some(route) = route else {
+            return match routes::cleaned(path) {
+                Some(clean) if !self.mounted => response::redirect(&clean, uri.query()),
+                _ => response::not_found(),
+            };
+        };
+        if request.method != Method::GET && request.method != Method::HEAD {
+            return response::method_not_allowed();
+        }
+        match route {
+            Route::Index => response::index(),
+            Route::Vars => self.vars(request).await,
+        }
+    }
+
+    async fn vars(&self, request: &Parts) -> Response {
+        let query = request.uri.query();
+        let filter = query::value(query, "r").map(|filter| filter.into_owned());
+        let kind = Kind::Vars { filter, pretty: query::flag(query, "pretty") };
+        self.document(kind, request, response::json).await
+    }
+
+    /// Answers with a document, rendered elsewhere.
+    async fn document(
+        &self,
+        kind: Kind,
+        request: &Parts,
+        answer: impl FnOnce(document::Rendered) -> Response,
+    ) -> Response {
+        let started = Instant::now();
+        let gzip = document::accepts_gzip(&request.headers);
+        let rendered = self.shared.renderer.request(Document { kind, gzip }).await;
+        let elapsed_ns = started.elapsed().as_nanos();
+        stats::LAST_SCRAPE_NS.set(i64::try_from(elapsed_ns).unwrap_or(i64::MAX));
+        match rendered.unwrap_or(Err(RenderError::Failed)) {
+            Ok(document) => answer(document),
+            Err(RenderError::BadFilter(why)) => response::bad_filter(&why.0),
+            Err(RenderError::Busy) => response::busy(),
+            Err(RenderError::TimedOut) => response::timed_out(),
+            Err(RenderError::Failed) => response::failed(),
+        }
+    }
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("credentials", &self.shared.credentials).finish()
+    }
+}
+
+impl<B> tower_service::Service<Request<B>> for Service {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        let service = self.clone();
+        let (parts, _unread) = request.into_parts();
+        ResponseFuture(Box::pin(async move { service.answer(&parts).await }))
+    }
+}
+
+/// The response to come of a [`Service`].
+pub struct ResponseFuture(Pin<Box<dyn Future<Output = http::Response<Body>> + Send>>);
+
+impl Future for ResponseFuture {
+    type Output = Result<http::Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx).map(Ok)
+    }
+}
+
+impl fmt::Debug for ResponseFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ResponseFuture")
+    }
+}
