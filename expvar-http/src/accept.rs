@@ -14,7 +14,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::{self, MissedTickBehavior};
 
@@ -31,9 +30,8 @@ const LINGER_BYTES: u64 = 64 * 1024;
 /// Serves on `listener` until `shutdown` completes and what is in flight is finished.
 pub(crate) async fn run<F: Future>(settings: Settings, listener: TcpListener, shutdown: F) {
     let limits = settings.limits;
-    let (closing, _) = watch::channel(false);
     let service = Service::with(settings, false);
-    let mut connections = Connections::new(service, limits, closing.subscribe());
+    let mut connections = Connections::new(service.clone(), limits);
     let mut tick = time::interval(tick_period(&limits));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut shutdown = pin!(shutdown);
@@ -46,7 +44,7 @@ pub(crate) async fn run<F: Future>(settings: Settings, listener: TcpListener, sh
         }
     }
     drop(listener);
-    let _ = closing.send(true);
+    service.close();
     let mut grace = pin!(time::sleep(limits.shutdown_timeout));
     while !connections.is_empty() {
         tokio::select! {
@@ -82,7 +80,6 @@ fn tick_period(limits: &Limits) -> Duration {
 struct Connections {
     service: Service,
     limits: Limits,
-    closing: watch::Receiver<bool>,
     epoch: Instant,
     tasks: JoinSet<()>,
     open: HashMap<Id, Open>,
@@ -94,9 +91,9 @@ struct Open {
 }
 
 impl Connections {
-    fn new(service: Service, limits: Limits, closing: watch::Receiver<bool>) -> Self {
+    fn new(service: Service, limits: Limits) -> Self {
         let (tasks, open) = (JoinSet::new(), HashMap::new());
-        Self { service, limits, closing, epoch: Instant::now(), tasks, open }
+        Self { service, limits, epoch: Instant::now(), tasks, open }
     }
 
     fn is_empty(&self) -> bool {
@@ -110,11 +107,8 @@ impl Connections {
             return;
         }
         let activity = Activity::new(self.epoch);
-        let connection = Connection {
-            service: self.service.clone(),
-            activity: Arc::clone(&activity),
-            closing: self.closing.clone(),
-        };
+        let connection =
+            Connection { service: self.service.clone(), activity: Arc::clone(&activity) };
         let task = self.tasks.spawn(connection.serve(stream));
         self.open.insert(task.id(), Open { activity, task });
         stats::CONNECTIONS.inc();
@@ -141,7 +135,8 @@ impl Connections {
     fn evict(&mut self) -> bool {
         let open = self.open.iter();
         let spare = open.filter(|(_, open)| open.activity.phase() < Phase::Answering);
-        let oldest = spare.min_by_key(|(_, open)| (open.activity.phase(), open.activity.since_ms()));
+        let oldest =
+            spare.min_by_key(|(_, open)| (open.activity.phase(), open.activity.since_ms()));
         let Some((&id, open)) = oldest else { return false };
         open.task.abort();
         self.forget(id);
@@ -167,7 +162,6 @@ impl Connections {
 struct Connection {
     service: Service,
     activity: Arc<Activity>,
-    closing: watch::Receiver<bool>,
 }
 
 impl Connection {
@@ -191,15 +185,14 @@ impl Connection {
             .pipeline_flush(true)
             .title_case_headers(true)
             .serve_connection(TokioIo::new(socket), service);
-        let (mut closing, mut is_closing) = (self.closing.clone(), false);
+        let mut closing = pin!(self.service.closing());
+        let mut is_closing = false;
         let served = loop {
             tokio::select! {
                 served = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break served,
-                _ = closing.wait_for(|&closing| closing), if !is_closing => {
-                    is_closing = true;
-                    Pin::new(&mut connection).graceful_shutdown();
-                }
+                () = &mut closing, if !is_closing => is_closing = true,
             }
+            Pin::new(&mut connection).graceful_shutdown();
         };
         if served.is_err_and(|err| err.is_parse()) {
             stats::ERRORS.inc();

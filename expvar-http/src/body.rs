@@ -2,8 +2,9 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -19,28 +20,37 @@ use crate::stats;
 pub struct Body {
     content: Content,
     /// Tells the connection when the response is complete.
-    in_flight: Option<InFlight>,
+    _in_flight: Option<InFlight>,
 }
 
 enum Content {
     Piece(Bytes),
     #[allow(dead_code, reason = "the live routes make these")]
-    Stream(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
+    Stream {
+        pieces: Pin<Box<dyn Stream<Item = Bytes> + Send>>,
+        /// Completes when the server is to stop.
+        closing: Pin<Box<dyn Future<Output = ()> + Send>>,
+    },
 }
 
 impl Body {
     pub(crate) fn new(bytes: impl Into<Bytes>) -> Self {
-        Self { content: Content::Piece(bytes.into()), in_flight: None }
+        Self { content: Content::Piece(bytes.into()), _in_flight: None }
     }
 
-    /// A body without an end of its own; see [`Shared::until_shutdown`](crate::service::Shared).
+    /// A body that goes on until `pieces` end or the server is `closing`
+    /// (see [`Service::closing`](crate::Service)).
     #[allow(dead_code, reason = "the live routes call it")]
-    pub(crate) fn stream(stream: impl Stream<Item = Bytes> + Send + 'static) -> Self {
-        Self { content: Content::Stream(Box::pin(stream)), in_flight: None }
+    pub(crate) fn stream(
+        pieces: impl Stream<Item = Bytes> + Send + 'static,
+        closing: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        let content = Content::Stream { pieces: Box::pin(pieces), closing: Box::pin(closing) };
+        Self { content, _in_flight: None }
     }
 
     pub(crate) fn tracked(self, in_flight: InFlight) -> Self {
-        Self { in_flight: Some(in_flight), ..self }
+        Self { _in_flight: Some(in_flight), ..self }
     }
 }
 
@@ -55,7 +65,10 @@ impl http_body::Body for Body {
         let piece = match &mut self.get_mut().content {
             Content::Piece(bytes) if bytes.is_empty() => None,
             Content::Piece(bytes) => Some(std::mem::take(bytes)),
-            Content::Stream(stream) => std::task::ready!(stream.as_mut().poll_next(cx)),
+            Content::Stream { pieces, closing } => match closing.as_mut().poll(cx) {
+                Poll::Ready(()) => None,
+                Poll::Pending => ready!(pieces.as_mut().poll_next(cx)),
+            },
         };
         Poll::Ready(piece.map(|bytes| {
             stats::BYTES.add(bytes.len() as u64);
@@ -70,7 +83,7 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Piece(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Content::Stream(_) => SizeHint::default(),
+            Content::Stream { .. } => SizeHint::default(),
         }
     }
 }
@@ -79,7 +92,7 @@ impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.content {
             Content::Piece(bytes) => write!(f, "Body({} bytes)", bytes.len()),
-            Content::Stream(_) => f.write_str("Body(stream)"),
+            Content::Stream { .. } => f.write_str("Body(stream)"),
         }
     }
 }

@@ -107,7 +107,8 @@ mod tests {
     fn unclean_paths() {
         assert_eq!(cleaned("/debug//vars").as_deref(), Some("/debug/vars"));
         assert_eq!(cleaned("//debug/./x/../vars").as_deref(), Some("/debug/vars"));
-        for path in ["/debug/vars", "/debug//vars/", "/debug//other", "//evil.example", "//\\evil"] {
+        for path in ["/debug/vars", "/debug//vars/", "/debug//other", "//evil.example", "//\\evil"]
+        {
             assert_eq!(cleaned(path), None, "{path}");
         }
     }

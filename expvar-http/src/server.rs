@@ -7,8 +7,8 @@ use std::thread::{self, JoinHandle};
 
 use tokio::sync::oneshot;
 
-use crate::builder::{Builder, Settings};
 use crate::accept;
+use crate::builder::{Builder, Settings};
 
 /// A running server, made by [`spawn`](crate::spawn) or [`Builder::spawn`].
 ///
@@ -61,8 +61,12 @@ impl Server {
     pub fn url(&self) -> String {
         let mut addr = self.local_addr;
         match addr {
-            SocketAddr::V4(v4) if v4.ip().is_unspecified() => addr.set_ip(Ipv4Addr::LOCALHOST.into()),
-            SocketAddr::V6(v6) if v6.ip().is_unspecified() => addr.set_ip(Ipv6Addr::LOCALHOST.into()),
+            SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
+                addr.set_ip(Ipv4Addr::LOCALHOST.into())
+            }
+            SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
+                addr.set_ip(Ipv6Addr::LOCALHOST.into())
+            }
             _ => {}
         }
         format!("http://{addr}")

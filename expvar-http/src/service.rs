@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use http::{Method, Request, request::Parts};
+use tokio::sync::watch;
 
 use crate::auth::Credentials;
 use crate::builder::{Builder, Settings};
@@ -53,6 +54,7 @@ struct Shared {
     hosts: Hosts,
     credentials: Credentials,
     renderer: Renderer,
+    closing: watch::Sender<bool>,
 }
 
 impl Service {
@@ -66,7 +68,22 @@ impl Service {
         stats::show();
         let renderer = Renderer::new(settings.registry, settings.limits.render_timeout);
         let Settings { hosts, credentials, .. } = settings;
-        Self { shared: Arc::new(Shared { hosts, credentials, renderer }), mounted }
+        let (closing, _) = watch::channel(false);
+        Self { shared: Arc::new(Shared { hosts, credentials, renderer, closing }), mounted }
+    }
+
+    /// Tells all connections and streams to end.
+    pub(crate) fn close(&self) {
+        self.shared.closing.send_replace(true);
+    }
+
+    /// Completes when the server is to stop; ends what would go on for ever.
+    pub(crate) fn closing(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut closing = self.shared.closing.subscribe();
+        async move {
+            // An error means that the service itself is gone.
+            let _ = closing.wait_for(|&closing| closing).await;
+        }
     }
 
     /// Answers a request, of which the body is not needed.

@@ -2,7 +2,7 @@
 
 use std::sync::Once;
 
-use expvar::{Counter, Gauge, Map};
+use expvar::{Counter, Gauge};
 
 expvar::vars! {
     /// What the servers of variables in this process did and do.
