@@ -70,12 +70,12 @@ fn add_cold(id: u32, n: u64) {
             let cell = &slab[id as usize];
             cell.store(cell.load(Relaxed).wrapping_add(n), Relaxed);
         }
-        None => POOL.add(id, id, n),
+        None => POOL.update(id, id, |sum| sum.wrapping_add(n)),
     }
 }
 
 /// The calling thread's cells from `id` on, at least `len` of them, for adding to several at once.
-/// `None` in a thread that is too far into its teardown to hold a slab: use [`add_shared`].
+/// `None` in a thread that is too far into its teardown to hold a slab: use [`update_shared`].
 #[inline]
 pub(crate) fn row(id: u32, len: u32) -> Option<&'static [AtomicU64]> {
     let range = id as usize..(id + len) as usize;
@@ -91,9 +91,9 @@ fn row_cold(range: std::ops::Range<usize>) -> Option<&'static [AtomicU64]> {
     grow(range.end as u32 - 1).map(|slab| &slab[range])
 }
 
-/// Adds to one cell of a run that ends with `last`, for a thread that can hold no slab.
-pub(crate) fn add_shared(id: u32, last: u32, n: u64) {
-    POOL.add(id, last, n);
+/// Changes one cell of a run that ends with `last`, for a thread that can hold no slab.
+pub(crate) fn update_shared(id: u32, last: u32, change: impl FnOnce(u64) -> u64) {
+    POOL.update(id, last, change);
 }
 
 /// Leases a slab in which `id` lies; `None` in a thread whose lease was already returned for good.
@@ -192,6 +192,13 @@ impl Slabs {
     #[inline]
     pub(crate) fn sum(&self, id: u32) -> u64 {
         sum(&self.list, id)
+    }
+
+    /// The sum of a cell that holds a float's bits in each thread.
+    pub(crate) fn sum_float(&self, id: u32) -> f64 {
+        let cells = self.list.iter().map_while(|slab| slab.get(id as usize));
+        // From +0, which an empty sum is not.
+        cells.fold(0.0, |total, cell| total + f64::from_bits(cell.load(Relaxed)))
     }
 
     /// Adds the cells from `id` on to `totals`, one by one.

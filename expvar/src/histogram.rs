@@ -65,9 +65,44 @@ impl Histogram {
         Self { buckets, len, cells: Cells::new(), window: OnceCell::new() }
     }
 
+    /// An empty histogram of fractions: latencies in seconds, shares. What is from 2⁻³⁰ (about a
+    /// billionth) to 2⁶⁴ is within 3.2 %, the sum is exact as far as floats are; 1,507 cells
+    /// (12 KiB of address space) a thread that records.
+    pub const fn floats() -> Self {
+        let buckets = Buckets::of_floats();
+        let len = HEAD + buckets.len() as u32;
+        Self { buckets, len, cells: Cells::new(), window: OnceCell::new() }
+    }
+
+    /// Records a fraction into a histogram made by [`floats`](Self::floats); any other records its
+    /// whole part. What is below zero counts as the lowest bucket, what is no number not at all.
+    #[inline]
+    pub fn record_float(&self, value: f64) {
+        if !self.buckets.floats {
+            return self.record(value as u64);
+        }
+        if value.is_nan() {
+            return;
+        }
+        let index = HEAD as usize + self.buckets.index_float(value);
+        if let Some(id) = self.cells.id()
+            && let Some(row) = cells::row(id, self.len)
+            && let [count, sum, ..] = row
+        {
+            bump(count, 1);
+            bump_float(sum, value);
+            bump(&row[index], 1);
+        } else {
+            self.record_cold(index as u32, |sum| (f64::from_bits(sum) + value).to_bits());
+        }
+    }
+
     /// Records one value.
     #[inline]
     pub fn record(&self, value: u64) {
+        if self.buckets.floats {
+            return self.record_float(value as f64);
+        }
         let index = HEAD as usize + self.buckets.index(value);
         if let Some(id) = self.cells.id()
             && let Some(row) = cells::row(id, self.len)
@@ -77,33 +112,37 @@ impl Histogram {
             bump(sum, value);
             bump(&row[index], 1);
         } else {
-            self.record_cold(value, index as u32);
+            self.record_cold(index as u32, |sum| sum.wrapping_add(value));
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn record_cold(&self, value: u64, index: u32) {
+    fn record_cold(&self, index: u32, add_to: impl FnOnce(u64) -> u64) {
         let id = self.cells.id_or_claim(self.len);
         self.window.get_or_init(|| Window::start(id, self.buckets));
         match cells::row(id, self.len) {
             Some(row) => {
                 bump(&row[0], 1);
-                bump(&row[1], value);
+                row[1].store(add_to(row[1].load(Relaxed)), Relaxed);
                 bump(&row[index as usize], 1);
             }
             None => {
                 let last = id + self.len - 1;
-                for (at, n) in [(0, 1), (1, value), (index, 1)] {
-                    cells::add_shared(id + at, last, n);
-                }
+                cells::update_shared(id, last, |count| count.wrapping_add(1));
+                cells::update_shared(id + 1, last, add_to);
+                cells::update_shared(id + index, last, |count| count.wrapping_add(1));
             }
         }
     }
 
-    /// Records a duration in nanoseconds (at most 584 years).
+    /// Records a duration in nanoseconds (at most 584 years); a histogram of fractions records
+    /// seconds.
     #[inline]
     pub fn record_duration(&self, duration: Duration) {
+        if self.buckets.floats {
+            return self.record_float(duration.as_secs_f64());
+        }
         self.record(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
     }
 
@@ -161,6 +200,11 @@ impl Histogram {
 #[inline]
 fn bump(cell: &AtomicU64, n: u64) {
     cell.store(cell.load(Relaxed).wrapping_add(n), Relaxed);
+}
+
+#[inline]
+fn bump_float(cell: &AtomicU64, n: f64) {
+    cell.store((f64::from_bits(cell.load(Relaxed)) + n).to_bits(), Relaxed);
 }
 
 impl Drop for Histogram {

@@ -75,21 +75,30 @@ pub fn write_value(buffer: &mut Vec<u8>, value: Value<'_>) {
 }
 
 fn write_histogram(buffer: &mut Vec<u8>, Reading { total, recent }: &Reading) {
-    let mut integer = |name: &str, n| {
+    let floats = total.is_float();
+    let mut number = |name: &str, whole: u64, float: f64| {
         buffer.extend_from_slice(name.as_bytes());
-        number::write_integer(buffer, n);
+        if floats {
+            number::write_plain(buffer, float);
+        } else {
+            number::write_integer(buffer, whole);
+        }
     };
-    integer("{\"count\":", total.count());
-    integer(",\"sum\":", total.sum());
-    integer(",\"min\":", recent.min());
-    integer(",\"max\":", recent.max());
+    number("{\"count\":", total.count(), total.count() as f64);
+    number(",\"sum\":", total.sum(), total.sum_float());
+    number(",\"min\":", recent.min(), recent.min_float());
+    number(",\"max\":", recent.max(), recent.max_float());
     buffer.extend_from_slice(b",\"mean\":");
     number::write_plain(buffer, recent.mean());
     for (name, q) in Quantiles::SHOWN {
         buffer.extend_from_slice(b",\"");
         buffer.extend_from_slice(name.as_bytes());
         buffer.extend_from_slice(b"\":");
-        number::write_integer(buffer, recent.quantile(q));
+        if floats {
+            number::write_plain(buffer, recent.quantile_float(q));
+        } else {
+            number::write_integer(buffer, recent.quantile(q));
+        }
     }
     buffer.push(b'}');
 }

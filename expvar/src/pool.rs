@@ -90,13 +90,13 @@ impl Pool {
         self.0.lock().free.push(slab);
     }
 
-    /// Adds to a cell on behalf of a thread that can hold no lease: any free slab that reaches
+    /// Changes a cell on behalf of a thread that can hold no lease: any free slab that reaches
     /// `last` will do, because the lock keeps every other thread from leasing it.
-    pub(crate) fn add(&self, id: u32, last: u32, n: u64) {
+    pub(crate) fn update(&self, id: u32, last: u32, change: impl FnOnce(u64) -> u64) {
         let mut state = self.0.lock();
         let slab = state.take(last, 0);
         let cell = &slab[id as usize];
-        cell.store(cell.load(Relaxed).wrapping_add(n), Relaxed);
+        cell.store(change(cell.load(Relaxed)), Relaxed);
         state.free.push(slab);
     }
 

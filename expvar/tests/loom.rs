@@ -109,7 +109,7 @@ fn a_thread_that_outgrows_its_slab_leaves_what_it_counted() {
         let slab = pool.lease(small, &[]);
         add(slab, small, 1);
         pool.give_back(slab);
-        pool.add(small, small, 1);
+        pool.update(small, small, |n| n + 1);
         let large = other.join().unwrap();
         assert_eq!((sum(&pool, small), sum(&pool, large)), (4, 1));
     });

@@ -1,10 +1,19 @@
-//! Where a value lies: log-linear buckets over the whole of `u64`.
+//! Where a value lies: log-linear buckets over the whole of `u64`, or over fractions.
 
 /// 2^`bits` buckets to each factor of two; below 2^`bits`, a bucket a value.
+///
+/// Those for fractions go from 2⁻³⁰ to 2⁶⁴, each without its lower bound and with its upper one;
+/// the first has everything below, the last everything above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Buckets {
     bits: u8,
+    pub(crate) floats: bool,
 }
+
+/// The upper bound of the first bucket for fractions: 2⁻³⁰, about a billionth.
+const LEAST: f64 = 1.0 / (1u64 << 30) as f64;
+/// Factors of two from there to 2⁶⁴.
+const OCTAVES: usize = 94;
 
 impl Buckets {
     pub(crate) const fn new(bits: u8) -> Self {
@@ -14,11 +23,20 @@ impl Buckets {
                 1..=8 => bits,
                 9.. => 8,
             },
+            floats: false,
         }
+    }
+
+    /// 16 buckets to each factor of two, for fractions.
+    pub(crate) const fn of_floats() -> Self {
+        Self { bits: 4, floats: true }
     }
 
     /// How many buckets there are.
     pub(crate) const fn len(self) -> usize {
+        if self.floats {
+            return 1 + (OCTAVES << self.bits);
+        }
         (65 - self.bits as usize) << self.bits
     }
 
@@ -32,8 +50,36 @@ impl Buckets {
         ((shift as usize) << bits) + (value >> shift) as usize
     }
 
-    /// The lowest and the highest value of a bucket.
+    /// The bucket in which a fraction lies; what is below zero, or not a number, lies in the first.
+    #[inline]
+    pub(crate) fn index_float(self, value: f64) -> usize {
+        if value > LEAST {
+            let shift = 52 - u32::from(self.bits);
+            // A float's bits, read as an integer, are log-linear already.
+            let index = 1 + ((value.to_bits() - 1) >> shift) - (LEAST.to_bits() >> shift);
+            (index as usize).min(self.len() - 1)
+        } else {
+            0
+        }
+    }
+
+    /// The bounds of a bucket: the lower one belongs to it only for whole numbers.
+    pub(crate) fn bounds_float(self, index: usize) -> (f64, f64) {
+        if !self.floats {
+            let (low, high) = self.bounds(index);
+            return (low as f64, high as f64);
+        }
+        let shift = 52 - u32::from(self.bits);
+        let bound = |n: usize| f64::from_bits(((LEAST.to_bits() >> shift) + n as u64) << shift);
+        (if index == 0 { 0.0 } else { bound(index - 1) }, bound(index))
+    }
+
+    /// The lowest and the highest value of a bucket; for fractions, their whole part.
     pub(crate) fn bounds(self, index: usize) -> (u64, u64) {
+        if self.floats {
+            let (low, high) = self.bounds_float(index);
+            return (low as u64, high as u64);
+        }
         let bits = u32::from(self.bits);
         let shift = (index >> bits).saturating_sub(1) as u32;
         let low = ((index - ((shift as usize) << bits)) as u64) << shift;
@@ -44,6 +90,18 @@ impl Buckets {
     pub(crate) fn middle(self, index: usize) -> u64 {
         let (low, high) = self.bounds(index);
         low + (high - low) / 2
+    }
+
+    /// The same for fractions; of the first bucket the lower bound, because most of it is zeros.
+    pub(crate) fn middle_float(self, index: usize) -> f64 {
+        match (self.floats, index) {
+            (false, _) => self.middle(index) as f64,
+            (true, 0) => 0.0,
+            (true, _) => {
+                let (low, high) = self.bounds_float(index);
+                low + (high - low) / 2.0
+            }
+        }
     }
 }
 
@@ -66,6 +124,29 @@ mod tests {
                 assert!(error <= value as f64 / f64::from(2 << buckets.bits), "{bits} {value}");
             }
         }
+    }
+
+    #[test]
+    fn every_fraction_lies_within_the_bounds_of_its_bucket() {
+        let buckets = Buckets::of_floats();
+        for exponent in -40..70 {
+            for step in 0..64 {
+                let value = 2f64.powi(exponent) * (1.0 + f64::from(step) / 64.0);
+                let index = buckets.index_float(value);
+                let (low, high) = buckets.bounds_float(index);
+                assert!(low < value && (value <= high || value > 2f64.powi(64)), "{value}");
+                if (2f64.powi(-30)..2f64.powi(64)).contains(&value) {
+                    let error = (buckets.middle_float(index) - value).abs() / value;
+                    assert!(error <= 1.0 / 32.0 || index == 0, "{value}: {error}");
+                }
+            }
+        }
+        let last = buckets.len() - 1;
+        assert_eq!(buckets.bounds_float(last).1, 2f64.powi(64));
+        for (value, index) in [(0.0, 0), (-1.0, 0), (f64::NAN, 0), (f64::INFINITY, last)] {
+            assert_eq!(buckets.index_float(value), index, "{value}");
+        }
+        assert_eq!(buckets.bounds_float(buckets.index_float(0.5)).1, 0.5, "the bound is inside");
     }
 
     #[test]

@@ -47,9 +47,26 @@ impl Snapshot {
         self.counts().iter().fold(0, |sum, n| sum.wrapping_add(*n))
     }
 
-    /// Their sum, modulo 2⁶⁴.
+    /// Their sum, modulo 2⁶⁴; of fractions, its whole part.
     pub fn sum(&self) -> u64 {
-        self.cells.get(1).copied().unwrap_or(0)
+        match self.cells.get(1) {
+            Some(&bits) if self.buckets.floats => f64::from_bits(bits) as u64,
+            sum => sum.copied().unwrap_or(0),
+        }
+    }
+
+    /// Their sum, of fractions as they were recorded.
+    pub fn sum_float(&self) -> f64 {
+        match self.cells.get(1) {
+            Some(&bits) if self.buckets.floats => f64::from_bits(bits),
+            _ => self.sum() as f64,
+        }
+    }
+
+    /// Whether the histogram holds fractions: see [`Histogram::floats`](super::Histogram::floats).
+    /// What returns whole numbers here then cuts the fraction off.
+    pub fn is_float(&self) -> bool {
+        self.buckets.floats
     }
 
     /// Whether nothing was recorded.
@@ -66,32 +83,52 @@ impl Snapshot {
     /// The upper bound of the highest bucket that holds anything: at most one bucket's width above
     /// the largest value recorded. 0 when empty.
     pub fn max(&self) -> u64 {
-        let last = self.counts().iter().rposition(|&n| n != 0);
-        last.map_or(0, |index| self.buckets.bounds(index).1)
+        self.last().map_or(0, |index| self.buckets.bounds(index).1)
+    }
+
+    /// [`min`](Self::min) with its fraction.
+    pub fn min_float(&self) -> f64 {
+        self.buckets_float().next().map_or(0.0, |(low, _, _)| low)
+    }
+
+    /// [`max`](Self::max) with its fraction.
+    pub fn max_float(&self) -> f64 {
+        self.last().map_or(0.0, |index| self.buckets.bounds_float(index).1)
+    }
+
+    fn last(&self) -> Option<usize> {
+        self.counts().iter().rposition(|&n| n != 0)
     }
 
     /// Sum divided by count; 0 when empty. Exact unless the sum wrapped.
     pub fn mean(&self) -> f64 {
         match self.count() {
             0 => 0.0,
-            count => self.sum() as f64 / count as f64,
+            count => self.sum_float() / count as f64,
         }
     }
 
     /// The value below or at which the share `q` (from 0 to 1, others are taken as these) of what
     /// was recorded lies, within the histogram's relative error. 0 when empty.
     pub fn quantile(&self, q: f64) -> u64 {
+        self.rank(q).map_or(0, |index| self.buckets.middle(index))
+    }
+
+    /// [`quantile`](Self::quantile) with its fraction.
+    pub fn quantile_float(&self, q: f64) -> f64 {
+        self.rank(q).map_or(0.0, |index| self.buckets.middle_float(index))
+    }
+
+    /// The bucket in which the value at the share `q` lies.
+    fn rank(&self, q: f64) -> Option<usize> {
         let count = self.count();
         // At least the first, at most the last; NaN asks for the first.
         let rank = ((q * count as f64).ceil() as u64).clamp(1, count.max(1));
         let mut seen = 0u64;
-        for (index, &n) in self.counts().iter().enumerate() {
+        self.counts().iter().position(|&n| {
             seen = seen.saturating_add(n);
-            if seen >= rank {
-                return self.buckets.middle(index);
-            }
-        }
-        0
+            seen >= rank
+        })
     }
 
     /// What was recorded after `earlier` was taken, of the same histogram.
@@ -110,6 +147,15 @@ impl Snapshot {
         })
     }
 
+    /// Like [`buckets`](Self::buckets), with fractions: lower bound, upper bound, count.
+    pub fn buckets_float(&self) -> impl Iterator<Item = (f64, f64, u64)> + '_ {
+        let held = self.counts().iter().enumerate().filter(|&(_, &count)| count != 0);
+        held.map(|(index, &count)| {
+            let (low, high) = self.buckets.bounds_float(index);
+            (low, high, count)
+        })
+    }
+
     fn counts(&self) -> &[u64] {
         self.cells.get(HEAD as usize..).unwrap_or(&[])
     }
@@ -123,6 +169,9 @@ impl Snapshot {
 
     pub(super) fn load(&mut self, id: u32, slabs: &Slabs) {
         slabs.add_row(id, &mut self.cells);
+        if self.buckets.floats {
+            self.cells[1] = slabs.sum_float(id + 1).to_bits();
+        }
     }
 
     pub(super) fn cells(&self) -> &[u64] {
@@ -132,8 +181,14 @@ impl Snapshot {
     pub(super) fn subtract(&mut self, earlier: impl Iterator<Item = (usize, u64)>) {
         for (index, n) in earlier {
             if let Some(cell) = self.cells.get_mut(index) {
-                // Only the sum may wrap: a bucket that seems to shrink belongs to another histogram.
-                *cell = if index == 1 { cell.wrapping_sub(n) } else { cell.saturating_sub(n) };
+                *cell = match index {
+                    1 if self.buckets.floats => {
+                        (f64::from_bits(*cell) - f64::from_bits(n)).to_bits()
+                    }
+                    1 => cell.wrapping_sub(n),
+                    // Only a sum may shrink: a bucket that seems to belongs to another histogram.
+                    _ => cell.saturating_sub(n),
+                };
             }
         }
     }
