@@ -99,7 +99,8 @@ impl Client {
         for _ in 0..=MAX_REDIRECTS {
             // Taken out: a request that is cancelled midway leaves no half-read connection.
             let kept = if target.place == self.target.place { self.kept.take() } else { None };
-            let (response, mut connection) = self.ask(&target, kept).await?;
+            let (response, mut connection) =
+                ask(&self.options, &self.target, &target, kept).await?;
             let status = response.status();
             if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
                 if !status.is_success() {
@@ -122,63 +123,62 @@ impl Client {
         }
         Err(Failure::Redirect("there were ten before it"))
     }
+}
 
-    async fn ask(
-        &self,
-        target: &Target,
-        kept: Option<Connection>,
-    ) -> Result<(Response<Incoming>, Connection), Failure> {
-        let headers = self.headers(target).await?;
-        let request = || {
-            let mut request = Request::new(Empty::<Bytes>::new());
-            *request.uri_mut() = target.path.parse().unwrap_or_default();
-            *request.headers_mut() = headers.clone();
-            request
-        };
-        if let Some(mut connection) = kept {
-            if connection.ready().await {
-                if let Ok(response) = connection.send(request()).await {
-                    return Ok((response, connection));
-                }
+async fn ask(
+    options: &Options,
+    home: &Target,
+    target: &Target,
+    kept: Option<Connection>,
+) -> Result<(Response<Incoming>, Connection), Failure> {
+    let headers = headers(options, home, target).await?;
+    let request = || {
+        let mut request = Request::new(Empty::<Bytes>::new());
+        *request.uri_mut() = target.path.parse().unwrap_or_default();
+        *request.headers_mut() = headers.clone();
+        request
+    };
+    if let Some(mut connection) = kept {
+        if connection.ready().await {
+            if let Ok(response) = connection.send(request()).await {
+                return Ok((response, connection));
             }
-            // Closed since it was last used: that is no failure of the endpoint.
         }
-        let mut connection =
-            Connection::open(&target.place, &self.options.tls).await.map_err(Failure::Connect)?;
-        match connection.send(request()).await {
-            Ok(response) => Ok((response, connection)),
-            Err(error) => Err(Failure::Broken(body::cause(&error))),
-        }
+        // Closed since it was last used: that is no failure of the endpoint.
     }
-
-    /// Everything that is sent; what is secret only to the endpoint's own host.
-    async fn headers(&self, target: &Target) -> Result<HeaderMap, Failure> {
-        const AGENT: HeaderValue =
-            HeaderValue::from_static(concat!("samlare/", env!("CARGO_PKG_VERSION")));
-        let home = target.place == self.target.place;
-        let mut headers = HeaderMap::with_capacity(8);
-        if let Ok(host) = HeaderValue::from_str(&target.authority) {
-            headers.insert(HOST, host);
-        }
-        headers.insert(USER_AGENT, AGENT);
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json, */*;q=0.1"));
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        if !home {
-            return Ok(headers);
-        }
-        if let Some(basic) = &target.basic {
-            headers.insert(AUTHORIZATION, basic.clone());
-        }
-        if let Some(path) = &self.options.bearer_token_file {
-            headers.insert(AUTHORIZATION, bearer(path).await.map_err(Failure::Token)?);
-        }
-        for (name, value) in &self.options.headers {
-            headers.insert(name, value.clone());
-        }
-        Ok(headers)
+    let mut connection =
+        Connection::open(&target.place, &options.tls).await.map_err(Failure::Connect)?;
+    match connection.send(request()).await {
+        Ok(response) => Ok((response, connection)),
+        Err(error) => Err(Failure::Broken(body::cause(&error))),
     }
 }
 
+/// Everything that is sent; what is secret only to the endpoint's own host.
+async fn headers(options: &Options, home: &Target, target: &Target) -> Result<HeaderMap, Failure> {
+    const AGENT: HeaderValue =
+        HeaderValue::from_static(concat!("samlare/", env!("CARGO_PKG_VERSION")));
+    let mut headers = HeaderMap::with_capacity(8);
+    if let Ok(host) = HeaderValue::from_str(&target.authority) {
+        headers.insert(HOST, host);
+    }
+    headers.insert(USER_AGENT, AGENT);
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json, */*;q=0.1"));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    if target.place != home.place {
+        return Ok(headers);
+    }
+    if let Some(basic) = &target.basic {
+        headers.insert(AUTHORIZATION, basic.clone());
+    }
+    if let Some(path) = &options.bearer_token_file {
+        headers.insert(AUTHORIZATION, bearer(path).await.map_err(Failure::Token)?);
+    }
+    for (name, value) in &options.headers {
+        headers.insert(name, value.clone());
+    }
+    Ok(headers)
+}
 /// Whether the rest of an answer is worth reading for the connection's sake.
 fn small(response: &Response<Incoming>) -> bool {
     use hyper::body::Body as _;

@@ -49,21 +49,19 @@ pub struct Carbon {
     pub urls: Vec<String>,
     /// Each server gets a copy, rather than the first one that answers everything.
     pub copies: bool,
-    /// PEM certificates that `tls://` trusts beside the system's.
+    /// PEM certificates that `tls://` trusts rather than the system's.
     pub ca_file: Option<PathBuf>,
     /// A client certificate and its key, PEM.
     pub client_certificate: Option<(PathBuf, PathBuf)>,
     /// The name that the server's certificate must have, where it is not the host's.
     pub server_name: Option<String>,
-    /// What cannot be sent yet, per destination. Default 32 MiB.
+    /// What is kept in memory and in the spool while it cannot be sent. Default 32 MiB.
     pub queue_bytes: usize,
     /// How much is sent again after a connection broke; `None` leaves it to the sender, zero
     /// suits aggregators.
     pub resend: Option<Duration>,
-    /// Keeps the queue on disk.
+    /// Keeps the queue on disk also.
     pub spool_dir: Option<PathBuf>,
-    /// The most that the spool takes on disk. Default 256 MiB.
-    pub spool_bytes: u64,
 }
 
 /// How events are written to standard error.
@@ -180,9 +178,20 @@ fn carbon(root: &Section<'_>) -> Option<Carbon> {
             as usize,
         resend: root.milliseconds("ResendWindow", 0..3_600_000),
         spool_dir: root.string("SpoolDir").map(PathBuf::from),
-        spool_bytes: root.integer("SpoolBytes", (1 << 20)..(1 << 40), "bytes").unwrap_or(256 << 20),
     };
-    (!carbon.urls.is_empty()).then_some(carbon)
+    if carbon.urls.is_empty() {
+        return None;
+    }
+    if let Err(error) = crate::output::check(&carbon) {
+        let key = match error.field() {
+            "to" | "address" if root.has("Carbon") => "Carbon",
+            field if field.starts_with("tls") => "CarbonCaFile",
+            "queue_bytes" => "QueueBytes",
+            _ => "CarbonHost",
+        };
+        root.error(key, format!("{}: {}", error.problem(), error.remedy()));
+    }
+    Some(carbon)
 }
 
 fn listen(root: &Section<'_>) -> Option<SocketAddr> {

@@ -1,8 +1,28 @@
 //! Collects the variables of many services into Graphite.
+//!
+//! The program `samlare` is made of these parts; they are public for its tests and benches.
+//!
+//! - [`config`]: the configuration file.
+//! - [`client`], [`document`]: from a URL to points.
+//! - [`discover`], [`shard`]: endpoints that are found, and shared among processes.
+//! - [`schedule`], [`poller`], [`collector`]: all of them, each in time.
+//! - [`output`]: to Carbon, or to standard output.
+//! - [`daemon`], [`once`]: the commands; [`notify`]: systemd.
+//! - [`state`], [`counts`], [`log`]: what samlare tells of itself.
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod collector;
 pub mod config;
+pub mod counts;
+pub mod daemon;
 pub mod discover;
 pub mod document;
+pub mod log;
+pub mod notify;
+pub mod once;
+pub mod output;
+pub mod poller;
+pub mod schedule;
 pub mod shard;
+pub mod state;

@@ -1,4 +1,181 @@
-//! Collects the variables of many services into Graphite.
+//! The program `samlare`: reads its command line, runs, and says how it went.
 #![forbid(unsafe_code)]
 
-fn main() {}
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use samlare::config::Config;
+use samlare::daemon::{self, Daemon};
+use samlare::log::Log;
+use samlare::once;
+use samlare::shard::Shard;
+
+const HELP: &str = "\
+samlare polls /debug/vars endpoints and submits what it reads to Graphite.
+
+Usage:
+  samlare [-config=PATH] [-shard=N/M]   poll for ever (SIGHUP reloads, SIGTERM flushes and stops)
+  samlare check FILE                    say what is wrong with a configuration, unknown keys too
+  samlare once FILE                     poll everything once and print the lines
+  samlare watch [FLAGS] [URL…]          show variables in the terminal (samlare watch --help)
+
+Flags (one dash or two; -flag=value or -flag value):
+  -config PATH   the configuration, /etc/samlare/config.toml unless told
+  -shard N/M     poll the N-th of M parts; ordinal/M takes N from the end of the host's name
+  -help          this text
+  -version       the version
+
+check and once end with 1 when something is wrong, and say what on standard error.
+The configuration's keys are in the README; sample-config.toml shows them.
+";
+
+const DEFAULT_CONFIG: &str = "/etc/samlare/config.toml";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> =
+        std::env::args_os().skip(1).map(|text| text.to_string_lossy().into_owned()).collect();
+    match arguments.first().map(String::as_str) {
+        Some("check") => file_of("check", &arguments[1..]).map_or_else(usage, check),
+        Some("once") => file_of("once", &arguments[1..]).map_or_else(usage, once),
+        _ => match Flags::parse(&arguments) {
+            Ok(Flags::Help) => print(HELP),
+            Ok(Flags::Version) => print(concat!("samlare ", env!("CARGO_PKG_VERSION"), "\n")),
+            Ok(Flags::Run(daemon)) => run(&daemon),
+            Err(error) => usage(error),
+        },
+    }
+}
+
+/// What the command line asks for when it names no command.
+enum Flags {
+    Help,
+    Version,
+    Run(Daemon),
+}
+
+impl Flags {
+    fn parse(arguments: &[String]) -> Result<Flags, String> {
+        let mut daemon = Daemon { path: PathBuf::from(DEFAULT_CONFIG), shard: None };
+        let mut rest = arguments.iter();
+        while let Some(argument) = rest.next() {
+            let flag = argument.strip_prefix("--").or_else(|| argument.strip_prefix('-'));
+            let Some(flag) = flag.filter(|flag| !flag.is_empty()) else {
+                return Err(format!("{argument:?} is neither a command nor a flag"));
+            };
+            let (name, value) = match flag.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (flag, None),
+            };
+            let mut value = || {
+                let value = value.clone().or_else(|| rest.next().cloned());
+                value.ok_or_else(|| format!("flag needs an argument: -{name}"))
+            };
+            match name {
+                "h" | "help" => return Ok(Flags::Help),
+                "V" | "version" => return Ok(Flags::Version),
+                "config" => daemon.path = PathBuf::from(value()?),
+                "shard" => {
+                    let host = gethostname::gethostname();
+                    let shard = Shard::parse(&value()?, &host.to_string_lossy());
+                    daemon.shard = Some(shard.map_err(|error| error.to_string())?);
+                }
+                _ => return Err(format!("flag provided but not defined: -{name}")),
+            }
+        }
+        Ok(Flags::Run(daemon))
+    }
+}
+
+fn file_of(command: &str, arguments: &[String]) -> Result<PathBuf, String> {
+    match arguments {
+        [file] if matches!(file.as_str(), "-h" | "-help" | "--help") => Err(String::new()),
+        [file] => {
+            let path = file.trim_start_matches('-').strip_prefix("config=");
+            Ok(PathBuf::from(path.unwrap_or(file)))
+        }
+        _ => Err(format!("samlare {command} needs one file: samlare {command} {DEFAULT_CONFIG}")),
+    }
+}
+
+fn usage(error: String) -> ExitCode {
+    if error.is_empty() {
+        return print(HELP);
+    }
+    eprint!("samlare: {error}\n\n{HELP}");
+    ExitCode::from(2)
+}
+
+fn print(text: &str) -> ExitCode {
+    use std::io::Write;
+    // A reader that has seen enough is no failure.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+fn complain(errors: &[String]) -> ExitCode {
+    for error in errors {
+        eprintln!("samlare: {error}");
+    }
+    ExitCode::FAILURE
+}
+
+fn check(path: PathBuf) -> ExitCode {
+    match daemon::load(&path) {
+        Err(errors) => complain(&errors),
+        Ok((config, warnings)) if warnings.is_empty() => {
+            let summary = summary(&config);
+            print(&format!("{}: {summary}\n", path.display()))
+        }
+        Ok((_, warnings)) => {
+            let name = path.display();
+            let warnings: Vec<_> = warnings.iter().map(|w| format!("{name}: {w}")).collect();
+            complain(&warnings)
+        }
+    }
+}
+
+fn summary(config: &Config) -> String {
+    let destination = match &config.carbon {
+        Some(carbon) => carbon.urls.join(", "),
+        None => "standard output".to_owned(),
+    };
+    format!(
+        "{} endpoints and {} sources of others, to {destination}",
+        config.endpoints.len(),
+        config.discover.len()
+    )
+}
+
+fn once(path: PathBuf) -> ExitCode {
+    let (config, warnings) = match daemon::load(&path) {
+        Ok(loaded) => loaded,
+        Err(errors) => return complain(&errors),
+    };
+    for warning in warnings {
+        eprintln!("samlare: {}: {warning}", path.display());
+    }
+    let log = Log::stderr(config.log_format);
+    let Some(runtime) = runtime() else { return ExitCode::FAILURE };
+    match runtime.block_on(once::poll(&config, &log, &mut std::io::stdout().lock())) {
+        Ok(failed) if failed.is_empty() => ExitCode::SUCCESS,
+        Ok(failed) => complain(&failed),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => complain(&[format!("standard output: {error}")]),
+    }
+}
+
+fn run(daemon: &Daemon) -> ExitCode {
+    let Some(runtime) = runtime() else { return ExitCode::FAILURE };
+    let ended = runtime.block_on(daemon.run());
+    // Names that are being looked up may take long; they are not worth waiting for.
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(errors) => complain(&errors),
+    }
+}
+
+fn runtime() -> Option<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| complain(&[format!("cannot start: {error}")])).ok()
+}

@@ -1,0 +1,215 @@
+//! samlare as a service: signals, reloads, and its own page.
+
+use std::path::{Path, PathBuf};
+
+use expvar_http::Server;
+
+use crate::collector::Collector;
+use crate::config::{Config, Problem};
+use crate::log::{Level, Log};
+use crate::notify::Notify;
+use crate::schedule::Clock;
+use crate::shard::Shard;
+
+/// What the command line says.
+#[derive(Clone, Debug)]
+pub struct Daemon {
+    /// The configuration file.
+    pub path: PathBuf,
+    /// Takes the place of the file's `Shard`.
+    pub shard: Option<Shard>,
+}
+
+/// What somebody wants the running samlare to do.
+enum Wish {
+    Reload,
+    Stop(&'static str),
+    Gather,
+    Live,
+}
+
+impl Daemon {
+    /// The configuration, its warnings along.
+    ///
+    /// # Errors
+    /// Lines for a person: everything that is wrong with the file, each with its name.
+    pub fn load(&self) -> Result<(Config, Vec<Problem>), Vec<String>> {
+        let (mut config, warnings) = load(&self.path)?;
+        config.shard = self.shard.or(config.shard);
+        Ok((config, warnings))
+    }
+
+    /// Polls until a signal ends it. SIGHUP reloads; SIGTERM and SIGINT send what waits and stop.
+    ///
+    /// # Errors
+    /// Lines for a person: why it cannot start.
+    pub async fn run(&self) -> Result<(), Vec<String>> {
+        let (config, warnings) = self.load()?;
+        let log = Log::stderr(config.log_format);
+        self.warn(&log, &warnings);
+        raise_file_limit(&log, config.endpoints.len());
+        let mut signals = Signals::new().map_err(|error| vec![error.to_string()])?;
+        let notify = Notify::from_env();
+        let mut server = match config.listen {
+            Some(address) => Some(listen(address).map_err(|error| {
+                vec![format!("{}: Listen: {address}: {error}", self.path.display())]
+            })?),
+            None => None,
+        };
+        let endpoints = config.endpoints.len();
+        let mut collector = Collector::start(config, expvar::global(), Clock::System, log.clone())
+            .map_err(|error| vec![format!("{}: {error}", self.path.display())])?;
+        log.event(Level::Info, "starting", &[("endpoints", &endpoints)]);
+        notify.tell(&format!("READY=1\nSTATUS=polling {endpoints} endpoints"));
+
+        let mut pulse = Notify::watchdog().map(tokio::time::interval);
+        loop {
+            let beat = async {
+                match &mut pulse {
+                    Some(pulse) => drop(pulse.tick().await),
+                    None => std::future::pending().await,
+                }
+            };
+            let wish = tokio::select! {
+                wish = signals.next() => wish,
+                () = collector.changed() => Wish::Gather,
+                () = beat => Wish::Live,
+            };
+            match wish {
+                Wish::Live => notify.tell("WATCHDOG=1"),
+                Wish::Gather => collector.gather(),
+                Wish::Reload => {
+                    notify.tell("RELOADING=1");
+                    self.reload(&mut collector, &mut server, &log).await;
+                    let endpoints = collector.states().reports().len();
+                    notify.tell(&format!("READY=1\nSTATUS=polling {endpoints} endpoints"));
+                }
+                Wish::Stop(signal) => {
+                    notify.tell("STOPPING=1");
+                    log.event(Level::Info, "exiting", &[("signal", &signal)]);
+                    let within = collector.config().flush_timeout;
+                    collector.stop(within).await;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    async fn reload(&self, collector: &mut Collector, server: &mut Option<Server>, log: &Log) {
+        let (config, warnings) = match self.load() {
+            Ok(loaded) => loaded,
+            Err(errors) => {
+                for error in errors {
+                    log.event(Level::Error, "the old configuration stays", &[("error", &error)]);
+                }
+                return;
+            }
+        };
+        self.warn(log, &warnings);
+        raise_file_limit(log, config.endpoints.len());
+        if config.listen != collector.config().listen {
+            // The old address first: the new one may be the same port elsewhere.
+            if let Some(old) = server.take() {
+                let _ = tokio::task::spawn_blocking(|| old.shutdown()).await;
+            }
+            if let Some(address) = config.listen {
+                match listen(address) {
+                    Ok(fresh) => *server = Some(fresh),
+                    Err(error) => log.event(
+                        Level::Error,
+                        "cannot listen",
+                        &[("address", &address), ("error", &error)],
+                    ),
+                }
+            }
+        }
+        collector.apply(config).await;
+        let endpoints = collector.states().reports().len();
+        log.event(Level::Info, "reloaded", &[("endpoints", &endpoints)]);
+    }
+
+    fn warn(&self, log: &Log, warnings: &[Problem]) {
+        for warning in warnings {
+            log.event(
+                Level::Warn,
+                "configuration",
+                &[
+                    ("file", &self.path.display()),
+                    ("line", &warning.line),
+                    ("key", &warning.key),
+                    ("error", &warning.message),
+                ],
+            );
+        }
+    }
+}
+
+/// Reads a configuration file; gives its warnings along.
+///
+/// # Errors
+/// Lines for a person: everything that is wrong with it, each with the file's name.
+pub fn load(path: &Path) -> Result<(Config, Vec<Problem>), Vec<String>> {
+    let name = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| vec![format!("{name}: {error}: name a file with -config=PATH")])?;
+    Config::parse(&text)
+        .map_err(|problems| problems.iter().map(|problem| format!("{name}: {problem}")).collect())
+}
+
+fn listen(address: std::net::SocketAddr) -> std::io::Result<Server> {
+    Server::builder().spawn(address)
+}
+
+/// A connection is a file: as many as the system allows.
+fn raise_file_limit(log: &Log, endpoints: usize) {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) if limit < endpoints as u64 + 64 => log.event(
+            Level::Warn,
+            "the limit of open files is too low for so many endpoints: raise LimitNOFILE",
+            &[("limit", &limit), ("endpoints", &endpoints)],
+        ),
+        _ => {}
+    }
+}
+
+#[cfg(unix)]
+struct Signals {
+    hangup: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Signals {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.hangup.recv() => Wish::Reload,
+            _ = self.terminate.recv() => Wish::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Wish::Stop("SIGINT"),
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        Ok(Signals)
+    }
+
+    async fn next(&mut self) -> Wish {
+        let _ = tokio::signal::ctrl_c().await;
+        Wish::Stop("interrupt")
+    }
+}

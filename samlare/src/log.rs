@@ -1,0 +1,177 @@
+//! What happened, one line an event, on standard error.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use crate::config::LogFormat;
+
+/// How long a burst of one endpoint's events is followed by silence.
+const WINDOW: Duration = Duration::from_secs(60);
+/// How many events of one endpoint are written in that time.
+const BURST: u32 = 3;
+
+/// Writes events; clones write to the same place.
+#[derive(Clone)]
+pub struct Log {
+    format: LogFormat,
+    out: Arc<Mutex<dyn Write + Send>>,
+}
+
+/// How grave an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Things go as they should.
+    Info,
+    /// Something does not, and samlare goes on without it.
+    Warn,
+    /// What was asked for cannot be done.
+    Error,
+}
+
+impl Level {
+    fn name(self) -> &'static str {
+        match self {
+            Level::Info => "info",
+            Level::Warn => "warn",
+            Level::Error => "error",
+        }
+    }
+}
+
+impl Log {
+    /// A log on standard error.
+    pub fn stderr(format: LogFormat) -> Log {
+        Log::to(format, std::io::stderr())
+    }
+
+    /// A log somewhere else.
+    pub fn to(format: LogFormat, out: impl Write + Send + 'static) -> Log {
+        Log { format, out: Arc::new(Mutex::new(out)) }
+    }
+
+    /// The same log in another format.
+    pub fn formatted(&self, format: LogFormat) -> Log {
+        Log { format, out: self.out.clone() }
+    }
+
+    /// Writes an event; `fields` come after the message, in their order.
+    pub fn event(&self, level: Level, message: &str, fields: &[(&str, &dyn std::fmt::Display)]) {
+        let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        let mut line = match self.format {
+            LogFormat::Json => {
+                let mut line = String::from("{\"ts\":");
+                line.push_str(&quoted(&time));
+                line.push_str(&format!(
+                    ",\"level\":\"{}\",\"msg\":{}",
+                    level.name(),
+                    quoted(message)
+                ));
+                for (name, value) in fields {
+                    line.push_str(&format!(",{}:{}", quoted(name), quoted(&value.to_string())));
+                }
+                line.push('}');
+                line
+            }
+            LogFormat::Text => {
+                let mut line = format!("{time} {} {}", level.name(), printable(message));
+                for (name, value) in fields {
+                    let value = value.to_string();
+                    let plain = value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"');
+                    let value = if plain && !value.is_empty() { value } else { quoted(&value) };
+                    line.push_str(&format!(" {name}={}", printable(&value)));
+                }
+                line
+            }
+        };
+        line.push('\n');
+        // Nobody is left to be told that standard error is closed.
+        let _ = self.out.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes());
+    }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Without what would move a terminal's cursor.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Lets the first events of an endpoint through and counts the rest.
+#[derive(Debug, Default)]
+pub struct Limiter {
+    since: Option<Instant>,
+    written: u32,
+    suppressed: u64,
+}
+
+impl Limiter {
+    /// Whether to write an event now; then also how many were held back before it.
+    pub fn admit(&mut self) -> Option<u64> {
+        let now = Instant::now();
+        if self.since.is_none_or(|since| now.duration_since(since) >= WINDOW) {
+            self.since = Some(now);
+            self.written = 0;
+        }
+        if self.written == BURST {
+            self.suppressed += 1;
+            return None;
+        }
+        self.written += 1;
+        Some(std::mem::take(&mut self.suppressed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn hostile_text_stays_inside_its_line() {
+        for format in [LogFormat::Json, LogFormat::Text] {
+            let kept = Kept::default();
+            Log::to(format, kept.clone()).event(
+                Level::Warn,
+                "fetch failed",
+                &[("endpoint", &"http://a/\u{1b}[2J"), ("error", &"a\n{\"msg\":\"b\"}")],
+            );
+            let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+            assert_eq!(text.matches('\n').count(), 1, "{text}");
+            assert!(!text.contains('\u{1b}'), "{text}");
+            if format == LogFormat::Json {
+                let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+                assert_eq!(line["error"], "a\n{\"msg\":\"b\"}");
+                assert_eq!(line["level"], "warn");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_noisy_endpoint_is_held_back_and_counted() {
+        let mut limiter = Limiter::default();
+        let admitted: Vec<_> = (0..10).map(|_| limiter.admit()).collect();
+        assert_eq!(&admitted[..4], [Some(0), Some(0), Some(0), None]);
+        tokio::time::advance(WINDOW).await;
+        assert_eq!(limiter.admit(), Some(7));
+    }
+}

@@ -1,0 +1,167 @@
+//! Polls one endpoint, slot after slot.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use expvar_carbon::Lines;
+use tokio::time::{Duration, Instant, sleep};
+
+use crate::client::{Body, Client, Failure, Options, trust};
+use crate::config::Endpoint;
+use crate::counts::Counts;
+use crate::document::{self, Number, Points};
+use crate::log::{Level, Log};
+use crate::output::Output;
+use crate::schedule::{Clock, Schedule};
+use crate::state::{News, Outcome, State};
+
+/// What all pollers share.
+pub struct Common {
+    /// Where the points go.
+    pub output: Output,
+    /// What all polls together amount to.
+    pub counts: Counts,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+/// Asks one endpoint and hands its points on.
+pub struct Poller {
+    endpoint: Endpoint,
+    client: Client,
+    state: Arc<State>,
+}
+
+impl Poller {
+    /// A poller that has not connected yet.
+    ///
+    /// # Errors
+    /// Those of [`trust`].
+    pub fn new(endpoint: Endpoint, state: Arc<State>) -> std::io::Result<Poller> {
+        let polling = &endpoint.polling;
+        let options = Options {
+            timeout: polling.timeout,
+            max_body_bytes: polling.rules.limits.bytes,
+            headers: polling.headers.clone(),
+            bearer_token_file: polling.bearer_token_file.clone(),
+            tls: trust(polling.ca_file.as_deref())?,
+        };
+        let client = Client::new(endpoint.target.clone(), options);
+        Ok(Poller { endpoint, client, state })
+    }
+
+    /// Polls for ever, each slot once.
+    pub async fn run(mut self, common: Arc<Common>, log: Log) {
+        let schedule = Schedule::new(self.endpoint.polling.interval, self.endpoint.target.url());
+        let mut last = None;
+        loop {
+            let now = common.clock.now_ms();
+            let (slot, missed) = schedule.next(last, now);
+            self.skip(missed, &common);
+            sleep(Duration::from_millis(slot.saturating_sub(now))).await;
+            let Some((slot, missed)) = schedule.woken(slot, common.clock.now_ms()) else {
+                last = None;
+                continue;
+            };
+            self.skip(missed, &common);
+            last = Some(slot);
+            self.poll(slot / 1000, &common, &log).await;
+        }
+    }
+
+    fn skip(&self, slots: u64, common: &Common) {
+        self.state.skipped(slots);
+        common.counts.skipped.add(slots);
+    }
+
+    async fn poll(&mut self, secs: u64, common: &Common, log: &Log) {
+        let began = Instant::now();
+        let answer = self.client.get().await;
+        LINES.with_borrow_mut(|lines| {
+            let result = self.read(answer, secs, lines);
+            let elapsed = began.elapsed();
+            common.counts.polled(elapsed, &result);
+            common.output.send(lines);
+            let error = result.as_ref().err().cloned();
+            let outcome = Outcome { secs, ms: elapsed.as_secs_f64() * 1e3, result };
+            if let Some((news, suppressed)) = self.state.polled(outcome) {
+                self.tell(log, news, suppressed, error.as_deref().unwrap_or_default());
+            }
+        });
+    }
+
+    /// Polls once, now, into `lines`.
+    ///
+    /// # Errors
+    /// Why there are no points; the failure metric is there all the same.
+    pub async fn once(&mut self, secs: u64, lines: &mut Lines) -> Result<(usize, u64), String> {
+        let answer = self.client.get().await;
+        self.read(answer, secs, lines)
+    }
+
+    /// Renders an answer; returns its bytes and points.
+    fn read(
+        &self,
+        answer: Result<Body, Failure>,
+        secs: u64,
+        lines: &mut Lines,
+    ) -> Result<(usize, u64), String> {
+        let endpoint = &self.endpoint;
+        let result = answer.map_err(|failure| failure.to_string()).and_then(|body| {
+            let mut points = Rendered { lines, secs };
+            let rules = &endpoint.polling.rules;
+            document::read(body.bytes(), &endpoint.prefix, rules, &mut points)
+                .map_err(|problem| problem.to_string())?;
+            Ok((body.bytes().len(), lines.points()))
+        });
+        if result.is_err() {
+            lines.clear();
+        }
+        if let Some(name) = &endpoint.failure_metric {
+            lines.point(name, result.is_err(), secs);
+        }
+        result
+    }
+
+    fn tell(&self, log: &Log, news: News, suppressed: u64, error: &str) {
+        let endpoint = self.state.name();
+        match news {
+            News::Up => log.event(Level::Info, "good fetch", &[("endpoint", &endpoint)]),
+            News::Recovered(failures) => log.event(
+                Level::Info,
+                "good fetch again",
+                &[("endpoint", &endpoint), ("failures", &failures), ("suppressed", &suppressed)],
+            ),
+            News::Failed => log.event(
+                Level::Warn,
+                "fetch failed",
+                &[("endpoint", &endpoint), ("error", &error), ("suppressed", &suppressed)],
+            ),
+        }
+    }
+}
+
+thread_local! {
+    /// Reading and sending never wait, so that all endpoints of a thread can share one buffer.
+    static LINES: RefCell<Lines> = RefCell::new(Lines::new());
+}
+
+/// Points on their way into lines.
+struct Rendered<'a> {
+    lines: &'a mut Lines,
+    secs: u64,
+}
+
+impl Points for Rendered<'_> {
+    fn number(&mut self, path: &str, number: Number<'_>) {
+        match (number.as_u64(), number.as_i64()) {
+            (Some(value), _) => self.lines.point(path, value, self.secs),
+            (None, Some(value)) => self.lines.point(path, value, self.secs),
+            (None, None) => self.lines.point(path, number.as_f64(), self.secs),
+        };
+    }
+
+    fn restart(&mut self) {
+        self.lines.clear();
+    }
+}
