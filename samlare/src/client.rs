@@ -138,13 +138,12 @@ async fn ask(
         *request.headers_mut() = headers.clone();
         request
     };
-    if let Some(mut connection) = kept {
-        if connection.ready().await {
-            if let Ok(response) = connection.send(request()).await {
-                return Ok((response, connection));
-            }
-        }
-        // Closed since it was last used: that is no failure of the endpoint.
+    // Closed since it was last used: that is no failure of the endpoint.
+    if let Some(mut connection) = kept
+        && connection.ready().await
+        && let Ok(response) = connection.send(request()).await
+    {
+        return Ok((response, connection));
     }
     let mut connection =
         Connection::open(&target.place, &options.tls).await.map_err(Failure::Connect)?;

@@ -72,7 +72,10 @@ impl Log {
                     quoted(message)
                 ));
                 for (name, value) in fields {
-                    line.push_str(&format!(",{}:{}", quoted(name), quoted(&value.to_string())));
+                    let value = value.to_string();
+                    let number = value.len() < 16 && value.parse::<u64>().is_ok();
+                    let value = if number { value } else { quoted(&value) };
+                    line.push_str(&format!(",{}:{value}", quoted(name)));
                 }
                 line.push('}');
                 line

@@ -125,19 +125,22 @@ impl Poller {
 
     fn tell(&self, log: &Log, news: News, suppressed: u64, error: &str) {
         let endpoint = self.state.name();
-        match news {
-            News::Up => log.event(Level::Info, "good fetch", &[("endpoint", &endpoint)]),
-            News::Recovered(failures) => log.event(
-                Level::Info,
-                "good fetch again",
-                &[("endpoint", &endpoint), ("failures", &failures), ("suppressed", &suppressed)],
-            ),
-            News::Failed => log.event(
-                Level::Warn,
-                "fetch failed",
-                &[("endpoint", &endpoint), ("error", &error), ("suppressed", &suppressed)],
-            ),
+        let mut fields: Vec<(&str, &dyn std::fmt::Display)> = vec![("endpoint", &endpoint)];
+        let (level, message) = match &news {
+            News::Up => (Level::Info, "good fetch"),
+            News::Recovered(failures) => {
+                fields.push(("failures", failures));
+                (Level::Info, "good fetch again")
+            }
+            News::Failed => {
+                fields.push(("error", &error));
+                (Level::Warn, "fetch failed")
+            }
+        };
+        if suppressed > 0 {
+            fields.push(("suppressed", &suppressed));
         }
+        log.event(level, message, &fields);
     }
 }
 

@@ -21,7 +21,9 @@ impl Points for Collected {
     }
 }
 
-fn points(document: &[u8], rules: &Rules) -> Result<Vec<(String, String)>, Problem> {
+type Found = Result<Vec<(String, String)>, Problem>;
+
+fn points(document: &[u8], rules: &Rules) -> Found {
     let mut collected = Collected::default();
     let count = read(document, "", rules, &mut collected)?;
     assert_eq!(count, collected.0.len());
@@ -119,7 +121,7 @@ fn hostile_documents_are_refused_or_read_exactly() {
     let ok = |expected: &[(&str, &str)]| {
         Ok(expected.iter().map(|(path, value)| (path.to_string(), value.to_string())).collect())
     };
-    let cases: BTreeMap<&str, Result<Vec<(String, String)>, Problem>> = BTreeMap::from([
+    let cases: BTreeMap<&str, Found> = BTreeMap::from([
         (
             "big-int",
             ok(&[

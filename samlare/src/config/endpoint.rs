@@ -93,10 +93,10 @@ impl Defaults {
         if let Some(path) = section.string("CaFile") {
             polling.ca_file = Some(path.into());
         }
-        if let Some(path) = &polling.ca_file {
-            if let Err(error) = crate::client::trust(Some(path)) {
-                section.error("CaFile", format!("{error}: name a file of PEM certificates"));
-            }
+        if let Some(path) = &polling.ca_file
+            && let Err(error) = crate::client::trust(Some(path))
+        {
+            section.error("CaFile", format!("{error}: name a file of PEM certificates"));
         }
         polling
     }
