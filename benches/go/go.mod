@@ -1,0 +1,3 @@
+module expvar-benches
+
+go 1.19

@@ -1,0 +1,207 @@
+//! Peers that do the same thing, timed by turns.
+
+use std::hint::black_box;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::time::{Duration, Instant};
+
+use crate::go::Go;
+use crate::table;
+
+/// Rounds; the medians are over as many.
+const ROUNDS: usize = 101;
+/// How long a peer's turn lasts, about.
+const TURN: Duration = Duration::from_millis(2);
+
+/// Peers that do the same thing, timed by turns.
+pub struct Race<'a> {
+    threads: &'static [usize],
+    peers: Vec<Peer<'a>>,
+}
+
+struct Peer<'a> {
+    name: &'static str,
+    turn: Box<dyn FnMut(usize, u64) -> f64 + 'a>,
+    after: Box<dyn FnMut() + 'a>,
+}
+
+impl<'a> Race<'a> {
+    /// A race that is run once with each of these numbers of threads.
+    pub fn new(threads: &'static [usize]) -> Self {
+        Self { threads, peers: Vec::new() }
+    }
+
+    /// Adds a peer; `op` does the thing once and is told how often this thread did it before.
+    pub fn peer(&mut self, name: &'static str, op: impl Fn(usize) + Sync + 'a) {
+        self.peer_with_pause(name, op, || ());
+    }
+
+    /// Adds a peer that needs something done after each of its turns, on nobody's time.
+    pub fn peer_with_pause(
+        &mut self,
+        name: &'static str,
+        op: impl Fn(usize) + Sync + 'a,
+        pause: impl FnMut() + 'a,
+    ) {
+        let turn = Box::new(move |threads, times| turn(threads, times, &op));
+        self.peers.push(Peer { name, turn, after: Box::new(pause) });
+    }
+
+    /// Adds a program of the `go/` folder, if Go is there; else says how to get it.
+    pub fn go(&mut self, name: &'static str, program: &str, scratch: &str) {
+        match Go::start(program, scratch) {
+            Ok(mut go) => {
+                let turn = Box::new(move |threads, times| go.turn(threads, times));
+                self.peers.push(Peer { name, turn, after: Box::new(|| ()) });
+            }
+            Err(missing) => println!("`{name}` is left out: {missing}\n"),
+        }
+    }
+
+    /// Runs all rounds and prints the medians. Outside `cargo bench` one round, as a test.
+    pub fn run(mut self) -> Times {
+        let measured = std::env::args().any(|arg| arg == "--bench");
+        let rounds = if measured { ROUNDS } else { 1 };
+        let threads = self.threads;
+        let mut often = vec![vec![1; self.peers.len()]; threads.len()];
+        if measured {
+            for (&threads, often) in threads.iter().zip(&mut often) {
+                for (peer, often) in self.peers.iter_mut().zip(often) {
+                    *often = peer.calibrate(threads);
+                }
+            }
+        }
+        let names = self.peers.iter().map(|peer| peer.name).collect();
+        let mut nanos = vec![vec![Vec::with_capacity(rounds); threads.len()]; self.peers.len()];
+        for round in 0..rounds {
+            for turn in 0..self.peers.len() {
+                // Every second round backwards: nobody always follows the same neighbour.
+                let at = if round % 2 == 0 { turn } else { self.peers.len() - 1 - turn };
+                for (which, &threads) in threads.iter().enumerate() {
+                    let peer = &mut self.peers[at];
+                    nanos[at][which].push((peer.turn)(threads, often[which][at]));
+                    (peer.after)();
+                }
+            }
+        }
+        let times = Times { names, threads, nanos };
+        times.print();
+        times
+    }
+}
+
+impl Peer<'_> {
+    /// How often the thing is done in one turn.
+    fn calibrate(&mut self, threads: usize) -> u64 {
+        let mut often = 1;
+        loop {
+            let nanos = (self.turn)(threads, often) * often as f64;
+            (self.after)();
+            let share = TURN.as_nanos() as f64 / nanos.max(1.0);
+            if share < 2.0 {
+                return (often as f64 * share).ceil() as u64;
+            }
+            often = (often as f64 * share.min(16.0) / 1.5).ceil() as u64;
+        }
+    }
+}
+
+/// Nanoseconds an `op` takes when so many threads do it, each `often` times.
+///
+/// The threads start together, warm up, and go on until the last of them has measured, so that
+/// none of them is ever measured alone.
+fn turn(threads: usize, often: u64, op: &(impl Fn(usize) + Sync)) -> f64 {
+    let (ready, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let batch = |from: usize, often: u64| {
+        for at in 0..often as usize {
+            op(from + at);
+            // Nothing may be kept in a register from one time to the next.
+            black_box(());
+        }
+    };
+    let measure = || {
+        batch(0, often.div_ceil(8));
+        ready.fetch_add(1, Relaxed);
+        while ready.load(Relaxed) < threads {
+            std::hint::spin_loop();
+        }
+        let start = Instant::now();
+        batch(often as usize, often);
+        let nanos = start.elapsed().as_nanos() as f64 / often as f64;
+        done.fetch_add(1, Release);
+        while done.load(Acquire) < threads {
+            batch(0, often.div_ceil(64));
+        }
+        nanos
+    };
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(measure)).collect();
+        let nanos = running.into_iter().map(|thread| thread.join().expect("an op panicked"));
+        nanos.sum::<f64>() / threads as f64
+    })
+}
+
+/// How long everybody took.
+pub struct Times {
+    names: Vec<&'static str>,
+    threads: &'static [usize],
+    /// By peer, number of threads, round.
+    nanos: Vec<Vec<Vec<f64>>>,
+}
+
+/// A peer, and with how many threads.
+pub type Entry = (&'static str, usize);
+
+impl Times {
+    fn print(&self) {
+        let head = self.threads.iter().map(|threads| match threads {
+            1 => "1 thread".to_owned(),
+            more => format!("{more} threads"),
+        });
+        let head = std::iter::once("median of the rounds".to_owned()).chain(head).collect();
+        let rows = self.names.iter().zip(&self.nanos).map(|(name, columns)| {
+            let cells = columns.iter().map(|rounds| time(median(rounds.iter().copied())));
+            std::iter::once((*name).to_owned()).chain(cells).collect()
+        });
+        table::print(std::iter::once(head).chain(rows).collect());
+    }
+
+    /// Prints, of each pair, what share of the second's time the first takes, beside what it is
+    /// meant to be at most.
+    pub fn print_ratios(&self, wanted: &[(Entry, Entry, f64)]) {
+        let title = |(name, threads): Entry| match (self.threads, threads) {
+            ([_], _) => name.to_owned(),
+            (_, 1) => format!("{name}, 1 thread"),
+            _ => format!("{name}, {threads} threads"),
+        };
+        let mut rows =
+            vec![["what", "of the time of", "at most", "measured"].map(str::to_owned).to_vec()];
+        for &(ours, theirs, most) in wanted {
+            let measured = match (self.rounds(ours), self.rounds(theirs)) {
+                (Some(ours), Some(theirs)) => {
+                    let ratio = median(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs));
+                    format!("{ratio:.3}{}", if ratio <= most { "" } else { " (missed)" })
+                }
+                _ => "left out".to_owned(),
+            };
+            rows.push(vec![title(ours), title(theirs), most.to_string(), measured]);
+        }
+        table::print(rows);
+    }
+
+    fn rounds(&self, (name, threads): Entry) -> Option<&Vec<f64>> {
+        let peer = self.names.iter().position(|known| *known == name)?;
+        let column = self.threads.iter().position(|known| *known == threads)?;
+        Some(&self.nanos[peer][column])
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = values.collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+fn time(nanos: f64) -> String {
+    if nanos < 1e3 { format!("{nanos:.2} ns") } else { format!("{:.1} µs", nanos / 1e3) }
+}

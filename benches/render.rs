@@ -1,0 +1,79 @@
+//! The text of 10,000 counters into which eight threads recorded.
+
+use std::collections::BTreeMap;
+use std::sync::{Barrier, Mutex};
+
+use expvar::{Counter, Registry};
+use expvar_benches::{Race, print_machine};
+use prometheus::{Encoder, IntCounter, TextEncoder};
+
+const VARIABLES: usize = 10_000;
+const THREADS: usize = 8;
+
+fn name(at: usize) -> String {
+    format!("service.requests.{at:05}")
+}
+
+fn main() {
+    print_machine("render");
+    let (ours, global) = (Registry::new(), expvar::global());
+    let theirs = prometheus::Registry::new();
+    let mut counters = Vec::new();
+    let mut values = BTreeMap::new();
+    for at in 0..VARIABLES {
+        let counter = ours.publish(&name(at), Counter::new()).expect("a free name");
+        global.publish(&name(at), std::sync::Arc::clone(&counter)).expect("a free name");
+        let peer = IntCounter::new(name(at).replace('.', "_"), "help").expect("a valid name");
+        theirs.register(Box::new(peer.clone())).expect("a free name");
+        peer.inc_by(at as u64 * 1234);
+        values.insert(name(at), at as u64 * 1234);
+        counters.push(counter);
+    }
+    // All eight hold a slab before the first of them records, so none is shared.
+    let together = Barrier::new(THREADS);
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (together, counters) = (&together, &counters);
+            scope.spawn(move || {
+                counters[0].add(0);
+                together.wait();
+                for (at, counter) in counters.iter().enumerate() {
+                    let all = at as u64 * 1234;
+                    let share = all / THREADS as u64;
+                    counter.add(if thread == 0 { all - 7 * share } else { share });
+                }
+                together.wait();
+            });
+        }
+    });
+    let usage = expvar::usage();
+    println!("{} cells in each of {} slabs, at the most\n", usage.cells, usage.slabs);
+
+    let buffer = Mutex::new(Vec::new());
+    let render = |write: &dyn Fn(&mut Vec<u8>)| {
+        let mut buffer = buffer.lock().expect("nobody panics");
+        buffer.clear();
+        write(&mut buffer);
+        assert!(buffer.len() > VARIABLES * name(0).len(), "something was left out");
+    };
+    let mut race = Race::new(&[1]);
+    race.peer("expvar JSON", |_| render(&|buffer| ours.render_json(buffer)));
+    race.peer("expvar JSON with cmdline, memstats, process", |_| {
+        render(&|buffer| global.render_json(buffer));
+    });
+    race.peer("serde_json of a BTreeMap of numbers", |_| {
+        render(&|buffer| serde_json::to_writer(buffer, &values).expect("numbers serialize"));
+    });
+    race.peer("prometheus gather and TextEncoder", |_| {
+        render(&|buffer| TextEncoder.encode(&theirs.gather(), buffer).expect("valid families"));
+    });
+    race.go("Go's handler with cmdline, memstats", "render", env!("CARGO_TARGET_TMPDIR"));
+
+    let (plain, full) = ("expvar JSON", "expvar JSON with cmdline, memstats, process");
+    race.run().print_ratios(&[
+        ((plain, 1), ("Go's handler with cmdline, memstats", 1), 0.08),
+        ((full, 1), ("Go's handler with cmdline, memstats", 1), 0.08),
+        ((plain, 1), ("prometheus gather and TextEncoder", 1), 0.4),
+        ((plain, 1), ("serde_json of a BTreeMap of numbers", 1), 1.0),
+    ]);
+}
