@@ -25,7 +25,6 @@ pub struct Body {
 
 enum Content {
     Piece(Bytes),
-    #[allow(dead_code, reason = "the live routes make these")]
     Stream {
         pieces: Pin<Box<dyn Stream<Item = Bytes> + Send>>,
         /// Completes when the server is to stop.
@@ -40,7 +39,6 @@ impl Body {
 
     /// A body that goes on until `pieces` end or the server is `closing`
     /// (see [`Service::closing`](crate::Service)).
-    #[allow(dead_code, reason = "the live routes call it")]
     pub(crate) fn stream(
         pieces: impl Stream<Item = Bytes> + Send + 'static,
         closing: impl Future<Output = ()> + Send + 'static,

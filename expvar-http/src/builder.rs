@@ -28,7 +28,8 @@ use crate::{Server, Service, accept};
 ///
 /// Bounds that are not settings: a request's line and headers take at most 16 KiB (431 past
 /// that), a filter expression at most 1,024 bytes and 256 KiB compiled (400), and at most 8
-/// documents are rendered while at most 1,024 requests wait for them (503).
+/// documents are rendered while at most 1,024 requests wait for them (503). At most 256 live pages
+/// are told of at most 20,000 values each; a page that has not read 16 messages is cut off.
 #[derive(Clone, Debug)]
 pub struct Builder {
     settings: Settings,
@@ -41,6 +42,7 @@ pub(crate) struct Settings {
     pub(crate) hosts: Hosts,
     pub(crate) credentials: Credentials,
     pub(crate) limits: Limits,
+    pub(crate) history: bool,
 }
 
 impl Builder {
@@ -51,6 +53,7 @@ impl Builder {
                 hosts: Hosts::default(),
                 credentials: Credentials::default(),
                 limits: Limits::default(),
+                history: false,
             },
         }
     }
@@ -147,6 +150,30 @@ impl Builder {
     #[must_use]
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.settings.limits.shutdown_timeout = timeout;
+        self
+    }
+
+    /// Whether the past is kept from the start on; otherwise it begins when the live page is first
+    /// opened, and is forgotten five minutes after the last one was closed.
+    ///
+    /// Once a second a thread of its own then reads all variables, and keeps for each number the
+    /// last 60 seconds, 60 minutes, 24 hours and 30 days: 174 points, about 1 KiB. A counter's
+    /// points are rates. `GET /debug/vars/history?name=NAME` answers them (up to 64 names, and
+    /// one of the spans `second`, `minute`, `hour`, `day` with `&span=`); without a name it lists
+    /// what there is. While no page is open and this is off, nothing runs.
+    #[must_use]
+    pub fn history(mut self, always: bool) -> Self {
+        self.settings.history = always;
+        self
+    }
+
+    /// Most series whose past is kept; 5,000 unless told. A number is one series, a histogram
+    /// four.
+    ///
+    /// Past that the series that changed least recently go (`history_evicted` in `expvar.http`).
+    #[must_use]
+    pub fn max_series(mut self, series: usize) -> Self {
+        self.settings.limits.series = series;
         self
     }
 

@@ -33,6 +33,7 @@ mod body;
 mod builder;
 mod connection;
 mod document;
+mod history;
 mod host;
 mod limits;
 mod pretty;
@@ -43,6 +44,7 @@ mod routes;
 mod server;
 mod service;
 mod stats;
+mod ui;
 
 use std::fmt::Debug;
 use std::future::Future;

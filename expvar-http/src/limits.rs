@@ -17,10 +17,14 @@ pub(crate) const MAX_SAME_RENDERS: usize = 4;
 /// Most requests that wait for documents at one time.
 pub(crate) const MAX_WAITING: usize = 1024;
 
+/// Most names in one question for the past.
+pub(crate) const MAX_HISTORY_NAMES: usize = 64;
+
 /// What a builder can change; the defaults are part of [`Builder`](crate::Builder)'s contract.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) connections: usize,
+    pub(crate) series: usize,
     pub(crate) header_timeout: Duration,
     pub(crate) idle_timeout: Duration,
     pub(crate) write_timeout: Duration,
@@ -32,6 +36,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 256,
+            series: 5000,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(10),

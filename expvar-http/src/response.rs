@@ -1,22 +1,26 @@
 //! The responses, one function each.
 
 use http::header::{
-    ALLOW, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, VARY,
-    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
+    REFERRER_POLICY, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::auth::Credentials;
 use crate::body::Body;
 use crate::document::Rendered;
+use crate::history::{Events, Span};
 use crate::host::Refusal;
 use crate::routes::INDEX;
+use crate::ui::{self, Asset};
 
 /// A response of this server.
 pub(crate) type Response = http::Response<Body>;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
 /// The variables as JSON.
@@ -43,6 +47,38 @@ pub(crate) fn index() -> Response {
         CONTENT_SECURITY_POLICY,
         HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
     )
+}
+
+/// A file of the live page.
+pub(crate) fn asset(asset: &'static Asset) -> Response {
+    let content_type = HeaderValue::from_static(asset.content_type);
+    let response = with(StatusCode::OK, content_type, Body::new(asset.bytes));
+    let policy = HeaderValue::from_static(ui::CONTENT_SECURITY_POLICY);
+    let response = header(response, CONTENT_SECURITY_POLICY, policy);
+    let response = header(response, REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    // Another version of the program must not meet this one's files.
+    fresh(header(response, X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+}
+
+/// The live page's stream.
+pub(crate) fn events(
+    events: Events,
+    closing: impl Future<Output = ()> + Send + 'static,
+) -> Response {
+    let response = with(StatusCode::OK, EVENT_STREAM, Body::stream(events, closing));
+    // nginx would collect events before it sends them on.
+    fresh(header(response, X_ACCEL_BUFFERING, HeaderValue::from_static("no")))
+}
+
+/// The past of some variables.
+pub(crate) fn history(json: Vec<u8>) -> Response {
+    fresh(with(StatusCode::OK, JSON, Body::new(json)))
+}
+
+/// 400 for a span that there is not.
+pub(crate) fn bad_span(span: &str) -> Response {
+    let names = Span::ALL.map(Span::name).join(", ");
+    plain(StatusCode::BAD_REQUEST, format!("?span={span:?} is none of {names}\n"))
 }
 
 /// Go's answer to a path that is not clean, such as `/debug//vars`.
@@ -123,6 +159,10 @@ pub(crate) fn timed_out() -> Response {
 fn plain(status: StatusCode, body: impl Into<bytes::Bytes>) -> Response {
     let response = with(status, TEXT, Body::new(body));
     header(response, X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
+}
+
+fn fresh(response: Response) -> Response {
+    header(response, CACHE_CONTROL, HeaderValue::from_static("no-cache"))
 }
 
 fn with(status: StatusCode, content_type: HeaderValue, body: Body) -> Response {

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
+use crate::ui::{self, Asset};
+
 /// What is served. The page at `/` lists all but itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
@@ -11,6 +13,12 @@ pub(crate) enum Route {
     Index,
     /// `/debug/vars`
     Vars,
+    /// `/debug/vars/ui` and the files that it loads
+    Ui(&'static Asset),
+    /// `/debug/vars/events`
+    Events,
+    /// `/debug/vars/history`
+    History,
 }
 
 /// The page at `/`. Its links are relative, so that it works below any prefix.
@@ -22,6 +30,9 @@ pub(crate) const INDEX: &str = r#"<!doctype html>
 <h1>Variables</h1>
 <ul>
 <li><a href="debug/vars">debug/vars</a>: all variables as JSON. <code>?r=REGEX</code> selects by name, <code>?pretty</code> indents.
+<li><a href="debug/vars/ui">debug/vars/ui</a>: the live page.
+<li><a href="debug/vars/history">debug/vars/history</a>: names of which the past is kept; <code>?name=NAME</code> gives it.
+<li>debug/vars/events: what the live page reads, as server-sent events.
 </ul>
 </html>
 "#;
@@ -31,7 +42,9 @@ impl Route {
     fn of_tail(tail: &str) -> Option<Self> {
         match tail {
             "/vars" => Some(Self::Vars),
-            _ => None,
+            "/vars/events" => Some(Self::Events),
+            "/vars/history" => Some(Self::History),
+            _ => tail.strip_prefix("/vars").and_then(ui::asset).map(Self::Ui),
         }
     }
 

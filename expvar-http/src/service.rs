@@ -14,7 +14,9 @@ use tokio::sync::watch;
 use crate::auth::Credentials;
 use crate::builder::{Builder, Settings};
 use crate::document::{self, Document, Kind};
+use crate::history::{Sampler, Span};
 use crate::host::Hosts;
+use crate::limits::MAX_HISTORY_NAMES;
 use crate::query;
 use crate::render::{RenderError, Renderer};
 use crate::response::{self, Response};
@@ -54,6 +56,7 @@ struct Shared {
     hosts: Hosts,
     credentials: Credentials,
     renderer: Renderer,
+    sampler: Sampler,
     closing: watch::Sender<bool>,
 }
 
@@ -66,15 +69,18 @@ impl Service {
 
     pub(crate) fn with(settings: Settings, mounted: bool) -> Self {
         stats::show();
-        let renderer = Renderer::new(settings.registry, settings.limits.render_timeout);
-        let Settings { hosts, credentials, .. } = settings;
+        let Settings { registry, hosts, credentials, limits, history } = settings;
+        let renderer = Renderer::new(registry.clone(), limits.render_timeout);
+        let sampler = Sampler::new(registry, history, limits.series);
         let (closing, _) = watch::channel(false);
-        Self { shared: Arc::new(Shared { hosts, credentials, renderer, closing }), mounted }
+        let shared = Shared { hosts, credentials, renderer, sampler, closing };
+        Self { shared: Arc::new(shared), mounted }
     }
 
     /// Tells all connections and streams to end.
     pub(crate) fn close(&self) {
         self.shared.closing.send_replace(true);
+        self.shared.sampler.stop();
     }
 
     /// Completes when the server is to stop; ends what would go on for ever.
@@ -118,6 +124,9 @@ impl Service {
         match route {
             Route::Index => response::index(),
             Route::Vars => self.vars(request).await,
+            Route::Ui(asset) => response::asset(asset),
+            Route::Events => self.events(),
+            Route::History => self.history(request),
         }
     }
 
@@ -126,6 +135,26 @@ impl Service {
         let filter = query::value(query, "r").map(|filter| filter.into_owned());
         let kind = Kind::Vars { filter, pretty: query::flag(query, "pretty") };
         self.document(kind, request, response::json).await
+    }
+
+    /// Everything at once, then what changes; it ends with the server.
+    fn events(&self) -> Response {
+        match self.shared.sampler.watch() {
+            Some(events) => response::events(events, self.closing()),
+            None => response::busy(),
+        }
+    }
+
+    fn history(&self, request: &Parts) -> Response {
+        let query = request.uri.query();
+        let names: Vec<_> = query::values(query, "name").take(MAX_HISTORY_NAMES).collect();
+        let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+        let span = match query::value(query, "span").map(|span| (Span::parse(&span), span)) {
+            Some((None, span)) => return response::bad_span(&span),
+            Some((span, _)) => span,
+            None => None,
+        };
+        response::history(self.shared.sampler.history(&names, span))
     }
 
     /// Answers with a document, rendered elsewhere.

@@ -4,6 +4,8 @@ use std::sync::Once;
 
 use expvar::{Counter, Gauge};
 
+use crate::history;
+
 expvar::vars! {
     /// What the servers of variables in this process did and do.
     static HTTP: Map = "expvar.http";
@@ -43,6 +45,10 @@ pub(crate) fn show() {
         HTTP.set("evicted", &EVICTED);
         HTTP.set("refused", &REFUSED);
         HTTP.set("timed_out", &TIMED_OUT);
+        HTTP.set("pages", &history::WATCHERS);
+        HTTP.set("pages_cut", &history::CUT);
+        HTTP.set("history_series", &history::SERIES);
+        HTTP.set("history_evicted", &history::EVICTED);
         HTTP.set("last_scrape_ns", &LAST_SCRAPE_NS);
     });
 }

@@ -1,0 +1,204 @@
+//! What the live page is told: everything when it comes, then once a second what changed.
+//!
+//! Each message is one server-sent event whose data is a JSON object. `tick` is a Unix second and
+//! `now` the time in Unix milliseconds. The first one names the service and lists all rows as
+//! `[id, name, top, kind, unit, value]`, with a seventh element for a help text; `top` is how much
+//! of the name is the variable's own (UTF-16 units), 0 for all of it. Later ones have `gone` (ids),
+//! `add` (rows) and `set` (`id, value, id, value, …`), each only where there are any.
+
+use expvar::json::{write_float, write_string};
+
+use super::sample::{Kind, Number, PARTS};
+use super::series::Span;
+use super::table::{Held, Row, Table};
+
+/// Who is talking.
+#[derive(Debug)]
+pub(super) struct Sender {
+    /// The name of the program.
+    pub(super) title: String,
+    /// Different for each start of the service.
+    pub(super) start: String,
+    /// When it began to serve, in Unix milliseconds.
+    pub(super) began_ms: u64,
+}
+
+/// Everything.
+pub(super) fn whole(sender: &Sender, table: &Table, now_ms: u64) -> Vec<u8> {
+    let mut out = begin(table, now_ms);
+    out.extend_from_slice(b",\"title\":");
+    write_string(&mut out, &sender.title);
+    out.extend_from_slice(b",\"start\":");
+    write_string(&mut out, &sender.start);
+    out.extend_from_slice(b",\"began\":");
+    integer(&mut out, sender.began_ms);
+    out.extend_from_slice(b",\"hidden\":");
+    integer(&mut out, table.hidden);
+    rows(&mut out, "rows", table.shown());
+    end(out)
+}
+
+/// What the last sample changed.
+pub(super) fn changes(table: &Table, now_ms: u64) -> Vec<u8> {
+    let mut out = begin(table, now_ms);
+    let changes = &table.changes;
+    if !changes.gone.is_empty() {
+        array(&mut out, "gone", &changes.gone, |out, &id| integer(out, id.into()));
+    }
+    let with_row = |ids: &'_ [u32]| -> Vec<(u32, &Row)> {
+        ids.iter().filter_map(|&id| Some((id, table.row(id)?))).collect()
+    };
+    if !changes.added.is_empty() {
+        rows(&mut out, "add", with_row(&changes.added).into_iter());
+        out.extend_from_slice(b",\"hidden\":");
+        integer(&mut out, table.hidden);
+    }
+    if !changes.set.is_empty() {
+        array(&mut out, "set", with_row(&changes.set), |out, (id, row)| {
+            integer(out, id.into());
+            out.push(b',');
+            value(out, row);
+        });
+    }
+    end(out)
+}
+
+/// The answer to a question for the past of `names`: for each series its kind, unit and points.
+pub(super) fn history(table: &Table, names: &[&str], span: Option<Span>, now_ms: u64) -> Vec<u8> {
+    let mut out = b"{\"tick\":".to_vec();
+    integer(&mut out, table.tick.into());
+    out.extend_from_slice(b",\"now\":");
+    integer(&mut out, now_ms);
+    out.extend_from_slice(b",\"series\":{");
+    let mut first = true;
+    for name in names {
+        table.find(name, |name, row, series, rate| {
+            if !std::mem::replace(&mut first, false) {
+                out.push(b',');
+            }
+            write_string(&mut out, &name);
+            out.extend_from_slice(if rate { b":{\"rate\":true" } else { b":{\"rate\":false" });
+            out.extend_from_slice(b",\"unit\":");
+            // How many records there are has no unit; what they are of has.
+            let is_count = rate && row.kind == Kind::Histogram;
+            write_string(&mut out, if is_count { "" } else { row.unit });
+            for of in Span::ALL.into_iter().filter(|of| span.is_none_or(|span| span == *of)) {
+                let points = series.points(of, table.tick.into());
+                array(&mut out, of.name(), points, write_point);
+            }
+            out.push(b'}');
+        });
+    }
+    out.extend_from_slice(b"}}\n");
+    out
+}
+
+/// The answer to a question for the past of nothing: of what there is one.
+pub(super) fn names(table: &Table, now_ms: u64) -> Vec<u8> {
+    let mut out = b"{\"tick\":".to_vec();
+    integer(&mut out, table.tick.into());
+    out.extend_from_slice(b",\"now\":");
+    integer(&mut out, now_ms);
+    array(&mut out, "names", table.names(), |out, name| write_string(out, name));
+    out.extend_from_slice(b"}\n");
+    out
+}
+
+fn begin(table: &Table, now_ms: u64) -> Vec<u8> {
+    let mut out = b"data: {\"tick\":".to_vec();
+    integer(&mut out, table.tick.into());
+    out.extend_from_slice(b",\"now\":");
+    integer(&mut out, now_ms);
+    out
+}
+
+fn end(mut out: Vec<u8>) -> Vec<u8> {
+    out.extend_from_slice(b"}\n\n");
+    out
+}
+
+fn rows<'t>(out: &mut Vec<u8>, name: &str, rows: impl Iterator<Item = (u32, &'t Row)>) {
+    let mut said: Option<&'t str> = None;
+    array(out, name, rows, |out, (id, row)| {
+        out.push(b'[');
+        integer(out, id.into());
+        out.push(b',');
+        write_string(out, &row.name);
+        out.push(b',');
+        integer(out, row.top.into());
+        out.extend_from_slice(match row.kind {
+            Kind::Counter => b",\"c\",",
+            Kind::Gauge => b",\"g\",",
+            Kind::Histogram => b",\"h\",",
+            Kind::Text => b",\"t\",",
+            Kind::Json => b",\"j\",",
+        });
+        write_string(out, row.unit);
+        out.push(b',');
+        value(out, row);
+        // A map's help goes with its first key alone.
+        if let Some(help) = row.help.as_deref()
+            && !said.replace(help).is_some_and(|said| std::ptr::eq(said, help))
+        {
+            out.push(b',');
+            write_string(out, help);
+        }
+        out.push(b']');
+    });
+}
+
+fn value(out: &mut Vec<u8>, row: &Row) {
+    match &row.held {
+        Held::Number(Number::Unsigned(n)) => integer(out, *n),
+        Held::Number(Number::Signed(n)) => {
+            out.extend_from_slice(itoa::Buffer::new().format(*n).as_bytes());
+        }
+        Held::Number(Number::Float(n)) => write_float(out, *n),
+        Held::Text(text) => write_string(out, text),
+        Held::Distribution(parts) => {
+            out.push(b'[');
+            for (at, part) in parts.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                integer(out, *part);
+            }
+            out.push(b']');
+            debug_assert_eq!(parts.len(), PARTS.len());
+        }
+    }
+}
+
+/// A point with six digits, which is more than a screen shows, or `null` for a gap; integers keep
+/// all of theirs.
+fn write_point(out: &mut Vec<u8>, point: f64) {
+    if point.fract() == 0.0 || !point.is_finite() || point == 0.0 {
+        return write_float(out, point);
+    }
+    let digits = 5 - (point.abs().log10().floor() as i32).clamp(-300, 5);
+    let scale = 10f64.powi(digits);
+    write_float(out, (point * scale).round() / scale);
+}
+
+fn array<T>(
+    out: &mut Vec<u8>,
+    name: &str,
+    items: impl IntoIterator<Item = T>,
+    mut write: impl FnMut(&mut Vec<u8>, T),
+) {
+    out.push(b',');
+    write_string(out, name);
+    out.extend_from_slice(b":[");
+    let mut first = true;
+    for item in items {
+        if !std::mem::replace(&mut first, false) {
+            out.push(b',');
+        }
+        write(out, item);
+    }
+    out.push(b']');
+}
+
+fn integer(out: &mut Vec<u8>, n: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
+}

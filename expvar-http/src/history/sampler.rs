@@ -1,0 +1,372 @@
+//! The thread that looks at the registry once a second, while somebody wants to see it.
+
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use expvar::{Counter, Gauge, Registry};
+use futures_core::Stream;
+use tokio::sync::mpsc;
+
+use super::messages::{self, Sender};
+use super::sample::Sample;
+use super::series::Span;
+use super::table::Table;
+
+/// Time from one sample to the next.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How long sampling goes on after the last page was closed, so that one that is loaded again
+/// finds its past.
+const LINGER: Duration = Duration::from_secs(300);
+/// Messages that wait for a page that does not read them; with one more the page is cut off.
+const MAX_WAITING: usize = 16;
+/// Most pages that are told at one time.
+const MAX_WATCHERS: usize = 256;
+
+/// Pages open now.
+pub(crate) static WATCHERS: Gauge = Gauge::new();
+/// Pages cut off because they did not read.
+pub(crate) static CUT: Counter = Counter::new();
+/// Series kept now.
+pub(crate) static SERIES: Gauge = Gauge::new();
+/// Series given up because there were too many.
+pub(crate) static EVICTED: Counter = Counter::new();
+
+/// Samples a registry while pages are open, and for a while after; or, where that was asked for,
+/// always. Clones are handles of one; with the last of them it stops.
+#[derive(Clone)]
+pub(crate) struct Sampler {
+    handle: Arc<Handle>,
+}
+
+struct Handle(Arc<Shared>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+struct Shared {
+    registry: Registry,
+    sender: Sender,
+    always: bool,
+    max_series: usize,
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+struct State {
+    table: Table,
+    watchers: Vec<mpsc::Sender<Bytes>>,
+    running: bool,
+    stopped: bool,
+    /// When the table was last filled; nothing is in it before.
+    now_ms: Option<u64>,
+    /// The first message for pages that come before the next sample.
+    whole: Option<Bytes>,
+}
+
+impl Sampler {
+    /// A sampler of `registry` that keeps at most `max_series` series; one that does so `always`
+    /// starts now.
+    pub(crate) fn new(registry: Registry, always: bool, max_series: usize) -> Self {
+        let state = State {
+            table: Table::new(max_series),
+            watchers: Vec::new(),
+            running: false,
+            stopped: false,
+            now_ms: None,
+            whole: None,
+        };
+        let shared = Arc::new(Shared {
+            registry,
+            sender: Sender::here(),
+            always,
+            max_series,
+            state: Mutex::new(state),
+            wake: Condvar::new(),
+        });
+        if always {
+            shared.run(&mut shared.lock());
+        }
+        Self { handle: Arc::new(Handle(shared)) }
+    }
+
+    /// The messages for one more page, which starts the sampling; `None` where there are too many
+    /// pages already, or no more threads.
+    pub(crate) fn watch(&self) -> Option<Events> {
+        let shared = &self.handle.0;
+        let mut state = shared.lock();
+        state.watchers.retain(|watcher| !watcher.is_closed());
+        if state.stopped || state.watchers.len() >= MAX_WATCHERS || !shared.run(&mut state) {
+            return None;
+        }
+        let (sender, messages) = mpsc::channel(MAX_WAITING);
+        if let Some(now_ms) = state.now_ms {
+            let State { whole, table, .. } = &mut *state;
+            let whole =
+                whole.get_or_insert_with(|| messages::whole(&shared.sender, table, now_ms).into());
+            // The channel is empty, so there is room.
+            let _ = sender.try_send(whole.clone());
+        }
+        state.watchers.push(sender);
+        WATCHERS.inc();
+        Some(Events { messages, _open: Open })
+    }
+
+    /// The past of `names` as JSON, of one span or of all; without names, what there are.
+    pub(crate) fn history(&self, names: &[&str], span: Option<Span>) -> Vec<u8> {
+        let state = self.handle.0.lock();
+        let now_ms = state.now_ms.unwrap_or_else(unix_ms);
+        if names.is_empty() {
+            messages::names(&state.table, now_ms)
+        } else {
+            messages::history(&state.table, names, span, now_ms)
+        }
+    }
+
+    /// Ends all streams and the thread, for good.
+    pub(crate) fn stop(&self) {
+        self.handle.0.stop();
+    }
+}
+
+impl Sender {
+    /// This process.
+    fn here() -> Self {
+        let began_ms = unix_ms();
+        let program = std::env::current_exe().ok();
+        let name = program.as_deref().and_then(|path| path.file_name());
+        Self {
+            title: name.map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+            start: format!("{:x}-{began_ms:x}", std::process::id()),
+            began_ms,
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stop(&self) {
+        let mut state = self.lock();
+        state.stopped = true;
+        state.watchers.clear();
+        self.wake.notify_all();
+    }
+
+    /// Makes sure that the thread runs; `false` where the system gives none.
+    fn run(self: &Arc<Self>, state: &mut State) -> bool {
+        if !state.running {
+            let shared = Arc::clone(self);
+            let thread = thread::Builder::new().name("expvar-sampler".to_owned());
+            state.running = thread.spawn(move || shared.sample()).is_ok();
+        }
+        state.running
+    }
+
+    /// Samples until nobody has wanted it for a while.
+    fn sample(&self) {
+        let (base, base_ms) = (Instant::now(), unix_ms());
+        let mut sample = Sample::default();
+        let mut last = base;
+        let mut wanted = base;
+        loop {
+            let now = Instant::now();
+            let passed = now - base;
+            sample.clear();
+            // Functions may take their time; nothing is locked meanwhile.
+            self.registry.visit(&mut sample);
+
+            let mut state = self.lock();
+            let now_ms = base_ms + passed.as_millis() as u64;
+            // The monotonic clock counts the seconds, so that a wall clock that jumps makes no gap.
+            let tick = (base_ms / 1000 + passed.as_secs()) as u32;
+            let secs = (now - last).as_secs_f64();
+            state.take(&self.sender, &sample, tick, secs, now_ms);
+            last = now;
+            if !state.watchers.is_empty() || self.always {
+                wanted = now;
+            }
+            if state.stopped || now - wanted >= LINGER {
+                state.running = false;
+                state.now_ms = None;
+                state.table = Table::new(self.max_series);
+                SERIES.set(0);
+                return;
+            }
+            let next = base + INTERVAL * (base.elapsed().as_secs() as u32 + 1);
+            while !state.stopped {
+                let now = Instant::now();
+                let Some(left) = next.checked_duration_since(now).filter(|left| !left.is_zero())
+                else {
+                    break;
+                };
+                let waited = self.wake.wait_timeout(state, left);
+                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            }
+        }
+    }
+}
+
+impl State {
+    /// Takes in a sample and tells the pages; each message is rendered once for all of them.
+    fn take(&mut self, sender: &Sender, sample: &Sample, tick: u32, secs: f64, now_ms: u64) {
+        let evicted = self.table.evicted;
+        self.table.take(sample, tick, secs);
+        EVICTED.add(self.table.evicted - evicted);
+        SERIES.set(self.table.series() as i64);
+        self.whole = None;
+        let first = self.now_ms.replace(now_ms).is_none();
+        if self.watchers.is_empty() {
+            return;
+        }
+        let message: Bytes = if first {
+            messages::whole(sender, &self.table, now_ms).into()
+        } else {
+            messages::changes(&self.table, now_ms).into()
+        };
+        self.watchers.retain(|watcher| match watcher.try_send(message.clone()) {
+            Ok(()) => true,
+            Err(mpsc::error::TrySendError::Closed(_)) => false,
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                CUT.inc();
+                false
+            }
+        });
+    }
+}
+
+fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+/// The messages for one page, as server-sent events; it ends when the page does not read them, or
+/// the sampler stops.
+pub(crate) struct Events {
+    messages: mpsc::Receiver<Bytes>,
+    _open: Open,
+}
+
+impl Stream for Events {
+    type Item = Bytes;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        self.messages.poll_recv(cx)
+    }
+}
+
+/// Counts itself among the pages that are open.
+struct Open;
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        WATCHERS.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    /// Everything that is ready to be read.
+    fn ready(events: &mut Events) -> (Vec<String>, bool) {
+        let mut messages = Vec::new();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        loop {
+            match Pin::new(&mut *events).poll_next(&mut cx) {
+                Poll::Ready(Some(bytes)) => messages.push(String::from_utf8_lossy(&bytes).into()),
+                Poll::Ready(None) => return (messages, true),
+                Poll::Pending => return (messages, false),
+            }
+        }
+    }
+
+    fn take(sampler: &Sampler, tick: u32) {
+        let shared = &sampler.handle.0;
+        let mut sample = Sample::default();
+        shared.registry.visit(&mut sample);
+        shared.lock().take(&shared.sender, &sample, tick, 1.0, u64::from(tick) * 1000);
+    }
+
+    /// A sampler whose thread never starts, so that a test takes the samples.
+    fn by_hand(registry: &Registry) -> Sampler {
+        let sampler = Sampler::new(registry.clone(), false, 100);
+        sampler.handle.0.lock().running = true;
+        sampler
+    }
+
+    #[test]
+    fn all_pages_are_told_the_same_bytes_and_a_late_one_everything_first() {
+        let registry = Registry::new();
+        let counter = registry.publish("requests", Counter::new()).unwrap();
+        let sampler = by_hand(&registry);
+        let [mut first, mut second] = [(); 2].map(|()| sampler.watch().unwrap());
+        take(&sampler, 100);
+        counter.inc();
+        take(&sampler, 101);
+        let mut late = sampler.watch().unwrap();
+        counter.inc();
+        take(&sampler, 102);
+
+        let (messages, _) = ready(&mut first);
+        assert_eq!(messages, ready(&mut second).0);
+        assert!(messages[0].contains("\"rows\":[[0,\"requests\",0,\"c\",\"\",0]]"), "{messages:?}");
+        assert_eq!(messages[1], "data: {\"tick\":101,\"now\":101000,\"set\":[0,1]}\n\n");
+        assert_eq!(messages[2], "data: {\"tick\":102,\"now\":102000,\"set\":[0,2]}\n\n");
+        let (late, _) = ready(&mut late);
+        assert!(late[0].contains("\"rows\":[[0,\"requests\",0,\"c\",\"\",1]]"), "{late:?}");
+        assert_eq!(late[1..], messages[2..]);
+    }
+
+    #[test]
+    fn a_page_that_does_not_read_is_cut_off_and_counted() {
+        let sampler = by_hand(&Registry::new());
+        let mut idle = sampler.watch().unwrap();
+        let mut reader = sampler.watch().unwrap();
+        let cut = CUT.get();
+        for tick in 0..MAX_WAITING as u32 {
+            take(&sampler, 100 + tick);
+            ready(&mut reader);
+        }
+        assert_eq!(CUT.get(), cut);
+        take(&sampler, 200);
+        assert_eq!(CUT.get(), cut + 1);
+        let (messages, ended) = ready(&mut idle);
+        assert_eq!((messages.len(), ended), (MAX_WAITING, true));
+        let (messages, ended) = ready(&mut reader);
+        assert_eq!((messages.len(), ended), (1, false));
+    }
+
+    #[test]
+    fn there_are_only_so_many_pages_and_a_closed_one_makes_room() {
+        let sampler = by_hand(&Registry::new());
+        let mut open: Vec<_> = (0..MAX_WATCHERS).map(|_| sampler.watch().unwrap()).collect();
+        assert!(sampler.watch().is_none());
+        open.pop();
+        assert!(sampler.watch().is_some());
+    }
+
+    #[tokio::test]
+    async fn stopping_ends_the_streams_and_the_thread() {
+        let sampler = Sampler::new(Registry::new(), false, 100);
+        let mut events = sampler.watch().unwrap();
+        let mut next = async || poll_fn(|cx| Pin::new(&mut events).poll_next(cx)).await;
+        assert!(next().await.unwrap().starts_with(b"data: {"));
+        let shared = Arc::downgrade(&sampler.handle.0);
+        drop(sampler);
+        assert!(next().await.is_none());
+        // The thread held the last reference, and wakes to give it back.
+        while shared.upgrade().is_some() {
+            tokio::task::yield_now().await;
+        }
+    }
+}

@@ -1,0 +1,226 @@
+// What the page knows: each variable's value and its last minute, kept current by the event stream.
+
+export const POINTS = 60;
+/** Histograms keep four series; the first is the number of records. */
+export const PARTS = ['count', 'p50', 'p90', 'p99'];
+
+class Row {
+  constructor([id, name, top, kind, unit, value]) {
+    Object.assign(this, { id, name, top, kind, unit });
+    this.value = value;
+    this.before = undefined;
+    this.moved = 0; // when the value last changed, in ticks of the store
+    this.seeded = false;
+    const series = kind === 'h' ? PARTS.length : kind === 'c' || kind === 'g' ? 1 : 0;
+    this.rings = Array.from({ length: series }, () => new Float64Array(POINTS).fill(NaN));
+    this.version = 0; // of what a drawing of the row would show
+    const inner = top > 0;
+    const dot = inner ? top : name.lastIndexOf('.');
+    this.group = dot > 0 ? name.slice(0, dot) : '';
+    this.leaf = dot > 0 ? name.slice(dot + 1) : name;
+  }
+
+  /** The name of the variable that this is, or is a part of. */
+  get variable() {
+    return this.top > 0 ? this.name.slice(0, this.top) : this.name;
+  }
+
+  get numeric() {
+    return this.rings.length > 0;
+  }
+
+  get counts() {
+    return this.kind === 'c';
+  }
+
+  /** The newest point of the first series: a rate for what only goes up. */
+  get latest() {
+    return this.rings.length ? this.rings[0][POINTS - 1] : NaN;
+  }
+
+  shift(steps) {
+    for (const ring of this.rings) {
+      ring.copyWithin(0, Math.min(steps, POINTS));
+      ring.fill(NaN, Math.max(0, POINTS - steps));
+    }
+  }
+
+  push(seconds) {
+    const now = this.kind === 'h' ? this.value : [this.value];
+    for (let i = 0; i < this.rings.length; i += 1) {
+      let x = now[i] ?? NaN;
+      if (this.kind === 'c' || (this.kind === 'h' && i === 0)) {
+        const last = this.before === undefined ? NaN : (this.kind === 'h' ? this.before[0] : this.before);
+        // A count that fell began again, so how much it moved is not known.
+        x = x >= last && seconds > 0 ? (x - last) / seconds : NaN;
+      } else if (this.kind === 'h' && this.value[0] === 0) {
+        x = NaN;
+      }
+      this.rings[i][POINTS - 1] = x;
+    }
+    this.before = this.value;
+  }
+
+  /** How much the last minute moved, between 0 and 1: the key of "sort by change". */
+  get movement() {
+    if (!this.rings.length) return this.moved ? 0.001 : 0;
+    const ring = this.rings[this.kind === 'h' ? 2 : 0];
+    let low = Infinity;
+    let high = -Infinity;
+    for (const x of ring) {
+      if (x < low) low = x;
+      if (x > high) high = x;
+    }
+    return high > low ? (high - low) / Math.max(Math.abs(low), Math.abs(high)) : 0;
+  }
+}
+
+/** Holds the rows; tells `onrows` when some came or went, `ontick` each second. */
+export class Store {
+  constructor() {
+    this.rows = new Map(); // by id
+    this.named = new Map();
+    this.helps = new Map(); // by the variable's own name
+    this.tick = 0; // seconds since 1970, as the service counts them
+    this.now = 0;
+    this.start = null;
+    this.began = 0;
+    this.restarts = [];
+    this.onrows = () => {};
+    this.ontick = () => {};
+    this.onrestart = () => {};
+  }
+
+  /** Takes one message of the stream, whole or of changes. */
+  take(message) {
+    const fresh = message.rows !== undefined;
+    if (fresh) this.reset(message);
+    const { tick } = message;
+    const steps = this.tick ? tick - this.tick : 1;
+    const seconds = this.now ? (message.now - this.now) / 1000 : 0;
+    let listed = fresh;
+    this.hidden = message.hidden ?? this.hidden;
+    for (const id of message.gone ?? []) {
+      const row = this.rows.get(id);
+      if (row) {
+        this.rows.delete(id);
+        if (this.named.get(row.name) === row) this.named.delete(row.name);
+        listed = true;
+      }
+    }
+    for (const row of message.add ?? []) {
+      this.add(row);
+      listed = true;
+    }
+    const set = message.set ?? [];
+    for (let i = 0; i < set.length; i += 2) {
+      const row = this.rows.get(set[i]);
+      if (row) {
+        row.value = set[i + 1];
+        row.moved = tick;
+        row.version += 1;
+      }
+    }
+    if (steps > 0) {
+      for (const row of this.rows.values()) {
+        if (!row.rings.length) continue;
+        row.shift(steps);
+        row.push(seconds);
+        // After a quiet minute the line is flat, and stays as it is drawn.
+        if (tick - row.moved <= POINTS + 1) row.version += 1;
+      }
+      this.tick = tick;
+      this.now = message.now;
+    }
+    if (listed) this.onrows();
+    this.ontick();
+  }
+
+  reset(message) {
+    const again = this.start !== null && this.start !== message.start;
+    if (again) this.restarts.push(message.now);
+    const old = this.named;
+    this.helps.clear();
+    this.rows = new Map();
+    this.named = new Map();
+    for (const fields of message.rows) {
+      const row = this.add(fields);
+      const was = old.get(row.name);
+      if (was && was.kind === row.kind) {
+        row.rings = was.rings;
+        row.before = again ? undefined : was.before;
+      }
+      row.moved = message.tick;
+    }
+    this.start = message.start;
+    this.began = message.began;
+    this.title = message.title;
+    if (again) this.onrestart();
+  }
+
+  add(fields) {
+    const row = new Row(fields);
+    if (fields[6]) this.helps.set(row.variable, fields[6]);
+    this.rows.set(row.id, row);
+    this.named.set(row.name, row);
+    return row;
+  }
+
+  /** Fills the last minute of `rows` from before the page was opened. */
+  async seed(rows) {
+    const wanted = rows.filter((row) => row.numeric && !row.seeded).slice(0, 40);
+    if (!wanted.length) return;
+    for (const row of wanted) row.seeded = true;
+    const history = await fetchHistory(wanted.map((row) => row.name), 'second');
+    if (!history) return;
+    const late = this.tick - history.tick;
+    for (const row of wanted) {
+      row.rings.forEach((ring, i) => {
+        const points = history.series[row.kind === 'h' ? `${row.name}.${PARTS[i]}` : row.name]?.second;
+        if (!points) return;
+        for (let at = 0; at < POINTS; at += 1) {
+          const x = points[at + late];
+          if (Number.isNaN(ring[at]) && typeof x === 'number') ring[at] = x;
+        }
+      });
+      row.version += 1;
+    }
+  }
+}
+
+/** The history of some variables as `{now, series}`, or null where none is to be had. */
+export async function fetchHistory(names, span) {
+  const query = new URLSearchParams(span ? { span } : {});
+  let room = 6000;
+  for (const name of names) {
+    room -= encodeURIComponent(name).length;
+    if (room > 0) query.append('name', name);
+  }
+  if (!query.has('name')) return null;
+  try {
+    const answer = await fetch(`history?${query}`, { headers: { accept: 'application/json' } });
+    return answer.ok ? await answer.json() : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The whole value of a text or JSON row, read from the service's document. */
+export async function fetchWhole(row) {
+  const top = row.variable;
+  const head = [...top].slice(0, 90); // an expression may have 1,024 bytes
+  const literal = head.map((c) => (/[A-Za-z0-9_]/.test(c) ? c : `\\x{${c.codePointAt(0).toString(16)}}`)).join('');
+  const answer = await fetch(`../vars?r=${encodeURIComponent(`^${literal}`)}`);
+  if (!answer.ok) throw new Error(`the service answered ${answer.status}`);
+  let value = (await answer.json())[top];
+  let rest = row.top > 0 ? row.name.slice(row.top + 1) : '';
+  // A key may hold dots itself: of those that fit, the longest is meant.
+  while (rest && value !== null && typeof value === 'object') {
+    const fits = Object.keys(value).filter((key) => rest === key || rest.startsWith(`${key}.`));
+    const key = fits.reduce((a, b) => (b.length > a.length ? b : a), fits[0]);
+    if (key === undefined) break;
+    value = value[key];
+    rest = rest.slice(key.length + 1);
+  }
+  return value;
+}
