@@ -184,6 +184,15 @@ fn report_clash(error: &PublishError, late: &Declaration, holder: Option<&Declar
     CLASHES.set(key, Text::new()).set(text);
 }
 
+/// Shows why a name's variable is not shown, for the first thousand names.
+#[cfg(feature = "metrics")]
+pub(crate) fn report_clash_of(name: &str, text: String) {
+    let known = CLASHES.get(name).is_some();
+    if !known && CLASHES.len() < 1000 {
+        CLASHES.set(name, Text::new()).set(text);
+    }
+}
+
 /// Declares variables that are shown, at zero, before anything touches them.
 ///
 /// Each is a plain static; its doc comment is its help text. They are collected at link time (by

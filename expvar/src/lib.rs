@@ -23,6 +23,7 @@
 //! - Variables: [`Counter`], [`Gauge`], [`FloatGauge`], [`Text`], [`Histogram`], [`Map`], [`Func`].
 //! - Names: [`vars!`] declares statics, [`publish`] and [`Registry`] name what is made at run time,
 //!   [`Info`] and [`Unit`] say what it means.
+//! - Groups: [`group!`] declares variables that a pool or a cache owns, published for each.
 //! - Reading: [`Registry::to_json`], [`Registry::visit`] with [`Visitor`] and [`Value`], [`json`].
 //!
 //! # Features
@@ -31,16 +32,21 @@
 //! | `serde` | yes | [`Func`], [`json::walk`] |
 //! | `parking_lot` | yes | its locks in place of std's |
 //! | `process` | yes | `memstats` and `process` from the system |
+//! | `metrics` | no | `facade`: what libraries record through the `metrics` crate |
+//! | `tokio` | no | `runtime`: what a tokio runtime knows of itself |
 
 #![deny(unsafe_code)]
 
 mod cells;
 mod counter;
+#[cfg(feature = "metrics")]
+pub mod facade;
 mod float_gauge;
 #[cfg(feature = "serde")]
 mod func;
 mod gauge;
 mod global;
+mod group;
 mod histogram;
 mod info;
 pub mod json;
@@ -60,6 +66,7 @@ pub use float_gauge::FloatGauge;
 pub use func::Func;
 pub use gauge::Gauge;
 pub use global::{global, publish, publish_with};
+pub use group::Group;
 pub use histogram::{Bucket, Histogram, Quantiles, Reading, Snapshot, Timer};
 pub use info::{Info, Unit};
 pub use map::{KindError, Map};
@@ -71,5 +78,6 @@ pub use visit::{MapValue, Value, Visitor};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::global::Declaration;
+    pub use crate::group::Shown;
     pub use inventory::submit;
 }

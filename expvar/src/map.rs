@@ -138,6 +138,16 @@ impl Map {
         self.list().iter().map(|(key, _)| key.as_ref().to_owned()).collect()
     }
 
+    /// How many keys there are, `(other)` included.
+    pub fn len(&self) -> usize {
+        self.this().keys.lock().len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Calls `f` for each key and its variable, in byte order. No lock is held meanwhile, so `f`
     /// may change the map; it sees what was there when the walk began.
     pub fn for_each(&self, mut f: impl FnMut(&str, &Var)) {

@@ -79,6 +79,13 @@ impl Registry {
         Ok(handle)
     }
 
+    /// Shows a variable in place of whatever has the name.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn replace(&self, name: &str, var: Var, info: Info) {
+        let old = self.names.lock().insert(name.into(), Entry { var, info: Arc::new(info) });
+        drop(old);
+    }
+
     /// The variable of that name.
     pub fn get(&self, name: &str) -> Option<Var> {
         self.names.lock().get(name).map(|entry| entry.var.clone())
@@ -183,6 +190,10 @@ enum Reason {
 }
 
 impl PublishError {
+    pub(crate) fn taken(name: &str, existing: Var) -> Self {
+        Self { name: name.into(), reason: Reason::Taken { existing } }
+    }
+
     /// The name that was refused.
     pub fn name(&self) -> &str {
         &self.name

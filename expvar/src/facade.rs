@@ -1,0 +1,174 @@
+//! What libraries record through the [`metrics`] crate lands in a registry.
+//!
+//! ```
+//! let registry = expvar::Registry::new();
+//! let recorder = expvar::facade::Recorder::new(&registry);
+//! // In `main`: expvar::facade::install()?;
+//! metrics::with_local_recorder(&recorder, || {
+//!     metrics::counter!("jobs", "queue" => "mail").increment(2);
+//! });
+//! assert_eq!(registry.to_json(), "{\n\"jobs\": {\"mail\": 2}\n}\n");
+//! ```
+//!
+//! - A metric without labels is a variable of its name: a counter is a [`Counter`], a gauge a
+//!   [`FloatGauge`](crate::FloatGauge), a histogram one [of fractions](crate::Histogram::floats).
+//!   Where the registry has such a variable already, the two are one.
+//! - Labels make it a [`Map`] of maps, a level a label, in the order in which labels were first
+//!   seen; a label that a set lacks is the key `""`. The variable's [`Info`] names the labels, so
+//!   that Prometheus gets them back.
+//! - Descriptions and units become the variable's [`Info`], whether they come before or after.
+//! - A handle that is held records into the variable's own cells. `counter!` and the like find
+//!   theirs in a cache of the calling thread, of up to 4,096 metrics: no lock.
+//! - Bounds: 10,000 names, and 10,000 label sets a name ([`Recorder::label_sets`]; 1,000 for
+//!   histograms, whose sets take 12 KiB a thread) of up to 8 labels. What comes past them goes to
+//!   the label set `(other)`, or for a name is dropped; `expvar.overflows` counts each time.
+//! - A name that is used for two kinds is the first one's; the other records nothing, and
+//!   `expvar.clashes` says so. So does a name that no variable can have.
+//!
+//! Nothing is ever taken out: a metric that is no longer recorded keeps its last value.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+use metrics::{Key, KeyName, Metadata, SharedString};
+
+use crate::registry::Registry;
+use crate::sync::Mutex;
+use crate::var::Kind;
+
+mod cache;
+mod families;
+mod handles;
+
+use families::Families;
+use handles::Recorded;
+
+/// Makes the [`global`](crate::global()) registry the place where everything that is recorded
+/// through `metrics` in this process goes.
+///
+/// # Errors
+/// Another recorder was installed before.
+pub fn install() -> Result<(), InstallError> {
+    Recorder::new(crate::global()).install()
+}
+
+/// A `metrics` recorder that keeps what it gets in a [`Registry`].
+#[derive(Clone)]
+pub struct Recorder {
+    /// Tells recorders apart in threads' caches.
+    id: u64,
+    families: Arc<Mutex<Families>>,
+}
+
+impl Recorder {
+    /// A recorder into `registry`.
+    pub fn new(registry: &Registry) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let families = Families::new(registry.clone());
+        Self { id: NEXT.fetch_add(1, Relaxed), families: Arc::new(Mutex::new(families)) }
+    }
+
+    /// Keeps at most `sets` label sets of each counter and gauge, and a tenth of that of each
+    /// histogram.
+    #[must_use]
+    pub fn label_sets(self, sets: usize) -> Self {
+        self.families.lock().limit_sets(sets);
+        self
+    }
+
+    /// Makes this the recorder of the process.
+    ///
+    /// # Errors
+    /// Another recorder was installed before.
+    pub fn install(self) -> Result<(), InstallError> {
+        metrics::set_global_recorder(self).map_err(|_| InstallError(()))
+    }
+
+    #[inline]
+    fn register(&self, kind: Kind, key: &Key) -> Recorded {
+        match cache::get(self.id, kind, key) {
+            Some(known) => known,
+            None => self.register_cold(kind, key),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn register_cold(&self, kind: Kind, key: &Key) -> Recorded {
+        let mut families = self.families.lock();
+        let found = families.find_or_make(kind, key);
+        drop(families);
+        // What overflowed is not remembered, so that each time counts.
+        if found.overflowed {
+            crate::global::OVERFLOWS.inc();
+        } else {
+            cache::put(self.id, kind, key, found.recorded.clone());
+        }
+        found.recorded
+    }
+
+    fn describe(&self, name: &KeyName, unit: Option<metrics::Unit>, help: &SharedString) {
+        self.families.lock().describe(name.as_str(), unit, help);
+    }
+}
+
+impl metrics::Recorder for Recorder {
+    fn describe_counter(&self, name: KeyName, unit: Option<metrics::Unit>, help: SharedString) {
+        self.describe(&name, unit, &help);
+    }
+
+    fn describe_gauge(&self, name: KeyName, unit: Option<metrics::Unit>, help: SharedString) {
+        self.describe(&name, unit, &help);
+    }
+
+    fn describe_histogram(&self, name: KeyName, unit: Option<metrics::Unit>, help: SharedString) {
+        self.describe(&name, unit, &help);
+    }
+
+    #[inline]
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> metrics::Counter {
+        match self.register(Kind::Counter, key) {
+            Recorded::Counter(counter) => counter,
+            _ => metrics::Counter::noop(),
+        }
+    }
+
+    #[inline]
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> metrics::Gauge {
+        match self.register(Kind::FloatGauge, key) {
+            Recorded::Gauge(gauge) => gauge,
+            _ => metrics::Gauge::noop(),
+        }
+    }
+
+    #[inline]
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> metrics::Histogram {
+        match self.register(Kind::Histogram, key) {
+            Recorded::Histogram(histogram) => histogram,
+            _ => metrics::Histogram::noop(),
+        }
+    }
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// The process has a `metrics` recorder already.
+#[derive(Debug)]
+pub struct InstallError(());
+
+impl fmt::Display for InstallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "this process has a `metrics` recorder already: install only one, or give both to \
+             metrics_util::layers::Fanout and install that (`expvar::facade::Recorder` is one)",
+        )
+    }
+}
+
+impl std::error::Error for InstallError {}

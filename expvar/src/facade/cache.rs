@@ -1,0 +1,73 @@
+//! What a thread knows of metrics' handles, so that finding a known one takes no lock.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use metrics::Key;
+
+use super::handles::Recorded;
+use crate::var::Kind;
+
+/// Metrics that one thread remembers at the most, of all recorders together; it then starts anew.
+const LIMIT: usize = 4096;
+
+thread_local! {
+    static KNOWN: RefCell<Known> = RefCell::new(Known::default());
+}
+
+type Known = HashMap<u64, Place, BuildHasherDefault<AsItIs>>;
+
+struct Place {
+    recorder: u64,
+    key: Key,
+    recorded: Recorded,
+}
+
+/// The handle of a metric that the calling thread used before.
+#[inline]
+pub(super) fn get(recorder: u64, kind: Kind, key: &Key) -> Option<Recorded> {
+    let known = |known: &RefCell<Known>| {
+        let known = known.try_borrow().ok()?;
+        let place = known.get(&hash(recorder, kind, key))?;
+        let same = place.recorder == recorder && place.key == *key;
+        // A handle of another kind under the same hash is told by what it is.
+        same.then(|| place.recorded.clone())
+    };
+    KNOWN.try_with(known).ok().flatten()
+}
+
+/// Remembers a handle in the calling thread.
+pub(super) fn put(recorder: u64, kind: Kind, key: &Key, recorded: Recorded) {
+    let hash = hash(recorder, kind, key);
+    let place = Place { recorder, key: key.to_retained(), recorded };
+    let old = KNOWN.try_with(|known| {
+        let mut known = known.try_borrow_mut().ok()?;
+        let forgotten = (known.len() >= LIMIT).then(|| std::mem::take(&mut *known));
+        Some((known.insert(hash, place), forgotten))
+    });
+    // Dropped when the cache is no longer borrowed.
+    drop(old);
+}
+
+#[inline]
+fn hash(recorder: u64, kind: Kind, key: &Key) -> u64 {
+    key.get_hash() ^ (recorder << 8) ^ kind as u64
+}
+
+/// Keys come with a hash.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {}
+
+    #[inline]
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
