@@ -1,7 +1,8 @@
 //! One queue on its way to one server, or to the first of several that answers.
 
 use std::io;
-use std::sync::Mutex;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -13,6 +14,7 @@ use crate::connection::{Connection, Dial};
 use crate::pickle;
 use crate::queue::{Batch, Dropped, Queue};
 use crate::refusal::Refusal;
+use crate::spool::Spool;
 use crate::stats::{Counts, add, lock};
 use crate::unacknowledged;
 
@@ -27,6 +29,11 @@ const FAILBACK: Duration = Duration::from_secs(60);
 const ASK: Duration = Duration::from_secs(1);
 /// The longest wait before the next attempt once a deadline runs.
 const HURRY: Duration = Duration::from_millis(250);
+
+/// How often the spool is told what is done with.
+const SPOOL_TICK: Duration = Duration::from_millis(500);
+/// How long a disk that took nothing is left alone.
+const SPOOL_RETRY: Duration = Duration::from_secs(5);
 
 /// How a lane behaves.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +53,9 @@ pub(crate) struct Lane {
     pub(crate) addresses: Vec<Address>,
     queue: Mutex<Queue>,
     wake: Notify,
+    /// The queue's copy on disk, and the number after the last batch there.
+    spool: Option<Mutex<(Spool, u64)>>,
+    spool_wake: Notify,
 }
 
 /// How a connection ended.
@@ -78,8 +88,21 @@ pub(crate) enum Wish {
 }
 
 impl Lane {
-    pub(crate) fn new(index: usize, addresses: Vec<Address>, queue: Queue) -> Self {
-        Self { index, addresses, queue: Mutex::new(queue), wake: Notify::new() }
+    pub(crate) fn new(
+        index: usize,
+        addresses: Vec<Address>,
+        queue: Queue,
+        spool: Option<Spool>,
+    ) -> Self {
+        let spool = spool.map(|spool| Mutex::new((spool, queue.next_seq())));
+        Self {
+            index,
+            addresses,
+            queue: Mutex::new(queue),
+            wake: Notify::new(),
+            spool,
+            spool_wake: Notify::new(),
+        }
     }
 
     /// Calls `f` with the queue. Nothing that waits happens under this lock.
@@ -90,6 +113,7 @@ impl Lane {
     pub(crate) fn push(&self, batch: Batch) -> Dropped {
         let dropped = self.queue(|q| q.push(batch));
         self.wake.notify_one();
+        self.spool_wake.notify_one();
         dropped
     }
 
@@ -156,6 +180,54 @@ impl Lane {
                     self.pause(backoff.next(fastrand::f64()), host).await;
                 }
             }
+        }
+    }
+
+    /// Copies the queue's changes to the spool, for ever; at once where there is none.
+    pub(crate) async fn keep_spool(self: Arc<Self>, counts: Arc<Counts>) {
+        while self.spool.is_some() {
+            let (lane, counted) = (self.clone(), counts.clone());
+            let write = move || lane.write_spool(&counted);
+            let written = tokio::task::spawn_blocking(write).await.unwrap_or(true);
+            let wait = if written { SPOOL_TICK } else { SPOOL_RETRY };
+            if written && self.queue(|q| q.bytes()) == 0 {
+                self.spool_wake.notified().await;
+            } else if written {
+                let _ = timeout(wait, self.spool_wake.notified()).await;
+            } else {
+                tokio::time::sleep(wait).await;
+            }
+        }
+    }
+
+    /// Copies the queue's changes to the spool; returns whether the disk took them.
+    pub(crate) fn write_spool(&self, counts: &Counts) -> bool {
+        let Some(spool) = &self.spool else { return true };
+        let (spool, next_seq) = &mut *lock(spool);
+        let (new, end, first) = self.queue(|q| {
+            let new: Vec<_> = q.since(*next_seq).map(|(n, b)| (n, b.clone())).collect();
+            (new, q.next_seq(), q.first_seq())
+        });
+        // What is done with first, as it makes room.
+        let written = spool.done_below(first).and_then(|()| spool.append(&new, next_seq));
+        if written.is_ok() {
+            *next_seq = end;
+        }
+        counts.spool_bytes.store(spool.bytes(), Relaxed);
+        if let Err(error) = &written {
+            add(&counts.spool_failures, 1);
+            counts.note(format!("spool: {error}"));
+        }
+        written.is_ok()
+    }
+
+    /// Settles the spool at the end: what the servers are known to have read is not kept.
+    pub(crate) fn close_spool(&self, counts: &Counts) {
+        self.queue(Queue::forget_confirmed);
+        self.write_spool(counts);
+        let synced = self.spool.as_ref().map(|spool| lock(spool).0.sync());
+        if let Some(Err(error)) = synced {
+            counts.note(format!("spool: {error}"));
         }
     }
 

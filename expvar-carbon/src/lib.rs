@@ -14,6 +14,7 @@ mod queue;
 mod refusal;
 mod sender;
 mod sender_builder;
+mod spool;
 mod stats;
 mod tags;
 #[cfg(feature = "tls")]

@@ -43,7 +43,7 @@ pub(crate) struct Dropped {
     pub(crate) unprotected: u64,
 }
 
-/// The list. Batches are numbered from [`Queue::next_seq`] on, without gaps when they enter.
+/// The list. Batches are numbered in the order in which they enter.
 #[derive(Debug)]
 pub(crate) struct Queue {
     entries: VecDeque<Entry>,
@@ -57,8 +57,13 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    pub(crate) fn new(limit: usize, next_seq: u64) -> Self {
-        Self { entries: VecDeque::new(), written: 0, taken: 0, bytes: 0, limit, next_seq }
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { entries: VecDeque::new(), written: 0, taken: 0, bytes: 0, limit, next_seq: 0 }
+    }
+
+    /// Lets the next batch have the number `seq`, which is higher than any so far.
+    pub(crate) fn skip_to(&mut self, seq: u64) {
+        self.next_seq = self.next_seq.max(seq);
     }
 
     /// The number that the next batch gets.
@@ -149,6 +154,13 @@ impl Queue {
                 *end = 0;
             }
         }
+    }
+
+    /// Forgets what was confirmed.
+    pub(crate) fn forget_confirmed(&mut self) {
+        let confirmed = self.entries.iter().take(self.written);
+        let count = confirmed.take_while(|e| e.written.is_some_and(|(_, end)| end == 0)).count();
+        self.forget(count);
     }
 
     /// Forgets what was written more than `window` ago and is known, where it can be, to have

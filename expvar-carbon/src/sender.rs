@@ -63,8 +63,8 @@ pub struct Driver {
 }
 
 pub(crate) struct Shared {
-    pub(crate) lanes: Vec<Lane>,
-    pub(crate) counts: Counts,
+    pub(crate) lanes: Vec<Arc<Lane>>,
+    pub(crate) counts: Arc<Counts>,
     requests: Mutex<Requests>,
     changed: Notify,
     /// No more is taken in.
@@ -108,8 +108,8 @@ impl Sender {
         shutdown_timeout: Duration,
     ) -> (Sender, Driver) {
         let shared = Arc::new(Shared {
-            lanes,
-            counts,
+            lanes: lanes.into_iter().map(Arc::new).collect(),
+            counts: Arc::new(counts),
             requests: Mutex::default(),
             changed: Notify::new(),
             closed: AtomicBool::new(false),
@@ -254,7 +254,7 @@ impl Shared {
         requests.flushes.push(Flush { before, deadline, reply: Box::new(reply) });
         drop(requests);
         self.changed.notify_one();
-        self.lanes.iter().for_each(Lane::wake);
+        self.lanes.iter().for_each(|lane| lane.wake());
     }
 
     pub(crate) fn left(&self, before: Option<&[u64]>) -> Left {
@@ -300,7 +300,7 @@ impl Shared {
 
     pub(crate) fn stats(&self) -> Stats {
         let counts = &self.counts;
-        let fullest = |of: fn(&Lane) -> u64| self.lanes.iter().map(of).max().unwrap_or(0);
+        let fullest = |of: fn(&Lane) -> u64| self.lanes.iter().map(|l| of(l)).max().unwrap_or(0);
         Stats {
             points_sent: get(&counts.points_sent),
             points_resent: get(&counts.points_resent),
@@ -314,9 +314,10 @@ impl Shared {
             failures: get(&counts.failures),
             last_error: counts.last_error(),
             last_success_age: counts.last_success_age(),
-            spool_bytes: 0,
+            spool_bytes: get(&counts.spool_bytes),
             spool_failures: get(&counts.spool_failures),
-            spool_records_damaged: get(&counts.spool_records_damaged),
+            spool_segments_damaged: get(&counts.spool_segments_damaged),
+            points_recovered: get(&counts.points_recovered),
         }
     }
 }
@@ -350,6 +351,11 @@ impl Driver {
             let driven = shared.lanes.iter().map(|l| l.drive(network, policy, counts, &*shared));
             futures_util::future::join_all(driven).await;
         };
+        let spools = async {
+            let kept = shared.lanes.iter().map(|l| l.clone().keep_spool(shared.counts.clone()));
+            futures_util::future::join_all(kept).await;
+            std::future::pending::<()>().await;
+        };
         let deadline = async {
             tokio::pin!(shutdown);
             let mut asked = false;
@@ -373,8 +379,13 @@ impl Driver {
         tokio::select! {
             () = lanes => {}
             () = deadline => {}
+            () = spools => {}
         }
-        shared.left(None)
+        let left = shared.left(None);
+        let closed = shared.clone();
+        let close = move || closed.lanes.iter().for_each(|lane| lane.close_spool(&closed.counts));
+        let _ = tokio::task::spawn_blocking(close).await;
+        left
     }
 }
 

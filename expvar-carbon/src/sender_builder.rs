@@ -9,7 +9,8 @@ use crate::error::ConfigError;
 use crate::lane::{Lane, Policy};
 use crate::queue::Queue;
 use crate::sender::{Driver, Sender};
-use crate::stats::Counts;
+use crate::spool::Spool;
+use crate::stats::{Counts, add};
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
 
@@ -86,7 +87,12 @@ impl SenderBuilder {
     }
 
     /// Keeps the queue in this directory also, so that a restart or a crash of this process loses
-    /// nothing. One process to a directory; it is made where it does not exist.
+    /// nothing that it had taken over. One process to a directory; it is made where it does not
+    /// exist, and takes at most the [`queue_bytes`](Self::queue_bytes) and two segments of an
+    /// eighth of them. A disk that takes nothing is counted, and the queue stays in memory.
+    ///
+    /// After a crash, what was sent within the [`resend_window`](Self::resend_window) and half a
+    /// second is sent again.
     pub fn spool_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.spool_dir = Some(dir.into());
         self
@@ -135,11 +141,10 @@ impl SenderBuilder {
             vec![addresses]
         };
         let counts = Counts::default();
+        let lanes = lanes.into_iter().enumerate();
         let lanes = lanes
-            .into_iter()
-            .enumerate()
-            .map(|(index, addresses)| Lane::new(index, addresses, Queue::new(self.queue_bytes, 0)))
-            .collect();
+            .map(|(index, addresses)| self.lane(index, addresses, &counts))
+            .collect::<Result<_, _>>()?;
         let policy = Policy { timeout: self.timeout, window: self.resend_window };
         Ok(Sender::assemble(lanes, counts, network, policy, self.shutdown_timeout))
     }
@@ -151,6 +156,36 @@ impl SenderBuilder {
     pub fn spawn(self) -> Result<Sender, ConfigError> {
         let (sender, driver) = self.build()?;
         sender.spawn(driver)
+    }
+
+    fn lane(
+        &self,
+        index: usize,
+        addresses: Vec<Address>,
+        counts: &Counts,
+    ) -> Result<Lane, ConfigError> {
+        let mut queue = Queue::new(self.queue_bytes);
+        let Some(dir) = &self.spool_dir else {
+            return Ok(Lane::new(index, addresses, queue, None));
+        };
+        let dir = match (self.copy, addresses.first()) {
+            (true, Some(address)) => dir.join(address.to_string().replace(['/', ':'], "_")),
+            // The queue outlives a change of servers.
+            _ => dir.join("queue"),
+        };
+        let (spool, found) = Spool::open(&dir, self.queue_bytes).map_err(|e| {
+            let problem = format!("{}: {e}", dir.display());
+            ConfigError::new("spool_dir", problem, "name a directory that this process may use")
+        })?;
+        add(&counts.spool_segments_damaged, found.damaged);
+        for (seq, batch) in found.batches {
+            queue.skip_to(seq);
+            add(&counts.points_recovered, batch.points);
+            let dropped = queue.push(batch);
+            add(&counts.points_dropped, dropped.points);
+        }
+        queue.skip_to(found.next_seq);
+        Ok(Lane::new(index, addresses, queue, Some(spool)))
     }
 
     fn network(&self, addresses: &[Address]) -> Result<Network, ConfigError> {

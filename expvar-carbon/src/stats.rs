@@ -40,8 +40,10 @@ pub struct Stats {
     pub spool_bytes: u64,
     /// Writes to the spool that failed.
     pub spool_failures: u64,
-    /// Records of the spool that could not be read back: torn or damaged.
-    pub spool_records_damaged: u64,
+    /// Segments of the spool whose tail was torn or damaged, and cut off.
+    pub spool_segments_damaged: u64,
+    /// Points that an earlier process left in the spool.
+    pub points_recovered: u64,
 }
 
 /// The live counts. None of them is touched more than once a batch.
@@ -56,7 +58,9 @@ pub(crate) struct Counts {
     pub(crate) connects: AtomicU64,
     pub(crate) failures: AtomicU64,
     pub(crate) spool_failures: AtomicU64,
-    pub(crate) spool_records_damaged: AtomicU64,
+    pub(crate) spool_segments_damaged: AtomicU64,
+    pub(crate) spool_bytes: AtomicU64,
+    pub(crate) points_recovered: AtomicU64,
     last_error: Mutex<String>,
     last_success: Mutex<Option<Instant>>,
 }

@@ -1,0 +1,148 @@
+//! The queue on disk: a killed process, a full disk, a clean end.
+#![cfg(unix)]
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use expvar_carbon::{Left, Lines, Sender};
+
+const NOW: u64 = 1_700_000_000;
+const SOON: Duration = Duration::from_secs(10);
+
+/// The port of nobody.
+fn dead() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// Runs the named test again in a process of its own, which a shell prepares and which finds
+/// [`child_dir`].
+fn child(test_name: &str, dir: &Path, shell: &str) -> Child {
+    let test = std::env::current_exe().unwrap();
+    Command::new("sh")
+        .args(["-c", &format!("{shell} exec \"$@\""), "sh"])
+        .arg(test)
+        .args(["--exact", "--nocapture", test_name])
+        .env("SPOOL_DIR", dir)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Reads the child's output up to the line that starts with `word`, and returns that line.
+fn await_line(child: &mut Child, word: &str) -> String {
+    let output = BufReader::new(child.stdout.as_mut().unwrap());
+    let line = output.lines().map(Result::unwrap).find(|line| line.starts_with(word));
+    line.expect("the child ended early")
+}
+
+/// The directory that the parent gave, in a child.
+fn child_dir() -> Option<PathBuf> {
+    std::env::var_os("SPOOL_DIR").map(PathBuf::from)
+}
+
+/// Everything that one connection brings to a server at which the spool is emptied.
+fn drain(dir: &Path) -> (Vec<String>, Left) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (texts, received) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        listener.accept().unwrap().0.read_to_string(&mut text).unwrap();
+        texts.send(text).unwrap();
+    });
+    let sender = Sender::builder().to(address).spool_dir(dir).spawn().unwrap();
+    assert!(sender.stats().points_recovered > 0);
+    let left = sender.close(SOON);
+    let text = received.recv_timeout(SOON).unwrap();
+    (text.lines().map(str::to_owned).collect(), left)
+}
+
+fn send_until_killed(dir: &Path) {
+    let sender = Sender::builder().to(dead()).spool_dir(dir).spawn().unwrap();
+    let mut lines = Lines::new();
+    let (mut sent, mut bytes) = (0, 0);
+    loop {
+        for _ in 0..100 {
+            lines.point("a.b", sent, NOW + sent);
+            sent += 1;
+        }
+        bytes += lines.len() as u64;
+        sender.send(&mut lines);
+        // The disk holds all of it, beside its own heads.
+        while sender.stats().spool_bytes < bytes + 20 * (sent / 100) {
+            std::thread::yield_now();
+        }
+        println!("\nsafe {sent}");
+    }
+}
+
+#[test]
+fn a_killed_process_loses_nothing_that_was_on_its_way() {
+    if let Some(dir) = child_dir() {
+        return send_until_killed(&dir);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let name = "a_killed_process_loses_nothing_that_was_on_its_way";
+    let mut process = child(name, dir.path(), "");
+    let mut safe = 0;
+    while safe < 20_000 {
+        safe = await_line(&mut process, "safe ")[5..].parse().unwrap();
+    }
+    process.kill().unwrap();
+    process.wait().unwrap();
+    let (lines, left) = drain(dir.path());
+    assert_eq!(left, Left::default());
+    let expected: Vec<_> =
+        (0..lines.len() as u64).map(|n| format!("a.b {n} {}", NOW + n)).collect();
+    assert!(lines.len() as u64 >= safe, "{} of {safe}", lines.len());
+    assert_eq!(lines, expected, "each once, in order");
+    // What a server has read is not sent by the next process.
+    let sender = Sender::builder().to(dead()).spool_dir(dir.path()).spawn().unwrap();
+    assert_eq!(sender.stats().points_recovered, 0);
+}
+
+fn fill_the_disk(dir: &Path) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let sender = Sender::builder().to(address.to_string()).spool_dir(dir).spawn().unwrap();
+    let mut lines = Lines::new();
+    for n in 0..20_000 {
+        lines.point("a.b", n, NOW + n);
+        if n % 100 == 99 {
+            sender.send(&mut lines);
+        }
+    }
+    while sender.stats().spool_failures == 0 {
+        std::thread::yield_now();
+    }
+    let error = sender.stats().last_error;
+    // The server is back: all of it still goes, from memory.
+    let listener = TcpListener::bind(address).unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        listener.accept().unwrap().0.read_to_string(&mut text).unwrap();
+        text.lines().collect::<BTreeSet<_>>().len()
+    });
+    let left = sender.close(SOON);
+    println!("\nread {} left {} {error}", reader.join().unwrap(), left.points);
+}
+
+#[test]
+fn a_full_disk_falls_back_to_memory_and_is_shown() {
+    if let Some(dir) = child_dir() {
+        return fill_the_disk(&dir);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let name = "a_full_disk_falls_back_to_memory_and_is_shown";
+    // Files of this process cannot grow past 64 KiB or 128, as the shell counts.
+    let mut process = child(name, dir.path(), "trap '' XFSZ; ulimit -f 128;");
+    let line = await_line(&mut process, "read ");
+    process.wait().unwrap();
+    assert!(line.starts_with("read 20000 left 0 "), "{line}");
+}

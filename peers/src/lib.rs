@@ -1,0 +1,11 @@
+//! Real programs for the tests of this workspace to talk to, and the Python environment that
+//! they run in. Not published.
+#![forbid(unsafe_code)]
+
+mod carbon;
+mod python;
+mod whisper;
+
+pub use carbon::CarbonCache;
+pub use python::python;
+pub use whisper::read_whisper;

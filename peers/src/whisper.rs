@@ -1,0 +1,31 @@
+//! Reads whisper files, without whisper.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// All points in the finest archive of a whisper file, by timestamp; none where there is no file.
+///
+/// The format: a head of 16 bytes (the last 4 count the archives), for each archive its offset,
+/// seconds a point and points, each of 4 bytes; then points of a timestamp (4) and a float (8),
+/// all big-endian.
+///
+/// # Panics
+/// When the file is no whisper file.
+pub fn read_whisper(path: &Path) -> BTreeMap<u64, f64> {
+    let Ok(data) = std::fs::read(path) else { return BTreeMap::new() };
+    let word = |at: usize| {
+        let bytes = data.get(at..at + 4).map_or([0; 4], |b| [b[0], b[1], b[2], b[3]]);
+        u32::from_be_bytes(bytes) as usize
+    };
+    let (offset, points) = (word(16), word(24));
+    assert!(offset >= 28, "{} is no whisper file", path.display());
+    let points = data[offset.min(data.len())..].chunks_exact(12).take(points);
+    points
+        .map(|p| {
+            let (timestamp, value) = p.split_at(4);
+            let timestamp = u32::from_be_bytes([0, 1, 2, 3].map(|n| timestamp[n]));
+            (u64::from(timestamp), f64::from_be_bytes([0, 1, 2, 3, 4, 5, 6, 7].map(|n| value[n])))
+        })
+        .filter(|&(timestamp, _)| timestamp > 0)
+        .collect()
+}
