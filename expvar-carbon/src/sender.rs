@@ -316,7 +316,7 @@ impl Shared {
             last_success_age: counts.last_success_age(),
             spool_bytes: get(&counts.spool_bytes),
             spool_failures: get(&counts.spool_failures),
-            spool_segments_damaged: get(&counts.spool_segments_damaged),
+            spool_records_damaged: get(&counts.spool_records_damaged),
             points_recovered: get(&counts.points_recovered),
         }
     }

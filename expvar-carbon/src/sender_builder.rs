@@ -177,7 +177,7 @@ impl SenderBuilder {
             let problem = format!("{}: {e}", dir.display());
             ConfigError::new("spool_dir", problem, "name a directory that this process may use")
         })?;
-        add(&counts.spool_segments_damaged, found.damaged);
+        add(&counts.spool_records_damaged, found.damaged);
         for (seq, batch) in found.batches {
             queue.skip_to(seq);
             add(&counts.points_recovered, batch.points);

@@ -40,8 +40,8 @@ pub struct Stats {
     pub spool_bytes: u64,
     /// Writes to the spool that failed.
     pub spool_failures: u64,
-    /// Segments of the spool whose tail was torn or damaged, and cut off.
-    pub spool_segments_damaged: u64,
+    /// Torn or damaged records of the spool, at which a segment was cut off.
+    pub spool_records_damaged: u64,
     /// Points that an earlier process left in the spool.
     pub points_recovered: u64,
 }
@@ -58,7 +58,7 @@ pub(crate) struct Counts {
     pub(crate) connects: AtomicU64,
     pub(crate) failures: AtomicU64,
     pub(crate) spool_failures: AtomicU64,
-    pub(crate) spool_segments_damaged: AtomicU64,
+    pub(crate) spool_records_damaged: AtomicU64,
     pub(crate) spool_bytes: AtomicU64,
     pub(crate) points_recovered: AtomicU64,
     last_error: Mutex<String>,
