@@ -136,7 +136,7 @@ impl Connections {
         let open = self.open.iter();
         let spare = open.filter(|(_, open)| open.activity.phase() < Phase::Answering);
         let oldest =
-            spare.min_by_key(|(_, open)| (open.activity.phase(), open.activity.since_ms()));
+            spare.min_by_key(|(_, open)| (open.activity.phase(), open.activity.since_us()));
         let Some((&id, open)) = oldest else { return false };
         open.task.abort();
         self.forget(id);
@@ -182,7 +182,6 @@ impl Connection {
             .half_close(true)
             .header_read_timeout(None)
             .max_buf_size(MAX_HEADER_BYTES)
-            .pipeline_flush(true)
             .title_case_headers(true)
             .serve_connection(TokioIo::new(socket), service);
         let mut closing = pin!(self.service.closing());

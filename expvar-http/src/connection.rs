@@ -26,15 +26,15 @@ pub(crate) enum Phase {
 
 /// The state of a connection: written by the task that serves it, read by the one that accepts.
 ///
-/// Times are milliseconds since the server started. Each field is a hint of its own about
+/// Times are microseconds since the server started. Each field is a hint of its own about
 /// deadlines of seconds, so all orderings are relaxed.
 #[derive(Debug)]
 pub(crate) struct Activity {
     epoch: Instant,
     phase: AtomicU8,
-    since_ms: AtomicU64,
+    since_us: AtomicU64,
     /// When the peer stopped taking bytes, plus one; 0 while it takes them.
-    blocked_ms: AtomicU64,
+    blocked_us: AtomicU64,
 }
 
 impl Activity {
@@ -42,19 +42,19 @@ impl Activity {
         let activity = Self {
             epoch,
             phase: AtomicU8::new(Phase::Idle as u8),
-            since_ms: AtomicU64::new(0),
-            blocked_ms: AtomicU64::new(0),
+            since_us: AtomicU64::new(0),
+            blocked_us: AtomicU64::new(0),
         };
         activity.enter(Phase::Idle);
         Arc::new(activity)
     }
 
-    fn now_ms(&self) -> u64 {
-        self.epoch.elapsed().as_millis() as u64
+    fn now_us(&self) -> u64 {
+        self.epoch.elapsed().as_micros() as u64
     }
 
     fn enter(&self, phase: Phase) {
-        self.since_ms.store(self.now_ms(), Relaxed);
+        self.since_us.store(self.now_us(), Relaxed);
         self.phase.store(phase as u8, Relaxed);
     }
 
@@ -67,8 +67,8 @@ impl Activity {
         }
     }
 
-    pub(crate) fn since_ms(&self) -> u64 {
-        self.since_ms.load(Relaxed)
+    pub(crate) fn since_us(&self) -> u64 {
+        self.since_us.load(Relaxed)
     }
 
     /// Starts a request, which lasts until the returned value is dropped with the response's body.
@@ -79,16 +79,16 @@ impl Activity {
 
     /// Whether the peer has kept the connection waiting for longer than it may.
     pub(crate) fn is_overdue(&self, limits: &Limits) -> bool {
-        let now_ms = self.now_ms();
-        let has_lasted = |since_ms: u64, most: Duration| {
-            u128::from(now_ms.saturating_sub(since_ms)) >= most.as_millis()
+        let now_us = self.now_us();
+        let has_lasted = |since_us: u64, most: Duration| {
+            u128::from(now_us.saturating_sub(since_us)) >= most.as_micros()
         };
-        let blocked_ms = self.blocked_ms.load(Relaxed);
-        let is_blocked = blocked_ms > 0 && has_lasted(blocked_ms - 1, limits.write_timeout);
+        let blocked_us = self.blocked_us.load(Relaxed);
+        let is_blocked = blocked_us > 0 && has_lasted(blocked_us - 1, limits.write_timeout);
         is_blocked
             || match self.phase() {
-                Phase::Idle => has_lasted(self.since_ms(), limits.idle_timeout),
-                Phase::Reading => has_lasted(self.since_ms(), limits.header_timeout),
+                Phase::Idle => has_lasted(self.since_us(), limits.idle_timeout),
+                Phase::Reading => has_lasted(self.since_us(), limits.header_timeout),
                 Phase::Answering | Phase::Flushing => false,
             }
     }
@@ -100,14 +100,14 @@ impl Activity {
     }
 
     fn has_written(&self) {
-        if self.blocked_ms.load(Relaxed) > 0 {
-            self.blocked_ms.store(0, Relaxed);
+        if self.blocked_us.load(Relaxed) > 0 {
+            self.blocked_us.store(0, Relaxed);
         }
     }
 
     fn is_blocked(&self) {
-        if self.blocked_ms.load(Relaxed) == 0 {
-            self.blocked_ms.store(self.now_ms() + 1, Relaxed);
+        if self.blocked_us.load(Relaxed) == 0 {
+            self.blocked_us.store(self.now_us() + 1, Relaxed);
         }
     }
 

@@ -56,13 +56,15 @@ impl Route {
         }
     }
 
-    /// The route of a path as it reaches a mounted service: what comes before the last `/vars`
-    /// belongs to the router, which may have stripped any part of it.
+    /// The route of a path as it reaches a mounted service: the router may have stripped a
+    /// prefix, with or without `/debug`.
+    ///
+    /// No other end of a path is looked at: a proxy that keeps the world from `/debug` must not
+    /// be got round by `/x/vars` on a service that is the fallback of its router.
     pub(crate) fn of_mounted(path: &str) -> Option<Self> {
-        let path = decode(path);
-        match &*path {
-            "/" | "" => Some(Self::Index),
-            path => path.rfind("/vars").and_then(|at| Self::of_tail(&path[at..])),
+        match path {
+            "" => Some(Self::Index),
+            path => Self::of(path).or_else(|| Self::of_tail(&decode(path))),
         }
     }
 }
@@ -108,12 +110,13 @@ mod tests {
 
     #[test]
     fn mounted_paths() {
-        for path in ["/debug/vars", "/vars", "/custom/vars", "/vars/vars"] {
+        for path in ["/debug/vars", "/vars"] {
             assert_eq!(Route::of_mounted(path), Some(Route::Vars), "{path}");
         }
         assert_eq!(Route::of_mounted("/"), Some(Route::Index));
-        assert_eq!(Route::of_mounted("/debug/other"), None);
-        assert_eq!(Route::of_mounted("/debug/vars/"), None);
+        for path in ["/debug/other", "/debug/vars/", "/custom/vars", "/debug/debug/vars"] {
+            assert_eq!(Route::of_mounted(path), None, "{path}");
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ use crate::{Body, stats};
 /// own, at most eight at a time, so a variable's function may block without holding up anybody's
 /// runtime.
 ///
-/// Mounted, only the end of the path counts: each of these answers at `/debug/vars`.
+/// Each of these answers at `/debug/vars`:
 ///
 /// ```
 /// use axum::Router;
@@ -41,10 +41,10 @@ use crate::{Body, stats};
 /// let app: Router = Router::new().fallback_service(service);
 /// ```
 ///
-/// `nest_service("/internal", service)` answers at `/internal/debug/vars`, and
-/// `route_service("/custom/vars", service)` at `/custom/vars`. The checks of the `Host` header
-/// and of credentials are those of [`Builder`]: a service that is reached by name must
-/// [allow](Builder::hosts) that name. Limits on connections are the router's business.
+/// Below another prefix, `nest_service("/internal", service)` answers at `/internal/vars` and at
+/// `/internal/debug/vars`. The checks of the `Host` header and of credentials are those of
+/// [`Builder`]: a service that is reached by name must [allow](Builder::hosts) that name. Limits
+/// on connections are the router's business.
 #[derive(Clone)]
 pub struct Service {
     shared: Arc<Shared>,

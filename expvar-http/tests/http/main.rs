@@ -1,0 +1,9 @@
+//! The server over real sockets.
+
+mod callbacks;
+mod client;
+mod go;
+mod limits;
+mod mounted;
+mod requests;
+mod start;
