@@ -8,6 +8,7 @@
 //! - [`schedule`], [`poller`], [`collector`]: all of them, each in time.
 //! - [`output`]: to Carbon, or to standard output.
 //! - [`daemon`], [`once`]: the commands; [`notify`]: systemd.
+//! - [`watch`]: services in a terminal.
 //! - [`state`], [`counts`], [`log`]: what samlare tells of itself.
 #![forbid(unsafe_code)]
 
@@ -26,3 +27,4 @@ pub mod poller;
 pub mod schedule;
 pub mod shard;
 pub mod state;
+pub mod watch;

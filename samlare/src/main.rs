@@ -37,6 +37,7 @@ fn main() -> ExitCode {
     match arguments.first().map(String::as_str) {
         Some("check") => file_of("check", &arguments[1..]).map_or_else(usage, check),
         Some("once") => file_of("once", &arguments[1..]).map_or_else(usage, once),
+        Some("watch") => samlare::watch::run(&arguments[1..]),
         _ => match Flags::parse(&arguments) {
             Ok(Flags::Help) => print(HELP),
             Ok(Flags::Version) => print(concat!("samlare ", env!("CARGO_PKG_VERSION"), "\n")),

@@ -1,0 +1,98 @@
+//! One variable a line: name, chart, current and greatest value.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::bars;
+use super::theme::Theme;
+use crate::watch::series::Latest;
+use crate::watch::service::Service;
+use crate::watch::text;
+use crate::watch::units::Unit;
+use crate::watch::view::Row;
+
+/// Columns of a value.
+const VALUE: u16 = 9;
+
+/// Where a line's parts lie within its width.
+struct Columns {
+    name: u16,
+    chart: u16,
+}
+
+impl Columns {
+    /// Values keep their room, names up to 40 columns take half of the rest.
+    fn of(width: u16) -> Columns {
+        let rest = width.saturating_sub(2 * (VALUE + 1));
+        let name = (rest / 2).clamp(rest.min(10), 40);
+        Columns { name, chart: rest.saturating_sub(name + 1) }
+    }
+}
+
+/// The words over the values.
+pub(super) fn heading(area: Rect, theme: Theme, buffer: &mut Buffer) {
+    right("now", area, VALUE + 1, theme.faint(), buffer);
+    right("max", area, 0, theme.faint(), buffer);
+}
+
+/// Draws one row into the one line of `area`.
+pub(super) fn draw(
+    row: &Row<'_>,
+    service: &Service,
+    rates: bool,
+    area: Rect,
+    style: Style,
+    theme: Theme,
+    buffer: &mut Buffer,
+) {
+    let columns = Columns::of(area.width);
+    let name = text::tail(&text::harmless(&row.name), columns.name.into());
+    buffer.set_stringn(area.x, area.y, name, columns.name.into(), style);
+    let rest = Rect {
+        x: area.x + columns.name + 1,
+        width: area.width.saturating_sub(columns.name + 1),
+        ..area
+    };
+    let Some(series) = row.series else {
+        right("n/a", area, VALUE + 1, theme.faint(), buffer);
+        return;
+    };
+    let plain = match &series.latest {
+        Latest::Text(value) => Some(text::harmless(value)),
+        Latest::Number(value) if row.unit == Unit::Text => Some(value.to_string()),
+        Latest::Flag(value) if row.unit == Unit::Text => Some(value.to_string()),
+        _ => None,
+    };
+    if let Some(plain) = plain {
+        let shown = text::head(&plain, rest.width.into());
+        right(&shown, area, 0, Style::new(), buffer);
+        return;
+    }
+    let rates = rates && series.counts();
+    let values = series.drawn(rates, service.times());
+    let chart = Rect { width: columns.chart, ..rest };
+    bars::draw(&values, chart, theme.chart(), buffer);
+    let show = |value| show(row.unit, rates, value);
+    let now = match &series.latest {
+        Latest::Null => "null".to_owned(),
+        Latest::Flag(flag) => flag.to_string(),
+        _ => show(values.last().copied().unwrap_or(f64::NAN)),
+    };
+    let max = bars::extent(&values).map_or(f64::NAN, |(_, max)| max);
+    right(&now, area, VALUE + 1, theme.strong(), buffer);
+    right(&show(max), area, 0, theme.faint(), buffer);
+}
+
+/// A value or a rate, in its unit.
+pub(super) fn show(unit: Unit, rate: bool, value: f64) -> String {
+    if rate { unit.show_rate(value) } else { unit.show(value) }
+}
+
+/// Text that ends `from_right` columns before the end of the area's first line.
+pub(super) fn right(text: &str, area: Rect, from_right: u16, style: Style, buffer: &mut Buffer) {
+    let room = area.width.saturating_sub(from_right);
+    let width = text::columns(text).min(room.into()) as u16;
+    let x = area.x + room - width;
+    buffer.set_stringn(x, area.y, text, width.into(), style);
+}

@@ -1,0 +1,98 @@
+//! What matters of a service: its memory, then the counters that move most.
+
+use std::cmp::Reverse;
+
+use super::series::Series;
+use super::service::Service;
+use super::units::Unit;
+
+/// Memory, the most telling first; of a group only what is there.
+const MEMORY: &[&str] = &[
+    "process.resident_bytes",
+    "process.cgroup.memory_max_bytes",
+    "memstats.HeapAlloc",
+    "memstats.HeapInuse",
+    "memstats.Sys",
+];
+
+/// How many of the last polls decide what moves.
+const RECENT: usize = 60;
+
+/// The names of all of a service's variables, what matters most first.
+///
+/// After memory come the service's own counters that moved in the last polls,
+/// the one that moved in most of them first and of those the fastest; then what
+/// else of its own moves; then the runtime's; then what stands still; texts
+/// last. Equals are in order of their names.
+pub(super) fn ranked(service: &Service) -> Vec<String> {
+    let mut all: Vec<_> = service.all().map(|(name, series)| (rank(name, series), name)).collect();
+    all.sort();
+    all.into_iter().map(|(_, name)| name.to_owned()).collect()
+}
+
+/// Sorts before what matters less.
+type Rank = (usize, Reverse<usize>, Reverse<u64>);
+
+fn rank(name: &str, series: &Series) -> Rank {
+    let group = |group| (group, Reverse(0), Reverse(0));
+    let Some(latest) = series.latest.as_number() else { return group(90) };
+    if let Some(place) = MEMORY.iter().position(|&memory| memory == name) {
+        return group(if latest > 0.0 { place } else { 80 });
+    }
+    let own = !["memstats.", "process.", "expvar."].iter().any(|p| name.starts_with(p));
+    if own && series.unit == Unit::Bytes && !series.counts() && name.contains("rss") {
+        return group(MEMORY.len());
+    }
+    let values: Vec<f64> = series.values().rev().take(RECENT).collect();
+    let moves = values.windows(2).filter(|pair| pair[0] != pair[1] && !pair[0].is_nan());
+    let moves = moves.filter(|pair| !pair[1].is_nan()).count();
+    let oldest = values.iter().rfind(|v| !v.is_nan()).copied().unwrap_or(latest);
+    let distance = (latest - oldest).abs() as u64;
+    let place = match (own, moves > 0, series.counts()) {
+        (true, true, true) => 20,
+        (true, true, false) => 30,
+        (false, true, _) => 40,
+        (true, false, _) => 50,
+        (false, false, _) => 80,
+    };
+    (place, Reverse(moves), Reverse(distance))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_first_then_what_moves_most() {
+        let mut service = Service::new("x", 1);
+        for i in 0..10u64 {
+            let document = format!(
+                r#"{{"still": 7, "name": "n", "slow": {}, "fast": {}, "faster": {}, "gauge": {},
+                   "memstats": {{"HeapAlloc": 5, "Sys": {}, "Mallocs": {i}, "HeapInuse": 0}},
+                   "process": {{"resident_bytes": 9}}}}"#,
+                i / 5,
+                i * 2,
+                i * 3,
+                i % 3,
+                i * i,
+            );
+            service.take(i as f64, Ok(document.as_bytes()));
+        }
+        assert_eq!(
+            ranked(&service),
+            [
+                "process.resident_bytes",
+                "memstats.HeapAlloc",
+                "memstats.Sys",
+                "faster",
+                "fast",
+                "gauge",
+                "slow",
+                "memstats.Mallocs",
+                "still",
+                "memstats.HeapInuse",
+                "name",
+            ]
+        );
+    }
+}

@@ -1,0 +1,104 @@
+//! Asks the services, each at the same beat.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::client::{Body, Client, Failure, HeaderName, HeaderValue, Options, Target};
+
+/// How many answers may wait to be taken in.
+const WAITING: usize = 16;
+
+/// What one service answered.
+pub(super) struct Answer {
+    /// Its place in the list.
+    pub(super) service: usize,
+    /// When it was asked, in seconds of the watch.
+    pub(super) at: f64,
+    /// The document, or why there is none.
+    pub(super) document: Result<Body, String>,
+}
+
+/// Polls every service in a task of its own, for as long as the answers are
+/// taken; not while `paused` says so.
+///
+/// # Errors
+/// When no request can be made at all: says why.
+pub(super) fn start(
+    targets: Vec<Target>,
+    interval: Duration,
+    paused: &watch::Receiver<bool>,
+) -> Result<mpsc::Receiver<Answer>, String> {
+    let (sender, answers) = mpsc::channel(WAITING);
+    let mut options =
+        Options::new().map_err(|error| format!("cannot read the trusted certificates: {error}"))?;
+    options.timeout = interval.clamp(Duration::from_secs(1), Duration::from_secs(10));
+    let login = login()?;
+    let start = Instant::now();
+    for (service, target) in targets.into_iter().enumerate() {
+        let mut options = options.clone();
+        if let Some(login) = login.clone().filter(|_| !has_credentials(target.url())) {
+            options.headers.insert(HeaderName::from_static("authorization"), login);
+        }
+        let client = Client::new(target, options);
+        tokio::spawn(poll(service, client, start, interval, paused.clone(), sender.clone()));
+    }
+    Ok(answers)
+}
+
+async fn poll(
+    service: usize,
+    mut client: Client,
+    start: Instant,
+    interval: Duration,
+    mut paused: watch::Receiver<bool>,
+    answers: mpsc::Sender<Answer>,
+) {
+    let mut beat = tokio::time::interval_at(start, interval);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        beat.tick().await;
+        if paused.wait_for(|paused| !paused).await.is_err() {
+            return;
+        }
+        let at = start.elapsed().as_secs_f64();
+        let document = client.get().await.map_err(|failure| match failure {
+            Failure::Status(404) => format!(
+                "answered with status 404: no variables at {}; see -endpoint",
+                client.target()
+            ),
+            Failure::Connect(error) => format!("cannot connect: {}", without_number(&error)),
+            failure => failure.to_string(),
+        });
+        if answers.send(Answer { service, at, document }).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The credentials of the environment, for services whose URL has none.
+fn login() -> Result<Option<HeaderValue>, String> {
+    let var = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let (Some(user), Some(password)) = (var("HTTP_USER"), var("HTTP_PASSWORD")) else {
+        return Ok(None);
+    };
+    let mut value =
+        HeaderValue::try_from(format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
+            .map_err(|_| "HTTP_USER and HTTP_PASSWORD do not fit a header".to_owned())?;
+    value.set_sensitive(true);
+    Ok(Some(value))
+}
+
+fn has_credentials(url: &str) -> bool {
+    let authority = url.split_once("://").map_or("", |(_, rest)| rest);
+    authority.split(['/', '?']).next().is_some_and(|authority| authority.contains('@'))
+}
+
+/// `Connection refused` without ` (os error 111)`.
+fn without_number(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,214 @@
+//! One document, flattened to variables.
+
+use expvar::json::{Leaf, Leaves, Step, walk};
+
+use super::series::Latest;
+use super::text;
+
+/// Most variables that are read of one document.
+const MAX_VARIABLES: usize = 20_000;
+
+/// The variables of one document, by dotted names, in its order.
+///
+/// A number is itself; an array of numbers is their mean, of texts the texts
+/// with spaces between; objects and arrays in arrays are named by their place.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    /// Names and values.
+    pub variables: Vec<(String, Latest)>,
+    /// How many did not fit.
+    pub left_out: usize,
+    path: String,
+    depths: Vec<usize>,
+    arrays: Vec<Array>,
+}
+
+/// An array being read.
+#[derive(Debug, Default)]
+struct Array {
+    /// How deep it lies.
+    depth: usize,
+    sum: f64,
+    numbers: usize,
+    texts: String,
+}
+
+impl Reading {
+    /// Reads a document; bytes that are not UTF-8 become U+FFFD.
+    ///
+    /// # Errors
+    /// When it is not a JSON object; says why.
+    pub(super) fn of(document: &[u8]) -> Result<Reading, String> {
+        let text = String::from_utf8_lossy(document);
+        if !text.trim_start().starts_with('{') {
+            return Err(match text.trim().is_empty() {
+                true => "the answer is empty, not a JSON object".to_owned(),
+                false => "the answer is not a JSON object".to_owned(),
+            });
+        }
+        let mut reading = Reading::default();
+        walk(&text, &mut reading).map_err(|error| format!("the answer is {error}"))?;
+        Ok(reading)
+    }
+
+    /// The name of the program that `cmdline` starts with.
+    pub(super) fn program(&self) -> Option<&str> {
+        let (_, value) = self.variables.iter().find(|(name, _)| name == "cmdline")?;
+        let Latest::Text(line) = value else { return None };
+        // Arguments stand apart by spaces here; a path with one is cut there.
+        let first = line.split(' ').next()?;
+        let name = first.rsplit(['/', '\\']).next()?;
+        (!name.is_empty()).then_some(name)
+    }
+
+    fn put(&mut self, value: Latest) {
+        if self.variables.len() == MAX_VARIABLES {
+            self.left_out += 1;
+            return;
+        }
+        let name = text::bounded_name(&self.path).into_owned();
+        self.variables.push((name, value));
+    }
+}
+
+impl Leaves for Reading {
+    fn enter(&mut self, step: Step<'_>) {
+        self.depths.push(self.path.len());
+        match step {
+            Step::Key(key) => {
+                if !self.path.is_empty() {
+                    self.path.push('.');
+                }
+                self.path.push_str(&text::bounded_name(key));
+            }
+            Step::Index(index) => {
+                if index == 0 {
+                    self.arrays.push(Array { depth: self.depths.len(), ..Array::default() });
+                }
+                self.path.push('.');
+                self.path.push_str(itoa::Buffer::new().format(index));
+            }
+        }
+    }
+
+    fn leave(&mut self) {
+        // An array ends when what holds it does.
+        let inner = self.depths.len() + 1;
+        if let Some(array) = self.arrays.pop_if(|array| array.depth == inner) {
+            if array.numbers > 0 {
+                self.put(Latest::Number(array.sum / array.numbers as f64));
+            } else if !array.texts.is_empty() {
+                self.put(Latest::Text(array.texts));
+            }
+        }
+        if let Some(length) = self.depths.pop() {
+            self.path.truncate(length);
+        }
+    }
+
+    fn leaf(&mut self, leaf: Leaf<'_>) {
+        let depth = self.depths.len();
+        let array = self.arrays.last_mut().filter(|array| array.depth == depth);
+        let number = match leaf {
+            Leaf::Unsigned(n) => Some(n as f64),
+            Leaf::Signed(n) => Some(n as f64),
+            Leaf::Float(n) => Some(n),
+            _ => None,
+        };
+        if let Some(array) = array {
+            match (number, leaf) {
+                // The circular buffer of Go's pauses holds zeros until it is full.
+                (Some(0.0), _) if self.path.starts_with("memstats.PauseNs.") => {}
+                (Some(number), _) => {
+                    array.sum += number;
+                    array.numbers += 1;
+                }
+                (_, Leaf::Text(text)) if array.texts.len() < text::MAX_TEXT_BYTES => {
+                    if !array.texts.is_empty() {
+                        array.texts.push(' ');
+                    }
+                    array.texts.push_str(text::cut(text, text::MAX_TEXT_BYTES));
+                }
+                _ => {}
+            }
+            return;
+        }
+        self.put(match (number, leaf) {
+            (Some(number), _) => Latest::Number(number),
+            (_, Leaf::Bool(flag)) => Latest::Flag(flag),
+            (_, Leaf::Text(text)) => Latest::Text(text::cut(text, text::MAX_TEXT_BYTES).to_owned()),
+            _ => Latest::Null,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(document: &str) -> Vec<String> {
+        let reading = Reading::of(document.as_bytes()).unwrap();
+        let shown = reading.variables.iter().map(|(name, value)| match value {
+            Latest::Number(n) => format!("{name}={n}"),
+            Latest::Flag(flag) => format!("{name}={flag}"),
+            Latest::Text(text) => format!("{name}={text:?}"),
+            Latest::Null => format!("{name}=null"),
+        });
+        shown.collect()
+    }
+
+    #[test]
+    fn documents_become_dotted_names() {
+        assert_eq!(
+            read(r#"{"a":{"b":{"c":1},"d":-2.5},"x.y":true,"s":"t","n":null,"e":{},"l":[]}"#),
+            ["a.b.c=1", "a.d=-2.5", "x.y=true", "s=\"t\"", "n=null"]
+        );
+    }
+
+    #[test]
+    fn arrays_are_means_texts_or_places() {
+        assert_eq!(
+            read(r#"{"m":[1,2,6],"cmdline":["/bin/x","-a"],"o":[{"k":1},{"k":2}],"z":3}"#),
+            ["m=3", "cmdline=\"/bin/x -a\"", "o.0.k=1", "o.1.k=2", "z=3"]
+        );
+        assert_eq!(
+            read(r#"{"l":[1,2.5,"three",null,true,[4]],"n":[[1,3],[]],"f":[[["x"]]]}"#),
+            ["l.5=4", "l=1.75", "n.0=2", "f.0.0=\"x\""]
+        );
+        assert_eq!(
+            read(r#"{"memstats":{"PauseNs":[4,0,0],"Alloc":1}}"#),
+            ["memstats.PauseNs=4", "memstats.Alloc=1"]
+        );
+    }
+
+    #[test]
+    fn what_is_no_document_is_said() {
+        for (document, said) in [
+            ("", "empty"),
+            ("[1]", "not a JSON object"),
+            ("<html>", "not a JSON object"),
+            ("{\"a\": 1", "line 1"),
+            ("{\"a\": NaN}", "not JSON"),
+        ] {
+            let error = Reading::of(document.as_bytes()).unwrap_err();
+            assert!(error.contains(said), "{document}: {error}");
+        }
+        assert!(Reading::of(b"{\"\xff\": 1}").is_ok());
+    }
+
+    #[test]
+    fn memory_is_bounded_whatever_is_read() {
+        let key = "k".repeat(10_000);
+        let wide: Vec<_> = (0..30_000).map(|i| format!("\"{i}\":{i}")).collect();
+        let document = format!("{{\"{key}\":{{\"{key}\":{{{}}}}}}}", wide.join(","));
+        let reading = Reading::of(document.as_bytes()).unwrap();
+        assert_eq!(reading.variables.len(), MAX_VARIABLES);
+        assert_eq!(reading.left_out, 10_000);
+        assert!(reading.variables.iter().all(|(name, _)| name.len() <= text::MAX_NAME_BYTES));
+        let text = format!("{{\"t\": \"{}\"}}", "é".repeat(10_000));
+        let Latest::Text(text) = &Reading::of(text.as_bytes()).unwrap().variables[0].1 else {
+            panic!("a text")
+        };
+        assert_eq!(text.len(), text::MAX_TEXT_BYTES);
+    }
+}

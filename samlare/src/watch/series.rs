@@ -1,0 +1,221 @@
+//! One variable over time.
+
+use std::collections::VecDeque;
+
+use super::units::Unit;
+
+/// How many polls are remembered.
+pub const POLLS: usize = 240;
+
+/// After how many rises without a fall a number passes for a counter.
+const RISES: u32 = 3;
+
+/// A variable's last value and what it was before.
+#[derive(Clone, Debug)]
+pub struct Series {
+    /// The unit that its name says.
+    pub unit: Unit,
+    /// What it was at the last poll.
+    pub latest: Latest,
+    history: VecDeque<f64>,
+    rises: u32,
+    falls: u32,
+    counts: Option<bool>,
+    /// The poll that last brought it.
+    pub(super) seen: u64,
+}
+
+/// A value as it came.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Latest {
+    /// `null`, or nothing yet.
+    Null,
+    /// A number, or the mean of an array of them.
+    Number(f64),
+    /// `true` or `false`, drawn as 1 or 0.
+    Flag(bool),
+    /// A text, cut.
+    Text(String),
+}
+
+impl Series {
+    /// A variable that has no value yet.
+    pub fn new(name: &str) -> Series {
+        Series {
+            unit: Unit::of(name),
+            latest: Latest::Null,
+            history: VecDeque::new(),
+            rises: 0,
+            falls: 0,
+            counts: counts_by_name(name),
+            seen: 0,
+        }
+    }
+
+    /// The value of one poll; one that is missing is [`Latest::Null`].
+    pub fn push(&mut self, value: Latest) {
+        let number = value.as_number();
+        if let (Some(new), Some(old)) = (number, self.latest.as_number()) {
+            self.rises = self.rises.saturating_add(u32::from(new > old));
+            self.falls = self.falls.saturating_add(u32::from(new < old));
+        }
+        self.latest = value;
+        self.remember(number.unwrap_or(f64::NAN));
+    }
+
+    /// A poll that failed: the last value stays, its drawing gets a gap.
+    pub fn gap(&mut self) {
+        self.remember(f64::NAN);
+    }
+
+    /// The service started anew: what was learnt of it holds no more.
+    pub fn forget_direction(&mut self) {
+        self.rises = 0;
+        self.falls = 0;
+    }
+
+    fn remember(&mut self, value: f64) {
+        if self.history.len() == POLLS {
+            self.history.pop_front();
+        }
+        self.history.push_back(value);
+    }
+
+    /// How many polls it went up, and down, since its service started.
+    pub fn moves(&self) -> (u32, u32) {
+        (self.rises, self.falls)
+    }
+
+    /// Whether it passes for a counter: by its name, or because it has only
+    /// ever risen.
+    pub fn counts(&self) -> bool {
+        match self.counts {
+            Some(counts) => counts && self.falls == 0,
+            None => {
+                self.rises >= RISES
+                    && self.falls == 0
+                    && self.latest.as_number().is_some_and(|n| n >= 0.0)
+            }
+        }
+    }
+
+    /// The values of the last polls, oldest first, NaN where there was none.
+    pub fn values(&self) -> impl DoubleEndedIterator<Item = f64> + ExactSizeIterator {
+        self.history.iter().copied()
+    }
+
+    /// What to draw: the values, or changes a second; `times` are the seconds
+    /// of the service's polls, the last one being of the last value.
+    ///
+    /// A counter that fell has started anew: that change is unknown (NaN).
+    pub fn drawn(&self, rates: bool, times: &VecDeque<f64>) -> Vec<f64> {
+        if !rates {
+            return self.values().collect();
+        }
+        let times = times.iter().skip(times.len().saturating_sub(self.history.len()));
+        let mut before: Option<(f64, f64)> = None;
+        let changes = self.history.iter().zip(times).map(|(&value, &time)| {
+            let change = match before {
+                Some((old, then)) if value >= old && time > then => (value - old) / (time - then),
+                _ => f64::NAN,
+            };
+            if value.is_finite() {
+                before = Some((value, time));
+            }
+            change
+        });
+        changes.collect()
+    }
+}
+
+impl Latest {
+    /// The number to draw.
+    pub fn as_number(&self) -> Option<f64> {
+        match self {
+            Latest::Number(number) => Some(*number),
+            Latest::Flag(flag) => Some(f64::from(u8::from(*flag))),
+            Latest::Null | Latest::Text(_) => None,
+        }
+    }
+}
+
+/// What the name says: counters of Go's memory statistics and of common
+/// naming, and what is known to go both ways.
+fn counts_by_name(name: &str) -> Option<bool> {
+    if let Some(field) = name.strip_prefix("memstats.") {
+        return Some(matches!(
+            field,
+            "TotalAlloc"
+                | "Mallocs"
+                | "Frees"
+                | "Lookups"
+                | "NumGC"
+                | "NumForcedGC"
+                | "PauseTotalNs"
+        ));
+    }
+    let last = name.rsplit('.').next().unwrap_or(name).to_lowercase();
+    if ["total", "count", "_sum", "requests"].iter().any(|end| last.ends_with(end)) {
+        return Some(true);
+    }
+    let quantile =
+        last.len() >= 2 && last.starts_with('p') && last[1..].chars().all(|c| c.is_ascii_digit());
+    if quantile || matches!(last.as_str(), "min" | "max" | "mean") || last.contains("uptime") {
+        return Some(false);
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_skip_gaps_and_restarts() {
+        let mut series = Series::new("hits");
+        let mut times = VecDeque::new();
+        for (time, value) in [
+            (0.0, Some(10.0)),
+            (1.0, Some(12.0)),
+            (2.0, None),
+            (4.0, Some(18.0)),
+            (5.0, Some(1.0)),
+            (6.0, Some(1.0)),
+        ] {
+            times.push_back(time);
+            match value {
+                Some(value) => series.push(Latest::Number(value)),
+                None => series.gap(),
+            }
+        }
+        let drawn: Vec<_> = series.drawn(true, &times).iter().map(|v| v.to_string()).collect();
+        assert_eq!(drawn, ["NaN", "2", "NaN", "2", "NaN", "0"]);
+        assert_eq!(series.moves(), (2, 1));
+    }
+
+    #[test]
+    fn counters_are_known_by_name_or_by_rising() {
+        let feed = |name, values: &[f64]| {
+            let mut series = Series::new(name);
+            values.iter().for_each(|&v| series.push(Latest::Number(v)));
+            series.counts()
+        };
+        assert!(feed("memstats.Mallocs", &[1.0]));
+        assert!(!feed("memstats.HeapAlloc", &[1.0, 2.0, 3.0, 4.0]));
+        assert!(feed("errors_total", &[1.0]));
+        assert!(!feed("latency.p99", &[1.0, 2.0, 3.0, 4.0]));
+        assert!(!feed("x", &[1.0, 2.0, 3.0]));
+        assert!(feed("x", &[1.0, 2.0, 3.0, 3.0, 4.0]));
+        assert!(!feed("x", &[1.0, 2.0, 3.0, 4.0, 3.0]));
+        assert!(!feed("x_total", &[1.0, 0.0]));
+        assert!(!feed("temperature", &[-4.0, -3.0, -2.0, -1.0]));
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut series = Series::new("x");
+        (0..10_000).for_each(|i| series.push(Latest::Number(f64::from(i))));
+        assert_eq!(series.values().len(), POLLS);
+        assert!(series.history.capacity() <= 2 * POLLS);
+    }
+}

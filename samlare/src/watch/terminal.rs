@@ -1,0 +1,86 @@
+//! The terminal while it is drawn on, and as it was afterwards.
+
+use std::io::{self, IsTerminal, Stdout};
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+use crossterm::cursor::Show;
+use crossterm::execute;
+use crossterm::terminal::{
+    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
+use ratatui::backend::CrosstermBackend;
+
+use super::draw::draw;
+use super::view::View;
+
+/// Whether the terminal is ours at the moment.
+static DRAWING: AtomicBool = AtomicBool::new(false);
+
+/// A terminal that is drawn on. Dropping it gives the terminal back as it was;
+/// so does a panic in any thread, before its message is written.
+pub struct Terminal {
+    inner: ratatui::Terminal<CrosstermBackend<Stdout>>,
+}
+
+impl Terminal {
+    /// Takes the terminal of standard output.
+    ///
+    /// # Errors
+    /// When standard input or output is no terminal, or it cannot be set up.
+    pub fn enter() -> io::Result<Terminal> {
+        if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+            return Err(io::Error::other("this is no terminal; use -dummy to print lines"));
+        }
+        restore_on_panic();
+        DRAWING.store(true, SeqCst);
+        let entered = enable_raw_mode()
+            .and_then(|()| execute!(io::stdout(), EnterAlternateScreen))
+            .and_then(|()| ratatui::Terminal::new(CrosstermBackend::new(io::stdout())));
+        match entered {
+            Ok(inner) => Ok(Terminal { inner }),
+            Err(error) => {
+                restore();
+                Err(error)
+            }
+        }
+    }
+
+    /// Draws the view, in the terminal's present size.
+    ///
+    /// # Errors
+    /// When the terminal cannot be written to, or a panic has taken it away.
+    pub fn draw(&mut self, view: &View) -> io::Result<()> {
+        if !DRAWING.load(SeqCst) {
+            return Err(io::Error::other("a panic took the terminal"));
+        }
+        self.inner.draw(|frame| draw(view, frame.area(), frame.buffer_mut()))?;
+        Ok(())
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// Gives the terminal back; does nothing the second time.
+fn restore() {
+    if DRAWING.swap(false, SeqCst) {
+        // Nothing helps where even this fails.
+        let _ = disable_raw_mode();
+        let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
+    }
+}
+
+fn restore_on_panic() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            restore();
+            before(info);
+        }));
+    });
+}

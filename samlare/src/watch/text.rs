@@ -1,0 +1,164 @@
+//! Foreign text made harmless for a terminal.
+
+use unicode_width::UnicodeWidthChar;
+
+/// Longest name that is kept whole, in bytes.
+pub(super) const MAX_NAME_BYTES: usize = 512;
+/// Longest text value that is kept whole, in bytes.
+pub(super) const MAX_TEXT_BYTES: usize = 1024;
+
+/// What stands for a character that must not reach a terminal.
+const STAND_IN: char = '\u{fffd}';
+
+/// Appends `text` without anything that could steer a terminal or reorder
+/// what is on it: each control, bidirectional, invisible or private character
+/// becomes U+FFFD.
+pub(super) fn push_harmless(text: &str, out: &mut String) {
+    out.extend(text.chars().map(|c| if is_harmless(c) { c } else { STAND_IN }));
+}
+
+/// `text`, as [`push_harmless`] makes it.
+pub(super) fn harmless(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    push_harmless(text, &mut out);
+    out
+}
+
+fn is_harmless(c: char) -> bool {
+    match c {
+        ' '..='~' => true,
+        // Soft hyphen; Arabic letter mark and its like; zero width, marks and
+        // embeddings; isolates; interlinear; tags; byte order mark.
+        '\u{ad}'
+        | '\u{34f}'
+        | '\u{61c}'
+        | '\u{115f}'
+        | '\u{1160}'
+        | '\u{17b4}'
+        | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}'
+        | '\u{2000}'..='\u{200f}'
+        | '\u{2028}'..='\u{202f}'
+        | '\u{205f}'..='\u{206f}'
+        | '\u{3000}'
+        | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{feff}'
+        | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}'
+        | '\u{e000}'..='\u{f8ff}'
+        | '\u{e0000}'..='\u{10ffff}' => false,
+        c => !c.is_control() && matches!(c.width(), Some(1 | 2)),
+    }
+}
+
+/// A name of bounded length: a longer one is cut and marked with a hash of all
+/// of it, so that two long names stay two.
+pub(super) fn bounded_name(name: &str) -> std::borrow::Cow<'_, str> {
+    if name.len() <= MAX_NAME_BYTES {
+        return name.into();
+    }
+    let hash = xxhash_rust::xxh64::xxh64(name.as_bytes(), 0);
+    format!("{}…{hash:016x}", cut(name, MAX_NAME_BYTES - 20)).into()
+}
+
+/// At most `bytes` of the text's beginning.
+pub(super) fn cut(text: &str, bytes: usize) -> &str {
+    if text.len() <= bytes {
+        return text;
+    }
+    let mut end = bytes;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// How many columns harmless text takes.
+pub(super) fn columns(text: &str) -> usize {
+    text.chars().map(|c| c.width().unwrap_or(0)).sum()
+}
+
+/// The end of a harmless text, in at most `width` columns: of dotted names the
+/// last part says most.
+pub(super) fn tail(text: &str, width: usize) -> String {
+    if columns(text) <= width {
+        return text.to_owned();
+    }
+    let mut left = width.saturating_sub(1);
+    let mut start = text.len();
+    for (at, c) in text.char_indices().rev() {
+        let wide = c.width().unwrap_or(0);
+        if wide > left {
+            break;
+        }
+        left -= wide;
+        start = at;
+    }
+    // Whole parts of a dotted name, where at least a third is left.
+    if let Some(dot) = text[start..].find('.').filter(|&dot| 3 * dot <= 2 * (text.len() - start)) {
+        start += dot + 1;
+    }
+    if width == 0 { String::new() } else { format!("…{}", &text[start..]) }
+}
+
+/// The beginning of a harmless text, in at most `width` columns.
+pub(super) fn head(text: &str, width: usize) -> String {
+    if columns(text) <= width {
+        return text.to_owned();
+    }
+    let mut left = width.saturating_sub(1);
+    let mut shown = String::new();
+    for c in text.chars() {
+        let wide = c.width().unwrap_or(0);
+        if wide > left {
+            break;
+        }
+        left -= wide;
+        shown.push(c);
+    }
+    if width > 0 {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_steers_a_terminal() {
+        for (hostile, shown) in [
+            ("\x1b[2J\x07bell", "\u{fffd}[2J\u{fffd}bell"),
+            ("a\u{202e}b\u{200f}\u{2066}", "a\u{fffd}b\u{fffd}\u{fffd}"),
+            ("tab\tline\nfeed\r", "tab\u{fffd}line\u{fffd}feed\u{fffd}"),
+            ("\u{9b}31m\u{7f}", "\u{fffd}31m\u{fffd}"),
+            ("zero\u{200b}width e\u{301}", "zero\u{fffd}width e\u{fffd}"),
+            ("<script>é漢😀", "<script>é漢😀"),
+            ("\u{e0041}\u{f8ff}", "\u{fffd}\u{fffd}"),
+        ] {
+            assert_eq!(harmless(hostile), shown);
+        }
+        for c in '\0'..=char::MAX {
+            let shown = harmless(c.encode_utf8(&mut [0; 4]));
+            assert!((1..=2).contains(&columns(&shown)), "{c:?}");
+            assert!(!shown.contains(|c: char| c.is_control()), "{c:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_cut_to_fit_and_stay_apart() {
+        let (a, b) = ("x".repeat(10_000), "x".repeat(10_001));
+        assert!(bounded_name(&a).len() <= MAX_NAME_BYTES);
+        assert_ne!(bounded_name(&a), bounded_name(&b));
+        assert_eq!(tail("memstats.HeapAlloc", 10), "…HeapAlloc");
+        assert_eq!(tail("memstats.Sys", 10), "…Sys");
+        assert_eq!(tail("short", 10), "short");
+        assert_eq!(tail("漢漢漢", 4), "…漢");
+        assert_eq!(head("cannot connect", 7), "cannot…");
+        assert_eq!(head("漢漢漢", 4), "漢…");
+        assert_eq!((tail("abc", 0), head("abc", 0)), (String::new(), String::new()));
+        assert_eq!(cut("é", 1), "");
+    }
+}

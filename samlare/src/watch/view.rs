@@ -1,0 +1,239 @@
+//! What is on the screen, and what keys do to it.
+
+use std::borrow::Cow;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+
+use super::pick;
+use super::series::Series;
+use super::service::{Service, State};
+use super::units::Unit;
+use super::wanted::Wanted;
+
+/// Ranks are made anew every so many polls: rows that jump cannot be read.
+const RANK_EVERY: u64 = 10;
+
+/// Longest filter, in characters.
+const MAX_FILTER: usize = 100;
+
+/// Everything that is drawn.
+pub struct View {
+    /// The services, in the order of the command line.
+    pub services: Vec<Service>,
+    /// Seconds of the watch.
+    pub now: f64,
+    /// Seconds between two polls.
+    pub interval: f64,
+    /// The selected service.
+    pub selected: usize,
+    /// Whether it has the screen to itself.
+    pub zoomed: bool,
+    /// The selected variable of it: its row.
+    pub row: usize,
+    /// Only names that hold all of its words.
+    pub filter: String,
+    /// Whether keys go to the filter.
+    pub typing: bool,
+    /// Whether all variables are shown, not only what matters.
+    pub everything: bool,
+    /// Whether counters are drawn as changes a second.
+    pub rates: bool,
+    /// Whether polling is suspended.
+    pub paused: bool,
+    /// Whether the keys are explained.
+    pub help: bool,
+    /// Whether colours may be used.
+    pub color: bool,
+    wanted: Vec<Wanted>,
+    ranked: Vec<Ranked>,
+}
+
+/// The order of one service's variables.
+#[derive(Default)]
+struct Ranked {
+    names: Vec<String>,
+    at_poll: u64,
+}
+
+/// One line: a variable of a service.
+pub struct Row<'a> {
+    /// Its name, not yet harmless.
+    pub name: Cow<'a, str>,
+    /// Its values, if it has ever been seen.
+    pub series: Option<&'a Series>,
+    /// How to show them.
+    pub unit: Unit,
+}
+
+/// What a key asks of the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// To draw again.
+    Draw,
+    /// To end.
+    Quit,
+}
+
+impl View {
+    /// The first screen.
+    pub fn new(services: Vec<Service>, wanted: Vec<Wanted>, interval: f64, color: bool) -> View {
+        let ranked = services.iter().map(|_| Ranked::default()).collect();
+        View {
+            zoomed: services.len() == 1,
+            services,
+            now: 0.0,
+            interval,
+            selected: 0,
+            row: 0,
+            filter: String::new(),
+            typing: false,
+            everything: false,
+            // Who names variables expects what expvarmon shows of them.
+            rates: wanted.is_empty(),
+            paused: false,
+            help: false,
+            color,
+            wanted,
+            ranked,
+        }
+    }
+
+    /// Takes in one answer of a service.
+    pub fn take(&mut self, service: usize, now: f64, answer: Result<&[u8], String>) {
+        self.now = self.now.max(now);
+        let Some(known) = self.services.get_mut(service) else { return };
+        known.take(now, answer);
+        let ranked = &mut self.ranked[service];
+        let due = known.polls() >= ranked.at_poll + RANK_EVERY || known.polls() <= 4;
+        if due || ranked.names.len() != known.len() {
+            ranked.names = pick::ranked(known);
+            ranked.at_poll = known.polls();
+        }
+    }
+
+    /// Whether variables were named on the command line.
+    pub fn named(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
+    /// Whether anything on the screen grows older by itself.
+    pub fn ages(&self) -> bool {
+        let ages = |s: &Service| s.restarted_at.is_some() || s.state != State::Up;
+        self.services.iter().any(ages)
+    }
+
+    /// How many services are down.
+    pub fn down(&self) -> usize {
+        let down = |s: &&Service| matches!(s.state, State::Down { .. });
+        self.services.iter().filter(down).count()
+    }
+
+    /// The variables of a service that are to be shown, in order.
+    pub fn rows(&self, service: usize) -> Vec<Row<'_>> {
+        let known = &self.services[service];
+        let words: Vec<String> = self.filter.split_whitespace().map(str::to_lowercase).collect();
+        if !words.is_empty() || self.everything {
+            return known
+                .all()
+                .filter(|(name, _)| {
+                    let name = name.to_lowercase();
+                    words.iter().all(|word| name.contains(word.as_str()))
+                })
+                .map(|(name, series)| self.row_of(name.into(), Some(series)))
+                .collect();
+        }
+        if !self.wanted.is_empty() {
+            let rows = self.wanted.iter();
+            return rows
+                .map(|wanted| self.row_of((&wanted.name).into(), known.get(&wanted.name)))
+                .collect();
+        }
+        let rows = self.ranked[service].names.iter();
+        rows.filter_map(|name| Some(self.row_of(name.into(), Some(known.get(name)?)))).collect()
+    }
+
+    fn row_of<'a>(&self, name: Cow<'a, str>, series: Option<&'a Series>) -> Row<'a> {
+        let told = self.wanted.iter().find(|wanted| wanted.name == name);
+        let unit = told.and_then(|wanted| wanted.unit);
+        let unit = unit.unwrap_or_else(|| series.map_or(Unit::Number, |s| s.unit));
+        Row { name, series, unit }
+    }
+
+    /// Does what a key says.
+    pub fn key(&mut self, key: KeyEvent) -> Asked {
+        if key.kind == KeyEventKind::Release {
+            return Asked::Draw;
+        }
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        if control && matches!(key.code, KeyCode::Char('c' | 'd')) {
+            return Asked::Quit;
+        }
+        if self.typing {
+            self.type_filter(key.code, control);
+            return Asked::Draw;
+        }
+        if self.help {
+            self.help = false;
+            return if key.code == KeyCode::Char('q') { Asked::Quit } else { Asked::Draw };
+        }
+        let count = self.services.len();
+        match key.code {
+            KeyCode::Char('q') => return Asked::Quit,
+            KeyCode::Char('?' | 'h') | KeyCode::F(1) => self.help = true,
+            KeyCode::Char('p' | ' ') => self.paused = !self.paused,
+            KeyCode::Char('r') => self.rates = !self.rates,
+            KeyCode::Char('a') => {
+                self.everything = !self.everything;
+                self.row = 0;
+            }
+            KeyCode::Char('/') => self.typing = true,
+            KeyCode::Tab | KeyCode::Right | KeyCode::Char('n' | 'l') => self.select(1),
+            KeyCode::BackTab | KeyCode::Left | KeyCode::Char('N') => self.select(count - 1),
+            KeyCode::Enter => self.zoomed = true,
+            KeyCode::Esc if !self.filter.is_empty() => {
+                self.filter.clear();
+                self.row = 0;
+            }
+            KeyCode::Esc | KeyCode::Backspace => self.zoomed = count == 1,
+            KeyCode::Down | KeyCode::Char('j') if !self.zoomed => self.select(1),
+            KeyCode::Up | KeyCode::Char('k') if !self.zoomed => self.select(count - 1),
+            KeyCode::Down | KeyCode::Char('j') => self.move_row(1),
+            KeyCode::Up | KeyCode::Char('k') => self.move_row(-1),
+            KeyCode::PageDown => self.move_row(10),
+            KeyCode::PageUp => self.move_row(-10),
+            KeyCode::Home | KeyCode::Char('g') => self.row = 0,
+            KeyCode::End | KeyCode::Char('G') => self.move_row(isize::MAX),
+            _ => {}
+        }
+        Asked::Draw
+    }
+
+    fn type_filter(&mut self, code: KeyCode, control: bool) {
+        match code {
+            KeyCode::Enter => self.typing = false,
+            KeyCode::Esc => {
+                self.typing = false;
+                self.filter.clear();
+            }
+            KeyCode::Char('u') if control => self.filter.clear(),
+            KeyCode::Char(c) if !control && self.filter.chars().count() < MAX_FILTER => {
+                self.filter.push(c);
+            }
+            KeyCode::Backspace => {
+                self.filter.pop();
+            }
+            _ => {}
+        }
+        self.row = 0;
+    }
+
+    fn select(&mut self, by: usize) {
+        self.selected = (self.selected + by) % self.services.len().max(1);
+        self.row = 0;
+    }
+
+    fn move_row(&mut self, by: isize) {
+        let last = self.rows(self.selected).len().saturating_sub(1);
+        self.row = self.row.saturating_add_signed(by).min(last);
+    }
+}
