@@ -13,6 +13,7 @@ use crate::sync::Mutex;
 use crate::var::{Kind, Publish, Var};
 
 mod cache;
+mod query;
 
 use cache::Known;
 

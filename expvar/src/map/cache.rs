@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use crate::cells;
 use crate::gauge::Gauge;
 
+use super::query::Query;
+
 /// Keys that one thread remembers at the most, of all maps together.
 const LIMIT: usize = 16_384;
 /// Places that a key can be in.
@@ -74,22 +76,23 @@ struct Keys {
 }
 
 struct Place {
-    hash: u64,
+    /// Of the query that finds it.
     map: u64,
+    ends: [u64; 2],
+    hash: u64,
+    key: Box<str>,
     /// The gauge's cell.
     cell: u32,
-    key: Box<str>,
     known: Arc<Known>,
 }
 
 /// Adds to a key that the calling thread knows; false when it does not.
 #[inline]
 pub(super) fn add(map: &MapId, key: &str, n: i64) -> bool {
-    let map = map.get();
-    let hash = hash(map, key);
+    let query = Query::new(map.get(), key);
     KEYS.try_with(|keys| {
         let Ok(keys) = keys.try_borrow() else { return false };
-        let Some(place) = keys.find(hash, map, key) else { return false };
+        let Some(place) = keys.find(&query) else { return false };
         // Pairs with the store in `retire`: what comes after a removal finds it done.
         if !place.known.live.load(Acquire) {
             return false;
@@ -103,18 +106,11 @@ pub(super) fn add(map: &MapId, key: &str, n: i64) -> bool {
 
 /// Remembers a key in the calling thread.
 pub(super) fn learn(map: &MapId, key: &str, known: &Arc<Known>) {
-    let map = map.get_or_claim();
-    let place = Place {
-        hash: hash(map, key),
-        map,
-        cell: known.gauge.cell(),
-        key: key.into(),
-        known: Arc::clone(known),
-    };
+    let query = Query::new(map.get_or_claim(), key);
     // A thread in its teardown remembers nothing, which is slow and right.
     let _ = KEYS.try_with(|keys| {
         if let Ok(mut keys) = keys.try_borrow_mut() {
-            keys.put(place);
+            keys.put(&query, Arc::clone(known));
         }
     });
 }
@@ -125,7 +121,7 @@ pub(super) fn forget(map: &MapId, key: Option<&str>) {
     let gone = KEYS.try_with(|keys| {
         let mut keys = keys.try_borrow_mut().ok()?;
         match key {
-            Some(key) => keys.take(hash(map, key), map, key).map(|place| vec![place]),
+            Some(key) => keys.take(&Query::new(map, key)).map(|place| vec![place]),
             None => Some(keys.take_dead()),
         }
     });
@@ -134,11 +130,19 @@ pub(super) fn forget(map: &MapId, key: Option<&str>) {
 
 impl Keys {
     #[inline]
-    fn find(&self, hash: u64, map: u64, key: &str) -> Option<&Place> {
-        self.probe(hash).find_map(|at| {
-            let place = self.places[at].as_ref()?;
-            place.is(hash, map, key).then_some(place)
-        })
+    fn find(&self, query: &Query<'_>) -> Option<&Place> {
+        let home = self.places.len().wrapping_sub(1) & query.hash as usize;
+        match self.places.get(home) {
+            Some(Some(place)) if place.is(query) => Some(place),
+            _ => self.find_further(query),
+        }
+    }
+
+    /// Not inlined, because most keys lie in their first place.
+    #[inline(never)]
+    fn find_further(&self, query: &Query<'_>) -> Option<&Place> {
+        let mut places = self.probe(query.hash).skip(1).filter_map(|at| self.places[at].as_ref());
+        places.find(|place| place.is(query))
     }
 
     /// The places in which a key of this hash can lie.
@@ -149,27 +153,26 @@ impl Keys {
         (0..probes).map(move |step| (hash as usize).wrapping_add(step) & mask)
     }
 
-    fn put(&mut self, place: Place) {
+    fn put(&mut self, query: &Query<'_>, known: Arc<Known>) {
         if 2 * (self.used + 1) > self.places.len() && self.places.len() < 2 * LIMIT {
             self.grow();
         }
-        let mut free = None;
-        for at in self.probe(place.hash) {
+        let (mut held, mut free) = (None, None);
+        for at in self.probe(query.hash) {
             match &self.places[at] {
-                Some(held) if held.is(place.hash, place.map, &place.key) => {
-                    self.places[at] = Some(place);
-                    return;
-                }
-                Some(held) if held.known.live.load(Acquire) => {}
+                Some(place) if place.is(query) => held = Some(at),
+                Some(place) if place.known.live.load(Acquire) => {}
                 _ => free = free.or(Some(at)),
             }
         }
         // With no place free, another key makes room: one of those that share the places, by turns.
-        let turn = (place.hash >> 32) as usize % PROBES;
-        let at = free.or_else(|| self.probe(place.hash).nth(turn));
+        let turn = (query.hash >> 32) as usize % PROBES;
+        let at = held.or(free).or_else(|| self.probe(query.hash).nth(turn));
         if let Some(at) = at {
             self.used += usize::from(self.places[at].is_none());
-            self.places[at] = Some(place);
+            let Query { map, key, ends, hash } = *query;
+            let cell = known.gauge.cell();
+            self.places[at] = Some(Place { map, ends, hash, key: key.into(), cell, known });
         }
     }
 
@@ -194,10 +197,9 @@ impl Keys {
         }
     }
 
-    fn take(&mut self, hash: u64, map: u64, key: &str) -> Option<Place> {
-        let at = self
-            .probe(hash)
-            .find(|&at| self.places[at].as_ref().is_some_and(|place| place.is(hash, map, key)))?;
+    fn take(&mut self, query: &Query<'_>) -> Option<Place> {
+        let held = |at: &usize| self.places[*at].as_ref().is_some_and(|place| place.is(query));
+        let at = self.probe(query.hash).find(held)?;
         self.used -= 1;
         self.places[at].take()
     }
@@ -215,31 +217,7 @@ impl Keys {
 
 impl Place {
     #[inline]
-    fn is(&self, hash: u64, map: u64, key: &str) -> bool {
-        self.hash == hash && self.map == map && *self.key == *key
+    fn is(&self, query: &Query<'_>) -> bool {
+        query.is(self.map, self.ends, &self.key)
     }
-}
-
-/// A hash of a map's key, eight bytes at a time.
-///
-/// It need not withstand an attacker: a key that finds all its places taken is slow, not wrong.
-#[inline]
-fn hash(map: u64, key: &str) -> u64 {
-    const K: u64 = 0x9E37_79B9_7F4A_7C15;
-    let fold = |state: u64, word: u64| {
-        let product = u128::from(state ^ word) * u128::from(K);
-        (product as u64) ^ (product >> 64) as u64
-    };
-    let bytes = key.as_bytes();
-    let mut state = fold(map ^ K, bytes.len() as u64);
-    let (words, rest) = bytes.as_chunks::<8>();
-    for word in words {
-        state = fold(state, u64::from_le_bytes(*word));
-    }
-    if !rest.is_empty() {
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        state = fold(state, u64::from_le_bytes(last));
-    }
-    state
 }
