@@ -66,6 +66,25 @@ fn publish_own(registry: &Registry) {
     }
     let clashes = Var::Map(Handle::Static(&CLASHES));
     show("expvar.clashes", clashes, "Declared variables that are not shown, by name.");
+    publish_process(registry);
+}
+
+/// What Go shows of every program, and what the system knows of this one.
+fn publish_process(_registry: &Registry) {
+    #[cfg(feature = "serde")]
+    let show = |name, func: crate::Func, help: &'static str| {
+        let _ = _registry.publish_with(name, func, Info::new().help(help));
+    };
+    #[cfg(feature = "serde")]
+    show("cmdline", crate::cmdline::variable(), "The program's arguments, secrets redacted.");
+    #[cfg(feature = "process")]
+    {
+        show("memstats", crate::memstats::variable(), "Memory statistics in Go's fields.");
+        show("process", crate::process::variable(), "What the system knows of this process.");
+        let unreadable = Var::Counter(Handle::Static(&crate::process::UNREADABLE));
+        let help = "Files of the system that were missing, unreadable or not understood.";
+        let _ = _registry.publish_with("expvar.unreadable", unreadable, Info::new().help(help));
+    }
 }
 
 /// A static that [`vars!`](crate::vars) declares.

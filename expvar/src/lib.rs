@@ -37,11 +37,16 @@
 
 #![deny(unsafe_code)]
 
+pub mod alloc;
 mod cells;
+#[cfg(feature = "serde")]
+pub mod cmdline;
 mod counter;
 #[cfg(feature = "metrics")]
 pub mod facade;
 mod float_gauge;
+#[cfg(feature = "process")]
+mod fresh;
 #[cfg(feature = "serde")]
 mod func;
 mod gauge;
@@ -51,8 +56,12 @@ mod histogram;
 mod info;
 pub mod json;
 mod map;
+#[cfg(feature = "process")]
+pub mod memstats;
 mod names;
 mod pool;
+#[cfg(feature = "process")]
+pub mod process;
 mod registry;
 mod sync;
 mod text;

@@ -25,6 +25,8 @@ pub(crate) fn zeroed_slab(len: usize) -> &'static [AtomicU64] {
 /// because no foreign code runs under our locks.
 #[cfg(not(feature = "parking_lot"))]
 mod plain {
+    #[cfg(feature = "process")]
+    use std::sync::TryLockError;
     use std::sync::{MutexGuard, PoisonError};
 
     pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
@@ -36,6 +38,15 @@ mod plain {
 
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+
+        #[cfg(feature = "process")]
+        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            match self.0.try_lock() {
+                Ok(guard) => Some(guard),
+                Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => None,
+            }
         }
     }
 }

@@ -1,0 +1,157 @@
+//! Counts what a program allocates, at a cost of a few nanoseconds.
+//!
+//! ```standalone_crate
+//! #[global_allocator]
+//! static ALLOC: expvar::alloc::Counting = expvar::alloc::Counting::new();
+//!
+//! let before = expvar::alloc::counts().unwrap();
+//! let bytes = vec![0_u8; 1 << 20];
+//! let after = expvar::alloc::counts().unwrap();
+//! assert!(after.live_bytes() - before.live_bytes() >= 1 << 20);
+//! # drop(bytes);
+//! ```
+//!
+//! With it `memstats` knows `Alloc`, `TotalAlloc`, `Mallocs`, `Frees`, `HeapObjects` and `BySize`
+//! exactly. Around another allocator: `Counting::with(Jemalloc)`. Without the sizes, which is
+//! cheaper still: `static ALLOC: Counting<System, false> = Counting::new();`.
+//!
+//! The hook adds to the calling thread's own cells, as all recording in this crate does. It takes
+//! no lock and allocates nothing, so it may run before `main`, in a thread that is being torn down
+//! and in one that never records anything else. Past 256 threads at a time, and late in a thread's
+//! teardown, it adds to cells that threads share, which is slower and just as exact.
+
+// This is the one file of the crate that may hold `unsafe`: what implements `GlobalAlloc`, and the
+// few calls of C for which the standard library has no safe form.
+#![allow(unsafe_code)]
+
+mod class;
+mod counts;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+
+pub use class::{CLASS_SIZES, CLASSES};
+pub use counts::{Counts, SizeCounts, counts};
+
+use class::class_of;
+
+/// An allocator that counts, and leaves the work to `A`.
+///
+/// `BY_SIZE` chooses whether allocations are counted by size class ([`CLASS_SIZES`]).
+///
+/// A reallocation counts as an allocation of the new size and a free of the old one, and beside
+/// that as done in place or moved. Sizes are those asked for, not rounded up. A failed call counts
+/// nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counting<A = System, const BY_SIZE: bool = true> {
+    inner: A,
+}
+
+impl<const BY_SIZE: bool> Counting<System, BY_SIZE> {
+    /// Counts what the system's allocator is asked for.
+    pub const fn new() -> Self {
+        Self::with(System)
+    }
+}
+
+impl<A, const BY_SIZE: bool> Counting<A, BY_SIZE> {
+    /// Counts what `inner` is asked for.
+    pub const fn with(inner: A) -> Self {
+        Self { inner }
+    }
+
+    #[inline(always)]
+    fn class(size: usize) -> usize {
+        if BY_SIZE { class_of(size) } else { 0 }
+    }
+}
+
+// SAFETY: every method hands its arguments to `inner` unchanged and returns `inner`'s result
+// unchanged, so the contract holds where it holds for `inner`, which its own `unsafe impl`
+// promises. Counting does not touch the block, does not unwind and does not allocate.
+unsafe impl<A: GlobalAlloc, const BY_SIZE: bool> GlobalAlloc for Counting<A, BY_SIZE> {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise for `layout` is passed on.
+        let block = unsafe { self.inner.alloc(layout) };
+        if !block.is_null() {
+            counts::allocated(Self::class(layout.size()), layout.size());
+        }
+        block
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: `block` came from this allocator, so from `inner`, with this `layout`.
+        unsafe { self.inner.dealloc(block, layout) };
+        counts::freed(Self::class(layout.size()), layout.size());
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise for `layout` is passed on.
+        let block = unsafe { self.inner.alloc_zeroed(layout) };
+        if !block.is_null() {
+            counts::allocated(Self::class(layout.size()), layout.size());
+        }
+        block
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: `block` came from `inner` with this `layout`; `new_size` is the caller's promise.
+        let moved = unsafe { self.inner.realloc(block, layout, new_size) };
+        if !moved.is_null() {
+            counts::reallocated(moved == block);
+            counts::freed(Self::class(layout.size()), layout.size());
+            counts::allocated(Self::class(new_size), new_size);
+        }
+        moved
+    }
+}
+
+/// Nanoseconds on one of the system's clocks, `None` where there is no such clock.
+#[cfg(all(feature = "process", any(target_os = "linux", target_os = "android")))]
+pub(crate) fn clock_ns(clock: libc::clockid_t) -> Option<u64> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a `timespec` of our own, which the call fills or leaves alone; any
+    // number may be given as clock, and an unknown one is refused.
+    if unsafe { libc::clock_gettime(clock, &mut time) } != 0 {
+        return None;
+    }
+    let seconds = u64::try_from(time.tv_sec).ok()?;
+    seconds.checked_mul(1_000_000_000)?.checked_add(u64::try_from(time.tv_nsec).ok()?)
+}
+
+/// What the system has counted for this process.
+#[cfg(all(feature = "process", any(target_os = "linux", target_os = "android")))]
+pub(crate) fn resource_usage() -> Option<libc::rusage> {
+    let mut usage = std::mem::MaybeUninit::zeroed();
+    // SAFETY: the pointer is to memory of our own, large enough for a `rusage`.
+    if unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) } != 0 {
+        return None;
+    }
+    // SAFETY: the call succeeded, so it is filled; and zeros are a valid `rusage` anyway.
+    Some(unsafe { usage.assume_init() })
+}
+
+/// Bytes that mimalloc has committed, for the whole process; a load of its own counter.
+#[cfg(feature = "mimalloc")]
+pub(crate) fn mimalloc_committed_bytes() -> u64 {
+    let mut ignored = [0_usize; 7];
+    let [elapsed, user, system, resident, peak, peak_committed, faults] = &mut ignored;
+    let mut committed = 0;
+    // SAFETY: each of the pointers is to a `usize` of our own that the call fills.
+    unsafe {
+        libmimalloc_sys::mi_process_info(
+            elapsed,
+            user,
+            system,
+            resident,
+            peak,
+            &mut committed,
+            peak_committed,
+            faults,
+        );
+    }
+    committed as u64
+}

@@ -1,0 +1,315 @@
+//! The memory statistics that readers of Go's `/debug/vars` expect, filled with what is true here.
+//!
+//! The [`global`](crate::global()) registry shows them under `memstats`: all of Go's 32 fields, in
+//! Go's order and types. A value is at most 1 s old, as with [`process`](crate::process).
+//!
+//! The *hook* is [`alloc::Counting`](crate::alloc::Counting) as the program's allocator. The
+//! *system* is `/proc/self/status` on Linux; elsewhere its figures are zero.
+//!
+//! | field | what it means here | source |
+//! |---|---|---|
+//! | `Alloc`, `HeapAlloc` | bytes in live blocks, as asked for (Go rounds them up to a size class) | the hook, exact; without it jemalloc (feature `jemalloc`), else 0 |
+//! | `TotalAlloc` | bytes allocated since the start; a reallocation adds its new size | the hook |
+//! | `Sys` | the sum of the fields whose names end in `Sys` | |
+//! | `Lookups` | 0, as in Go | |
+//! | `Mallocs`, `Frees` | blocks allocated and freed; a reallocation is one of each | the hook |
+//! | `HeapSys` | address space that may hold the heap: private writable mappings, stacks of threads other than the main one among them | the system (`VmData`) |
+//! | `HeapIdle` | `HeapSys - HeapInuse` | |
+//! | `HeapInuse` | memory that the process holds for heap and threads' stacks, swapped out or not; what it exceeds `HeapAlloc` by is free blocks that the allocator keeps, fragmentation and overhead. Never less than `HeapAlloc`, which may be untouched in part | the system (`RssAnon + VmSwap - VmStk`) |
+//! | `HeapReleased` | the part of `HeapIdle` that takes no memory: all of it, unless the allocator says otherwise | |
+//! | `HeapObjects` | live blocks, `Mallocs - Frees` | the hook |
+//! | `StackInuse`, `StackSys` | the main thread's stack | the system (`VmStk`) |
+//! | `MSpanInuse`, `MSpanSys` | the allocator's own bookkeeping | jemalloc, else 0 |
+//! | `OtherSys` | program text, text of libraries, page tables | the system (`VmExe + VmLib + VmPTE`) |
+//! | `MCacheInuse`, `MCacheSys`, `BuckHashSys`, `GCSys` | 0: there is no such thing here | |
+//! | `NextGC`, `LastGC`, `PauseTotalNs`, `PauseNs`, `PauseEnd`, `NumGC`, `NumForcedGC`, `GCCPUFraction`, `EnableGC`, `DebugGC` | 0, false: nothing is collected | |
+//! | `BySize` | blocks allocated and freed by Go's 61 size classes | the hook, with `BY_SIZE` |
+//!
+//! With the feature `jemalloc`, in a program that allocates with it, `HeapInuse` is jemalloc's
+//! `active`, `HeapSys` its `mapped + retained`, `HeapReleased` its `retained`. With `mimalloc`,
+//! `HeapSys` is what mimalloc has committed, and `HeapInuse` as much of that as the system holds.
+//! glibc is not asked: `mallinfo2` locks each arena and walks its free blocks, which holds up
+//! every thread that allocates meanwhile.
+
+#[cfg(feature = "jemalloc")]
+mod jemalloc;
+
+use std::sync::Arc;
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+use crate::Func;
+use crate::alloc::{CLASS_SIZES, CLASSES, Counts, counts};
+use crate::fresh::Fresh;
+use crate::process::UNREADABLE;
+use crate::process::files::Files;
+use crate::process::status::Status;
+
+/// Go's `runtime.MemStats`: see the [module](self) for what each field means here.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the module's table has one line a field")]
+pub struct MemStats {
+    pub alloc: u64,
+    pub total_alloc: u64,
+    pub sys: u64,
+    pub lookups: u64,
+    pub mallocs: u64,
+    pub frees: u64,
+    pub heap_alloc: u64,
+    pub heap_sys: u64,
+    pub heap_idle: u64,
+    pub heap_inuse: u64,
+    pub heap_released: u64,
+    pub heap_objects: u64,
+    pub stack_inuse: u64,
+    pub stack_sys: u64,
+    pub mspan_inuse: u64,
+    pub mspan_sys: u64,
+    pub mcache_inuse: u64,
+    pub mcache_sys: u64,
+    pub buck_hash_sys: u64,
+    pub gc_sys: u64,
+    pub other_sys: u64,
+    pub next_gc: u64,
+    pub last_gc: u64,
+    pub pause_total_ns: u64,
+    pub pause_ns: [u64; 256],
+    pub pause_end: [u64; 256],
+    pub num_gc: u32,
+    pub num_forced_gc: u32,
+    pub gc_cpu_fraction: f64,
+    pub enable_gc: bool,
+    pub debug_gc: bool,
+    pub by_size: [BySize; CLASSES],
+}
+
+/// Blocks of one size class.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BySize {
+    /// The largest size of the class, in bytes.
+    pub size: u32,
+    /// Blocks allocated.
+    pub mallocs: u64,
+    /// Blocks freed.
+    pub frees: u64,
+}
+
+static MEMSTATS: Fresh<MemStats, Files> = Fresh::new();
+
+/// The statistics as they are, or were less than a second ago.
+pub fn read() -> MemStats {
+    MemStats::clone(&MEMSTATS.get(refresh))
+}
+
+/// The statistics as they are now.
+pub fn read_now() -> MemStats {
+    MemStats::clone(&MEMSTATS.get_now(refresh))
+}
+
+/// The variable that the [`global`](crate::global()) registry shows as `memstats`.
+pub fn variable() -> Func {
+    Func::new(|| Shown(MEMSTATS.get(refresh)))
+}
+
+struct Shown(Arc<MemStats>);
+
+impl Serialize for Shown {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+fn refresh(files: &mut Files) -> MemStats {
+    let status = Status::read(files);
+    UNREADABLE.add(std::mem::take(&mut files.failures));
+    // After the system: memory that is counted as live was touched before, or never.
+    MemStats::new(counts().as_ref(), &status, allocator(&status))
+}
+
+/// What the allocator says of itself, in bytes.
+#[derive(Debug, Clone, Copy)]
+struct Allocator {
+    /// Live blocks.
+    allocated: Option<u64>,
+    in_use: u64,
+    mapped: u64,
+    released: Option<u64>,
+    bookkeeping: u64,
+}
+
+#[cfg(not(any(feature = "jemalloc", feature = "mimalloc")))]
+fn allocator(_: &Status) -> Option<Allocator> {
+    None
+}
+
+#[cfg(any(feature = "jemalloc", feature = "mimalloc"))]
+fn allocator(_status: &Status) -> Option<Allocator> {
+    #[cfg(feature = "jemalloc")]
+    if let Some(allocator) = jemalloc::read() {
+        return Some(allocator);
+    }
+    #[cfg(feature = "mimalloc")]
+    {
+        let mapped = crate::alloc::mimalloc_committed_bytes();
+        // Linked and not used, it commits a little all the same.
+        const USED: u64 = 1 << 20;
+        if mapped > USED {
+            let in_use = anonymous(_status).min(mapped);
+            return Some(Allocator {
+                allocated: None,
+                in_use,
+                mapped,
+                released: None,
+                bookkeeping: 0,
+            });
+        }
+    }
+    None
+}
+
+/// Memory that is held for heap and stacks, without the main thread's.
+fn anonymous(status: &Status) -> u64 {
+    let held = status.anonymous.unwrap_or(0) + status.swap.unwrap_or(0);
+    held.saturating_sub(status.stack.unwrap_or(0))
+}
+
+impl MemStats {
+    fn new(hook: Option<&Counts>, status: &Status, allocator: Option<Allocator>) -> MemStats {
+        let mut stats = MemStats::ZERO;
+        if let Some(hook) = hook {
+            stats.alloc = hook.live_bytes();
+            stats.total_alloc = hook.allocated_bytes;
+            stats.mallocs = hook.allocations;
+            stats.frees = hook.frees;
+            stats.heap_objects = hook.live_blocks();
+            for (shown, counted) in stats.by_size.iter_mut().zip(&hook.by_size) {
+                shown.mallocs = counted.allocations;
+                shown.frees = counted.frees;
+            }
+        } else if let Some(allocated) = allocator.and_then(|allocator| allocator.allocated) {
+            stats.alloc = allocated;
+        }
+        stats.heap_alloc = stats.alloc;
+
+        let from_system = Allocator {
+            allocated: None,
+            in_use: anonymous(status),
+            mapped: status.data.unwrap_or(0),
+            released: None,
+            bookkeeping: 0,
+        };
+        let heap = allocator.unwrap_or(from_system);
+        // The figures are not of one instant, and what was never touched is nowhere resident; what
+        // readers subtract from each other must not come out below zero.
+        stats.heap_inuse = heap.in_use.max(stats.heap_alloc);
+        stats.heap_sys = heap.mapped.max(stats.heap_inuse);
+        stats.heap_idle = stats.heap_sys - stats.heap_inuse;
+        stats.heap_released = heap.released.unwrap_or(u64::MAX).min(stats.heap_idle);
+        stats.stack_inuse = status.stack.unwrap_or(0);
+        stats.stack_sys = stats.stack_inuse;
+        stats.mspan_inuse = heap.bookkeeping;
+        stats.mspan_sys = heap.bookkeeping;
+        stats.other_sys =
+            [status.text, status.libraries, status.page_tables].into_iter().flatten().sum();
+        stats.sys = stats.heap_sys + stats.stack_sys + stats.mspan_sys + stats.other_sys;
+        stats
+    }
+
+    const ZERO: MemStats = MemStats {
+        alloc: 0,
+        total_alloc: 0,
+        sys: 0,
+        lookups: 0,
+        mallocs: 0,
+        frees: 0,
+        heap_alloc: 0,
+        heap_sys: 0,
+        heap_idle: 0,
+        heap_inuse: 0,
+        heap_released: 0,
+        heap_objects: 0,
+        stack_inuse: 0,
+        stack_sys: 0,
+        mspan_inuse: 0,
+        mspan_sys: 0,
+        mcache_inuse: 0,
+        mcache_sys: 0,
+        buck_hash_sys: 0,
+        gc_sys: 0,
+        other_sys: 0,
+        next_gc: 0,
+        last_gc: 0,
+        pause_total_ns: 0,
+        pause_ns: [0; 256],
+        pause_end: [0; 256],
+        num_gc: 0,
+        num_forced_gc: 0,
+        gc_cpu_fraction: 0.0,
+        enable_gc: false,
+        debug_gc: false,
+        by_size: {
+            let mut classes = [BySize { size: 0, mallocs: 0, frees: 0 }; CLASSES];
+            let mut class = 0;
+            while class < CLASSES {
+                classes[class].size = CLASS_SIZES[class];
+                class += 1;
+            }
+            classes
+        },
+    };
+}
+
+impl Serialize for MemStats {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("MemStats", 32)?;
+        fields.serialize_field("Alloc", &self.alloc)?;
+        fields.serialize_field("TotalAlloc", &self.total_alloc)?;
+        fields.serialize_field("Sys", &self.sys)?;
+        fields.serialize_field("Lookups", &self.lookups)?;
+        fields.serialize_field("Mallocs", &self.mallocs)?;
+        fields.serialize_field("Frees", &self.frees)?;
+        fields.serialize_field("HeapAlloc", &self.heap_alloc)?;
+        fields.serialize_field("HeapSys", &self.heap_sys)?;
+        fields.serialize_field("HeapIdle", &self.heap_idle)?;
+        fields.serialize_field("HeapInuse", &self.heap_inuse)?;
+        fields.serialize_field("HeapReleased", &self.heap_released)?;
+        fields.serialize_field("HeapObjects", &self.heap_objects)?;
+        fields.serialize_field("StackInuse", &self.stack_inuse)?;
+        fields.serialize_field("StackSys", &self.stack_sys)?;
+        fields.serialize_field("MSpanInuse", &self.mspan_inuse)?;
+        fields.serialize_field("MSpanSys", &self.mspan_sys)?;
+        fields.serialize_field("MCacheInuse", &self.mcache_inuse)?;
+        fields.serialize_field("MCacheSys", &self.mcache_sys)?;
+        fields.serialize_field("BuckHashSys", &self.buck_hash_sys)?;
+        fields.serialize_field("GCSys", &self.gc_sys)?;
+        fields.serialize_field("OtherSys", &self.other_sys)?;
+        fields.serialize_field("NextGC", &self.next_gc)?;
+        fields.serialize_field("LastGC", &self.last_gc)?;
+        fields.serialize_field("PauseTotalNs", &self.pause_total_ns)?;
+        fields.serialize_field("PauseNs", &self.pause_ns[..])?;
+        fields.serialize_field("PauseEnd", &self.pause_end[..])?;
+        fields.serialize_field("NumGC", &self.num_gc)?;
+        fields.serialize_field("NumForcedGC", &self.num_forced_gc)?;
+        fields.serialize_field("GCCPUFraction", &self.gc_cpu_fraction)?;
+        fields.serialize_field("EnableGC", &self.enable_gc)?;
+        fields.serialize_field("DebugGC", &self.debug_gc)?;
+        fields.serialize_field("BySize", &self.by_size[..])?;
+        fields.end()
+    }
+}
+
+impl Serialize for BySize {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("BySize", 3)?;
+        fields.serialize_field("Size", &self.size)?;
+        fields.serialize_field("Mallocs", &self.mallocs)?;
+        fields.serialize_field("Frees", &self.frees)?;
+        fields.end()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! Limits and use of the control group that the process lives in.
+
+mod place;
+
+use super::entries::{entries, number};
+use super::files::Files;
+use super::pressure::Pressure;
+use super::record::record;
+use place::{Place, Places};
+
+/// Groups that are looked at from the process's own upwards, for the limit that binds.
+const LEVELS: usize = 8;
+
+record! {
+    /// The control group (cgroup) of the process: what a container or a service unit allows it.
+    ///
+    /// Read from the group's own files; the limits are the lowest of the group and of those
+    /// above it that can be seen, because that is the one that binds.
+    pub struct Cgroup {
+        /// 2 for the unified hierarchy, 1 for the older one of a controller each.
+        pub version: Option<u64>,
+        /// Memory charged to the group now, the file cache included (v2 `memory.current`, v1
+        /// `memory.usage_in_bytes`).
+        pub memory_bytes: Option<u64>,
+        /// Memory above which the group is slowed down and reclaimed from (v2 `memory.high`, v1
+        /// `memory.soft_limit_in_bytes`). Absent without a limit.
+        pub memory_high_bytes: Option<u64>,
+        /// Memory that the group may have at most (v2 `memory.max`, v1
+        /// `memory.limit_in_bytes`). Absent without a limit.
+        pub memory_max_bytes: Option<u64>,
+        /// Processes of the group that were killed for want of memory (`oom_kill`).
+        pub oom_kills: Option<u64>,
+        /// Enforcement intervals of the processor limit that have elapsed (`nr_periods`).
+        pub cpu_periods: Option<u64>,
+        /// Intervals in which the group used up its processor time (`nr_throttled`).
+        pub cpu_throttled_periods: Option<u64>,
+        /// Seconds that the group's threads were held back.
+        pub cpu_throttled_seconds: Option<f64>,
+        /// Pressure of the group (v2).
+        pub pressure: Option<Pressure>,
+    }
+}
+
+/// Finds the group's directories, and again when the process was moved.
+#[derive(Debug, Default)]
+pub(super) struct Cgroups {
+    membership: Vec<u8>,
+    places: Places,
+}
+
+impl Cgroups {
+    /// `None` where there are no control groups, or none that tells anything.
+    pub(super) fn read(&mut self, files: &mut Files) -> Option<Cgroup> {
+        let membership = files.read_if_there(&["/proc/self/cgroup"])?;
+        if membership != self.membership {
+            self.membership.clear();
+            self.membership.extend_from_slice(membership);
+            let mounts = files.read_if_there(&["/proc/self/mountinfo"]).unwrap_or_default();
+            self.places = Places::find(&self.membership, mounts);
+        }
+        let mut cgroup = Cgroup::default();
+        if let Some(place) = &self.places.memory {
+            cgroup.read_memory(files, place);
+        }
+        if let Some(place) = &self.places.cpu {
+            cgroup.read_cpu(files, place);
+        }
+        if let Some(place) = &self.places.unified {
+            cgroup.pressure = Pressure::read(files, &place.own, ".pressure");
+        }
+        if cgroup == Cgroup::default() {
+            return None;
+        }
+        let place = self.places.memory.as_ref().or(self.places.cpu.as_ref());
+        cgroup.version = Some(place.map_or(2, |place| place.version));
+        Some(cgroup)
+    }
+}
+
+impl Cgroup {
+    fn read_memory(&mut self, files: &mut Files, place: &Place) {
+        let (now, high, max, kills) = match place.version {
+            1 => (
+                "/memory.usage_in_bytes",
+                "/memory.soft_limit_in_bytes",
+                "/memory.limit_in_bytes",
+                "/memory.oom_control",
+            ),
+            _ => ("/memory.current", "/memory.high", "/memory.max", "/memory.events"),
+        };
+        self.memory_bytes = amount(files, &place.own, now);
+        self.memory_high_bytes = place.levels().filter_map(|at| limit(files, at, high)).min();
+        self.memory_max_bytes = place.levels().filter_map(|at| limit(files, at, max)).min();
+        if let Some(text) = files.read_if_there(&[&place.own, kills]) {
+            self.oom_kills = value(text, "oom_kill");
+            // Linux before 4.13 does not count the kills.
+            let known = ["under_oom", "max"].iter().any(|name| value(text, name).is_some());
+            files.check(known || self.oom_kills.is_some());
+        }
+    }
+
+    fn read_cpu(&mut self, files: &mut Files, place: &Place) {
+        let Some(text) = files.read_if_there(&[&place.own, "/cpu.stat"]) else { return };
+        self.cpu_periods = value(text, "nr_periods");
+        self.cpu_throttled_periods = value(text, "nr_throttled");
+        self.cpu_throttled_seconds = match place.version {
+            1 => value(text, "throttled_time").map(super::seconds),
+            _ => value(text, "throttled_usec").map(super::micros),
+        };
+        // Without a limit there are no periods, in v2.
+        let known = value(text, "usage_usec").is_some();
+        files.check(known || self.cpu_periods.is_some());
+    }
+}
+
+/// A file that holds one number.
+fn amount(files: &mut Files, place: &str, name: &str) -> Option<u64> {
+    let text = files.read_if_there(&[place, name])?;
+    let amount = number(text.trim_ascii());
+    files.check(amount.is_some());
+    amount
+}
+
+/// A file that holds one number, or that there is no limit.
+fn limit(files: &mut Files, place: &str, name: &str) -> Option<u64> {
+    let text = files.read_if_there(&[place, name])?.trim_ascii();
+    if text == b"max" {
+        return None;
+    }
+    let limit = number(text);
+    files.check(limit.is_some());
+    // v1 writes "no limit" as the highest count of pages that it can keep.
+    limit.filter(|bytes| *bytes < 1 << 62)
+}
+
+fn value(text: &[u8], name: &str) -> Option<u64> {
+    entries(text).find(|entry| entry.0 == name.as_bytes()).and_then(|entry| number(entry.1))
+}

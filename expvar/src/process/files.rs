@@ -1,0 +1,135 @@
+//! Small files of the kernel, read whole into one reused buffer.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+
+/// What one file may hold at most; `/proc/self/mountinfo` is the longest that is read.
+const LIMIT: usize = 1 << 20;
+
+/// Reads files below a root, and counts those that could not be read.
+///
+/// Only whole lines are handed out: a file cut short in the middle of a number must not become
+/// a smaller number.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    root: String,
+    path: String,
+    buffer: Vec<u8>,
+    /// Whether the file read last is among the failures already.
+    failed: bool,
+    /// Files that were missing, unreadable, cut short or in an unknown format.
+    pub(crate) failures: u64,
+}
+
+impl Files {
+    /// `root` is put before every path. The default has none.
+    #[cfg(test)]
+    pub(crate) fn new(root: &str) -> Files {
+        Files { root: root.to_owned(), ..Files::default() }
+    }
+
+    /// The lines of a file that should be there; anything else counts as a failure.
+    pub(crate) fn read(&mut self, path: &[&str]) -> Option<&[u8]> {
+        let length = self.fill_lines(path);
+        self.check(length.is_ok());
+        Some(&self.buffer[..length.ok()?])
+    }
+
+    /// The lines of a file that a kernel or container need not have: its absence is no failure.
+    pub(crate) fn read_if_there(&mut self, path: &[&str]) -> Option<&[u8]> {
+        let length = self.fill_lines(path);
+        // Unsupported is pressure that was compiled in and is switched off.
+        let absent =
+            |kind: &ErrorKind| matches!(kind, ErrorKind::NotFound | ErrorKind::Unsupported);
+        self.check(length.as_ref().err().is_none_or(absent));
+        Some(&self.buffer[..length.ok()?])
+    }
+
+    /// Counts the file that was read last as a failure, once, where it was not `understood`.
+    pub(crate) fn check(&mut self, understood: bool) {
+        if !understood && !self.failed {
+            self.failed = true;
+            self.failures += 1;
+        }
+    }
+
+    /// A file without lines, where it is there.
+    pub(crate) fn read_binary(&mut self, path: &[&str]) -> Option<&[u8]> {
+        let length = self.fill(path).ok()?;
+        Some(&self.buffer[..length])
+    }
+
+    /// The length of the whole lines that are now in the buffer.
+    fn fill_lines(&mut self, path: &[&str]) -> Result<usize, ErrorKind> {
+        self.failed = false;
+        let length = self.fill(path)?;
+        let newline = self.buffer[..length].iter().rposition(|byte| *byte == b'\n');
+        let whole = newline.map_or(0, |newline| newline + 1);
+        self.check(whole == length && length > 0);
+        Ok(whole)
+    }
+
+    fn fill(&mut self, path: &[&str]) -> Result<usize, ErrorKind> {
+        self.path.clear();
+        self.path.push_str(&self.root);
+        path.iter().for_each(|part| self.path.push_str(part));
+        let mut file = File::open(&self.path).map_err(|error| error.kind())?;
+        let mut length = 0;
+        loop {
+            if length == self.buffer.len() {
+                if length >= LIMIT {
+                    break;
+                }
+                self.buffer.resize((2 * length).clamp(1 << 13, LIMIT), 0);
+            }
+            match file.read(&mut self.buffer[length..]) {
+                Ok(0) => break,
+                Ok(count) => length += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.kind()),
+            }
+        }
+        Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(content: &[u8]) -> (tempfile::TempDir, Files) {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("file"), content).unwrap();
+        let files = Files::new(root.path().to_str().unwrap());
+        (root, files)
+    }
+
+    #[test]
+    fn a_line_cut_short_is_left_out_and_counted() {
+        let (_root, mut files) = files(b"VmSize: 10 kB\nVmRSS: 1");
+        assert_eq!(files.read(&["/", "file"]), Some(&b"VmSize: 10 kB\n"[..]));
+        assert_eq!(files.failures, 1);
+    }
+
+    #[test]
+    fn a_missing_file_counts_only_where_it_must_be_there() {
+        let (_root, mut files) = files(b"");
+        assert_eq!(files.read_if_there(&["/none"]), None);
+        assert_eq!(files.failures, 0);
+        assert_eq!(files.read(&["/none"]), None);
+        assert_eq!(files.failures, 1);
+    }
+
+    #[test]
+    fn an_unreadable_file_counts_everywhere() {
+        let (_root, mut files) = files(b"");
+        assert_eq!(files.read_if_there(&["/"]), None, "a directory has no lines");
+        assert_eq!(files.failures, 1);
+    }
+
+    #[test]
+    fn a_file_without_an_end_is_cut_at_the_limit() {
+        let (_root, mut files) = files(&b"0123456\n".repeat(LIMIT / 8 + 1));
+        assert_eq!(files.read(&["/file"]).map(<[u8]>::len), Some(LIMIT));
+    }
+}

@@ -1,0 +1,149 @@
+//! Reads the process as Linux shows it, in `/proc`, in control groups and through system calls.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::cgroup::Cgroups;
+use super::entries::{entries, number};
+use super::files::Files;
+use super::pressure::Pressure;
+use super::status::Status;
+use super::threads::Threads;
+use super::{Process, micros, seconds};
+use crate::alloc::{clock_ns, resource_usage};
+
+/// What is kept from one reading to the next.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    pub(super) files: Files,
+    cgroups: Cgroups,
+    threads: Threads,
+    /// From the machine's start to the process's.
+    started_ns: Option<u64>,
+}
+
+impl Reader {
+    /// Everything that can be had. What cannot is absent, and counted in `files.failures`.
+    pub(super) fn read(&mut self) -> Process {
+        let mut process = self.read_files();
+        process.thread_cpu_seconds = self.threads.read(&mut self.files);
+        self.ask_system(&mut process);
+        process
+    }
+
+    /// What lies in files: they can be recorded, and lie below another root in tests.
+    fn read_files(&mut self) -> Process {
+        let files = &mut self.files;
+        let status = Status::read(files);
+        let mut process = Process {
+            resident_bytes: status.resident,
+            virtual_bytes: status.size,
+            peak_resident_bytes: status.peak,
+            anonymous_bytes: status.anonymous,
+            file_backed_bytes: status.file,
+            shared_bytes: status.shared,
+            swap_bytes: status.swap,
+            threads: status.threads,
+            ..Process::default()
+        };
+        if let Some(text) = files.read_if_there(&["/proc/self/io"]) {
+            for (name, value) in entries(text) {
+                match name {
+                    b"rchar" => process.read_bytes = number(value),
+                    b"wchar" => process.written_bytes = number(value),
+                    b"read_bytes" => process.storage_read_bytes = number(value),
+                    b"write_bytes" => process.storage_written_bytes = number(value),
+                    _ => {}
+                }
+            }
+            files.check(process.read_bytes.is_some());
+        }
+        if let Some(text) = files.read(&["/proc/self/limits"]) {
+            let limit = open_files_limit(text);
+            let understood = limit.is_some();
+            process.max_fds = limit.and_then(number);
+            files.check(understood);
+        }
+        process.cgroup = self.cgroups.read(files);
+        if process.cgroup.as_ref().is_none_or(|cgroup| cgroup.pressure.is_none()) {
+            process.system_pressure = Pressure::read(files, "/proc/pressure", "");
+        }
+        process
+    }
+
+    /// What a system call tells cheaper or finer than a file.
+    fn ask_system(&mut self, process: &mut Process) {
+        if let Some(usage) = resource_usage() {
+            let count = |value: libc::c_long| u64::try_from(value).ok();
+            process.cpu_user_seconds = duration(usage.ru_utime);
+            process.cpu_system_seconds = duration(usage.ru_stime);
+            process.minor_page_faults = count(usage.ru_minflt);
+            process.major_page_faults = count(usage.ru_majflt);
+            process.voluntary_context_switches = count(usage.ru_nvcsw);
+            process.involuntary_context_switches = count(usage.ru_nivcsw);
+        }
+        process.open_fds = open_fds();
+        if self.started_ns.is_none() {
+            self.started_ns = started_ns(&mut self.files);
+        }
+        let now_ns = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+        if let (Some(started_ns), Some(booted_ns), Some(now)) =
+            (self.started_ns, clock_ns(libc::CLOCK_BOOTTIME), now_ns)
+        {
+            let uptime = seconds(booted_ns.saturating_sub(started_ns));
+            process.uptime_seconds = Some(uptime);
+            process.start_time_seconds = Some(now.as_secs_f64() - uptime);
+        }
+    }
+}
+
+fn duration(time: libc::timeval) -> Option<f64> {
+    let whole = u64::try_from(time.tv_sec).ok()?;
+    Some(whole as f64 + micros(u64::try_from(time.tv_usec).ok()?))
+}
+
+/// From the machine's start to the process's, in whole ticks of usually 10 ms.
+///
+/// Source: field 22 of `/proc/self/stat`. The name before it is in parentheses, and may hold
+/// more of them, spaces and newlines.
+fn started_ns(files: &mut Files) -> Option<u64> {
+    let ticks = files.read(&["/proc/self/stat"]).and_then(start_ticks);
+    files.check(ticks.is_some());
+    let per_second = files.read_binary(&["/proc/self/auxv"]).and_then(ticks_per_second);
+    Some((ticks? as f64 / per_second.unwrap_or(100) as f64 * 1e9) as u64)
+}
+
+/// How long a tick is stands among what the kernel hands to a new program: pairs of words, the
+/// first of which says what the second is. 17 is `AT_CLKTCK`.
+fn ticks_per_second(auxv: &[u8]) -> Option<u64> {
+    const WORD: usize = size_of::<usize>();
+    let word = |bytes: &[u8]| Some(usize::from_ne_bytes(bytes.try_into().ok()?));
+    let pair = |pair: &[u8]| Some((word(&pair[..WORD])?, word(&pair[WORD..])?));
+    let mut pairs = auxv.chunks_exact(2 * WORD).filter_map(pair);
+    pairs.find(|(kind, _)| *kind == 17).map(|(_, rate)| rate as u64).filter(|rate| *rate > 0)
+}
+
+fn start_ticks(stat: &[u8]) -> Option<u64> {
+    let name_ends = stat.iter().rposition(|byte| *byte == b')')?;
+    // The first field behind the name is the third.
+    stat[name_ends + 1..].trim_ascii().split(|byte| *byte == b' ').nth(22 - 3).and_then(number)
+}
+
+/// The soft limit: `Max open files            1024                 524288               files`.
+fn open_files_limit(limits: &[u8]) -> Option<&[u8]> {
+    let mut lines = limits.split(|byte| *byte == b'\n');
+    let columns = lines.find_map(|line| line.strip_prefix(b"Max open files"))?.trim_ascii();
+    columns.split(|byte| *byte == b' ').next()
+}
+
+/// Since Linux 6.2 the directory's size is the number; before, its entries are counted.
+fn open_fds() -> Option<u64> {
+    const FDS: &str = "/proc/self/fd";
+    match std::fs::metadata(FDS).ok()?.len() {
+        // One of them is the directory that is being read.
+        0 => Some(std::fs::read_dir(FDS).ok()?.count().saturating_sub(1) as u64),
+        count => Some(count),
+    }
+}
+
+#[cfg(test)]
+mod tests;
