@@ -25,13 +25,16 @@
 //!   [`Info`] and [`Unit`] say what it means.
 //! - Groups: [`group!`] declares variables that a pool or a cache owns, published for each.
 //! - Reading: [`Registry::to_json`], [`Registry::visit`] with [`Visitor`] and [`Value`], [`json`].
+//! - The program itself: [`memstats`], [`process`], [`cmdline`], and [`alloc::Counting`], the
+//!   allocator hook that makes `memstats` exact.
 //!
 //! # Features
 //! | feature | default | what |
 //! |---|---|---|
 //! | `serde` | yes | [`Func`], [`json::walk`] |
 //! | `parking_lot` | yes | its locks in place of std's |
-//! | `process` | yes | `memstats` and `process` from the system |
+//! | `process` | yes | [`memstats`] and [`process`] from the system |
+//! | `jemalloc`, `mimalloc` | no | what these allocators know of themselves, in [`memstats`] |
 //! | `metrics` | no | `facade`: what libraries record through the `metrics` crate |
 //! | `tokio` | no | `runtime`: what a tokio runtime knows of itself |
 

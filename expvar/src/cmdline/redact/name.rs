@@ -105,7 +105,7 @@ pub(super) fn meaning(name: &str) -> Meaning {
     }
     let speaks = |word: &String| {
         let ends = |end: &&str| word.ends_with(*end) && !matches!(&word[..], "bypass" | "compass");
-        SECRET.contains(&&word[..]) || SECRET_ENDS.iter().any(|end| ends(&end))
+        SECRET.contains(&&word[..]) || SECRET_ENDS.iter().any(ends)
     };
     // `-pass` and `--pass` are passwords; that single letters are, nobody can know.
     if words.iter().any(speaks) { Meaning::Secret } else { Meaning::Plain }
