@@ -61,7 +61,8 @@ pub struct Discover {
     pub prefix: Template,
     /// How the name of a target's failure metric is made, if it has one.
     pub failure_metric: Option<Template>,
-    /// How often files are looked at and DNS is asked.
+    /// How often files are looked at and DNS is asked; how long Consul may wait
+    /// for a change before it answers.
     pub refresh: Duration,
 }
 
@@ -104,7 +105,7 @@ impl Discover {
                 tokio::spawn(dns::watch(names, self.refresh, publisher));
             }
             Source::Consul(consul) => {
-                tokio::spawn(consul::watch(consul, publisher));
+                tokio::spawn(consul::watch(consul, self.refresh, publisher));
             }
         }
         discovery

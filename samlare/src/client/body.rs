@@ -5,9 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt;
-use hyper::Response;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::CONTENT_ENCODING;
+use hyper::{HeaderMap, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connection::Connection;
@@ -24,6 +24,8 @@ pub struct Body {
     bytes: Vec<u8>,
     /// Bytes as they came over the wire.
     pub wire_bytes: usize,
+    /// The answer's headers.
+    pub headers: HeaderMap,
     _shares: Vec<OwnedSemaphorePermit>,
 }
 
@@ -46,7 +48,7 @@ impl Body {
         let mut shares = Shares { held: Vec::new(), bytes: SMALL_BYTES };
         // A length is believed only so far: memory follows what really comes.
         let mut bytes = Vec::with_capacity((announced as usize).min(SMALL_BYTES));
-        let mut incoming = response.into_body();
+        let (parts, mut incoming) = response.into_parts();
         while let Some(frame) = connection.while_driven(incoming.frame()).await {
             let frame = frame.map_err(|error| Failure::Broken(cause(&error)))?;
             let Some(data) = frame.data_ref() else { continue };
@@ -60,7 +62,7 @@ impl Body {
         if gzip {
             bytes = decompress(&bytes, limit, &mut shares)?;
         }
-        Ok(Body { bytes, wire_bytes, _shares: shares.held })
+        Ok(Body { bytes, wire_bytes, headers: parts.headers, _shares: shares.held })
     }
 }
 

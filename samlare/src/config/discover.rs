@@ -39,6 +39,7 @@ pub(super) fn read(section: Section<'_>, defaults: &Defaults) -> Option<Discover
         passing: section.boolean("Passing"),
         token: section.string("Token"),
         token_file: section.string("TokenFile"),
+        ca_file: polling.ca_file.clone(),
         refresh_ms: section.integer("Refresh", 0..86_400_000, "milliseconds"),
         url: section.string("URL"),
         prefix: section.string("Prefix"),

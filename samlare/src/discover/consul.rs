@@ -1,9 +1,30 @@
 //! Targets from Consul's catalog.
+//!
+//! Each service is watched by a blocking query of its own: the agent answers
+//! when something changed, or after [`Discover::refresh`](super::Discover). Where no services are named,
+//! the catalog's list of them is watched in the same way. A query that fails
+//! is tried again, later and later up to a minute; what was known stays.
 
+mod entries;
+mod query;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::Labels;
 use super::status::Publisher;
+use query::Query;
+
+/// Most services of a catalog that are watched.
+const MAX_SERVICES: usize = 10_000;
+
+/// How many answers may wait to be taken in.
+const WAITING: usize = 64;
 
 /// What to ask an agent of Consul for.
 #[derive(Clone)]
@@ -22,6 +43,8 @@ pub struct Consul {
     pub token: Option<String>,
     /// The file that holds the token, read before each request.
     pub token_file: Option<PathBuf>,
+    /// PEM certificates that https is checked by, beside the system's.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Consul {
@@ -52,6 +75,7 @@ impl Consul {
             passing: true,
             token: None,
             token_file: None,
+            ca_file: None,
         })
     }
 
@@ -66,7 +90,81 @@ impl fmt::Debug for Consul {
     }
 }
 
-pub(super) async fn watch(_consul: Consul, publisher: Publisher) {
-    publisher.failed("not asked yet");
-    publisher.closed().await;
+/// What one of the queries brought; the catalog's own has no service.
+struct News {
+    service: Option<String>,
+    result: Result<Found, String>,
+}
+
+/// What an answer holds.
+enum Found {
+    /// The instances of a service.
+    Instances(Vec<Labels>),
+    /// The services of the catalog.
+    Services(BTreeSet<String>),
+}
+
+/// A task that ends with its handle.
+struct Ending(JoinHandle<()>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Watches all services until nobody listens; `wait` bounds a blocking query.
+pub(super) async fn watch(consul: Consul, wait: Duration, publisher: Publisher) {
+    let (sender, mut news) = mpsc::channel(WAITING);
+    let start = |service: Option<&str>| {
+        let query = Query::new(consul.clone(), service.map(str::to_owned), wait);
+        Ending(tokio::spawn(query.run(sender.clone())))
+    };
+    let mut services: BTreeMap<String, Ending> = BTreeMap::new();
+    let _catalog = consul.services.is_empty().then(|| start(None));
+    for name in &consul.services {
+        services.insert(name.clone(), start(Some(name)));
+    }
+    let mut known: BTreeMap<String, Vec<Labels>> = BTreeMap::new();
+    let mut errors: BTreeMap<Option<String>, String> = BTreeMap::new();
+    let mut batch = Vec::new();
+    loop {
+        tokio::select! {
+            () = publisher.closed() => return,
+            count = news.recv_many(&mut batch, WAITING) => if count == 0 { return },
+        }
+        let mut changed = false;
+        for News { service, result } in batch.drain(..) {
+            match result {
+                Err(error) => {
+                    publisher.failed(&error);
+                    errors.insert(service, error);
+                    continue;
+                }
+                Ok(Found::Services(names)) => {
+                    services.retain(|name, _| names.contains(name));
+                    known.retain(|name, _| names.contains(name));
+                    errors.retain(|name, _| name.as_ref().is_some_and(|n| names.contains(n)));
+                    for name in names.into_iter().take(MAX_SERVICES) {
+                        services.entry(name.clone()).or_insert_with(|| start(Some(&name)));
+                    }
+                }
+                // What comes late of a service that is gone has no place.
+                Ok(Found::Instances(instances)) => {
+                    if let Some(name) = service.as_ref().filter(|name| services.contains_key(*name))
+                    {
+                        known.insert(name.clone(), instances);
+                    }
+                }
+            }
+            errors.remove(&service);
+            changed = true;
+        }
+        if changed {
+            publisher.found(known.values().flatten().cloned());
+            if let Some(error) = errors.values().next() {
+                publisher.still_failing(error);
+            }
+        }
+    }
 }

@@ -11,6 +11,10 @@ use super::{Consul, Discover, Dns, Record, Source, Template};
 const FILES_REFRESH: Duration = Duration::from_secs(5);
 /// How often DNS is asked.
 const DNS_REFRESH: Duration = Duration::from_secs(30);
+/// How long Consul may wait for a change, which is its own default too.
+const CONSUL_WAIT: Duration = Duration::from_secs(300);
+/// The most that Consul waits.
+const MAX_CONSUL_WAIT: Duration = Duration::from_secs(600);
 /// The least `Refresh`.
 const MIN_REFRESH_MS: u64 = 10;
 
@@ -39,12 +43,15 @@ pub struct Settings {
     /// `Passing`: whether only instances that pass their checks count; true
     /// unless told.
     pub passing: Option<bool>,
-    /// `Token`: Consul's.
+    /// `Token`: Consul's; CONSUL_HTTP_TOKEN of the environment unless told.
     pub token: Option<String>,
     /// `TokenFile`: a file that holds it, read before every request.
     pub token_file: Option<String>,
+    /// `CaFile`: PEM certificates that Consul's https is checked by (the
+    /// endpoints' too).
+    pub ca_file: Option<PathBuf>,
     /// `Refresh`: milliseconds between two looks at files (5,000 unless told)
-    /// or DNS (30,000).
+    /// or DNS (30,000); the longest that Consul waits for a change (300,000).
     pub refresh_ms: Option<u64>,
     /// `URL`: a template; `http://{host}:{port}/debug/vars` unless told.
     pub url: Option<String>,
@@ -99,7 +106,11 @@ impl Settings {
                 ));
                 None
             }
+            (Some(ms), Some(Source::Consul(_))) => {
+                Some(Duration::from_millis(ms).min(MAX_CONSUL_WAIT))
+            }
             (Some(ms), _) => Some(Duration::from_millis(ms)),
+            (None, Some(Source::Consul(_))) => Some(CONSUL_WAIT),
             (None, Some(Source::Dns(_))) => Some(DNS_REFRESH),
             (None, _) => Some(FILES_REFRESH),
         };
@@ -254,6 +265,7 @@ impl Settings {
                 passing: self.passing.unwrap_or(true),
                 token: self.token.clone(),
                 token_file: self.token_file.as_ref().map(PathBuf::from),
+                ca_file: self.ca_file.clone(),
                 ..consul
             })
         })

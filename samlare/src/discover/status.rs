@@ -171,6 +171,13 @@ impl Publisher {
         text.error = shortened(error);
     }
 
+    /// A part of the source fails as before, whatever another answered.
+    pub(super) fn still_failing(&self, error: &str) {
+        let mut text = self.text();
+        text.failing = true;
+        text.error = shortened(error);
+    }
+
     fn target(&self, labels: Labels) -> Result<Target, String> {
         let named = |key: &str, error: super::TemplateError| {
             let address = labels.get("address").map_or("", String::as_str);
