@@ -53,6 +53,11 @@ impl Clashes {
         self.seen.extend(self.names.iter().map(|&(hash, _)| hash));
     }
 
+    /// Whether the last verdict is of this reading, rather than repeated from the one before.
+    pub(crate) fn is_new(&self) -> bool {
+        self.diverged
+    }
+
     /// Ends a reading; returns whether the names differ from the reading before.
     pub(crate) fn end(&mut self) -> bool {
         let changed = self.diverged || self.at < self.names.len();

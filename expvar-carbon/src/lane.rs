@@ -15,7 +15,7 @@ use crate::pickle;
 use crate::queue::{Batch, Dropped, Queue};
 use crate::refusal::Refusal;
 use crate::spool::Spool;
-use crate::stats::{Counts, add, lock};
+use crate::stats::{Counts, lock};
 use crate::unacknowledged;
 
 /// How much is written in one go.
@@ -146,7 +146,7 @@ impl Lane {
                     continue;
                 }
             };
-            add(&counts.connects, 1);
+            counts.connects.add(1);
             let since = Instant::now();
             let end = Flow {
                 lane: self,
@@ -215,7 +215,7 @@ impl Lane {
         }
         counts.spool_bytes.store(spool.bytes(), Relaxed);
         if let Err(error) = &written {
-            add(&counts.spool_failures, 1);
+            counts.spool_failures.add(1);
             counts.note(format!("spool: {error}"));
         }
         written.is_ok()
@@ -444,9 +444,13 @@ impl Flow<'_> {
         let now = Instant::now();
         self.written += out.len() as u64;
         self.last_write = now;
-        let (first, again) = self.lane.queue(|q| q.wrote(now, ends.into_iter()));
-        add(&self.counts.points_sent, first);
-        add(&self.counts.points_resent, again);
+        let ((first, again), more) =
+            self.lane.queue(|q| (q.wrote(now, ends.into_iter()), q.is_waiting()));
+        if !more {
+            self.counts.push_ended(now);
+        }
+        self.counts.points_sent.add(first);
+        self.counts.points_resent.add(again);
         self.counts.succeeded(now);
         Ok(())
     }

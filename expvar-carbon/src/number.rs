@@ -35,6 +35,30 @@ impl Number {
         }
     }
 
+    pub(crate) fn to_float(self) -> f64 {
+        match self {
+            Number::Unsigned(n) => n as f64,
+            Number::Signed(n) => n as f64,
+            Number::Float(f) => f,
+        }
+    }
+
+    /// What was added to a count that stood at `before`; all of it where the count began anew.
+    pub(crate) fn since(self, before: Number) -> Number {
+        match (self, before) {
+            (Number::Unsigned(now), Number::Unsigned(before)) => {
+                Number::Unsigned(now.checked_sub(before).unwrap_or(now))
+            }
+            (Number::Signed(now), Number::Signed(before)) if now >= before => {
+                Number::Signed(now.saturating_sub(before))
+            }
+            _ => match (self.to_float(), before.to_float()) {
+                (now, before) if now >= before => Number::Float(now - before),
+                _ => self,
+            },
+        }
+    }
+
     /// Appends the digits. The number must have no [`problem`](Self::problem).
     pub(crate) fn write(self, out: &mut Vec<u8>) {
         match self {
@@ -100,6 +124,14 @@ mod tests {
         ] {
             assert_eq!(written(value).replace("e+", "e"), digits);
         }
+    }
+
+    #[test]
+    fn a_count_that_began_anew_has_all_of_it_added() {
+        assert_eq!(Number::Unsigned(7).since(Number::Unsigned(5)), Number::Unsigned(2));
+        assert_eq!(Number::Unsigned(3).since(Number::Unsigned(5)), Number::Unsigned(3));
+        assert_eq!(Number::Signed(-1).since(Number::Signed(-5)), Number::Signed(4));
+        assert_eq!(Number::Float(1.5).since(Number::Float(2.5)), Number::Float(1.5));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
+use expvar::{Func, Map};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 
@@ -13,9 +14,9 @@ use crate::connection::Network;
 use crate::error::ConfigError;
 use crate::lane::{Host, Lane, Policy, Wish};
 use crate::lines::Lines;
-use crate::queue::Batch;
+use crate::queue::{Batch, Queue};
 use crate::sender_builder::SenderBuilder;
-use crate::stats::{Counts, Stats, add, get, lock};
+use crate::stats::{Counts, Stats, lock};
 
 /// The most that one batch holds: [`Sender::send`] cuts what is longer at line ends.
 const BATCH_BYTES: usize = 64 << 10;
@@ -121,19 +122,9 @@ impl Sender {
     }
 
     pub(crate) fn spawn(self, driver: Driver) -> Result<Sender, ConfigError> {
-        let cannot = |e: std::io::Error| {
-            ConfigError::new("spawn", e.to_string(), "allow this process one more thread")
-        };
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
-        let thread = std::thread::Builder::new()
-            .name("expvar-carbon".into())
-            .spawn(move || {
-                runtime.block_on(driver.run(std::future::pending()));
-                // A name that is being looked up may take long; it is not worth waiting for.
-                runtime.shutdown_background();
-            })
-            .map_err(cannot)?;
+        let thread = spawn(async move {
+            driver.run(std::future::pending()).await;
+        })?;
         *lock(&self.owner.thread) = Some(thread);
         Ok(self)
     }
@@ -143,15 +134,18 @@ impl Sender {
     /// Never waits: where the queue is full the oldest lines are dropped and counted. Costs one
     /// copy of the bytes and one allocation for each 64 KiB.
     pub fn send(&self, lines: &mut Lines) {
+        self.owner.shared.counts.absorb(lines);
+        self.send_part(lines.as_bytes(), lines.points());
+        lines.clear();
+    }
+
+    /// Takes over a part of some lines, which ends where one of them ends.
+    pub(crate) fn send_part(&self, mut rest: &[u8], mut points: u64) {
         let shared = &self.owner.shared;
-        shared.counts.absorb(lines);
         if shared.closed.load(Relaxed) {
-            add(&shared.counts.points_dropped, lines.points());
-            lines.clear();
+            shared.counts.points_dropped.add(points);
             return;
         }
-        let mut rest = lines.as_bytes();
-        let mut points = lines.points();
         while !rest.is_empty() {
             let batch;
             (batch, rest) = rest.split_at(cut(rest, BATCH_BYTES));
@@ -164,11 +158,33 @@ impl Sender {
             let batch = Batch { bytes: Bytes::copy_from_slice(batch), points: count };
             for lane in &shared.lanes {
                 let dropped = lane.push(batch.clone());
-                add(&shared.counts.points_dropped, dropped.points);
-                add(&shared.counts.points_unprotected, dropped.unprotected);
+                shared.counts.points_dropped.add(dropped.points);
+                shared.counts.points_unprotected.add(dropped.unprotected);
             }
         }
-        lines.clear();
+    }
+
+    /// A map that shows, live, what [`stats`](Self::stats) tells: to be published under a name
+    /// of the program's choice.
+    pub fn variables(&self) -> Map {
+        let map = self.owner.shared.counts.variables();
+        let shared = Arc::downgrade(&self.owner.shared);
+        let shown = |f: fn(&Shared) -> Option<f64>| {
+            let shared = shared.clone();
+            Func::new(move || shared.upgrade().and_then(|shared| f(&shared)))
+        };
+        let whole = |f: fn(&Shared) -> u64| {
+            let shared = shared.clone();
+            Func::new(move || shared.upgrade().map_or(0, |shared| f(&shared)))
+        };
+        map.set("queue_bytes", whole(|s| s.fullest(|q| q.bytes() as u64)));
+        map.set("queue_points", whole(|s| s.fullest(|q| q.left(u64::MAX).0)));
+        map.set("spool_bytes", whole(|s| s.counts.spool_bytes.load(Relaxed)));
+        map.set(
+            "last_success_age_seconds",
+            shown(|s| s.counts.last_success_age().map(|age| age.as_secs_f64())),
+        );
+        map
     }
 
     /// What it has counted so far.
@@ -221,13 +237,51 @@ impl Sender {
             .unwrap_or_else(|_| self.owner.shared.left(None))
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.owner.shared
+    /// Flushes, and calls `reply` rather than waiting.
+    pub(crate) fn flush_then(&self, within: Duration, reply: Box<dyn FnOnce(Left) + Send>) {
+        self.owner.shared.request(within, false, reply);
+    }
+
+    /// What is left now.
+    pub(crate) fn left(&self) -> Left {
+        self.owner.shared.left(None)
+    }
+
+    /// Takes over what rendering counted.
+    pub(crate) fn absorb(&self, lines: &Lines) {
+        self.owner.shared.counts.absorb(lines);
+    }
+
+    /// A push is about to be handed over.
+    pub(crate) fn push_began(&self) {
+        self.owner.shared.counts.push_began(Instant::now());
+    }
+
+    #[cfg(test)]
+    pub(crate) fn lanes(&self) -> &[Arc<Lane>] {
+        &self.owner.shared.lanes
     }
 }
 
+/// Runs `task` on a thread of its own.
+pub(crate) fn spawn(
+    task: impl Future<Output = ()> + Send + 'static,
+) -> Result<std::thread::JoinHandle<()>, ConfigError> {
+    let cannot = |e: std::io::Error| {
+        ConfigError::new("spawn", e.to_string(), "allow this process one more thread")
+    };
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
+    let run = move || {
+        runtime.block_on(task);
+        // A name that is being looked up may take long; it is not worth waiting for.
+        runtime.shutdown_background();
+    };
+    std::thread::Builder::new().name("expvar-carbon".into()).spawn(run).map_err(cannot)
+}
+
 /// Where to cut: after the last line that ends within `most` bytes, or after the first line.
-fn cut(lines: &[u8], most: usize) -> usize {
+pub(crate) fn cut(lines: &[u8], most: usize) -> usize {
     if lines.len() <= most {
         return lines.len();
     }
@@ -298,26 +352,30 @@ impl Shared {
         }
     }
 
+    /// What `of` says of the queue of which it says most.
+    fn fullest(&self, of: fn(&Queue) -> u64) -> u64 {
+        self.lanes.iter().map(|lane| lane.queue(|q| of(q))).max().unwrap_or(0)
+    }
+
     pub(crate) fn stats(&self) -> Stats {
         let counts = &self.counts;
-        let fullest = |of: fn(&Lane) -> u64| self.lanes.iter().map(|l| of(l)).max().unwrap_or(0);
         Stats {
-            points_sent: get(&counts.points_sent),
-            points_resent: get(&counts.points_resent),
-            points_dropped: get(&counts.points_dropped),
-            points_unprotected: get(&counts.points_unprotected),
+            points_sent: counts.points_sent.get(),
+            points_resent: counts.points_resent.get(),
+            points_dropped: counts.points_dropped.get(),
+            points_unprotected: counts.points_unprotected.get(),
             refused: counts.refused(),
-            points_rounded: get(&counts.points_rounded),
-            queue_bytes: fullest(|lane| lane.queue(|q| q.bytes() as u64)),
-            queue_points: fullest(|lane| lane.queue(|q| q.left(u64::MAX).0)),
-            connects: get(&counts.connects),
-            failures: get(&counts.failures),
+            points_rounded: counts.points_rounded.get(),
+            queue_bytes: self.fullest(|q| q.bytes() as u64),
+            queue_points: self.fullest(|q| q.left(u64::MAX).0),
+            connects: counts.connects.get(),
+            failures: counts.failures.get(),
             last_error: counts.last_error(),
             last_success_age: counts.last_success_age(),
-            spool_bytes: get(&counts.spool_bytes),
-            spool_failures: get(&counts.spool_failures),
-            spool_records_damaged: get(&counts.spool_records_damaged),
-            points_recovered: get(&counts.points_recovered),
+            spool_bytes: counts.spool_bytes.load(Relaxed),
+            spool_failures: counts.spool_failures.get(),
+            spool_records_damaged: counts.spool_records_damaged.get(),
+            points_recovered: counts.points_recovered.get(),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::lane::{Lane, Policy};
 use crate::queue::Queue;
 use crate::sender::{Driver, Sender};
 use crate::spool::Spool;
-use crate::stats::{Counts, add};
+use crate::stats::Counts;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
 
@@ -177,12 +177,12 @@ impl SenderBuilder {
             let problem = format!("{}: {e}", dir.display());
             ConfigError::new("spool_dir", problem, "name a directory that this process may use")
         })?;
-        add(&counts.spool_records_damaged, found.damaged);
+        counts.spool_records_damaged.add(found.damaged);
         for (seq, batch) in found.batches {
             queue.skip_to(seq);
-            add(&counts.points_recovered, batch.points);
+            counts.points_recovered.add(batch.points);
             let dropped = queue.push(batch);
-            add(&counts.points_dropped, dropped.points);
+            counts.points_dropped.add(dropped.points);
         }
         queue.skip_to(found.next_seq);
         Ok(Lane::new(index, addresses, queue, Some(spool)))

@@ -1,9 +1,10 @@
 //! What the sender counts about itself.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use expvar::{Counter, FloatGauge, Map, Text};
 use tokio::time::Instant;
 
 use crate::lines::Lines;
@@ -47,61 +48,119 @@ pub struct Stats {
 }
 
 /// The live counts. None of them is touched more than once a batch.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Counts {
-    pub(crate) points_sent: AtomicU64,
-    pub(crate) points_resent: AtomicU64,
-    pub(crate) points_dropped: AtomicU64,
-    pub(crate) points_unprotected: AtomicU64,
-    pub(crate) points_rounded: AtomicU64,
-    pub(crate) refused: [AtomicU64; Refusal::ALL.len()],
-    pub(crate) connects: AtomicU64,
-    pub(crate) failures: AtomicU64,
-    pub(crate) spool_failures: AtomicU64,
-    pub(crate) spool_records_damaged: AtomicU64,
+    pub(crate) points_sent: Arc<Counter>,
+    pub(crate) points_resent: Arc<Counter>,
+    pub(crate) points_dropped: Arc<Counter>,
+    pub(crate) points_unprotected: Arc<Counter>,
+    pub(crate) points_rounded: Arc<Counter>,
+    pub(crate) points_recovered: Arc<Counter>,
+    pub(crate) refused: [Arc<Counter>; Refusal::ALL.len()],
+    pub(crate) connects: Arc<Counter>,
+    pub(crate) failures: Arc<Counter>,
+    pub(crate) spool_failures: Arc<Counter>,
+    pub(crate) spool_records_damaged: Arc<Counter>,
     pub(crate) spool_bytes: AtomicU64,
-    pub(crate) points_recovered: AtomicU64,
-    last_error: Mutex<String>,
+    pub(crate) last_push_seconds: Arc<FloatGauge>,
+    /// When the push began that is on its way.
+    push_began: Mutex<Option<Instant>>,
+    last_error: Arc<Text>,
     last_success: Mutex<Option<Instant>>,
 }
 
-pub(crate) fn add(count: &AtomicU64, n: u64) {
-    count.fetch_add(n, Relaxed);
-}
-
-pub(crate) fn get(count: &AtomicU64) -> u64 {
-    count.load(Relaxed)
+impl Default for Counts {
+    fn default() -> Self {
+        let count = || Arc::new(Counter::new());
+        Self {
+            points_sent: count(),
+            points_resent: count(),
+            points_dropped: count(),
+            points_unprotected: count(),
+            points_rounded: count(),
+            points_recovered: count(),
+            refused: std::array::from_fn(|_| count()),
+            connects: count(),
+            failures: count(),
+            spool_failures: count(),
+            spool_records_damaged: count(),
+            spool_bytes: AtomicU64::new(0),
+            last_push_seconds: Arc::new(FloatGauge::new()),
+            push_began: Mutex::new(None),
+            last_error: Arc::new(Text::new()),
+            last_success: Mutex::new(None),
+        }
+    }
 }
 
 impl Counts {
     /// Takes over what rendering refused.
     pub(crate) fn absorb(&self, lines: &Lines) {
         for (reason, count) in lines.refused().iter() {
-            add(&self.refused[reason as usize], count);
+            self.refused[reason as usize].add(count);
         }
-        add(&self.points_rounded, lines.rounded());
+        self.points_rounded.add(lines.rounded());
     }
 
     pub(crate) fn refuse(&self, reason: Refusal) {
-        add(&self.refused[reason as usize], 1);
+        self.refused[reason as usize].inc();
     }
 
     pub(crate) fn failed(&self, what: String) {
-        add(&self.failures, 1);
+        self.failures.inc();
         self.note(what);
     }
 
     /// Shows an error that is counted elsewhere.
     pub(crate) fn note(&self, what: String) {
-        *lock(&self.last_error) = what;
+        self.last_error.set(what);
     }
 
     pub(crate) fn succeeded(&self, at: Instant) {
         *lock(&self.last_success) = Some(at);
     }
 
+    /// A push is handed over that began then.
+    pub(crate) fn push_began(&self, at: Instant) {
+        *lock(&self.push_began) = Some(at);
+    }
+
+    /// Everything that waited was written.
+    pub(crate) fn push_ended(&self, at: Instant) {
+        if let Some(began) = lock(&self.push_began).take() {
+            self.last_push_seconds.set(at.duration_since(began).as_secs_f64());
+        }
+    }
+
+    /// A map that shows these counts, live.
+    pub(crate) fn variables(&self) -> Map {
+        let map = Map::new();
+        for (key, count) in [
+            ("points_sent", &self.points_sent),
+            ("points_resent", &self.points_resent),
+            ("points_dropped", &self.points_dropped),
+            ("points_unprotected", &self.points_unprotected),
+            ("points_rounded", &self.points_rounded),
+            ("points_recovered", &self.points_recovered),
+            ("connects", &self.connects),
+            ("failures", &self.failures),
+            ("spool_failures", &self.spool_failures),
+            ("spool_records_damaged", &self.spool_records_damaged),
+        ] {
+            map.set(key, count.clone());
+        }
+        let refused = Map::new();
+        for reason in Refusal::ALL {
+            refused.set(reason.name(), self.refused[reason as usize].clone());
+        }
+        map.set("points_refused", refused);
+        map.set("last_push_seconds", self.last_push_seconds.clone());
+        map.set("last_error", self.last_error.clone());
+        map
+    }
+
     pub(crate) fn last_error(&self) -> String {
-        lock(&self.last_error).clone()
+        self.last_error.get()
     }
 
     pub(crate) fn last_success_age(&self) -> Option<Duration> {
@@ -109,7 +168,7 @@ impl Counts {
     }
 
     pub(crate) fn refused(&self) -> Refused {
-        Refused::from_counts(|reason| get(&self.refused[reason as usize]))
+        Refused::from_counts(|reason| self.refused[reason as usize].get())
     }
 }
 

@@ -138,6 +138,13 @@ impl Snapshot {
         difference
     }
 
+    /// Makes this snapshot what was recorded between `earlier` and `later`, of one histogram, and
+    /// keeps its memory: what [`since`](Self::since) returns, without an allocation.
+    pub fn assign_since(&mut self, later: &Snapshot, earlier: &Snapshot) {
+        self.copy(later);
+        self.subtract(earlier.cells.iter().copied().enumerate());
+    }
+
     /// The buckets that hold anything, in ascending order.
     pub fn buckets(&self) -> impl Iterator<Item = Bucket> + '_ {
         let held = self.counts().iter().enumerate().filter(|&(_, &count)| count != 0);

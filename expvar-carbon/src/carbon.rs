@@ -1,0 +1,248 @@
+//! Pushes a registry to Graphite at exact intervals.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use expvar::Registry;
+
+use crate::error::ConfigError;
+use crate::handle::Handle;
+use crate::lines::Lines;
+use crate::prefix;
+use crate::push::{Push, Settings};
+use crate::reading::Reader;
+use crate::selection::{Choices, Counters};
+use crate::sender::{Left, Sender};
+use crate::sender_builder::SenderBuilder;
+use crate::tags::Tags;
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
+
+/// Pushes a registry to Graphite at exact intervals, and loses nothing on the way.
+///
+/// At each whole multiple of the interval every variable is read, and its points carry that
+/// boundary as their timestamp, so that each slot of a retention gets exactly one. They are handed
+/// to a [`Sender`] a moment later (up to a tenth of the interval, different for each process) and,
+/// where there are many, over a quarter of the interval.
+///
+/// What is sent:
+///
+/// | variable | points |
+/// |---|---|
+/// | `Counter`, and what is declared as counting | its total, or what was added ([`Counters`]) |
+/// | `Gauge`, `FloatGauge` | its value; NaN and infinities never |
+/// | `Histogram` | `.count .sum .min .max .mean .p50 .p90 .p95 .p99 .p999` of what was recorded since the reading before; nothing where nothing was |
+/// | `Map` | each of its values, under its key |
+/// | `Func` | each number in its JSON, under its keys; booleans as 0 and 1; arrays only when asked |
+/// | `Text` | nothing |
+///
+/// What it does itself it shows as `expvar.carbon` in the same registry (`expvar.carbon.2` where
+/// there is one already).
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use expvar_carbon::Carbon;
+///
+/// let carbon = Carbon::new("graphite:2003")
+///     .prefix("apps.app1.{host}")
+///     .interval(Duration::from_secs(60))
+///     .spawn()?;
+/// // … the service runs …
+/// let left = carbon.close();
+/// assert_eq!(left.points, 0);
+/// # Ok::<(), expvar_carbon::ConfigError>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "nothing is sent until it is spawned or run"]
+pub struct Carbon {
+    sender: SenderBuilder,
+    prefix: String,
+    interval: Duration,
+    resend_window: Option<Duration>,
+    shutdown_timeout: Duration,
+    registry: Registry,
+    tags: Vec<(String, String)>,
+    choices: Choices,
+}
+
+impl Carbon {
+    /// A push of the global registry to `address`, as [`Address`](crate::Address) writes it,
+    /// every 60 s.
+    pub fn new(address: impl Into<String>) -> Self {
+        Self {
+            sender: Sender::builder().to(address),
+            prefix: String::new(),
+            interval: Duration::from_secs(60),
+            resend_window: None,
+            shutdown_timeout: Duration::from_secs(5),
+            registry: expvar::global().clone(),
+            tags: Vec::new(),
+            choices: Choices::default(),
+        }
+    }
+
+    /// Adds a server: the next one to try, or with [`copy`](Self::copy) another one to feed.
+    pub fn to(mut self, address: impl Into<String>) -> Self {
+        self.sender = self.sender.to(address);
+        self
+    }
+
+    /// Sends everything to each server rather than to the first one that answers.
+    pub fn copy(mut self, copy: bool) -> Self {
+        self.sender = self.sender.copy(copy);
+        self
+    }
+
+    /// What stands before every name. `{host}`, `{pid}` and `{exe}` stand for one segment each:
+    /// the host's name, this process's number, the name of its program.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// How often values are read: whole seconds, 60 unless told. Graphite's finest retention for
+    /// these names should be the same.
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
+        self
+    }
+
+    /// The registry to read; the global one unless told.
+    pub fn registry(mut self, registry: &Registry) -> Self {
+        self.registry = registry.clone();
+        self
+    }
+
+    /// How long each step of connecting and each write may take. 5 s unless told.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.sender = self.sender.timeout(timeout);
+        self
+    }
+
+    /// How much is kept for servers that are away: see [`SenderBuilder::queue_bytes`].
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.sender = self.sender.queue_bytes(bytes);
+        self
+    }
+
+    /// How far back to send again when a connection was lost: see
+    /// [`SenderBuilder::resend_window`]. 10 s and one interval unless told.
+    pub fn resend_window(mut self, window: Duration) -> Self {
+        self.resend_window = Some(window);
+        self
+    }
+
+    /// How long the end may take. 5 s unless told.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.shutdown_timeout = timeout;
+        self
+    }
+
+    /// Keeps what is not sent on disk also: see [`SenderBuilder::spool_dir`].
+    pub fn spool_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.sender = self.sender.spool_dir(dir);
+        self
+    }
+
+    /// Whom to trust on `tls://` addresses, and who we are.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.sender = self.sender.tls(tls);
+        self
+    }
+
+    /// Adds a tag that every point carries.
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.tags.push((key.into(), value.into()));
+        self
+    }
+
+    /// Sends only what one of these patterns matches: full paths without the prefix, as they are
+    /// sent. `*` is anything within a segment, `**` anything, `?` one character, `[a-z]` one of
+    /// several, `{a,b}` either.
+    pub fn include(mut self, pattern: impl Into<String>) -> Self {
+        self.choices.include.push(pattern.into());
+        self
+    }
+
+    /// Sends nothing that one of these patterns matches, whatever is included.
+    pub fn exclude(mut self, pattern: impl Into<String>) -> Self {
+        self.choices.exclude.push(pattern.into());
+        self
+    }
+
+    /// Sends the variable, or all that lies below it, under another path. Both are full paths
+    /// without the prefix; patterns match the old one.
+    pub fn rename(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
+        self.choices.renames.push((from.into(), to.into()));
+        self
+    }
+
+    /// What is sent of counters; their totals unless told.
+    pub fn counters(mut self, counters: Counters) -> Self {
+        self.choices.counters = counters;
+        self
+    }
+
+    /// What is sent of the counters that this pattern matches; the first pattern counts.
+    pub fn counters_matching(mut self, pattern: impl Into<String>, counters: Counters) -> Self {
+        self.choices.counters_matching.push((pattern.into(), counters));
+        self
+    }
+
+    /// Sends the elements of arrays too, under their index from 0.
+    pub fn arrays(mut self, arrays: bool) -> Self {
+        self.choices.arrays = arrays;
+        self
+    }
+
+    /// Pushes until `shutdown` resolves; then takes a last reading, sends what waits within the
+    /// [`shutdown_timeout`](Self::shutdown_timeout) and returns what is left.
+    ///
+    /// One task of the tokio runtime that it is awaited in.
+    ///
+    /// # Errors
+    /// When a setting cannot be used; the error names it and the remedy.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Left, ConfigError> {
+        let (_handle, push) = self.build()?;
+        Ok(push.run(shutdown).await)
+    }
+
+    /// Pushes from a thread of its own until the handle is closed or dropped.
+    ///
+    /// # Errors
+    /// When a setting cannot be used, or no thread can be had; the error names the remedy.
+    pub fn spawn(self) -> Result<Handle, ConfigError> {
+        let (handle, push) = self.build()?;
+        handle.spawn(push)
+    }
+
+    /// Makes the handle, and the push to run as a task of a tokio runtime.
+    ///
+    /// # Errors
+    /// When a setting cannot be used; the error names it and the remedy.
+    pub fn build(self) -> Result<(Handle, Push), ConfigError> {
+        let whole = self.interval.subsec_nanos() == 0 && self.interval.as_secs() > 0;
+        if !whole || self.interval.as_secs() > 1 << 30 {
+            return Err(ConfigError::new(
+                "interval",
+                format!("{:?} is no number of seconds that Graphite can keep", self.interval),
+                "use whole seconds, at least one: Duration::from_secs(60)",
+            ));
+        }
+        let prefix = prefix::expand(&self.prefix)?;
+        let tags = self.tags.iter().try_fold(Tags::new(), |tags, (k, v)| tags.with(k, v))?;
+        let selection = self.choices.check()?;
+        let window = self.resend_window.unwrap_or(Duration::from_secs(10) + self.interval);
+        let sender = self.sender.resend_window(window).shutdown_timeout(self.shutdown_timeout);
+        let (sender, driver) = sender.build()?;
+        let reader = Reader::new(&prefix, selection, Lines::tagged(tags));
+        let settings = Settings {
+            interval: self.interval,
+            shutdown_timeout: self.shutdown_timeout,
+            registry: self.registry,
+        };
+        Ok(Push::new(settings, reader, sender, driver))
+    }
+}

@@ -1,0 +1,296 @@
+//! What is sent of a registry: exact lines, as a server gets them.
+
+use std::io::Read;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use expvar::{Counter, FloatGauge, Func, Gauge, Histogram, Info, Map, Registry, Text};
+use expvar_carbon::{Carbon, Counters, Left};
+
+/// Reads connection after connection and returns what all of them brought, at the end.
+struct Sink {
+    address: String,
+    texts: std::sync::mpsc::Receiver<String>,
+}
+
+impl Sink {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (send, texts) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut text = String::new();
+                let _ = stream.unwrap().read_to_string(&mut text);
+                if send.send(text).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { address, texts }
+    }
+
+    /// The lines of one reading, without their timestamp and without those of the push itself.
+    fn lines(&self) -> Vec<String> {
+        let text = self.texts.recv_timeout(Duration::from_secs(10)).unwrap();
+        text.lines()
+            .filter(|line| !line.contains("expvar.carbon"))
+            .map(|line| {
+                let (line, timestamp) = line.rsplit_once(' ').unwrap();
+                assert_eq!(timestamp.parse::<u64>().unwrap() % 3_600, 0);
+                line.to_owned()
+            })
+            .collect()
+    }
+}
+
+/// What one reading of the registry sends.
+fn pushed(registry: &Registry, set: impl FnOnce(Carbon) -> Carbon) -> Vec<String> {
+    let sink = Sink::new();
+    let carbon = Carbon::new(&sink.address).registry(registry).interval(Duration::from_secs(3_600));
+    assert_eq!(set(carbon).spawn().unwrap().close(), Left::default());
+    sink.lines()
+}
+
+fn sample() -> Registry {
+    let registry = Registry::new();
+    registry.publish("requests", Counter::new()).unwrap().add(u64::MAX);
+    registry.publish("depth", Gauge::new()).unwrap().set(-3);
+    registry.publish("load", FloatGauge::new()).unwrap().set(0.1);
+    registry.publish("bad", FloatGauge::new()).unwrap().set(f64::NAN);
+    registry.publish("worse", FloatGauge::new()).unwrap().set(f64::INFINITY);
+    registry.publish("version", Text::new()).unwrap().set("17");
+    let routes = registry.publish("http.routes", Map::new()).unwrap();
+    routes.add("/index html", 2);
+    routes.add("/api/v1.0", 5);
+    registry
+        .publish(
+            "json",
+            Func::new(|| {
+                let text = r#"{"on":true,"off":false,"no":null,"text":"1","list":[1,[2]],
+                    "a":{"b":1.5,"c":-7}}"#;
+                serde_json::from_str::<serde_json::Value>(text).unwrap()
+            }),
+        )
+        .unwrap();
+    registry
+}
+
+#[test]
+fn every_number_goes_under_its_path() {
+    assert_eq!(
+        pushed(&sample(), |carbon| carbon.prefix("apps.my app")),
+        [
+            "apps.my_app.depth -3",
+            "apps.my_app.http.routes._api_v1.0 5",
+            "apps.my_app.http.routes._index_html 2",
+            "apps.my_app.json.a.b 1.5",
+            "apps.my_app.json.a.c -7",
+            "apps.my_app.json.off 0",
+            "apps.my_app.json.on 1",
+            "apps.my_app.load 0.1",
+            "apps.my_app.requests 18446744073709551615",
+        ]
+    );
+}
+
+#[test]
+fn arrays_patterns_renames_and_tags_are_as_asked() {
+    let lines = pushed(&sample(), |carbon| {
+        carbon
+            .arrays(true)
+            .include("json.**")
+            .include("{load,depth}")
+            .exclude("**.o[nf]*")
+            .exclude("json.list.1.?")
+            .rename("json.a", "A")
+            .rename("depth", "queue.depth")
+            .tag("host", "h1")
+            .tag("dc", "ams")
+    });
+    assert_eq!(
+        lines,
+        [
+            "queue.depth;dc=ams;host=h1 -3",
+            "A.b;dc=ams;host=h1 1.5",
+            "A.c;dc=ams;host=h1 -7",
+            "json.list.0;dc=ams;host=h1 1",
+            "load;dc=ams;host=h1 0.1",
+        ]
+    );
+}
+
+#[test]
+fn what_is_refused_is_shown_by_reason_and_clashes_by_name() {
+    let registry = sample();
+    registry.publish("a b", Gauge::new()).unwrap().set(1);
+    registry.publish("a_b", Gauge::new()).unwrap().set(2);
+    registry.publish(&"x".repeat(300), Gauge::new()).unwrap();
+    registry.publish("...", Gauge::new()).unwrap();
+    let sink = Sink::new();
+    let interval = Duration::from_secs(3_600);
+    let carbon = Carbon::new(&sink.address).registry(&registry).interval(interval).prefix("p");
+    let carbon = carbon.spawn().unwrap();
+    assert_eq!(carbon.flush_blocking(Duration::from_secs(10)), Left::default());
+    let shown = registry.get("expvar.carbon").unwrap();
+    carbon.close();
+    let lines = sink.lines();
+    assert_eq!(lines.iter().filter(|l| l.starts_with("p.a_b")).collect::<Vec<_>>(), ["p.a_b 1"]);
+    let shown: serde_json::Value = serde_json::from_str(&shown.to_string()).unwrap();
+    let refused = serde_json::json!({
+        "clash": 1, "empty_name": 1, "infinite": 1, "long_datagram": 0, "long_name": 1, "nan": 1,
+        "timestamp": 0,
+    });
+    assert_eq!(shown["points_refused"], refused);
+    assert_eq!(shown["points_rounded"], 1);
+    assert_eq!(shown["last_clash"], "p.a_b");
+    assert_eq!(shown["last_error"], "");
+    assert_eq!(shown["readings"], 1);
+    assert!(shown["points_sent"].as_u64().unwrap() > 10);
+    assert!(registry.get("expvar.carbon").is_none(), "it goes with the push");
+}
+
+#[test]
+fn two_pushes_of_one_registry_show_themselves_side_by_side() {
+    let (registry, sink) = (Registry::new(), Sink::new());
+    let push = || Carbon::new(&sink.address).registry(&registry).spawn().unwrap();
+    let (one, two) = (push(), push());
+    one.flush_blocking(Duration::from_secs(10));
+    two.flush_blocking(Duration::from_secs(10));
+    let mut names = Vec::new();
+    registry.for_each(|name, _| names.push(name.to_owned()));
+    assert_eq!(names, ["expvar.carbon", "expvar.carbon.2"]);
+}
+
+/// Readings at each second, until `count` came.
+fn readings(registry: &Registry, count: usize, set: fn(Carbon) -> Carbon) -> Vec<Vec<String>> {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let carbon = Carbon::new(address).registry(registry).interval(Duration::from_secs(1));
+    let carbon = carbon.shutdown_timeout(Duration::from_millis(100));
+    let carbon = set(carbon.exclude("expvar.**")).spawn().unwrap();
+    let (stream, _) = listener.accept().unwrap();
+    let mut readings: Vec<(String, Vec<String>)> = Vec::new();
+    for line in std::io::BufRead::lines(std::io::BufReader::new(stream)) {
+        let line = line.unwrap();
+        let (line, timestamp) = line.rsplit_once(' ').unwrap();
+        if readings.last().is_none_or(|(last, _)| last != timestamp) {
+            if readings.len() == count {
+                break;
+            }
+            registry.for_each(|_, var| {
+                if let expvar::Var::Histogram(histogram) = var {
+                    (1..=100).for_each(|n| histogram.record(n));
+                }
+                if let expvar::Var::Counter(counter) = var {
+                    counter.add(10);
+                }
+            });
+            readings.push((timestamp.to_owned(), Vec::new()));
+        }
+        readings.last_mut().unwrap().1.push(line.to_owned());
+    }
+    drop(carbon);
+    readings.into_iter().map(|(_, lines)| lines).collect()
+}
+
+#[test]
+fn histograms_are_those_of_the_interval_and_nothing_is_reset() {
+    let registry = Registry::new();
+    let histogram = registry.publish("latency", Histogram::with_precision(7)).unwrap();
+    let empty = registry.publish("unused", Histogram::new()).unwrap();
+    histogram.record(5);
+    let readings = readings(&registry, 3, |carbon| carbon.exclude("unused.*"));
+    assert_eq!(
+        readings[0],
+        ["count", "sum", "min", "max", "mean", "p50", "p90", "p95", "p99", "p999"]
+            .iter()
+            .zip(["1", "5", "5", "5", "5", "5", "5", "5", "5", "5"])
+            .map(|(name, value)| format!("latency.{name} {value}"))
+            .collect::<Vec<_>>()
+    );
+    let expected = ["100", "5050", "1", "100", "50.5", "50", "90", "95", "99", "100"];
+    for reading in &readings[1..] {
+        let values: Vec<_> = reading.iter().map(|l| l.rsplit_once(' ').unwrap().1).collect();
+        assert_eq!(values, expected);
+    }
+    assert_eq!(histogram.snapshot().count() % 100, 1);
+    assert!(empty.snapshot().count() > 0);
+}
+
+#[test]
+fn counters_are_totals_deltas_or_rates() {
+    let registry = Registry::new();
+    for name in ["delta", "rate", "total"] {
+        registry.publish(name, Counter::new()).unwrap().add(1_000);
+    }
+    let counting = Info::new().counter();
+    registry.publish_with("counting", Func::new(|| 7), counting).unwrap();
+    let readings = readings(&registry, 3, |carbon| {
+        carbon
+            .counters(Counters::Deltas)
+            .counters_matching("rate*", Counters::Rates)
+            .counters_matching("tot*", Counters::Totals)
+    });
+    assert_eq!(readings[0], ["counting 7", "delta 1000", "total 1000"]);
+    assert_eq!(readings[1], ["counting 0", "delta 10", "rate 10", "total 1010"]);
+    assert_eq!(readings[2], ["counting 0", "delta 10", "rate 10", "total 1020"]);
+}
+
+#[test]
+fn every_setting_that_cannot_be_used_names_itself_and_the_remedy() {
+    let carbon = || Carbon::new("h:1");
+    for (field, carbon) in [
+        ("address", Carbon::new("graphite")),
+        ("address", carbon().to("ftp://h:1")),
+        ("to", carbon().to("h:1")),
+        ("interval", carbon().interval(Duration::ZERO)),
+        ("interval", carbon().interval(Duration::from_millis(1_500))),
+        ("prefix", carbon().prefix("a..b")),
+        ("prefix", carbon().prefix("{nope}")),
+        ("tag", carbon().tag("a b", "c")),
+        ("tag", carbon().tag("a", "1").tag("a", "2")),
+        ("include", carbon().include("a[")),
+        ("exclude", carbon().exclude("")),
+        ("counters_matching", carbon().counters_matching("{a", Counters::Deltas)),
+        ("rename", carbon().rename("a", "b..c")),
+        ("timeout", carbon().timeout(Duration::ZERO)),
+        ("queue_bytes", carbon().queue_bytes(1)),
+        ("spool_dir", carbon().spool_dir("/dev/null/spool")),
+    ] {
+        let error = carbon.spawn().err().unwrap_or_else(|| panic!("{field} was taken"));
+        assert_eq!(error.field(), field, "{error}");
+        assert!(error.to_string().len() > error.field().len() + error.problem().len() + 8);
+    }
+}
+
+#[tokio::test]
+async fn it_runs_as_a_task_and_returns_what_is_left() {
+    let (sink, registry) = (Sink::new(), Registry::new());
+    registry.publish("a", Gauge::new()).unwrap().set(1);
+    let carbon = Carbon::new(&sink.address).registry(&registry);
+    let carbon = carbon.interval(Duration::from_secs(3_600));
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(carbon.run(async {
+        let _ = ended.await;
+    }));
+    end.send(()).unwrap();
+    assert_eq!(running.await.unwrap().unwrap(), Left::default());
+    assert_eq!(sink.lines(), ["a 1"]);
+
+    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let carbon = Carbon::new(dead).registry(&registry).include("a");
+    let carbon = carbon.shutdown_timeout(Duration::from_millis(300)).spawn().unwrap();
+    assert_eq!(carbon.shutdown().await.points, 1);
+}
+
+#[test]
+fn dropping_the_handle_takes_a_last_reading() {
+    let (sink, registry) = (Sink::new(), Registry::new());
+    let gauge = registry.publish("a", Gauge::new()).unwrap();
+    let carbon = Carbon::new(&sink.address).registry(&registry);
+    let carbon = carbon.interval(Duration::from_secs(3_600)).spawn().unwrap();
+    gauge.set(7);
+    drop(carbon);
+    assert_eq!(sink.lines(), ["a 7"]);
+}
