@@ -89,6 +89,8 @@ export class Detail {
     this.chart.plot.setAttribute('aria-label', `Chart of ${visible(row.name, 80)}; arrow keys move the crosshair`);
     this.mode.hidden = row.kind !== 'c';
     if (!this.dialog.open) this.dialog.showModal();
+    // So that arrow keys move the crosshair at once.
+    this.dialog.focus();
     this.chart.aim(null);
     this.draw();
     Promise.all([this.past.refresh(true), this.store.seed([row])]).then(() => this.draw());

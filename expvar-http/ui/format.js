@@ -46,7 +46,7 @@ export function duration(seconds) {
   if (size < 0.9995e-6) return `${digits(seconds * 1e9)} ns`;
   if (size < 0.9995e-3) return `${digits(seconds * 1e6)} µs`;
   if (size < 0.9995) return `${digits(seconds * 1e3)} ms`;
-  if (size < 60) return `${digits(seconds)} s`;
+  if (size < 60) return `${Number.isInteger(seconds) ? seconds : digits(seconds)} s`;
   const whole = Math.floor(size);
   const parts = [
     [Math.floor(whole / 86400), 'd'],

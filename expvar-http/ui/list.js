@@ -147,6 +147,11 @@ export class List {
       element.lit = active;
       element.classList.toggle('active', active);
     }
+    const level = entry.group !== undefined || entry.flat ? '1' : '2';
+    if (element.level !== level) {
+      element.level = level;
+      element.setAttribute('aria-level', level);
+    }
     if (active) this.element.setAttribute('aria-activedescendant', element.id);
     if (entry.row) this.fillRow(element, entry);
     else if (!entry.fold) this.fillHead(element, entry);

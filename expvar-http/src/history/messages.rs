@@ -99,7 +99,7 @@ pub(super) fn names(table: &Table, now_ms: u64) -> Vec<u8> {
     integer(&mut out, table.tick.into());
     out.extend_from_slice(b",\"now\":");
     integer(&mut out, now_ms);
-    array(&mut out, "names", table.names(), |out, name| write_string(out, name));
+    array(&mut out, "names", table.names(), write_string);
     out.extend_from_slice(b"}\n");
     out
 }
