@@ -74,21 +74,12 @@ fn add_cold(id: u32, n: u64) {
     }
 }
 
-/// The calling thread's cells from `id` on, at least `len` of them, for adding to several at once.
-/// `None` in a thread that is too far into its teardown to hold a slab: use [`update_shared`].
-#[inline]
+/// The calling thread's cells of a run of ids, in a slab that is leased now if need be. `None` in a
+/// thread that is too far into its teardown to hold a slab: use [`update_shared`].
 pub(crate) fn row(id: u32, len: u32) -> Option<&'static [AtomicU64]> {
     let range = id as usize..(id + len) as usize;
-    match SLAB.get().get(range.clone()) {
-        Some(cells) => Some(cells),
-        None => row_cold(range),
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn row_cold(range: std::ops::Range<usize>) -> Option<&'static [AtomicU64]> {
-    grow(range.end as u32 - 1).map(|slab| &slab[range])
+    let held = SLAB.get().get(range.clone());
+    held.or_else(|| grow(id + len - 1).map(|slab| &slab[range]))
 }
 
 /// Changes one cell of a run that ends with `last`, for a thread that can hold no slab.
@@ -201,10 +192,10 @@ impl Slabs {
         cells.fold(0.0, |total, cell| total + f64::from_bits(cell.load(Relaxed)))
     }
 
-    /// Adds the cells from `id` on to `totals`, one by one.
+    /// Adds the cells from `id` on to `totals`, one by one. A slab may end in the middle of them.
     pub(crate) fn add_row(&self, id: u32, totals: &mut [u64]) {
         for slab in &self.list {
-            let Some(cells) = slab.get(id as usize..id as usize + totals.len()) else { break };
+            let Some(cells) = slab.get(id as usize..) else { break };
             for (total, cell) in totals.iter_mut().zip(cells) {
                 *total = total.wrapping_add(cell.load(Relaxed));
             }
@@ -288,6 +279,17 @@ impl Cells {
             Some(cell) => cell.store(cell.load(Relaxed).wrapping_add(n), Relaxed),
             None => self.add_cold(n),
         }
+    }
+
+    /// The calling thread's first cell, the one after it, and the one at `offset`, which is later;
+    /// `None` before the first record, or where the thread's slab ends before it.
+    #[inline]
+    pub(crate) fn first_two_and(&self, offset: usize) -> Option<[&'static AtomicU64; 3]> {
+        // Pairs with the release in `claim_unsettled`.
+        let id = self.first.load(Acquire) as usize;
+        let slab = SLAB.get();
+        let last = slab.get(id + offset)?;
+        Some([slab.get(id)?, slab.get(id + 1)?, last])
     }
 
     #[cold]

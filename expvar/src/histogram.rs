@@ -85,15 +85,12 @@ impl Histogram {
             return;
         }
         let index = HEAD as usize + self.buckets.index_float(value);
-        if let Some(id) = self.cells.id()
-            && let Some(row) = cells::row(id, self.len)
-            && let [count, sum, ..] = row
-        {
+        if let Some([count, sum, bucket]) = self.cells.first_two_and(index) {
             bump(count, 1);
             bump_float(sum, value);
-            bump(&row[index], 1);
+            bump(bucket, 1);
         } else {
-            self.record_cold(index as u32, |sum| (f64::from_bits(sum) + value).to_bits());
+            self.record_cold(index as u32, move |sum| (f64::from_bits(sum) + value).to_bits());
         }
     }
 
@@ -101,19 +98,23 @@ impl Histogram {
     #[inline]
     pub fn record(&self, value: u64) {
         if self.buckets.floats {
-            return self.record_float(value as f64);
+            return self.record_whole(value);
         }
         let index = HEAD as usize + self.buckets.index(value);
-        if let Some(id) = self.cells.id()
-            && let Some(row) = cells::row(id, self.len)
-            && let [count, sum, ..] = row
-        {
+        if let Some([count, sum, bucket]) = self.cells.first_two_and(index) {
             bump(count, 1);
             bump(sum, value);
-            bump(&row[index], 1);
+            bump(bucket, 1);
         } else {
-            self.record_cold(index as u32, |sum| sum.wrapping_add(value));
+            self.record_cold(index as u32, move |sum| sum.wrapping_add(value));
         }
+    }
+
+    /// Records a whole number among fractions.
+    #[cold]
+    #[inline(never)]
+    fn record_whole(&self, value: u64) {
+        self.record_float(value as f64);
     }
 
     #[cold]
