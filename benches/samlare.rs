@@ -1,0 +1,483 @@
+//! What samlare costs: `cargo bench --bench samlare`.
+//!
+//! The bench is its own producer (a static HTTP server), sink (a Carbon that counts), and
+//! collector (samlare's daemon), each a process of its own, so that the CPU time and memory of
+//! the collector stand alone. The floor is a loop that does nothing but fetch the same documents
+//! over as many kept connections.
+//!
+//! `cargo bench --bench samlare -- points polls memory dead` runs some of it; `--dead-secs 600`
+//! lets Carbon be dead for ten minutes rather than one.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const VARIABLES: usize = 200;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["produce"] => produce(),
+        ["sink", port] => sink(port.parse().expect("a port")),
+        ["collect", path] => collect(path.into()),
+        ["floor", port, connections, polls] => {
+            floor(port.parse().unwrap(), connections.parse().unwrap(), polls.parse().unwrap())
+        }
+        chosen => bench(chosen),
+    }
+}
+
+fn bench(arguments: &[&str]) {
+    let dead = arguments.iter().position(|argument| *argument == "--dead-secs");
+    let dead_secs = dead.map_or(60, |at| arguments[at + 1].parse().expect("seconds"));
+    let names = ["points", "polls", "memory", "dead"];
+    let chosen: Vec<&str> =
+        arguments.iter().copied().filter(|argument| names.contains(argument)).collect();
+    let wanted = |name| chosen.is_empty() || chosen.contains(&name);
+    println!("a document has {} bytes, {} points", document().len(), points_of_document());
+    if wanted("points") {
+        points();
+    }
+    if wanted("polls") {
+        polls();
+    }
+    if wanted("memory") {
+        memory();
+    }
+    if wanted("dead") {
+        dead_carbon(dead_secs);
+    }
+}
+
+/// CPU for a million points: 200 endpoints every second.
+fn points() {
+    let (producer, port) = start_producer();
+    let (_sink, carbon) = start_sink(0);
+    let collector = Collector::start(&config(port, carbon, 200, 1000));
+    sleep(Duration::from_secs(3));
+    let (before, points_before) = (collector.cpu_secs(), collector.count("samlare.points"));
+    sleep(Duration::from_secs(20));
+    let cpu = collector.cpu_secs() - before;
+    let points = collector.count("samlare.points") - points_before;
+    let million = cpu / points * 1e6;
+    drop(collector);
+
+    let polls = 20_000;
+    let floor = role(&["floor", &port.to_string(), "200", &polls.to_string()]).output().unwrap();
+    let floor: f64 = String::from_utf8_lossy(&floor.stdout).trim().parse().unwrap();
+    let floor = floor / (f64::from(polls) * points_of_document() as f64) * 1e6;
+    println!(
+        "points: {million:.2} s of CPU a million ({points:.0} points, 200 endpoints, every second); \
+         fetching alone: {floor:.2} s; ratio {:.1}",
+        million / floor
+    );
+    drop(producer);
+}
+
+/// Polls a second on what the machine has, producer and sink beside it.
+fn polls() {
+    let (_producer, port) = start_producer();
+    let (_sink, carbon) = start_sink(0);
+    let collector = Collector::start(&config(port, carbon, 400, 33));
+    sleep(Duration::from_secs(3));
+    let (cpu, before, began) =
+        (collector.cpu_secs(), collector.count("samlare.polls"), Instant::now());
+    let (skipped, failures) =
+        (collector.count("samlare.skipped"), collector.count("samlare.failures"));
+    sleep(Duration::from_secs(10));
+    let rate = (collector.count("samlare.polls") - before) / began.elapsed().as_secs_f64();
+    let cores = (collector.cpu_secs() - cpu) / began.elapsed().as_secs_f64();
+    println!(
+        "polls: {rate:.0} a second of {:.0} asked for, skipped {:.0}, failed {:.0}, collector used {cores:.2} cores of {}",
+        400.0 / 0.033,
+        collector.count("samlare.skipped") - skipped,
+        collector.count("samlare.failures") - failures,
+        thread::available_parallelism().map_or(0, usize::from),
+    );
+}
+
+/// Resident memory at 5,000 endpoints.
+fn memory() {
+    let (_producer, port) = start_producer();
+    let (_sink, carbon) = start_sink(0);
+    let collector = Collector::start(&config(port, carbon, 5_000, 10_000));
+    sleep(Duration::from_secs(45));
+    println!(
+        "memory: {:.1} MiB resident, {:.1} MiB at the peak, 5,000 endpoints every 10 s after 45 s; {:.0} polls, {:.0} failed",
+        collector.memory_mib("VmRSS"),
+        collector.memory_mib("VmHWM"),
+        collector.count("samlare.polls"),
+        collector.count("samlare.failures"),
+    );
+}
+
+/// A dead Carbon: nothing lost, nothing late.
+fn dead_carbon(secs: u64) {
+    let (_producer, port) = start_producer();
+    let (mut sink, carbon) = start_sink(0);
+    let endpoints = 1_000;
+    let interval_ms = 10_000;
+    let mut text = config(port, carbon, endpoints, interval_ms);
+    text.insert_str(0, "QueueBytes = 2147483648\nIgnoreMetrics = [\"memstats\"]\n");
+    let collector = Collector::start(&text);
+    sleep(Duration::from_secs(15));
+    sink.end();
+    sleep(Duration::from_secs(secs));
+    let queue = collector.get("samlare.sender")["queue_points"].clone();
+    let (sink, _) = start_sink(carbon);
+    let limit = Instant::now() + Duration::from_secs(180);
+    while collector.get("samlare.sender")["queue_points"] != 0 && Instant::now() < limit {
+        sleep(Duration::from_millis(200));
+    }
+    let polls = collector.count("samlare.polls");
+    let skipped = collector.count("samlare.skipped");
+    let late = collector.get("samlare.durations")["max"].clone();
+    let memory = collector.memory_mib("VmHWM");
+    let stats = collector.get("samlare.sender");
+    drop(collector);
+    sleep(Duration::from_secs(1));
+    let (points, missing) = sink.gaps(interval_ms / 1000);
+    println!(
+        "dead: Carbon away {secs} s, {endpoints} endpoints every 10 s: {polls:.0} polls, {skipped:.0} skipped, \
+         slowest poll {late} ns, queue {queue} points, {memory:.0} MiB at the peak, dropped {}; \
+         after it {points} points, {missing} slots missing",
+        stats["points_dropped"],
+    );
+}
+
+fn config(port: u16, carbon: u16, endpoints: usize, interval_ms: u64) -> String {
+    let mut text = format!(
+        "CarbonHost = \"127.0.0.1\"\nCarbonPort = {carbon}\nCheckInterval = {interval_ms}\nTimeout = 5000\n\
+         Listen = \"127.0.0.1:0\"\n"
+    );
+    for number in 0..endpoints {
+        text.push_str(&format!(
+            "[[endpoint]]\nURL = \"http://127.0.0.1:{port}/{number}/debug/vars\"\nPrefix = \"apps.app{number:04}\"\n"
+        ));
+    }
+    text
+}
+
+/// 200 variables of a service in Go, and its memstats.
+fn document() -> String {
+    let mut text = String::from("{\n\"cmdline\": [\"/usr/bin/app\",\"-v\"]");
+    let numbers = |count: usize| vec!["0"; count].join(",");
+    let sizes: Vec<String> = (0..61)
+        .map(|class| {
+            format!(
+                "{{\"Size\":{},\"Mallocs\":{},\"Frees\":{}}}",
+                class * 16,
+                class * 977,
+                class * 431
+            )
+        })
+        .collect();
+    let fields = [
+        "Alloc",
+        "TotalAlloc",
+        "Sys",
+        "Lookups",
+        "Mallocs",
+        "Frees",
+        "HeapAlloc",
+        "HeapSys",
+        "HeapIdle",
+        "HeapInuse",
+        "HeapReleased",
+        "HeapObjects",
+        "StackInuse",
+        "StackSys",
+        "MSpanInuse",
+        "MSpanSys",
+        "MCacheInuse",
+        "MCacheSys",
+        "BuckHashSys",
+        "GCSys",
+        "OtherSys",
+        "NextGC",
+        "LastGC",
+        "PauseTotalNs",
+    ];
+    let fields: Vec<String> = fields
+        .iter()
+        .enumerate()
+        .map(|(at, name)| format!("\"{name}\":{}", 1_234_567 * (at + 1)))
+        .collect();
+    text.push_str(&format!(
+        ",\n\"memstats\": {{{},\"PauseNs\":[{}],\"PauseEnd\":[{}],\"NumGC\":7,\"NumForcedGC\":0,\
+         \"GCCPUFraction\":0.00012,\"EnableGC\":true,\"DebugGC\":false,\"BySize\":[{}]}}",
+        fields.join(","),
+        numbers(256),
+        numbers(256),
+        sizes.join(",")
+    ));
+    for number in 0..VARIABLES {
+        match number % 4 {
+            0 => text.push_str(&format!(",\n\"requests.route_{number}\": {}", number * 7919)),
+            1 => text.push_str(&format!(",\n\"latency.p99.route_{number}\": {}.25", number * 31)),
+            2 => text.push_str(&format!(",\n\"errors.kind_{number}\": {number}")),
+            _ => text.push_str(&format!(",\n\"sizes_{number}_bytes\": {}e+06", number)),
+        }
+    }
+    // To the 12 KB that the memory is measured at.
+    text.push_str(",\n\"build\": \"");
+    let missing = 12_000usize.saturating_sub(text.len());
+    text.push_str(&"x".repeat(missing));
+    text.push_str("\"\n}\n");
+    text
+}
+
+fn points_of_document() -> usize {
+    struct Count;
+    impl samlare::document::Points for Count {
+        fn number(&mut self, _: &str, _: samlare::document::Number<'_>) {}
+        fn restart(&mut self) {}
+    }
+    samlare::document::read(document().as_bytes(), "", &Default::default(), &mut Count).unwrap()
+}
+
+/// A process of this program in another role; it ends with its owner.
+struct Role {
+    child: Child,
+    lines: BufReader<std::process::ChildStdout>,
+}
+
+fn role(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+}
+
+impl Role {
+    fn start(arguments: &[&str]) -> Role {
+        let mut child = role(arguments).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        Role { child, lines }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    }
+
+    fn end(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Ends a sink and asks what it has seen: points, and slots that are missing.
+    fn gaps(mut self, step: u64) -> (u64, u64) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{step}").unwrap();
+        let line = self.line();
+        let (points, missing) = line.split_once(' ').unwrap();
+        (points.parse().unwrap(), missing.parse().unwrap())
+    }
+}
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn start_producer() -> (Role, u16) {
+    let mut role = Role::start(&["produce"]);
+    let port = role.line().parse().unwrap();
+    (role, port)
+}
+
+fn start_sink(port: u16) -> (Role, u16) {
+    let mut role = Role::start(&["sink", &port.to_string()]);
+    let port = role.line().parse().unwrap();
+    (role, port)
+}
+
+/// Answers every request with the document, over as many connections as come.
+fn produce() {
+    rlimit::increase_nofile_limit(u64::MAX).unwrap();
+    let body = document();
+    let answer: &'static [u8] = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .leak()
+    .as_bytes();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        println!("{}", listener.local_addr().unwrap().port());
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut request = vec![0; 2048];
+                let mut length = 0;
+                loop {
+                    match stream.read(&mut request[length..]).await {
+                        Ok(0) | Err(_) => return,
+                        Ok(read) => length += read,
+                    }
+                    if request[..length].ends_with(b"\r\n\r\n") {
+                        length = 0;
+                        if stream.write_all(answer).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// A Carbon that keeps, for the first variable of each endpoint, when it came.
+fn sink(port: u16) {
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    println!("{}", listener.local_addr().unwrap().port());
+    let seen =
+        std::sync::Arc::new(std::sync::Mutex::new((0u64, HashMap::<String, Vec<u64>>::new())));
+    let taken = seen.clone();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, seen) = (stream.unwrap(), seen.clone());
+            thread::spawn(move || {
+                let (mut buffer, mut length) = (vec![0u8; 1 << 20], 0);
+                while let Ok(read @ 1..) = stream.read(&mut buffer[length..]) {
+                    let end = length + read;
+                    let whole = buffer[..end]
+                        .iter()
+                        .rposition(|byte| *byte == b'\n')
+                        .map_or(0, |at| at + 1);
+                    let mut seen = seen.lock().unwrap();
+                    for line in buffer[..whole].split(|byte| *byte == b'\n') {
+                        seen.0 += u64::from(!line.is_empty());
+                        if line.windows(16).any(|part| part == b"requests.route_0") {
+                            let line = String::from_utf8_lossy(line);
+                            let mut words = line.split(' ');
+                            let name = words.next().unwrap().to_owned();
+                            let time = words.nth(1).unwrap().parse().unwrap();
+                            seen.1.entry(name).or_default().push(time);
+                        }
+                    }
+                    drop(seen);
+                    buffer.copy_within(whole..end, 0);
+                    length = end - whole;
+                }
+            });
+        }
+    });
+    let mut line = String::new();
+    while std::io::stdin().read_line(&mut line).is_ok_and(|read| read > 0) {
+        let step: u64 = line.trim().parse().unwrap();
+        let mut seen = taken.lock().unwrap();
+        let mut missing = 0;
+        for times in seen.1.values_mut() {
+            times.sort_unstable();
+            missing += times
+                .windows(2)
+                .map(|pair| ((pair[1] - pair[0]) / step).saturating_sub(1))
+                .sum::<u64>();
+        }
+        println!("{} {missing}", seen.0);
+        line.clear();
+    }
+}
+
+/// samlare as it is.
+fn collect(path: PathBuf) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let daemon = samlare::daemon::Daemon { path, shard: None };
+    runtime.block_on(daemon.run()).unwrap();
+}
+
+struct Collector {
+    role: Child,
+    url: String,
+    _dir: tempfile::TempDir,
+}
+
+impl Collector {
+    fn start(config: &str) -> Collector {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address = format!("127.0.0.1:{port}");
+        fs::write(&path, config.replace("127.0.0.1:0\"", &format!("{address}\""))).unwrap();
+        let role =
+            role(&["collect", path.to_str().unwrap()]).stderr(Stdio::null()).spawn().unwrap();
+        let limit = Instant::now() + Duration::from_secs(10);
+        while TcpStream::connect(&address).is_err() {
+            assert!(Instant::now() < limit, "the collector does not start");
+            sleep(Duration::from_millis(20));
+        }
+        Collector { role, url: address, _dir: dir }
+    }
+
+    fn get(&self, name: &str) -> serde_json::Value {
+        let mut stream = TcpStream::connect(&self.url).unwrap();
+        let request = format!(
+            "GET /debug/vars?r=^{name}$ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        serde_json::from_str::<serde_json::Value>(body).unwrap()[name].clone()
+    }
+
+    fn count(&self, name: &str) -> f64 {
+        self.get(name).as_f64().unwrap()
+    }
+
+    /// User and system time, from the kernel's hundredths.
+    fn cpu_secs(&self) -> f64 {
+        cpu_secs(self.role.id())
+    }
+
+    fn memory_mib(&self, field: &str) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.role.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        let _ = self.role.kill();
+        let _ = self.role.wait();
+    }
+}
+
+fn cpu_secs(process: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+}
+
+/// Fetches and throws away; prints its own CPU seconds.
+fn floor(port: u16, connections: usize, polls: usize) {
+    let mut streams: Vec<TcpStream> =
+        (0..connections).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    let mut buffer = vec![0; 64 << 10];
+    let mut whole = 0;
+    for poll in 0..polls {
+        let stream = &mut streams[poll % connections];
+        stream.write_all(b"GET /debug/vars HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut length = 0;
+        while length == 0 || length < whole {
+            length += stream.read(&mut buffer).unwrap();
+            if whole == 0 {
+                let head = String::from_utf8_lossy(&buffer[..length]);
+                let head = head.split_once("\r\n\r\n").unwrap().0.len() + 4;
+                whole = head + document().len();
+            }
+        }
+    }
+    println!("{}", cpu_secs(std::process::id()));
+}
