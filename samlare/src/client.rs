@@ -7,6 +7,7 @@
 mod body;
 mod connection;
 mod failure;
+mod head;
 mod target;
 mod tls;
 
@@ -14,19 +15,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::Empty;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HOST, LOCATION, USER_AGENT};
-use hyper::{HeaderMap, Request, Response};
+use http::HeaderMap;
+use http::header::{ACCEPT, AUTHORIZATION, USER_AGENT};
 use rustls::ClientConfig;
 
 pub use body::Body;
 pub use failure::Failure;
-pub use hyper::header::{HeaderName, HeaderValue};
+pub use http::header::{HeaderName, HeaderValue};
 pub use target::{DEFAULT_PATH, Target};
 pub use tls::trust;
 
+use body::Answer;
 use connection::Connection;
+use head::Framing;
 
 /// How many redirects are followed.
 const MAX_REDIRECTS: usize = 10;
@@ -95,31 +96,34 @@ impl Client {
     }
 
     async fn follow(&mut self) -> Result<Body, Failure> {
-        let mut target = self.target.clone();
+        let mut redirected: Option<Target> = None;
         for _ in 0..=MAX_REDIRECTS {
+            let target = redirected.as_ref().unwrap_or(&self.target);
+            let home = target.place == self.target.place;
             // Taken out: a request that is cancelled midway leaves no half-read connection.
-            let kept = if target.place == self.target.place { self.kept.take() } else { None };
-            let (response, mut connection) =
-                ask(&self.options, &self.target, &target, kept).await?;
-            let status = response.status();
-            if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
-                if !status.is_success() {
-                    return Err(Failure::Status(status.as_u16()));
+            let kept = if home { self.kept.take() } else { None };
+            let (answer, mut connection) = ask(&self.options, &self.target, target, kept).await?;
+            let status = answer.head.status;
+            if !matches!(status, 301 | 302 | 303 | 307 | 308) {
+                if !(200..300).contains(&status) {
+                    return Err(Failure::Status(status));
                 }
-                let body =
-                    Body::read(response, &mut connection, self.options.max_body_bytes).await?;
-                if target.place == self.target.place {
-                    self.kept = Some(connection);
-                }
+                let limit = self.options.max_body_bytes;
+                let (body, head) = answer.body(&mut connection, limit).await?;
+                self.kept = (home && head.keeps).then_some(connection);
                 return Ok(body);
             }
-            let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+            let location = answer.head.location.as_deref();
             let location = location.ok_or(Failure::Redirect("it has no location"))?;
-            target = target.redirected(location).map_err(Failure::Redirect)?;
-            if target.place == self.target.place && small(&response) {
-                Body::read(response, &mut connection, self.options.max_body_bytes).await?;
-                self.kept = Some(connection);
+            let next = target.redirected(location).map_err(Failure::Redirect)?;
+            // The rest of a short answer is worth reading for the connection's sake.
+            if next.place == self.target.place
+                && matches!(answer.head.framing, Framing::Length(0..65_536))
+            {
+                let (_, head) = answer.body(&mut connection, 65_536).await?;
+                self.kept = (home && head.keeps).then_some(connection);
             }
+            redirected = Some(next);
         }
         Err(Failure::Redirect("there were ten before it"))
     }
@@ -130,58 +134,64 @@ async fn ask(
     home: &Target,
     target: &Target,
     kept: Option<Connection>,
-) -> Result<(Response<Incoming>, Connection), Failure> {
-    let headers = headers(options, home, target).await?;
-    let request = || {
-        let mut request = Request::new(Empty::<Bytes>::new());
-        *request.uri_mut() = target.path.parse().unwrap_or_default();
-        *request.headers_mut() = headers.clone();
-        request
-    };
+) -> Result<(Answer, Connection), Failure> {
+    let request = request(options, home, target).await?;
     // Closed since it was last used: that is no failure of the endpoint.
     if let Some(mut connection) = kept
-        && connection.ready().await
-        && let Ok(response) = connection.send(request()).await
+        && connection.is_quiet().await
+        && connection.send(&request).await.is_ok()
+        && let Ok(answer) = Answer::begin(&mut connection).await
     {
-        return Ok((response, connection));
+        return Ok((answer, connection));
     }
     let mut connection =
         Connection::open(&target.place, &options.tls).await.map_err(Failure::Connect)?;
-    match connection.send(request()).await {
-        Ok(response) => Ok((response, connection)),
-        Err(error) => Err(Failure::Broken(body::cause(&error))),
-    }
+    connection.send(&request).await.map_err(|error| Failure::Broken(error.to_string()))?;
+    let answer = Answer::begin(&mut connection).await?;
+    Ok((answer, connection))
 }
 
+/// Sent unless the endpoint's own headers say otherwise.
+const DEFAULTS: [(HeaderName, HeaderValue); 2] = [
+    (USER_AGENT, HeaderValue::from_static(concat!("samlare/", env!("CARGO_PKG_VERSION")))),
+    (ACCEPT, HeaderValue::from_static("application/json, */*;q=0.1")),
+];
+
 /// Everything that is sent; what is secret only to the endpoint's own host.
-async fn headers(options: &Options, home: &Target, target: &Target) -> Result<HeaderMap, Failure> {
-    const AGENT: HeaderValue =
-        HeaderValue::from_static(concat!("samlare/", env!("CARGO_PKG_VERSION")));
-    let mut headers = HeaderMap::with_capacity(8);
-    if let Ok(host) = HeaderValue::from_str(&target.authority) {
-        headers.insert(HOST, host);
+async fn request(options: &Options, home: &Target, target: &Target) -> Result<Vec<u8>, Failure> {
+    let mut request = Vec::with_capacity(256);
+    for part in [
+        "GET ",
+        &target.path,
+        " HTTP/1.1\r\nHost: ",
+        &target.authority,
+        "\r\nAccept-Encoding: gzip\r\n",
+    ] {
+        request.extend_from_slice(part.as_bytes());
     }
-    headers.insert(USER_AGENT, AGENT);
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json, */*;q=0.1"));
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-    if target.place != home.place {
-        return Ok(headers);
+    let mut header = |name: &HeaderName, value: &HeaderValue| {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            request.extend_from_slice(part);
+        }
+    };
+    let own = if target.place == home.place { &options.headers } else { &HeaderMap::new() };
+    for (name, value) in DEFAULTS {
+        if !own.contains_key(&name) {
+            header(&name, &value);
+        }
     }
-    if let Some(basic) = &target.basic {
-        headers.insert(AUTHORIZATION, basic.clone());
+    if target.place == home.place {
+        if let Some(path) = &options.bearer_token_file {
+            header(&AUTHORIZATION, &bearer(path).await.map_err(Failure::Token)?);
+        } else if let Some(basic) = &target.basic
+            && !options.headers.contains_key(AUTHORIZATION)
+        {
+            header(&AUTHORIZATION, basic);
+        }
+        own.iter().for_each(|(name, value)| header(name, value));
     }
-    if let Some(path) = &options.bearer_token_file {
-        headers.insert(AUTHORIZATION, bearer(path).await.map_err(Failure::Token)?);
-    }
-    for (name, value) in &options.headers {
-        headers.insert(name, value.clone());
-    }
-    Ok(headers)
-}
-/// Whether the rest of an answer is worth reading for the connection's sake.
-fn small(response: &Response<Incoming>) -> bool {
-    use hyper::body::Body as _;
-    response.body().size_hint().upper().is_some_and(|bytes| bytes <= 64 << 10)
+    request.extend_from_slice(b"\r\n");
+    Ok(request)
 }
 
 async fn bearer(path: &std::path::Path) -> std::io::Result<HeaderValue> {

@@ -1,97 +1,109 @@
 //! A connection that is kept from one request to the next.
+//!
+//! While it is idle it is a socket and nothing else: no task, no buffer. Of thousands of
+//! endpoints nearly all are idle at any moment, and what an idle one holds is what samlare's
+//! memory consists of.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
-use http_body_util::Empty;
-use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::target::Place;
 
-/// What a connection holds while it is idle: one read buffer, which also bounds the head of an
-/// answer. Thousands of connections are idle at a time, so it is small.
-const READ_BUFFER_BYTES: usize = 8 << 10;
-
-/// An HTTP/1.1 connection, driven by whoever waits for its answer: it needs no task of its own.
-pub(super) struct Connection {
-    sender: SendRequest<Empty<Bytes>>,
-    driver: Driver,
-    pub(super) used: bool,
+/// An open connection.
+pub(super) enum Connection {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }
-
-type Driver = Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>;
 
 impl Connection {
     pub(super) async fn open(place: &Place, tls: &Arc<ClientConfig>) -> io::Result<Connection> {
         match place {
-            Place::Unix(path) => Connection::over(UnixStream::connect(path).await?).await,
+            Place::Unix(path) => Ok(Connection::Unix(UnixStream::connect(path).await?)),
             Place::Tcp { host, port, tls: secured } => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
                 stream.set_nodelay(true)?;
                 if !secured {
-                    return Connection::over(stream).await;
+                    return Ok(Connection::Tcp(stream));
                 }
                 let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
                 let stream = TlsConnector::from(tls.clone()).connect(name, stream).await?;
-                Connection::over(stream).await
+                Ok(Connection::Tls(Box::new(stream)))
             }
         }
     }
 
-    async fn over<S>(stream: S) -> io::Result<Connection>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let (sender, driver) = http1::Builder::new()
-            .read_buf_exact_size(Some(READ_BUFFER_BYTES))
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(io::Error::other)?;
-        Ok(Connection { sender, driver: Some(Box::pin(driver)), used: false })
+    /// Whether nothing has come since the last answer: neither the end, nor what nobody asked for.
+    pub(super) async fn is_quiet(&mut self) -> bool {
+        let mut byte = [0];
+        poll_fn(|cx| {
+            let read = Pin::new(&mut *self).poll_read(cx, &mut ReadBuf::new(&mut byte));
+            Poll::Ready(read.is_pending())
+        })
+        .await
     }
 
-    /// Whether the next request can go out: false once the other side has closed.
-    pub(super) async fn ready(&mut self) -> bool {
-        drive(&mut self.driver, self.sender.ready()).await.is_ok()
+    pub(super) async fn send(&mut self, request: &[u8]) -> io::Result<()> {
+        self.write_all(request).await?;
+        self.flush().await
     }
 
-    pub(super) async fn send(
-        &mut self,
-        request: Request<Empty<Bytes>>,
-    ) -> hyper::Result<Response<Incoming>> {
-        self.used = true;
-        drive(&mut self.driver, self.sender.send_request(request)).await
-    }
-
-    /// Waits for something that the connection must be driven for.
-    pub(super) async fn while_driven<T>(&mut self, work: impl Future<Output = T>) -> T {
-        drive(&mut self.driver, work).await
+    /// Appends what has come; at the end that is nothing.
+    pub(super) async fn receive(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        self.read_buf(buffer).await
     }
 }
 
-async fn drive<T>(driver: &mut Driver, work: impl Future<Output = T>) -> T {
-    let mut work = pin!(work);
-    poll_fn(|cx| {
-        if let Poll::Ready(done) = work.as_mut().poll(cx) {
-            return Poll::Ready(done);
+impl AsyncRead for Connection {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Connection::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Connection::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Connection::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
-        let Some(running) = driver else { return Poll::Pending };
-        if running.as_mut().poll(cx).is_ready() {
-            *driver = None;
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Connection::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Connection::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Connection::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
-        // What the driver has just read may be what the work waits for.
-        work.as_mut().poll(cx)
-    })
-    .await
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Connection::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Connection::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Connection::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Connection::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Connection::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Connection::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
 }

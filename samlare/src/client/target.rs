@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hyper::header::HeaderValue;
+use http::header::HeaderValue;
 use url::{Host, Url};
 
 /// The path that is asked for where a unix socket's URL has none.
@@ -93,7 +93,7 @@ impl Target {
         }
         let (socket, path) = rest.split_once(":/").unwrap_or((rest, &DEFAULT_PATH[1..]));
         let path = format!("/{path}");
-        if path.parse::<hyper::Uri>().is_err() {
+        if path.parse::<http::Uri>().is_err() {
             return Err("what follows the socket's path is no path of a URL".to_owned());
         }
         let shown_path = path.split('?').next().unwrap_or_default();
@@ -129,6 +129,9 @@ impl Target {
         let Place::Tcp { tls, .. } = &self.place else {
             if location.starts_with('/') && !location.starts_with("//") {
                 let path = location.split('#').next().unwrap_or_default();
+                if path.parse::<http::Uri>().is_err() {
+                    return Err("its location is no URL");
+                }
                 return Ok(Target { path: path.to_owned(), ..self.clone() });
             }
             return Err("it leads from a unix socket to a host");

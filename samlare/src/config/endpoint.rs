@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::HeaderMap;
-use hyper::header::{HeaderName, HeaderValue};
+use http::HeaderMap;
+use http::header::{HeaderName, HeaderValue};
 
 use super::section::Section;
 use crate::client::Target;
@@ -169,10 +169,11 @@ fn headers(section: &Section<'_>) -> HeaderMap {
 
 /// Headers that frame the message; another value would break the connection.
 fn forbidden(name: &HeaderName) -> bool {
-    use hyper::header::{
-        ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, TE, TRANSFER_ENCODING, UPGRADE,
+    use http::header::{
+        ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE,
     };
-    [ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, TE, TRANSFER_ENCODING, UPGRADE].contains(name)
+    [ACCEPT_ENCODING, CONNECTION, HOST, CONTENT_LENGTH, TE, TRANSFER_ENCODING, UPGRADE]
+        .contains(name)
 }
 
 /// Reads one `[[endpoint]]`.

@@ -126,7 +126,7 @@ impl Query {
 /// The index to ask with next, by Consul's rules: one that goes back starts
 /// anew, and it is never zero once there was an answer.
 fn next_index(before: u64, body: &Body) -> Result<u64, String> {
-    let index = body.headers.get("x-consul-index").and_then(|value| value.to_str().ok());
+    let index = body.header("x-consul-index");
     let index: u64 = index
         .and_then(|text| text.parse().ok())
         .ok_or("the answer has no X-Consul-Index: is this Consul?")?;
