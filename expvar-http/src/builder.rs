@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use crate::auth::Credentials;
 use crate::host::Hosts;
 use crate::limits::Limits;
-use crate::{Server, Service, accept};
+use crate::{Prometheus, Server, Service, accept};
 
 /// Sets up a server or a service; each setting has a safe default.
 ///
@@ -39,6 +39,7 @@ pub struct Builder {
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) registry: Registry,
+    pub(crate) prometheus: Prometheus,
     pub(crate) hosts: Hosts,
     pub(crate) credentials: Credentials,
     pub(crate) limits: Limits,
@@ -50,6 +51,7 @@ impl Builder {
         Self {
             settings: Settings {
                 registry: expvar::global().clone(),
+                prometheus: Prometheus::new(),
                 hosts: Hosts::default(),
                 credentials: Credentials::default(),
                 limits: Limits::default(),
@@ -62,6 +64,13 @@ impl Builder {
     #[must_use]
     pub fn registry(mut self, registry: &Registry) -> Self {
         self.settings.registry = registry.clone();
+        self
+    }
+
+    /// How variables become metrics at `/metrics`; as declared unless told.
+    #[must_use]
+    pub fn prometheus(mut self, prometheus: Prometheus) -> Self {
+        self.settings.prometheus = prometheus;
         self
     }
 

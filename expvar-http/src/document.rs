@@ -9,7 +9,7 @@ use http::header::ACCEPT_ENCODING;
 use regex::{Regex, RegexBuilder};
 
 use crate::limits::{MAX_FILTER_BYTES, MAX_FILTER_PROGRAM_BYTES, MIN_GZIP_BYTES};
-use crate::pretty;
+use crate::{Format, Prometheus, pretty};
 
 /// What a client asked for. Requests that are equal here may share one render.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,8 @@ pub(crate) struct Document {
 pub(crate) enum Kind {
     /// Go's JSON of the variables whose names match `filter`.
     Vars { filter: Option<String>, pretty: bool },
+    /// The same variables as Prometheus metrics.
+    Metrics { filter: Option<String>, format: Format },
 }
 
 /// A document's bytes, shared by all who asked for it.
@@ -43,6 +45,7 @@ impl Document {
     pub(crate) fn render(
         &self,
         registry: &Registry,
+        prometheus: &Prometheus,
         buffer: &mut Vec<u8>,
     ) -> Result<Rendered, BadFilter> {
         buffer.clear();
@@ -61,6 +64,14 @@ impl Document {
                     *buffer = indented;
                 }
             }
+            Kind::Metrics { filter, format } => match filter {
+                None => prometheus.render(registry, *format, buffer),
+                Some(filter) => {
+                    let filter = compile(filter)?;
+                    let wanted = |name: &str| filter.is_match(name);
+                    prometheus.render_where(registry, wanted, *format, buffer);
+                }
+            },
         }
         let gzip = self.gzip && buffer.len() > MIN_GZIP_BYTES;
         let body = if gzip { compress(buffer) } else { Bytes::copy_from_slice(buffer) };

@@ -21,6 +21,8 @@
 //! - [`Server::builder`]: names, credentials, another registry, limits.
 //!
 //! `GET /debug/vars` answers what Go answers, to the byte, wherever that is valid JSON and HTTP.
+//! `GET /metrics` answers the same variables as [`Prometheus`] metrics, or as OpenMetrics to a
+//! client that asks for it.
 //! `?r=REGEX` selects variables by name and `?pretty` indents. Nothing can be changed by request,
 //! bodies are never read, and every buffer, wait and number of connections is bounded: see
 //! [`Builder`]. What the servers of a process do is itself a variable, `expvar.http`, of the
@@ -37,6 +39,7 @@ mod history;
 mod host;
 mod limits;
 mod pretty;
+mod prometheus;
 mod query;
 mod render;
 mod response;
@@ -55,6 +58,7 @@ use tokio::net::TcpListener;
 
 pub use body::Body;
 pub use builder::Builder;
+pub use prometheus::{Format, Mapping, MappingError, Prometheus};
 pub use server::Server;
 pub use service::{ResponseFuture, Service};
 

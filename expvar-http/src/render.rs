@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use expvar::Registry;
 use tokio::sync::oneshot;
 
+use crate::Prometheus;
 use crate::document::{BadFilter, Document, Rendered};
 use crate::limits::{MAX_RENDERS, MAX_SAME_RENDERS, MAX_WAITING};
 
@@ -50,6 +51,7 @@ pub(crate) struct Renderer {
 
 struct Pool {
     registry: Registry,
+    prometheus: Prometheus,
     timeout: Duration,
     state: Mutex<State>,
     wake: Condvar,
@@ -79,9 +81,9 @@ struct Running {
 
 impl Renderer {
     /// A renderer of `registry` that gives up on a document after `timeout`.
-    pub(crate) fn new(registry: Registry, timeout: Duration) -> Self {
+    pub(crate) fn new(registry: Registry, prometheus: Prometheus, timeout: Duration) -> Self {
         let (state, wake) = (Mutex::default(), Condvar::new());
-        Self { pool: Arc::new(Pool { registry, timeout, state, wake }) }
+        Self { pool: Arc::new(Pool { registry, prometheus, timeout, state, wake }) }
     }
 
     /// Asks for a document; the receiver gets it from a render that starts after this call.
@@ -129,8 +131,9 @@ impl Pool {
     fn work(&self) {
         let mut buffer = Vec::new();
         while let Some((render, document)) = self.next() {
-            let rendered =
-                catch_unwind(AssertUnwindSafe(|| document.render(&self.registry, &mut buffer)));
+            let rendered = catch_unwind(AssertUnwindSafe(|| {
+                document.render(&self.registry, &self.prometheus, &mut buffer)
+            }));
             let outcome = match rendered {
                 Ok(rendered) => rendered.map_err(RenderError::BadFilter),
                 Err(_) => Err(RenderError::Failed),

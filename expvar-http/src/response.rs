@@ -6,6 +6,7 @@ use http::header::{
 };
 use http::{HeaderName, HeaderValue, StatusCode};
 
+use crate::Format;
 use crate::auth::Credentials;
 use crate::body::Body;
 use crate::document::Rendered;
@@ -26,6 +27,14 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 /// The variables as JSON.
 pub(crate) fn json(document: Rendered) -> Response {
     rendered(document, JSON)
+}
+
+/// The variables as Prometheus metrics.
+pub(crate) fn metrics(document: Rendered, format: Format) -> Response {
+    let content_type = HeaderValue::from_static(format.content_type());
+    let mut response = rendered(document, content_type);
+    response.headers_mut().append(VARY, HeaderValue::from_static("Accept"));
+    response
 }
 
 /// A rendered document of any type.

@@ -13,6 +13,8 @@ pub(crate) enum Route {
     Index,
     /// `/debug/vars`
     Vars,
+    /// `/metrics`
+    Metrics,
     /// `/debug/vars/ui` and the files that it loads
     Ui(&'static Asset),
     /// `/debug/vars/events`
@@ -32,6 +34,7 @@ pub(crate) const INDEX: &str = r#"<!doctype html>
 <li><a href="debug/vars">debug/vars</a>: all variables as JSON. <code>?r=REGEX</code> selects by name, <code>?pretty</code> indents.
 <li><a href="debug/vars/ui">debug/vars/ui</a>: the live page.
 <li><a href="debug/vars/history">debug/vars/history</a>: names of which the past is kept; <code>?name=NAME</code> gives it.
+<li><a href="metrics">metrics</a>: the same variables for Prometheus. <code>?r=REGEX</code> selects.
 <li>debug/vars/events: what the live page reads, as server-sent events.
 </ul>
 </html>
@@ -52,6 +55,7 @@ impl Route {
     pub(crate) fn of(path: &str) -> Option<Self> {
         match &*decode(path) {
             "/" => Some(Self::Index),
+            "/metrics" => Some(Self::Metrics),
             path => path.strip_prefix("/debug").and_then(Self::of_tail),
         }
     }

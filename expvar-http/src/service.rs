@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use http::header::ACCEPT;
 use http::{Method, Request, request::Parts};
 use tokio::sync::watch;
 
@@ -21,7 +22,7 @@ use crate::query;
 use crate::render::{RenderError, Renderer};
 use crate::response::{self, Response};
 use crate::routes::{self, Route};
-use crate::{Body, stats};
+use crate::{Body, Format, stats};
 
 /// A `tower::Service` that answers requests for variables, to mount in axum and friends.
 ///
@@ -69,8 +70,8 @@ impl Service {
 
     pub(crate) fn with(settings: Settings, mounted: bool) -> Self {
         stats::show();
-        let Settings { registry, hosts, credentials, limits, history } = settings;
-        let renderer = Renderer::new(registry.clone(), limits.render_timeout);
+        let Settings { registry, prometheus, hosts, credentials, limits, history } = settings;
+        let renderer = Renderer::new(registry.clone(), prometheus, limits.render_timeout);
         let sampler = Sampler::new(registry, history, limits.series);
         let (closing, _) = watch::channel(false);
         let shared = Shared { hosts, credentials, renderer, sampler, closing };
@@ -124,6 +125,7 @@ impl Service {
         match route {
             Route::Index => response::index(),
             Route::Vars => self.vars(request).await,
+            Route::Metrics => self.metrics(request).await,
             Route::Ui(asset) => response::asset(asset),
             Route::Events => self.events(),
             Route::History => self.history(request),
@@ -135,6 +137,15 @@ impl Service {
         let filter = query::value(query, "r").map(|filter| filter.into_owned());
         let kind = Kind::Vars { filter, pretty: query::flag(query, "pretty") };
         self.document(kind, request, response::json).await
+    }
+
+    async fn metrics(&self, request: &Parts) -> Response {
+        let filter = query::value(request.uri.query(), "r").map(|filter| filter.into_owned());
+        let accepts =
+            request.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let format = Format::accepted(&accepts.collect::<Vec<_>>().join(","));
+        let answer = |document| response::metrics(document, format);
+        self.document(Kind::Metrics { filter, format }, request, answer).await
     }
 
     /// Everything at once, then what changes; it ends with the server.

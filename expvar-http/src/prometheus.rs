@@ -1,0 +1,209 @@
+//! Variables in Prometheus text and in OpenMetrics, from the same walk as the JSON.
+
+use std::collections::BTreeMap;
+
+use expvar::Registry;
+
+mod exposition;
+mod json;
+mod known;
+mod ladder;
+mod mapping;
+mod names;
+mod samples;
+
+use exposition::Exposition;
+pub use mapping::{Mapping, MappingError};
+
+expvar::vars! {
+    /// Variables that /metrics could not show, and why.
+    static LEFT_OUT: Map = "expvar.prometheus";
+}
+
+/// How variables become Prometheus metrics.
+///
+/// By itself it needs no settings: what was declared of a variable says what it becomes.
+///
+/// | variable | metric |
+/// |---|---|
+/// | counter | a counter; its name ends in `_total` |
+/// | gauge, float | a gauge, or a counter where declared `counter` |
+/// | histogram | a histogram with a fixed ladder of buckets, below |
+/// | map | one family with a label, `key` unless declared; maps in it add `key2`, …, up to 8 levels; the empty key is no label |
+/// | text | nothing; where a label was declared, an info metric: `version_info{version="1.2"} 1` |
+/// | function | numbers and booleans of what it returns: members join the name (`limits_files`), elements have the label `index`; where labels were declared, each level is a label and what lies deeper or shallower is left out |
+/// | `process`, `memstats` | the names that dashboards know: `process_resident_memory_bytes`, `go_memstats_heap_alloc_bytes`, … |
+///
+/// **Names.** Every character but ASCII letters, digits and `_` becomes `_`; a leading digit gets a
+/// `_` before it. The unit follows, unless the name ends in it. Times become seconds and percent
+/// becomes a ratio, values included: `latency` in nanoseconds is `latency_seconds` (a `_ns`,
+/// `_nanos` or `_nanoseconds` at the end goes first). A name without any ASCII letter or digit
+/// cannot be made legal. Label names follow the same rule; a leading `__` loses one, `le` becomes
+/// `le_`.
+///
+/// **Left out.** A variable whose name cannot be made legal, or is that of a variable before it, is
+/// left out, as is a counter below zero or not a number. The family `expvar_prometheus_left_out`
+/// then names variable and reason (the first 100, the rest counted as `(other)`), and so does the
+/// variable `expvar.prometheus`.
+///
+/// **Buckets.** Bounds are powers of two, because there the histogram's own buckets end, so that
+/// counts are exact. A histogram of whole numbers has the bound 2ᵏ - 1 in its own unit for k from
+///
+/// | unit | k | in Prometheus' unit |
+/// |---|---|---|
+/// | nanoseconds | 14, 15, …, 34 | 16 us to 17 s |
+/// | microseconds | 4, 5, …, 24 | 16 us to 17 s |
+/// | milliseconds | 0, 1, …, 16 | 0 to 66 s |
+/// | seconds | 0, 1, …, 16 | 0 to 18 h |
+/// | bytes | 6, 8, …, 30 | 64 B to 1 GiB |
+/// | others | 0, 1, …, 20 | 0 to 1,048,575 |
+///
+/// and one of fractions the bound 2ᵏ for k from -16 to 4 where it is in seconds, from -6 to 14 in
+/// milliseconds, 4 to 24 in microseconds, 14 to 34 in nanoseconds, 6, 8, …, 30 in bytes, -7 to 0
+/// for ratios and percent, and -16, -14, …, 20 for others. [`Mapping::buckets`] chooses others.
+/// Count and sum are those of the process's whole life.
+///
+/// ```
+/// use expvar_http::{Format, Mapping, Prometheus};
+///
+/// expvar::vars! {
+///     /// Requests by route.
+///     static ROUTES: Map = "http.routes", label: "route", counter;
+/// }
+/// ROUTES.add("/login", 1);
+///
+/// let prometheus = Prometheus::new()
+///     .map(Mapping::new("cache").family("app_cache_entries").labels(["shard"]).help("Entries."))?;
+/// let text = prometheus.to_text(expvar::global(), Format::Text);
+/// assert!(text.contains("http_routes_total{route=\"/login\"} 1\n"));
+/// # Ok::<(), expvar_http::MappingError>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Prometheus {
+    mappings: BTreeMap<String, Mapping>,
+}
+
+impl Prometheus {
+    /// What was declared, and nothing else.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Shows one variable as the mapping says, whatever was declared of it: for variables of
+    /// libraries, and for functions. What Go's expvar collector does.
+    ///
+    /// A mapping to a variable that is not there when the metrics are read is named by
+    /// `expvar_prometheus_left_out`.
+    ///
+    /// # Errors
+    /// The mapping holds a name that Prometheus does not allow, buckets that do not ascend, or is
+    /// the second one of its variable.
+    pub fn map(mut self, mapping: Mapping) -> Result<Self, MappingError> {
+        mapping.check()?;
+        let variable = mapping.variable.clone();
+        match self.mappings.insert(variable.clone(), mapping) {
+            None => Ok(self),
+            Some(_) => Err(MappingError::twice(&variable)),
+        }
+    }
+
+    /// Appends the variables of a registry as metrics to a buffer that can be used again.
+    pub fn render(&self, registry: &Registry, format: Format, buffer: &mut Vec<u8>) {
+        self.render_where(registry, |_| true, format, buffer);
+    }
+
+    /// Like [`render`](Self::render), for the variables whose name `wanted` accepts.
+    pub fn render_where(
+        &self,
+        registry: &Registry,
+        mut wanted: impl FnMut(&str) -> bool,
+        format: Format,
+        buffer: &mut Vec<u8>,
+    ) {
+        let mut exposition = Exposition::begin(&self.mappings, format, buffer);
+        registry.visit_where(&mut wanted, &mut exposition);
+        for variable in self.mappings.keys().filter(|name| wanted(name)) {
+            if registry.get(variable).is_none() {
+                exposition.leave_out(variable, "there is no such variable to map");
+            }
+        }
+        exposition.end();
+    }
+
+    /// The variables of a registry as metrics.
+    pub fn to_text(&self, registry: &Registry, format: Format) -> String {
+        let mut buffer = Vec::new();
+        self.render(registry, format, &mut buffer);
+        String::from_utf8(buffer).unwrap_or_default()
+    }
+}
+
+/// The two forms of the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Prometheus text, version 0.0.4.
+    Text,
+    /// OpenMetrics, version 1.0.0.
+    OpenMetrics,
+}
+
+impl Format {
+    /// The value of the `Content-Type` header.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+
+    /// What a client with this `Accept` header prefers: OpenMetrics if it names it, in version
+    /// 1.0.0 or none, and wants text less or no more.
+    pub fn accepted(accept: &str) -> Self {
+        let (mut open, mut text) = (0.0, 0.0);
+        for range in accept.split(',') {
+            let mut parts = range.split(';').map(str::trim);
+            let media = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let (mut q, mut version) = (1.0, "1.0.0");
+            for (name, value) in parts.filter_map(|part| part.split_once('=')) {
+                match name.trim().to_ascii_lowercase().as_str() {
+                    "q" => q = value.trim().parse::<f64>().unwrap_or(0.0),
+                    "version" => version = value.trim().trim_matches('"'),
+                    _ => {}
+                }
+            }
+            match media.as_str() {
+                "application/openmetrics-text" if version == "1.0.0" => open = q.max(open),
+                "text/plain" => text = q.max(text),
+                _ => {}
+            }
+        }
+        if open > 0.0 && open >= text { Self::OpenMetrics } else { Self::Text }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Format::{self, OpenMetrics, Text};
+
+    #[test]
+    fn the_client_chooses() {
+        let prometheus = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+                          application/openmetrics-text;version=0.0.1;q=0.5,\
+                          text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
+                          text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+        for (accept, format) in [
+            (prometheus, OpenMetrics),
+            ("application/openmetrics-text", OpenMetrics),
+            ("Application/OpenMetrics-Text; Version=\"1.0.0\"; charset=utf-8", OpenMetrics),
+            ("text/plain, application/openmetrics-text", OpenMetrics),
+            ("text/plain, application/openmetrics-text; q=0.5", Text),
+            ("application/openmetrics-text; q=0", Text),
+            ("application/openmetrics-text; version=0.0.1", Text),
+            ("application/openmetrics-text; q=x", Text),
+            ("*/*", Text),
+            ("", Text),
+        ] {
+            assert_eq!(Format::accepted(accept), format, "{accept}");
+        }
+    }
+}

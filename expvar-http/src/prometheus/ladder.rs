@@ -1,0 +1,51 @@
+//! The bounds of a histogram's buckets.
+
+use expvar::{Snapshot, Unit};
+
+/// The exponents of two at which buckets end: see [`Prometheus`](super::Prometheus).
+fn exponents(unit: Unit, floats: bool) -> impl Iterator<Item = i32> {
+    let (first, last, step) = match (unit, floats) {
+        (Unit::Nanoseconds, _) => (14, 34, 1),
+        (Unit::Microseconds, _) => (4, 24, 1),
+        (Unit::Milliseconds, false) | (Unit::Seconds, false) => (0, 16, 1),
+        (Unit::Milliseconds, true) => (-6, 14, 1),
+        (Unit::Seconds, true) => (-16, 4, 1),
+        (Unit::Bytes, _) => (6, 30, 2),
+        (Unit::Ratio | Unit::Percent, true) => (-7, 0, 1),
+        (_, false) => (0, 20, 1),
+        (_, true) => (-16, 20, 2),
+    };
+    (first..=last).step_by(step)
+}
+
+/// Calls `f` for each bucket with its upper bound, in the unit shown, and how many values lie at or
+/// below it.
+pub(super) fn cumulate(
+    snapshot: &Snapshot,
+    unit: Unit,
+    scale: f64,
+    chosen: Option<&[f64]>,
+    mut f: impl FnMut(f64, u64),
+) {
+    let floats = snapshot.is_float();
+    let mut held = snapshot.buckets_float().peekable();
+    let mut below = 0;
+    let mut bucket = |bound: f64, shown: f64| {
+        while let Some((_, _, count)) = held.next_if(|&(_, high, _)| high <= bound) {
+            below += count;
+        }
+        f(shown, below);
+    };
+    match chosen {
+        // A millionth of a millionth more, for what rounding takes off.
+        Some(bounds) => {
+            bounds.iter().for_each(|&bound| bucket(bound * scale * (1.0 + 1e-12), bound));
+        }
+        None => exponents(unit, floats).for_each(|exponent| {
+            let bound = 2f64.powi(exponent);
+            // Percent of whole numbers are at most hundreds, where everything is exact.
+            let bound = if floats { bound } else { bound - 1.0 };
+            bucket(bound, bound / scale);
+        }),
+    }
+}

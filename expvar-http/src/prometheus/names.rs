@@ -1,0 +1,151 @@
+//! Names and units as Prometheus allows them.
+
+use expvar::Unit;
+
+/// Makes a metric's name legal: see [`Prometheus`](super::Prometheus). `None` where it cannot be.
+pub(super) fn legal(name: &str) -> Option<String> {
+    let mut legal = String::with_capacity(name.len() + 24);
+    push_legal(&mut legal, name);
+    legal.bytes().any(|byte| byte.is_ascii_alphanumeric()).then_some(legal)
+}
+
+/// Appends a name, made legal.
+pub(super) fn push_legal(to: &mut String, name: &str) {
+    if to.is_empty() && name.starts_with(|first: char| first.is_ascii_digit()) {
+        to.push('_');
+    }
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    to.extend(name.chars().map(|c| if is_legal(c) { c } else { '_' }));
+}
+
+/// Whether a name can stand as it is.
+pub(super) fn is_legal(name: &str) -> bool {
+    legal(name).is_some_and(|legal| legal == name)
+}
+
+/// Label names from what was declared, separated by commas: legal, and none of them twice.
+pub(super) fn labels<'a>(declared: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut labels: Vec<String> = Vec::new();
+    for (level, name) in declared.enumerate() {
+        let mut label = legal(name.trim()).unwrap_or_else(|| default_label(level));
+        while label.starts_with("__") {
+            label.remove(0);
+        }
+        if label == "le" {
+            label.push('_');
+        }
+        while labels.contains(&label) {
+            label.push('_');
+        }
+        labels.push(label);
+    }
+    labels
+}
+
+/// The label of a level for which none was declared.
+pub(super) fn default_label(level: usize) -> String {
+    match level {
+        0 => "key".to_owned(),
+        level => format!("key{}", level + 1),
+    }
+}
+
+/// How a declared unit is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shown {
+    /// Prometheus' unit.
+    pub(super) unit: &'static str,
+    /// Values are divided by 10 to this.
+    pub(super) decimals: u32,
+    /// What the name may end in instead.
+    endings: &'static [&'static str],
+}
+
+/// A plain number.
+pub(super) const PLAIN: Shown = Shown { unit: "", decimals: 0, endings: &[] };
+
+impl From<Unit> for Shown {
+    fn from(unit: Unit) -> Self {
+        let (unit, decimals, endings): (_, _, &'static [&'static str]) = match unit {
+            Unit::Nanoseconds => ("seconds", 9, &["_nanoseconds", "_nanos", "_ns"]),
+            Unit::Microseconds => ("seconds", 6, &["_microseconds", "_micros", "_us"]),
+            Unit::Milliseconds => ("seconds", 3, &["_milliseconds", "_millis", "_ms"]),
+            Unit::Seconds => ("seconds", 0, &["_secs"]),
+            Unit::Percent => ("ratio", 2, &["_percent"]),
+            unit => (unit.name(), 0, &[]),
+        };
+        Self { unit, decimals, endings }
+    }
+}
+
+impl Shown {
+    /// Makes a legal name end in the unit.
+    pub(super) fn name(self, name: &mut String) {
+        if self.unit.is_empty() {
+            return;
+        }
+        let ends_in = |name: &str, unit: &str| {
+            name.strip_suffix(unit).is_some_and(|rest| rest.is_empty() || rest.ends_with('_'))
+        };
+        let ending = self.endings.iter().find(|ending| name.ends_with(**ending));
+        if let Some(ending) = ending.filter(|ending| ending.len() < name.len()) {
+            name.truncate(name.len() - ending.len());
+        }
+        let start = name.len();
+        name.push('_');
+        push_legal(name, self.unit);
+        if ends_in(&name[..start], &name[start + 1..]) {
+            name.truncate(start);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_made_legal() {
+        for (name, legal_name) in [
+            ("http.requests", "http_requests"),
+            ("a:b-c/d e", "a_b_c_d_e"),
+            ("2xx", "_2xx"),
+            ("größe", "gr__e"),
+            ("_", ""),
+            ("", ""),
+            ("…", ""),
+            ("日本1", "__1"),
+        ] {
+            assert_eq!(legal(name).unwrap_or_default(), legal_name, "{name}");
+        }
+    }
+
+    #[test]
+    fn label_names_are_legal_and_distinct() {
+        let declared = "route,http method,le,__name__,,2nd,route,…";
+        assert_eq!(
+            labels(declared.split(',')),
+            ["route", "http_method", "le_", "_name__", "key5", "_2nd", "route_", "key8"]
+        );
+    }
+
+    #[test]
+    fn names_end_in_their_unit() {
+        for (name, unit, shown) in [
+            ("latency", Unit::Nanoseconds, "latency_seconds"),
+            ("latency_ns", Unit::Nanoseconds, "latency_seconds"),
+            ("latency_seconds", Unit::Milliseconds, "latency_seconds"),
+            ("_ns", Unit::Nanoseconds, "_ns_seconds"),
+            ("kilobytes", Unit::Bytes, "kilobytes_bytes"),
+            ("bytes", Unit::Bytes, "bytes"),
+            ("sent_bytes", Unit::Bytes, "sent_bytes"),
+            ("load_percent", Unit::Percent, "load_ratio"),
+            ("rate", Unit::Other("m/s"), "rate_m_s"),
+            ("plain", Unit::None, "plain"),
+        ] {
+            let mut named = name.to_owned();
+            Shown::from(unit).name(&mut named);
+            assert_eq!(named, shown);
+        }
+    }
+}
