@@ -1,0 +1,47 @@
+//! `/metrics` over a real socket: the client chooses the format, and may filter.
+
+#![forbid(unsafe_code)]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use expvar::{Counter, Gauge, Registry};
+use expvar_http::{Mapping, Prometheus, Server};
+
+fn get(addr: SocketAddr, path: &str, accept: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_ascii_lowercase(), body.to_owned())
+}
+
+#[test]
+fn the_client_chooses_format_and_variables() {
+    let registry = Registry::new();
+    registry.publish("hits", Counter::new()).unwrap().add(3);
+    registry.publish("queue", Gauge::new()).unwrap();
+    let mapping = Mapping::new("hits").help("Hits.").constant("app", "web");
+    let prometheus = Prometheus::new().map(mapping).unwrap();
+    let server = Server::builder().registry(&registry).prometheus(prometheus);
+    let server = server.spawn("127.0.0.1:0").unwrap();
+    let addr = server.local_addr();
+
+    let (head, body) = get(addr, "/metrics?r=^hits", "*/*");
+    assert!(head.starts_with("http/1.0 200") || head.starts_with("http/1.1 200"), "{head}");
+    assert!(head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{head}");
+    assert!(head.contains("vary: accept"), "{head}");
+    assert_eq!(
+        body,
+        "# HELP hits_total Hits.\n# TYPE hits_total counter\nhits_total{app=\"web\"} 3\n"
+    );
+
+    let (head, body) = get(addr, "/metrics", "application/openmetrics-text; version=1.0.0");
+    let content_type = "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert!(head.contains(content_type), "{head}");
+    assert!(body.contains("# TYPE hits counter\n") && body.ends_with("queue 0\n# EOF\n"), "{body}");
+
+    assert!(get(addr, "/metrics?r=(", "*/*").0.contains(" 400 "));
+    assert!(get(addr, "/", "*/*").1.contains("href=\"metrics\""), "the index page links it");
+}
