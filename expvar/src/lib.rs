@@ -66,6 +66,8 @@ mod pool;
 #[cfg(feature = "process")]
 pub mod process;
 mod registry;
+#[cfg(feature = "tokio")]
+pub mod runtime;
 mod sync;
 mod text;
 mod var;

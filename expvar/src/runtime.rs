@@ -132,9 +132,11 @@ impl Shown<'_> {
                 window.ratio(Instant::now(), busy, workers.len())
             })?;
             let help = "Time spent on tasks.";
-            self.by_worker("busy", Info::new().help(help).unit(Unit::Seconds).counter(), |m, w| {
-                m.worker_total_busy_duration(w).as_secs_f64()
-            })?;
+            self.by_worker(
+                "busy",
+                Info::new().help(help).unit(Unit::Seconds).counter(),
+                |m, w| m.worker_total_busy_duration(w).as_secs_f64(),
+            )?;
             let info = Info::new().help("Times that a worker slept for want of work.").counter();
             self.by_worker("parks", info, |m, w| m.worker_park_count(w))?;
             let info = Info::new().help("Times that a worker fell asleep or woke.").counter();

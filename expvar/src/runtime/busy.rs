@@ -52,7 +52,11 @@ mod tests {
         // Both of two workers are busy for 5 s, then none.
         assert_eq!(window.ratio(start + secs(5), secs(10), 2), 1.0);
         assert_eq!(window.ratio(start + secs(10), secs(10), 2), 0.5);
-        assert_eq!(window.ratio(start + secs(10), secs(10), 2), 0.5, "another reader sees the same");
+        assert_eq!(
+            window.ratio(start + secs(10), secs(10), 2),
+            0.5,
+            "another reader sees the same"
+        );
         assert_eq!(window.ratio(start + secs(15), secs(10), 2), 0.0);
         assert_eq!(window.ratio(start + secs(1000), secs(10), 2), 0.0);
         assert!(window.notes.lock().len() <= 3);
