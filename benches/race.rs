@@ -59,8 +59,14 @@ impl<'a> Race<'a> {
     }
 
     /// Runs all rounds and prints the medians. Outside `cargo bench` one round, as a test.
+    ///
+    /// Words on the command line choose the peers in whose names they are.
     pub fn run(mut self) -> Times {
-        let measured = std::env::args().any(|arg| arg == "--bench");
+        let words: Vec<String> = std::env::args().skip(1).collect();
+        let measured = words.iter().any(|word| word == "--bench");
+        let words: Vec<&String> = words.iter().filter(|word| !word.starts_with('-')).collect();
+        self.peers
+            .retain(|peer| words.is_empty() || words.iter().any(|word| peer.name.contains(*word)));
         let rounds = if measured { ROUNDS } else { 1 };
         let threads = self.threads;
         let mut often = vec![vec![1; self.peers.len()]; threads.len()];

@@ -8,29 +8,49 @@ pub fn write_string(buffer: &mut Vec<u8>, text: &str) {
     buffer.push(b'"');
 }
 
-/// Which bytes need a look: controls, `"` `\` `<` `>` `&`, and the first byte of U+2028 and U+2029.
-const SPECIAL: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 0x20 {
-        table[byte] = true;
-        byte += 1;
+/// Whether a byte needs a look: controls, `"` `\` `<` `>` `&`, and the first byte of U+2028 and
+/// U+2029.
+fn is_special(byte: u8) -> bool {
+    // Without short circuits, so that a run of bytes is looked at all at once.
+    (byte < 0x20)
+        | (byte == b'"')
+        | (byte == b'\\')
+        | (byte == b'<')
+        | (byte == b'>')
+        | (byte == b'&')
+        | (byte == 0xe2)
+}
+
+/// Whether none of the bytes needs a look.
+#[inline]
+fn is_plain(bytes: &[u8]) -> bool {
+    fn all<const N: usize>(bytes: &[u8; N]) -> bool {
+        !bytes.iter().fold(false, |any, &byte| any | is_special(byte))
     }
-    let named = b"\"\\<>&\xe2";
-    let mut at = 0;
-    while at < named.len() {
-        table[named[at] as usize] = true;
-        at += 1;
+    // The last run overlaps with the one before, which costs less than looking byte by byte.
+    if let Some(last) = bytes.last_chunk::<16>() {
+        all(last) && bytes.as_chunks::<16>().0.iter().all(all)
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        all(first) && all(last)
+    } else {
+        !bytes.iter().any(|&byte| is_special(byte))
     }
-    table
-};
+}
 
 /// Appends the inside of a string.
+#[inline]
 pub(super) fn write_escaped(buffer: &mut Vec<u8>, text: &str) {
-    let bytes = text.as_bytes();
+    if is_plain(text.as_bytes()) {
+        buffer.extend_from_slice(text.as_bytes());
+    } else {
+        write_special(buffer, text.as_bytes());
+    }
+}
+
+fn write_special(buffer: &mut Vec<u8>, bytes: &[u8]) {
     let mut plain = 0;
     for (at, &byte) in bytes.iter().enumerate() {
-        if !SPECIAL[byte as usize] {
+        if !is_special(byte) {
             continue;
         }
         let (escape, width): (&[u8], usize) = match byte {
