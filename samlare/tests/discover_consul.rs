@@ -16,11 +16,13 @@ const LONG: Duration = Duration::from_secs(20);
 /// What one path answers: status, index, body.
 type Page = (u16, u64, String);
 
+/// Path with query, and token, of each request.
+type Asked = Arc<Mutex<Vec<(String, Option<String>)>>>;
+
 struct Agent {
     address: String,
     pages: watch::Sender<BTreeMap<String, Page>>,
-    /// Path with query, and token, of each request.
-    asked: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    asked: Asked,
 }
 
 impl Agent {
@@ -65,7 +67,7 @@ impl Agent {
 async fn serve(
     stream: TcpStream,
     mut pages: watch::Receiver<BTreeMap<String, Page>>,
-    asked: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    asked: Asked,
 ) {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();

@@ -26,6 +26,7 @@ impl Clues {
     ) -> bool {
         let mut sure = false;
         let (mut counters, mut back, mut far_back) = (0, 0, 0);
+        let (mut risen, mut risen_back) = (0, 0);
         for (name, value) in &reading.variables {
             if let ("cmdline", Latest::Text(line)) = (name.as_str(), value) {
                 sure |= self.line.as_ref().is_some_and(|before| before != line);
@@ -45,6 +46,10 @@ impl Clues {
                     back += u32::from(new < old);
                     far_back += u32::from(new < old / 2.0);
                 }
+                Kind::Other if known.moves().0 > 0 && known.moves().1 == 0 => {
+                    risen += 1;
+                    risen_back += u32::from(new < old);
+                }
                 Kind::Other => {}
             }
         }
@@ -53,7 +58,10 @@ impl Clues {
             1 => far_back == 1,
             _ => 2 * back >= counters,
         };
-        sure || most || (was_down && back > 0)
+        // What rose a few times may be a gauge; most of it falling after an
+        // outage is another matter.
+        let after_outage = back > 0 || (risen > 0 && 2 * risen_back >= risen);
+        sure || most || (was_down && after_outage)
     }
 }
 

@@ -5,10 +5,11 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use crossterm::cursor::Show;
-use crossterm::execute;
 use crossterm::terminal::{
-    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
+    disable_raw_mode, enable_raw_mode,
 };
+use crossterm::{execute, queue};
 use ratatui::backend::CrosstermBackend;
 
 use super::draw::draw;
@@ -54,8 +55,10 @@ impl Terminal {
         if !DRAWING.load(SeqCst) {
             return Err(io::Error::other("a panic took the terminal"));
         }
+        // Terminals that know it show the frame as a whole; others ignore it.
+        queue!(io::stdout(), BeginSynchronizedUpdate)?;
         self.inner.draw(|frame| draw(view, frame.area(), frame.buffer_mut()))?;
-        Ok(())
+        execute!(io::stdout(), EndSynchronizedUpdate)
     }
 }
 
@@ -70,7 +73,7 @@ fn restore() {
     if DRAWING.swap(false, SeqCst) {
         // Nothing helps where even this fails.
         let _ = disable_raw_mode();
-        let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
+        let _ = execute!(io::stdout(), EndSynchronizedUpdate, LeaveAlternateScreen, Show);
     }
 }
 

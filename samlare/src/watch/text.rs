@@ -8,11 +8,11 @@ pub(super) const MAX_NAME_BYTES: usize = 512;
 pub(super) const MAX_TEXT_BYTES: usize = 1024;
 
 /// What stands for a character that must not reach a terminal.
-const STAND_IN: char = '\u{fffd}';
+const STAND_IN: char = '?';
 
 /// Appends `text` without anything that could steer a terminal or reorder
 /// what is on it: each control, bidirectional, invisible or private character
-/// becomes U+FFFD.
+/// becomes a question mark, which every terminal draws in one column.
 pub(super) fn push_harmless(text: &str, out: &mut String) {
     out.extend(text.chars().map(|c| if is_harmless(c) { c } else { STAND_IN }));
 }
@@ -130,13 +130,13 @@ mod tests {
     #[test]
     fn nothing_steers_a_terminal() {
         for (hostile, shown) in [
-            ("\x1b[2J\x07bell", "\u{fffd}[2J\u{fffd}bell"),
-            ("a\u{202e}b\u{200f}\u{2066}", "a\u{fffd}b\u{fffd}\u{fffd}"),
-            ("tab\tline\nfeed\r", "tab\u{fffd}line\u{fffd}feed\u{fffd}"),
-            ("\u{9b}31m\u{7f}", "\u{fffd}31m\u{fffd}"),
-            ("zero\u{200b}width e\u{301}", "zero\u{fffd}width e\u{fffd}"),
+            ("\x1b[2J\x07bell", "?[2J?bell"),
+            ("a\u{202e}b\u{200f}\u{2066}", "a?b??"),
+            ("tab\tline\nfeed\r", "tab?line?feed?"),
+            ("\u{9b}31m\u{7f}", "?31m?"),
+            ("zero\u{200b}width e\u{301}", "zero?width e?"),
             ("<script>é漢😀", "<script>é漢😀"),
-            ("\u{e0041}\u{f8ff}", "\u{fffd}\u{fffd}"),
+            ("\u{e0041}\u{f8ff}", "??"),
         ] {
             assert_eq!(harmless(hostile), shown);
         }

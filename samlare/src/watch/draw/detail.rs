@@ -80,8 +80,13 @@ fn draw_chart(
         _ => units::duration(0.0),
     };
     let now = values.last().copied().unwrap_or(f64::NAN);
+    // A rate says nothing of how much there has been.
+    let total = match series.values().rfind(|value| value.is_finite()) {
+        Some(total) if rates => format!(" of {}", row.unit.show(total)),
+        _ => String::new(),
+    };
     let caption = format!(
-        "  now {}  min {}  mean {}  max {}  over {span}",
+        "  now {}{total}  min {}  mean {}  max {}  over {span}",
         show(now),
         show(min),
         show(mean),
