@@ -426,7 +426,7 @@ impl Flow<'_> {
             }
             ends.push(self.written + out.len() as u64);
         }
-        let mut rest = out.as_slice();
+        let (mut rest, mut refused) = (out.as_slice(), 0);
         while !rest.is_empty() {
             match timeout(self.policy.timeout, connection.write(rest)).await? {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -436,6 +436,7 @@ impl Flow<'_> {
                         rest.iter().position(|&b| b == b'\n').map_or(rest.len(), |at| at + 1);
                     rest = &rest[line..];
                     self.counts.refuse(Refusal::LongDatagram);
+                    refused += 1;
                 }
                 Err(e) => return Err(e),
             }
@@ -449,7 +450,7 @@ impl Flow<'_> {
         if !more {
             self.counts.push_ended(now);
         }
-        self.counts.points_sent.add(first);
+        self.counts.points_sent.add(first.saturating_sub(refused));
         self.counts.points_resent.add(again);
         self.counts.succeeded(now);
         Ok(())
@@ -471,3 +472,6 @@ impl Flow<'_> {
         End::Lost(error, self.acknowledged.bytes)
     }
 }
+
+#[cfg(test)]
+mod tests;

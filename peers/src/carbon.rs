@@ -13,7 +13,7 @@ use crate::{python, read_whisper};
 
 const PACKAGES: [&str; 3] = ["carbon==1.1.10", "whisper==1.1.10", "setuptools<81"];
 
-/// A real carbon-cache on loopback, with one second to a point, kept for a day.
+/// A real carbon-cache on loopback.
 ///
 /// It ends when dropped.
 pub struct CarbonCache {
@@ -29,11 +29,20 @@ pub struct CarbonCache {
 }
 
 impl CarbonCache {
-    /// Starts one and waits until it listens.
+    /// Starts one that keeps a point a second for a day, and waits until it listens.
     ///
     /// # Panics
     /// When it cannot be had or does not start; the text says why.
     pub fn start() -> Self {
+        Self::keeping("1s:1d")
+    }
+
+    /// Starts one with these `retentions`, as `storage-schemas.conf` writes them. Smaller ones
+    /// are read back sooner.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn keeping(retentions: &str) -> Self {
         let python = python("carbon", &PACKAGES);
         let dir = tempfile::tempdir().expect("a directory");
         let tcp: Vec<_> =
@@ -48,13 +57,13 @@ impl CarbonCache {
             udp_port: udp.local_addr().expect("a port").port(),
             dir,
         };
-        carbon.configure(port(2));
+        carbon.configure(port(2), retentions);
         drop((tcp, udp));
         carbon.restart();
         carbon
     }
 
-    fn configure(&self, query_port: u16) {
+    fn configure(&self, query_port: u16, retentions: &str) {
         let root = self.dir.path();
         for sub in ["conf", "log", "storage/whisper"] {
             fs::create_dir_all(root.join(sub)).expect("a directory");
@@ -78,7 +87,8 @@ impl CarbonCache {
             fs::write(root.join("conf").join(name), text).expect("a configuration file");
         };
         write("carbon.conf", &settings);
-        write("storage-schemas.conf", "[all]\npattern = .*\nretentions = 1s:24h\n");
+        let schemas = format!("[all]\npattern = .*\nretentions = {retentions}\n");
+        write("storage-schemas.conf", &schemas);
         write(
             "storage-aggregation.conf",
             "[all]\npattern = .*\nxFilesFactor = 0\naggregationMethod = last\n",

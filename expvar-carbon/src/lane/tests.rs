@@ -1,0 +1,250 @@
+//! Lanes against scripted servers, in paused time.
+
+use std::collections::VecDeque;
+use std::sync::atomic::AtomicBool;
+
+use bytes::Bytes;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, DuplexStream, duplex};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use super::*;
+
+const POLICY: Policy = Policy { timeout: Duration::from_secs(5), window: Duration::from_secs(10) };
+
+/// A server each time it is called, or an error where the script says so, or ends.
+struct Script {
+    answers: Mutex<VecDeque<bool>>,
+    always: AtomicBool,
+    calls: Mutex<Vec<(String, Instant)>>,
+    servers: mpsc::UnboundedSender<DuplexStream>,
+}
+
+impl Dial for Script {
+    async fn dial(&self, address: &Address, _: Duration) -> io::Result<Connection> {
+        lock(&self.calls).push((address.to_string(), Instant::now()));
+        let answer = lock(&self.answers).pop_front();
+        if !answer.unwrap_or(self.always.load(Relaxed)) {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        let (ours, theirs) = duplex(4 << 10);
+        self.servers.send(theirs).unwrap();
+        Ok(Connection::Memory(ours))
+    }
+}
+
+#[derive(Default)]
+struct Orders {
+    close: AtomicBool,
+}
+
+impl Host for Orders {
+    fn wish(&self, _: &Lane) -> Wish {
+        if self.close.load(Relaxed) { Wish::Close } else { Wish::Serve }
+    }
+
+    fn confirmed(&self) {}
+}
+
+/// A lane that runs, and what it meets.
+struct Stage {
+    lane: Arc<Lane>,
+    script: Arc<Script>,
+    counts: Arc<Counts>,
+    orders: Arc<Orders>,
+    servers: mpsc::UnboundedReceiver<DuplexStream>,
+}
+
+fn stage(addresses: &[&str], limit: usize, answers: &[bool], always: bool) -> Stage {
+    let addresses = addresses.iter().map(|a| a.parse().unwrap()).collect();
+    let (send, servers) = mpsc::unbounded_channel();
+    let script = Script {
+        answers: Mutex::new(answers.iter().copied().collect()),
+        always: AtomicBool::new(always),
+        calls: Mutex::default(),
+        servers: send,
+    };
+    let stage = Stage {
+        lane: Arc::new(Lane::new(0, addresses, Queue::new(limit), None)),
+        script: Arc::new(script),
+        counts: Arc::default(),
+        orders: Arc::default(),
+        servers,
+    };
+    let (lane, script) = (stage.lane.clone(), stage.script.clone());
+    let (counts, orders) = (stage.counts.clone(), stage.orders.clone());
+    tokio::spawn(async move { lane.drive(&*script, POLICY, &counts, &*orders).await });
+    stage
+}
+
+impl Stage {
+    fn push(&self, text: &str) {
+        let points = text.matches('\n').count() as u64;
+        let dropped =
+            self.lane.push(Batch { bytes: Bytes::copy_from_slice(text.as_bytes()), points });
+        self.counts.points_dropped.add(dropped.points);
+    }
+
+    async fn server(&mut self) -> BufReader<DuplexStream> {
+        BufReader::new(self.servers.recv().await.unwrap())
+    }
+}
+
+async fn lines<const N: usize>(server: &mut BufReader<DuplexStream>) -> [String; N] {
+    let mut lines = [const { String::new() }; N];
+    for line in &mut lines {
+        server.read_line(line).await.unwrap();
+        line.truncate(line.trim_end().len());
+    }
+    lines
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_connection_sends_the_window_again_and_no_more() {
+    let mut stage = stage(&["h:1"], 1 << 20, &[], true);
+    let start = Instant::now();
+    for second in [0, 5, 20, 25] {
+        sleep_until(start + Duration::from_secs(second)).await;
+        stage.push(&format!("at {second} 1\n"));
+    }
+    let mut first = stage.server().await;
+    assert_eq!(lines(&mut first).await, ["at 0 1", "at 5 1", "at 20 1", "at 25 1"]);
+    sleep_until(start + Duration::from_secs(26)).await;
+    drop(first);
+    sleep(Duration::from_millis(1)).await;
+    stage.push("at 26 1\n");
+    let mut second = stage.server().await;
+    assert_eq!(lines(&mut second).await, ["at 20 1", "at 25 1", "at 26 1"]);
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!((stage.counts.points_sent.get(), stage.counts.points_resent.get()), (5, 2));
+    assert_eq!(stage.counts.last_error(), "tcp://h:1: closed by the server");
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_at_a_dead_server_keep_to_the_backoff() {
+    let stage = stage(&["h:1"], 1 << 20, &[], false);
+    let start = Instant::now();
+    stage.push("a 1 1\n");
+    sleep(Duration::from_secs(3_600)).await;
+    let calls = lock(&stage.script.calls).clone();
+    let mut before = start;
+    let mut ceiling = Duration::from_secs(1);
+    for (_, at) in &calls[1..] {
+        assert!(*at - before <= ceiling + Duration::from_millis(1), "{:?}", *at - before);
+        before = *at;
+        ceiling = (ceiling * 2).min(Duration::from_secs(60));
+    }
+    // Every 30 s on the average, once the ceiling is reached.
+    assert!((60..240).contains(&calls.len()), "{}", calls.len());
+    assert_eq!(stage.counts.failures.get(), calls.len() as u64);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_hour_away_costs_the_queue_and_nothing_goes_twice() {
+    const LIMIT: usize = 4 << 20;
+    let mut stage = stage(&["h:1"], LIMIT, &[], false);
+    for push in 0..360 {
+        for batch in 0..6 {
+            let lines: String = (0..1_700).map(|n| format!("apps.v{n} {batch} {push}\n")).collect();
+            stage.push(&lines);
+            assert!(stage.lane.queue(|q| q.bytes()) <= LIMIT);
+        }
+        sleep(Duration::from_secs(10)).await;
+    }
+    stage.script.always.store(true, Relaxed);
+    stage.orders.close.store(true, Relaxed);
+    stage.lane.wake();
+    let mut got = String::new();
+    stage.server().await.read_to_string(&mut got).await.unwrap();
+    let dropped = stage.counts.points_dropped.get() as usize;
+    assert_eq!(got.lines().count() + dropped, 360 * 6 * 1_700, "every point went or was counted");
+    assert!(got.len() > LIMIT * 9 / 10, "the room is used");
+    let newest = (0..360 * 6).flat_map(|n| (0..1_700).map(move |v| (n, v))).skip(dropped);
+    let expected = newest.map(|(n, v)| format!("apps.v{v} {} {}", n % 6, n / 6));
+    assert!(got.lines().eq(expected), "the newest, in order, once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_is_renewed_without_sending_again() {
+    let mut stage = stage(&["h:1"], 1 << 20, &[], true);
+    let start = Instant::now();
+    stage.push("a 1 1\n");
+    let mut server = stage.server().await;
+    let mut text = String::new();
+    server.read_to_string(&mut text).await.unwrap();
+    assert_eq!(text, "a 1 1\n");
+    assert_eq!((Instant::now() - start).as_secs(), 100);
+    drop(server);
+    sleep(Duration::from_secs(20)).await;
+    stage.push("a 2 2\n");
+    assert_eq!(lines(&mut stage.server().await).await, ["a 2 2"]);
+    assert_eq!(stage.counts.failures.get(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_takes_nothing_is_left_after_the_timeout() {
+    let mut stage = stage(&["h:1"], 1 << 20, &[], true);
+    let text = "a 1 1\n".repeat(2_000);
+    stage.push(&text);
+    let start = Instant::now();
+    let silent = stage.server().await;
+    let mut next = stage.server().await;
+    let waited = Instant::now() - start;
+    assert!(waited >= POLICY.timeout && waited <= POLICY.timeout + backoff::FIRST);
+    stage.orders.close.store(true, Relaxed);
+    let mut got = String::new();
+    next.read_to_string(&mut got).await.unwrap();
+    assert_eq!(got, text, "whole, from the start");
+    drop(silent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_second_server_serves_until_the_first_is_back() {
+    let mut stage = stage(&["one:1", "two:1"], 1 << 20, &[false, true, false], true);
+    let start = Instant::now();
+    stage.push("a 1 1\n");
+    let mut two = stage.server().await;
+    assert_eq!(lines(&mut two).await, ["a 1 1"]);
+    let seen = two.read(&mut [0; 9]).await.unwrap();
+    assert_eq!((seen, (Instant::now() - start).as_secs()), (0, 100), "idle");
+    drop(two);
+    stage.push("a 2 2\n");
+    assert_eq!(lines(&mut stage.server().await).await, ["a 2 2"]);
+    let names: Vec<_> = lock(&stage.script.calls).iter().map(|(name, _)| name.clone()).collect();
+    // Both at first, the first again after a minute in vain, and at the next connection.
+    assert_eq!(names, ["tcp://one:1", "tcp://two:1", "tcp://one:1", "tcp://one:1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_better_server_takes_over_while_the_worse_one_works() {
+    let mut stage = stage(&["one:1", "two:1"], 1 << 20, &[false], true);
+    stage.push("a 0 0\n");
+    let mut two = stage.server().await;
+    let reader = tokio::spawn(async move {
+        let mut text = String::new();
+        two.read_to_string(&mut text).await.unwrap();
+        text
+    });
+    for second in 1..=70 {
+        sleep(Duration::from_secs(1)).await;
+        stage.push(&format!("a {second} {second}\n"));
+    }
+    let mut one = stage.server().await;
+    let [first] = lines(&mut one).await;
+    let from_two = reader.await.unwrap();
+    assert!((60..=61).contains(&from_two.lines().count()), "a minute's worth");
+    assert_eq!(first, format!("a {0} {0}", from_two.lines().count()), "then the other, no gap");
+    assert_eq!(stage.counts.failures.get(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_hangs_up_at_once_is_not_hammered() {
+    let mut stage = stage(&["h:1"], 1 << 20, &[], true);
+    stage.push("a 1 1\n");
+    let end = Instant::now() + Duration::from_secs(600);
+    let mut connections = 0;
+    while tokio::time::timeout_at(end, stage.servers.recv()).await.is_ok() {
+        connections += 1;
+    }
+    assert!(connections < 60, "{connections}");
+}

@@ -1,0 +1,187 @@
+//! Lines over TLS: into a server of our own with certificates made here, and into carbon-c-relay.
+#![cfg(feature = "tls")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use expvar_carbon::{Left, Lines, Sender, Tls};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// A CA with a server's and a client's certificate, as PEM files.
+struct Certificates {
+    dir: tempfile::TempDir,
+}
+
+impl Certificates {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        std::fs::write(dir.path().join("ca.pem"), ca.pem()).unwrap();
+        let names = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+        for (name, subjects, usage) in [
+            ("server", names(&["graphite.example", "127.0.0.1"]), ExtendedKeyUsagePurpose::ServerAuth),
+            ("client", names(&["client.example"]), ExtendedKeyUsagePurpose::ClientAuth),
+        ] {
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::new(subjects).unwrap();
+            params.extended_key_usages = vec![usage];
+            let certificate = params.signed_by(&key, &ca).unwrap();
+            let path = |ending: &str| dir.path().join(format!("{name}.{ending}"));
+            std::fs::write(path("pem"), certificate.pem()).unwrap();
+            std::fs::write(path("key"), key.serialize_pem()).unwrap();
+            std::fs::write(path("both"), certificate.pem() + &key.serialize_pem()).unwrap();
+        }
+        Self { dir }
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.dir.path().join(file)
+    }
+}
+
+fn chain(path: &Path) -> Vec<CertificateDer<'static>> {
+    CertificateDer::pem_file_iter(path).unwrap().map(Result::unwrap).collect()
+}
+
+/// Reads one connection to its end, from a client that shows a certificate of ours.
+fn server(certificates: &Certificates) -> (u16, std::thread::JoinHandle<std::io::Result<String>>) {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(chain(&certificates.path("ca.pem")).remove(0)).unwrap();
+    let clients =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(clients.unwrap())
+        .with_single_cert(
+            chain(&certificates.path("server.pem")),
+            PrivateKeyDer::from_pem_file(certificates.path("server.key")).unwrap(),
+        )
+        .unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let serve = async move {
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let (stream, _) = listener.accept().await?;
+        let mut stream =
+            tokio_rustls::TlsAcceptor::from(Arc::new(config)).accept(stream).await?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await?;
+        stream.shutdown().await?;
+        Ok(text)
+    };
+    (port, std::thread::spawn(move || runtime.block_on(serve)))
+}
+
+fn lines() -> Lines {
+    let mut lines = Lines::new();
+    for n in 0..20_000u64 {
+        lines.point("over.tls", n, 1_700_000_000 + n);
+    }
+    lines
+}
+
+#[test]
+fn both_sides_know_each_other_and_every_line_arrives() {
+    let certificates = Certificates::new();
+    let tls = Tls::new().ca_file(certificates.path("ca.pem"));
+    let tls = tls.client_certificate(certificates.path("client.pem"), certificates.path("client.key"));
+    // By the address, and by another name.
+    for tls in [tls.clone(), tls.server_name("graphite.example")] {
+        let (port, reader) = server(&certificates);
+        let sender = Sender::builder().to(format!("tls://127.0.0.1:{port}")).tls(tls);
+        let sender = sender.spawn().unwrap();
+        sender.send(&mut lines());
+        assert_eq!(sender.close(SOON), Left::default());
+        assert_eq!(reader.join().unwrap().unwrap().as_bytes(), lines().as_bytes());
+    }
+}
+
+#[test]
+fn strangers_get_no_line() {
+    let (certificates, others) = (Certificates::new(), Certificates::new());
+    let trusting = |certificates: &Certificates| Tls::new().ca_file(certificates.path("ca.pem"));
+    let known = |tls: Tls| {
+        tls.client_certificate(certificates.path("client.pem"), certificates.path("client.key"))
+    };
+    for (tls, error) in [
+        (known(trusting(&others)), "certificate"),
+        (known(trusting(&certificates)).server_name("other.example"), "other.example"),
+        (trusting(&certificates), "ertificate"),
+    ] {
+        let (port, reader) = server(&certificates);
+        let sender = Sender::builder().to(format!("tls://127.0.0.1:{port}")).tls(tls);
+        let sender = sender.timeout(Duration::from_secs(2)).spawn().unwrap();
+        sender.send(&mut lines());
+        let left = sender.close(Duration::from_millis(500));
+        assert_eq!(left.points + left.unconfirmed, 20_000);
+        assert!(!matches!(reader.join().unwrap(), Ok(text) if !text.is_empty()));
+        let shown = sender.stats().last_error;
+        assert!(shown.contains(error) || shown.contains("refused"), "{shown}");
+    }
+}
+
+#[test]
+fn bad_files_are_named_at_construction() {
+    let certificates = Certificates::new();
+    let (ca, key) = (certificates.path("ca.pem"), certificates.path("server.key"));
+    for (field, tls) in [
+        ("tls.ca_file", Tls::new().ca_file("/nowhere/ca.pem")),
+        ("tls", Tls::new().ca_file(&key)),
+        ("tls.client_certificate", Tls::new().ca_file(&ca).client_certificate(&ca, "/nowhere")),
+        ("tls.client_certificate", Tls::new().ca_file(&ca).client_certificate(&ca, &key)),
+        ("tls.server_name", Tls::new().ca_file(&ca).server_name("not a name")),
+    ] {
+        let error = Sender::builder().to("tls://h:1").tls(tls).build().err().unwrap();
+        assert_eq!(error.field(), field, "{error}");
+    }
+}
+
+#[test]
+#[ignore = "needs carbon-c-relay (Debian; .ci/peers.sh installs it)"]
+fn carbon_c_relay_takes_every_line() {
+    let certificates = Certificates::new();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let out = certificates.path("out.txt");
+    let config = format!(
+        "cluster all file {} ;\nmatch * send to all stop ;\n\
+         listen type linemode transport plain ssl {} {free} proto tcp ;\n",
+        out.display(),
+        certificates.path("server.both").display(),
+    );
+    std::fs::write(certificates.path("relay.conf"), config).unwrap();
+    let relay = std::process::Command::new("carbon-c-relay")
+        .args(["-w", "1", "-f"])
+        .arg(certificates.path("relay.conf"))
+        .stdout(std::process::Stdio::null())
+        .spawn();
+    let mut relay = relay.expect("carbon-c-relay: run .ci/peers.sh, or apt-get install it");
+    let tls = Tls::new().ca_file(certificates.path("ca.pem"));
+    let sender = Sender::builder().to(format!("tls://{free}")).tls(tls).spawn().unwrap();
+    sender.send(&mut lines());
+    let left = sender.close(SOON);
+    let deadline = std::time::Instant::now() + SOON;
+    let expected = lines();
+    let mut got = Vec::new();
+    while got.len() < expected.len() && std::time::Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(50));
+        got = std::fs::read(&out).unwrap_or_default();
+    }
+    relay.kill().unwrap();
+    relay.wait().unwrap();
+    assert_eq!(left, Left::default());
+    assert_eq!(got, expected.as_bytes());
+}
