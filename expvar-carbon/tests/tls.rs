@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use expvar_carbon::{Left, Lines, Sender, Tls};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -29,7 +31,11 @@ impl Certificates {
         std::fs::write(dir.path().join("ca.pem"), ca.pem()).unwrap();
         let names = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
         for (name, subjects, usage) in [
-            ("server", names(&["graphite.example", "127.0.0.1"]), ExtendedKeyUsagePurpose::ServerAuth),
+            (
+                "server",
+                names(&["graphite.example", "127.0.0.1"]),
+                ExtendedKeyUsagePurpose::ServerAuth,
+            ),
             ("client", names(&["client.example"]), ExtendedKeyUsagePurpose::ClientAuth),
         ] {
             let key = KeyPair::generate().unwrap();
@@ -76,8 +82,7 @@ fn server(certificates: &Certificates) -> (u16, std::thread::JoinHandle<std::io:
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let (stream, _) = listener.accept().await?;
-        let mut stream =
-            tokio_rustls::TlsAcceptor::from(Arc::new(config)).accept(stream).await?;
+        let mut stream = tokio_rustls::TlsAcceptor::from(Arc::new(config)).accept(stream).await?;
         let mut text = String::new();
         stream.read_to_string(&mut text).await?;
         stream.shutdown().await?;
@@ -98,7 +103,8 @@ fn lines() -> Lines {
 fn both_sides_know_each_other_and_every_line_arrives() {
     let certificates = Certificates::new();
     let tls = Tls::new().ca_file(certificates.path("ca.pem"));
-    let tls = tls.client_certificate(certificates.path("client.pem"), certificates.path("client.key"));
+    let tls =
+        tls.client_certificate(certificates.path("client.pem"), certificates.path("client.key"));
     // By the address, and by another name.
     for tls in [tls.clone(), tls.server_name("graphite.example")] {
         let (port, reader) = server(&certificates);
