@@ -91,7 +91,9 @@ impl Options {
                     let seconds = value()?.parse().map_err(|_| "--interval takes whole seconds")?;
                     options.interval = Duration::from_secs(seconds);
                 }
-                _ => return Err(format!("{name}: use --carbon URL, --interval SECONDS, --prefix P")),
+                _ => {
+                    return Err(format!("{name}: use --carbon URL, --interval SECONDS, --prefix P"));
+                }
             }
         }
         Ok(options)
