@@ -164,6 +164,20 @@ fn hook_slab_cold() -> Option<Slab> {
     starter()
 }
 
+/// Adds the hook's cells from `id` on to `totals`, over all threads, and allocates nothing: what
+/// counts allocations must not show up in the count.
+pub(crate) fn add_hook_cells(id: usize, totals: &mut [u64]) {
+    let range = id..id + totals.len();
+    POOL.locked(|slabs| {
+        let slabs = slabs.iter().copied().chain(starters());
+        for row in slabs.filter_map(|slab| slab.get(range.clone())) {
+            for (total, cell) in totals.iter_mut().zip(row) {
+                *total = total.wrapping_add(cell.load(Relaxed));
+            }
+        }
+    });
+}
+
 /// The slabs as they were at one moment, for reading many cells.
 pub(crate) struct Slabs {
     /// Longest first, so that a sum stops at the first one that is too short.

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::class::{CLASS_SIZES, CLASSES};
-use crate::cells::{HOOK_CELLS, Slabs, hook_slab};
+use crate::cells::{HOOK_CELLS, add_hook_cells, hook_slab};
 
 // Ids of the cells. What frees count comes first, and is read first: a block that another thread
 // frees meanwhile must not be seen as freed and not as allocated.
@@ -115,14 +115,13 @@ impl Counts {
 /// What the hook has counted so far, by all threads; `None` where no
 /// [`Counting`](super::Counting) is the program's allocator.
 ///
-/// A few microseconds. Exact for what happened before the call. While other threads allocate, the
+/// A few microseconds, and no allocation. Exact for what happened before the call. While other threads allocate, the
 /// figures are of slightly different moments, and no block is seen as freed and not as allocated.
 pub fn counts() -> Option<Counts> {
-    let slabs = Slabs::now();
     let mut cells = [0; CELLS];
     let (freeing, allocating) = cells.split_at_mut(ALLOCATIONS);
     for (start, row) in [(FREES, freeing), (ALLOCATIONS, allocating)] {
-        slabs.add_row(start as u32, row);
+        add_hook_cells(start, row);
         for (total, shared) in row.iter_mut().zip(&SHARED[start..]) {
             *total = total.wrapping_add(shared.load(Relaxed));
         }
