@@ -231,7 +231,7 @@ fn memory_comes_back() {
 }
 
 fn everything_agrees_with_memstats() {
-    let (before, after) = around(|| drop(expvar::memstats::read_now()));
+    let (before, after) = around(|| assert!(expvar::memstats::read_now().mallocs > 0));
     let stats = expvar::memstats::read_now();
     assert!(stats.mallocs >= after.allocations && before.allocations < after.allocations);
     assert!(stats.total_alloc >= after.allocated_bytes);
