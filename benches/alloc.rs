@@ -1,0 +1,52 @@
+//! Allocating and freeing 64 bytes through the hook, around three allocators, and through others.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::hint::black_box;
+
+use cap::Cap;
+use expvar::alloc::Counting;
+use expvar_benches::{Race, print_machine};
+use mimalloc::MiMalloc;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use tikv_jemallocator::Jemalloc;
+
+// None of them is the program's allocator: they are called by name, so that all can race in one
+// process.
+static BY_SIZE: Counting = Counting::new();
+static TOTALS: Counting<System, false> = Counting::new();
+static JEMALLOC: Counting<Jemalloc> = Counting::with(Jemalloc);
+static MIMALLOC: Counting<MiMalloc> = Counting::with(MiMalloc);
+static CAP: Cap<System> = Cap::new(System, usize::MAX);
+static STATS: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+fn pair(allocator: &impl GlobalAlloc) {
+    let layout = black_box(Layout::new::<[u64; 8]>());
+    // SAFETY: the layout is not empty, and the block goes back where it came from, with its layout.
+    unsafe {
+        let block = black_box(allocator.alloc(layout));
+        assert!(!block.is_null());
+        allocator.dealloc(block, layout);
+    }
+}
+
+fn main() {
+    print_machine("alloc");
+    let mut race = Race::new(&[1, 2]);
+    race.peer("System", |_| pair(&System));
+    race.peer("Counting<System>", |_| pair(&BY_SIZE));
+    race.peer("Counting<System, false>", |_| pair(&TOTALS));
+    race.peer("stats_alloc around System", |_| pair(&STATS));
+    race.peer("cap around System", |_| pair(&CAP));
+    race.peer("Jemalloc", |_| pair(&Jemalloc));
+    race.peer("Counting<Jemalloc>", |_| pair(&JEMALLOC));
+    race.peer("MiMalloc", |_| pair(&MiMalloc));
+    race.peer("Counting<MiMalloc>", |_| pair(&MIMALLOC));
+
+    let ours = "Counting<System>";
+    race.run().print_ratios(&[
+        ((ours, 1), ("System", 1), 1.3),
+        (("Counting<System, false>", 1), ("System", 1), 1.2),
+        ((ours, 2), ("stats_alloc around System", 2), 0.75),
+        ((ours, 2), ("cap around System", 2), 0.75),
+    ]);
+}
