@@ -1,0 +1,98 @@
+//! Where the memory goes: a cache that grows and shrinks, and a leak when asked for (`--leak`).
+//!
+//! Each second a line shows what the program holds (`Alloc`), what its allocator holds for it
+//! (`HeapInuse`) and what is in memory of all that (`resident`). While the cache grows the three
+//! go up together. When it has shrunk, `Alloc` falls at once and the others hardly: entries that
+//! stay keep the allocator from giving their pages back. With a leak `Alloc` itself goes up from
+//! one low point of the cache to the next, and `HeapObjects` with it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+#[global_allocator]
+static ALLOC: expvar::alloc::Counting = expvar::alloc::Counting::new();
+
+expvar::vars! {
+    /// Entries in the cache.
+    static ENTRIES: Gauge = "cache.entries";
+    /// Bytes that the entries hold.
+    static HELD: Gauge = "cache.bytes", unit: Bytes;
+    /// Requests that left something behind.
+    static LEAKED: Counter = "leaked";
+}
+
+/// Entries that are put in or taken out in a tenth of a second.
+const STEP: usize = 2000;
+const LARGEST: usize = 150_000;
+const SMALLEST: usize = 15_000;
+
+fn main() -> std::io::Result<()> {
+    let leaks = std::env::args().any(|argument| argument == "--leak");
+    let server = expvar_http::spawn("127.0.0.1:8123")?;
+    println!("{}/debug/vars", server.url());
+    println!("a leak: {}\n", if leaks { "yes" } else { "no (--leak makes one)" });
+    println!("{:18}{:>9}  {:>9}  {:>9}  {:>9}", "", "Alloc", "HeapInuse", "resident", "objects");
+    let mut cache = Cache::default();
+    let mut forgotten = Vec::new();
+    for tenth in 0.. {
+        cache.turn();
+        if leaks {
+            // What a service does that keeps a list of its clients and never strikes one off.
+            forgotten
+                .extend((0..200).map(|client| format!("client {client} of {tenth}").repeat(20)));
+            LEAKED.add(200);
+        }
+        if tenth % 10 == 0 {
+            show(&cache);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
+/// Entries of about 1 KiB, between two limits.
+#[derive(Default)]
+struct Cache {
+    entries: VecDeque<Vec<u8>>,
+    shrinks: bool,
+}
+
+impl Cache {
+    fn turn(&mut self) {
+        if self.shrinks {
+            // From the front, but for every tenth, which moves to the back: used again of late.
+            for at in 0..2 * STEP {
+                let Some(entry) = self.entries.pop_front() else { break };
+                if at % 10 == 0 {
+                    self.entries.push_back(entry);
+                } else {
+                    HELD.sub(entry.len() as i64);
+                }
+            }
+            self.shrinks = self.entries.len() > SMALLEST;
+        } else {
+            for at in 0..STEP {
+                let entry = vec![1; 512 + at % 1024];
+                HELD.add(entry.len() as i64);
+                self.entries.push_back(entry);
+            }
+            self.shrinks = self.entries.len() >= LARGEST;
+        }
+        ENTRIES.set(self.entries.len() as i64);
+    }
+}
+
+fn show(cache: &Cache) {
+    const MIB: f64 = (1 << 20) as f64;
+    let memory = expvar::memstats::read_now();
+    let resident = expvar::process::read_now().resident_bytes.unwrap_or(0);
+    println!(
+        "{} {:7} entries {:5.0} MiB  {:5.0} MiB  {:5.0} MiB  {:9}",
+        if cache.shrinks { "-" } else { "+" },
+        cache.entries.len(),
+        memory.alloc as f64 / MIB,
+        memory.heap_inuse as f64 / MIB,
+        resident as f64 / MIB,
+        memory.heap_objects,
+    );
+}
