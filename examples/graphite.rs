@@ -92,7 +92,9 @@ impl Options {
                     options.interval = Duration::from_secs(seconds);
                 }
                 _ => {
-                    return Err(format!("{name}: use --carbon URL, --interval SECONDS, --prefix P"));
+                    return Err(format!(
+                        "{name}: use --carbon URL, --interval SECONDS, --prefix P"
+                    ));
                 }
             }
         }
