@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use crate::auth::Credentials;
 use crate::host::Hosts;
 use crate::limits::Limits;
+use crate::pages::{Page, Pages};
 use crate::{Prometheus, Server, Service, accept};
 
 /// Sets up a server or a service; each setting has a safe default.
@@ -44,6 +45,7 @@ pub(crate) struct Settings {
     pub(crate) credentials: Credentials,
     pub(crate) limits: Limits,
     pub(crate) history: bool,
+    pub(crate) pages: Pages,
 }
 
 impl Builder {
@@ -56,6 +58,7 @@ impl Builder {
                 credentials: Credentials::default(),
                 limits: Limits::default(),
                 history: false,
+                pages: Pages::none(),
             },
         }
     }
@@ -183,6 +186,21 @@ impl Builder {
     #[must_use]
     pub fn max_series(mut self, series: usize) -> Self {
         self.settings.limits.series = series;
+        self
+    }
+
+    /// Adds pages of the program's own.
+    ///
+    /// `find` is asked with the address of each `GET` and `HEAD` before the server's own routes;
+    /// what it leaves to them is `None`. The checks of host and credentials come first, and the
+    /// pages may do no more than the live page: load files and ask questions of this server.
+    #[must_use]
+    pub fn pages<F, A>(mut self, find: F) -> Self
+    where
+        F: Fn(http::Uri) -> A + Send + Sync + 'static,
+        A: Future<Output = Option<Page>> + Send + 'static,
+    {
+        self.settings.pages = Pages::new(find);
         self
     }
 

@@ -38,6 +38,7 @@ mod document;
 mod history;
 mod host;
 mod limits;
+mod pages;
 mod pretty;
 mod prometheus;
 mod query;
@@ -58,6 +59,7 @@ use tokio::net::TcpListener;
 
 pub use body::Body;
 pub use builder::Builder;
+pub use pages::Page;
 pub use prometheus::{Format, Mapping, MappingError, Prometheus};
 pub use server::Server;
 pub use service::{ResponseFuture, Service};

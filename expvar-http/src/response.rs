@@ -12,6 +12,7 @@ use crate::body::Body;
 use crate::document::Rendered;
 use crate::history::{Events, Span};
 use crate::host::Refusal;
+use crate::pages::Page;
 use crate::routes::INDEX;
 use crate::ui::{self, Asset};
 
@@ -60,8 +61,13 @@ pub(crate) fn index() -> Response {
 
 /// A file of the live page.
 pub(crate) fn asset(asset: &'static Asset) -> Response {
-    let content_type = HeaderValue::from_static(asset.content_type);
-    let response = with(StatusCode::OK, content_type, Body::new(asset.bytes));
+    page(Page::new(asset.content_type, asset.bytes))
+}
+
+/// A page that may load files of this server and ask it questions, and nothing else.
+pub(crate) fn page(page: Page) -> Response {
+    let content_type = HeaderValue::from_static(page.content_type);
+    let response = with(StatusCode::OK, content_type, Body::new(page.body));
     let policy = HeaderValue::from_static(ui::CONTENT_SECURITY_POLICY);
     let response = header(response, CONTENT_SECURITY_POLICY, policy);
     let response = header(response, REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

@@ -18,6 +18,7 @@ use crate::document::{self, Document, Kind};
 use crate::history::{Sampler, Span};
 use crate::host::Hosts;
 use crate::limits::MAX_HISTORY_NAMES;
+use crate::pages::Pages;
 use crate::query;
 use crate::render::{RenderError, Renderer};
 use crate::response::{self, Response};
@@ -58,6 +59,7 @@ struct Shared {
     credentials: Credentials,
     renderer: Renderer,
     sampler: Sampler,
+    pages: Pages,
     closing: watch::Sender<bool>,
 }
 
@@ -70,11 +72,12 @@ impl Service {
 
     pub(crate) fn with(settings: Settings, mounted: bool) -> Self {
         stats::show();
-        let Settings { registry, prometheus, hosts, credentials, limits, history } = settings;
+        let Settings { registry, prometheus, hosts, credentials, limits, history, pages } =
+            settings;
         let renderer = Renderer::new(registry.clone(), prometheus, limits.render_timeout);
         let sampler = Sampler::new(registry, history, limits.series);
         let (closing, _) = watch::channel(false);
-        let shared = Shared { hosts, credentials, renderer, sampler, closing };
+        let shared = Shared { hosts, credentials, renderer, sampler, pages, closing };
         Self { shared: Arc::new(shared), mounted }
     }
 
@@ -111,6 +114,10 @@ impl Service {
         if !self.shared.credentials.admit(headers) {
             return response::unauthorized(&self.shared.credentials);
         }
+        let reads = request.method == Method::GET || request.method == Method::HEAD;
+        if reads && let Some(page) = self.shared.pages.find(uri).await {
+            return response::page(page);
+        }
         let path = uri.path();
         let route = if self.mounted { Route::of_mounted(path) } else { Route::of(path) };
         let Some(route) = route else {
@@ -119,7 +126,7 @@ impl Service {
                 _ => response::not_found(),
             };
         };
-        if request.method != Method::GET && request.method != Method::HEAD {
+        if !reads {
             return response::method_not_allowed();
         }
         match route {

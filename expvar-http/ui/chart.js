@@ -196,10 +196,10 @@ export class Chart {
 
   /** Clock times under the chart, at round ones. */
   hours(pen, x, bottom, ink) {
-    const { step, end } = this.data;
+    const { step, end, mark } = this.data;
     const span = Object.values(SPANS).find((one) => one.step === step) ?? SPANS.second;
     const narrow = this.frame.width < 360 ? 2 : 1;
-    const every = span.mark * 1000 * narrow;
+    const every = (mark ?? span.mark) * 1000 * narrow;
     const zone = step >= 3600 ? new Date(end).getTimezoneOffset() * 60000 : 0;
     pen.fillStyle = ink.dim;
     pen.textBaseline = 'alphabetic';
@@ -207,7 +207,7 @@ export class Chart {
     const first = this.time(0);
     for (let at = Math.ceil((first - zone) / every) * every + zone; at <= end; at += every) {
       const i = (at - first) / 1000 / step;
-      const text = clock(at, step);
+      const text = clock(at, mark ? 1 : step);
       const half = pen.measureText(text).width / 2;
       const place = Math.min(x(i), this.frame.left + this.frame.width - half);
       if (place - half >= this.frame.left - 12) pen.fillText(text, place, bottom + 15);

@@ -35,7 +35,16 @@ pub struct Collector {
 
 /// The endpoints that are polled, for whoever shows them.
 #[derive(Clone, Default)]
-pub struct States(Arc<Mutex<Vec<Arc<State>>>>);
+pub struct States(Arc<Mutex<Vec<Polled>>>);
+
+/// An endpoint and its state.
+#[derive(Clone)]
+pub struct Polled {
+    /// Where and how it is polled.
+    pub endpoint: Endpoint,
+    /// How that goes.
+    pub state: Arc<State>,
+}
 
 type Statuses = Arc<Mutex<Vec<Arc<discover::Status>>>>;
 
@@ -66,8 +75,12 @@ impl Drop for Aborting {
 impl States {
     /// Each endpoint's report, in the order of their URLs.
     pub fn reports(&self) -> Vec<Report> {
-        let states = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        states.iter().map(|state| state.report()).collect()
+        self.polled().iter().map(|polled| polled.state.report()).collect()
+    }
+
+    /// The endpoints themselves, in the same order.
+    pub fn polled(&self) -> Vec<Polled> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -205,9 +218,12 @@ impl Collector {
                 ),
             }
         }
-        let mut states: Vec<_> =
-            self.running.values().map(|running| running.state.clone()).collect();
-        states.sort_by(|a, b| a.name().cmp(b.name()));
+        let polled = |running: &Running| Polled {
+            endpoint: running.endpoint.clone(),
+            state: running.state.clone(),
+        };
+        let mut states: Vec<_> = self.running.values().map(polled).collect();
+        states.sort_by(|a, b| a.state.name().cmp(b.state.name()));
         *self.states.0.lock().unwrap_or_else(PoisonError::into_inner) = states;
     }
 

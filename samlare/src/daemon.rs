@@ -8,6 +8,7 @@ use crate::collector::Collector;
 use crate::config::{Config, Problem};
 use crate::log::{Level, Log};
 use crate::notify::Notify;
+use crate::page::Page;
 use crate::schedule::Clock;
 use crate::shard::Shard;
 
@@ -50,8 +51,9 @@ impl Daemon {
         raise_file_limit(&log, config.endpoints.len());
         let mut signals = Signals::new().map_err(|error| vec![error.to_string()])?;
         let notify = Notify::from_env();
+        let page = Page::default();
         let mut server = match config.listen {
-            Some(address) => Some(listen(address).map_err(|error| {
+            Some(address) => Some(listen(address, &page).map_err(|error| {
                 vec![format!("{}: Listen: {address}: {error}", self.path.display())]
             })?),
             None => None,
@@ -59,6 +61,7 @@ impl Daemon {
         let endpoints = config.endpoints.len();
         let mut collector = Collector::start(config, expvar::global(), Clock::System, log.clone())
             .map_err(|error| vec![format!("{}: {error}", self.path.display())])?;
+        page.show(collector.states());
         log.event(Level::Info, "starting", &[("endpoints", &endpoints)]);
         notify.tell(&format!("READY=1\nSTATUS=polling {endpoints} endpoints"));
 
@@ -80,7 +83,7 @@ impl Daemon {
                 Wish::Gather => collector.gather(),
                 Wish::Reload => {
                     notify.tell("RELOADING=1");
-                    self.reload(&mut collector, &mut server, &log).await;
+                    self.reload(&mut collector, &mut server, &page, &log).await;
                     let endpoints = collector.states().reports().len();
                     notify.tell(&format!("READY=1\nSTATUS=polling {endpoints} endpoints"));
                 }
@@ -95,7 +98,13 @@ impl Daemon {
         }
     }
 
-    async fn reload(&self, collector: &mut Collector, server: &mut Option<Server>, log: &Log) {
+    async fn reload(
+        &self,
+        collector: &mut Collector,
+        server: &mut Option<Server>,
+        page: &Page,
+        log: &Log,
+    ) {
         let (config, warnings) = match self.load() {
             Ok(loaded) => loaded,
             Err(errors) => {
@@ -113,7 +122,7 @@ impl Daemon {
                 let _ = tokio::task::spawn_blocking(|| old.shutdown()).await;
             }
             if let Some(address) = config.listen {
-                match listen(address) {
+                match listen(address, page) {
                     Ok(fresh) => *server = Some(fresh),
                     Err(error) => log.event(
                         Level::Error,
@@ -156,8 +165,13 @@ pub fn load(path: &Path) -> Result<(Config, Vec<Problem>), Vec<String>> {
         .map_err(|problems| problems.iter().map(|problem| format!("{name}: {problem}")).collect())
 }
 
-fn listen(address: std::net::SocketAddr) -> std::io::Result<Server> {
-    Server::builder().spawn(address)
+fn listen(address: std::net::SocketAddr, page: &Page) -> std::io::Result<Server> {
+    let page = page.clone();
+    let find = move |uri| {
+        let page = page.clone();
+        async move { page.find(&uri).await }
+    };
+    Server::builder().pages(find).spawn(address)
 }
 
 /// A connection is a file: as many as the system allows.

@@ -9,7 +9,7 @@
 //! - [`output`]: to Carbon, or to standard output.
 //! - [`daemon`], [`once`]: the commands; [`notify`]: systemd.
 //! - [`watch`]: services in a terminal.
-//! - [`state`], [`counts`], [`log`]: what samlare tells of itself.
+//! - [`state`], [`counts`], [`log`], [`page`]: what samlare tells of itself.
 #![forbid(unsafe_code)]
 
 pub mod client;
@@ -23,6 +23,7 @@ pub mod log;
 pub mod notify;
 pub mod once;
 pub mod output;
+pub mod page;
 pub mod poller;
 pub mod schedule;
 pub mod shard;

@@ -1,5 +1,6 @@
 //! How each endpoint is doing.
 
+use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
@@ -16,9 +17,14 @@ pub struct State {
     current: Mutex<Current>,
 }
 
+/// How many of the last polls' durations are kept.
+pub const RECENT: usize = 60;
+
 #[derive(Debug, Default)]
 struct Current {
     report: Counts,
+    /// The last polls in milliseconds, the newest last; negative where one failed.
+    recent_ms: VecDeque<f32>,
     limiter: Limiter,
 }
 
@@ -115,6 +121,12 @@ impl State {
         counts.polls += 1;
         counts.last_poll_secs = outcome.secs;
         counts.last_ms = outcome.ms;
+        let ms = if outcome.result.is_ok() { outcome.ms } else { -1.0 };
+        while current.recent_ms.len() >= RECENT {
+            current.recent_ms.pop_front();
+        }
+        current.recent_ms.push_back(ms as f32);
+        let counts = &mut current.report;
         let news = match outcome.result {
             Ok((bytes, points)) => {
                 counts.last_bytes = bytes as u64;
@@ -160,6 +172,11 @@ impl State {
             last_points: counts.last_points,
             last_error: counts.last_error,
         }
+    }
+
+    /// How long the last polls took, in milliseconds, the newest last; `None` where one failed.
+    pub fn recent_ms(&self) -> Vec<Option<f32>> {
+        self.lock().recent_ms.iter().map(|&ms| (ms >= 0.0).then_some(ms)).collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Current> {

@@ -1,0 +1,58 @@
+//! Pages that a program adds to the server's own.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Uri;
+
+/// A page of the program's own; see [`Builder::pages`](crate::Builder::pages).
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Its `Content-Type`, such as `text/html; charset=utf-8`.
+    pub content_type: &'static str,
+    /// What is sent.
+    pub body: Bytes,
+}
+
+impl Page {
+    /// A page of that type.
+    pub fn new(content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self { content_type, body: body.into() }
+    }
+}
+
+type Answer = Pin<Box<dyn Future<Output = Option<Page>> + Send>>;
+
+/// What finds the page for an address.
+#[derive(Clone)]
+pub(crate) struct Pages(Option<Arc<dyn Fn(Uri) -> Answer + Send + Sync>>);
+
+impl Pages {
+    pub(crate) fn none() -> Self {
+        Self(None)
+    }
+
+    pub(crate) fn new<F, A>(find: F) -> Self
+    where
+        F: Fn(Uri) -> A + Send + Sync + 'static,
+        A: Future<Output = Option<Page>> + Send + 'static,
+    {
+        Self(Some(Arc::new(move |uri| Box::pin(find(uri)))))
+    }
+
+    pub(crate) async fn find(&self, uri: &Uri) -> Option<Page> {
+        match &self.0 {
+            Some(find) => find(uri.clone()).await,
+            None => None,
+        }
+    }
+}
+
+impl fmt::Debug for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pages").field(&self.0.is_some()).finish()
+    }
+}

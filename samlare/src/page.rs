@@ -1,0 +1,211 @@
+//! samlare's own page: how all endpoints are doing, and what one of them shows.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use expvar_http::Page as Answer;
+use http::Uri;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use crate::client::{Client, Options, trust};
+use crate::collector::{Polled, States};
+use crate::config::Endpoint;
+use crate::document::{self, Number, Points, Rules};
+use crate::state::Report;
+
+/// Most endpoints in one answer; of more than that a filter shows the rest.
+const MAX_ENDPOINTS: usize = 200;
+/// Most variables of an endpoint in one answer.
+const MAX_VARIABLES: usize = 5000;
+/// Most characters of a text in one answer.
+const MAX_TEXT_CHARS: usize = 200;
+/// Most endpoints that are asked at one time because somebody looks.
+const MAX_LOOKS: usize = 4;
+
+const JSON: &str = "application/json; charset=utf-8";
+
+/// The page; clones show the same endpoints.
+#[derive(Clone)]
+pub struct Page {
+    states: Arc<OnceLock<States>>,
+    looks: Arc<Semaphore>,
+}
+
+impl Default for Page {
+    fn default() -> Page {
+        Page { states: Arc::default(), looks: Arc::new(Semaphore::new(MAX_LOOKS)) }
+    }
+}
+
+/// One endpoint in an answer.
+#[derive(Serialize)]
+struct Row {
+    #[serde(flatten)]
+    report: Report,
+    recent_ms: Vec<Option<f32>>,
+}
+
+impl Page {
+    /// Shows these endpoints from now on.
+    pub fn show(&self, states: States) {
+        // There is one collector in a process, and it keeps its states over all reloads.
+        let _ = self.states.set(states);
+    }
+
+    /// What there is at an address: the page and its files, `endpoints?q=WORDS` and
+    /// `endpoint?url=URL&prefix=PREFIX` as JSON. `None` for everything else.
+    pub async fn find(&self, uri: &Uri) -> Option<Answer> {
+        let html = "text/html; charset=utf-8";
+        let file = |content_type, bytes: &'static [u8]| Some(Answer::new(content_type, bytes));
+        match uri.path() {
+            "/" => file(html, include_bytes!("../ui/index.html")),
+            "/endpoints.css" => file("text/css", include_bytes!("../ui/endpoints.css")),
+            "/endpoints.js" => file("text/javascript", include_bytes!("../ui/endpoints.js")),
+            "/endpoints" => {
+                let words = query(uri).remove("q").unwrap_or_default();
+                Some(Answer::new(JSON, self.endpoints(&words).to_string()))
+            }
+            "/endpoint" => Some(Answer::new(JSON, self.endpoint(uri).await.to_string())),
+            _ => None,
+        }
+    }
+
+    fn polled(&self) -> Vec<Polled> {
+        self.states.get().map(States::polled).unwrap_or_default()
+    }
+
+    /// The endpoints in whose URL, prefix, state or error all words occur; those in trouble first.
+    fn endpoints(&self, words: &str) -> Value {
+        let words = words.to_lowercase();
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let polled = self.polled();
+        let mut counts = HashMap::from([("up", 0), ("down", 0), ("waiting", 0)]);
+        let mut found = Vec::new();
+        for (at, polled) in polled.iter().enumerate() {
+            let report = polled.state.report();
+            *counts.entry(report.state).or_default() += 1;
+            let Report { url, prefix, state, last_error, .. } = &report;
+            let text = format!("{url} {prefix} {state} {last_error}").to_lowercase();
+            if words.iter().all(|word| text.contains(word)) {
+                found.push((at, report));
+            }
+        }
+        let matching = found.len();
+        let trouble = |report: &Report| match report.state {
+            "down" => 0,
+            "waiting" => 1,
+            _ => 2,
+        };
+        // A stable sort: of equal ones the order of URLs stays.
+        found.sort_by_key(|(_, report)| trouble(report));
+        found.truncate(MAX_ENDPOINTS);
+        let row = |(at, report): (usize, Report)| {
+            let recent_ms = polled[at].state.recent_ms();
+            let short = |ms: f32| (ms * 100.0).round() / 100.0;
+            Row { report, recent_ms: recent_ms.into_iter().map(|ms| ms.map(short)).collect() }
+        };
+        json!({
+            "total": polled.len(),
+            "states": counts,
+            "matching": matching,
+            "endpoints": found.into_iter().map(row).collect::<Vec<_>>(),
+        })
+    }
+
+    /// What an endpoint shows now; only what is polled anyway is ever asked.
+    async fn endpoint(&self, uri: &Uri) -> Value {
+        let query = query(uri);
+        let wanted = |key: &str| query.get(key).map(String::as_str).unwrap_or_default();
+        let is_wanted = |polled: &&Polled| {
+            polled.state.name() == wanted("url") && polled.endpoint.prefix == wanted("prefix")
+        };
+        let polled = self.polled();
+        let Some(polled) = polled.iter().find(is_wanted) else {
+            return json!({"error": "this endpoint is not polled (any more)"});
+        };
+        let Ok(_look) = self.looks.try_acquire() else {
+            return json!({"error": "too many endpoints are being looked at; try again"});
+        };
+        match look(&polled.endpoint).await {
+            Ok(variables) => {
+                json!({"variables": variables.found, "more": variables.more})
+            }
+            Err(error) => json!({"error": error}),
+        }
+    }
+}
+
+/// Reads an endpoint's document once, on a connection of its own, and sends nothing on.
+async fn look(endpoint: &Endpoint) -> Result<Variables, String> {
+    let polling = &endpoint.polling;
+    let options = Options {
+        timeout: polling.timeout,
+        max_body_bytes: polling.rules.limits.bytes,
+        headers: polling.headers.clone(),
+        bearer_token_file: polling.bearer_token_file.clone(),
+        tls: trust(polling.ca_file.as_deref()).map_err(|error| error.to_string())?,
+    };
+    let mut client = Client::new(endpoint.target.clone(), options);
+    let body = client.get().await.map_err(|failure| failure.to_string())?;
+    let mut rules = Rules::default();
+    rules.booleans = true;
+    rules.limits = polling.rules.limits;
+    let mut variables = Variables::default();
+    document::read(body.bytes(), "", &rules, &mut variables)
+        .map_err(|problem| problem.to_string())?;
+    Ok(variables)
+}
+
+/// The variables of a document, as far as they are shown.
+#[derive(Default)]
+struct Variables {
+    found: Vec<(String, Value)>,
+    more: usize,
+}
+
+impl Variables {
+    fn add(&mut self, path: &str, value: Value) {
+        if self.found.len() < MAX_VARIABLES {
+            self.found.push((path.to_owned(), value));
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
+impl Points for Variables {
+    fn number(&mut self, path: &str, number: Number<'_>) {
+        let integer = number.as_u64().map(Value::from).or(number.as_i64().map(Value::from));
+        self.add(path, integer.unwrap_or_else(|| number.as_f64().into()));
+    }
+
+    fn text(&mut self, path: &str, text: &str) {
+        let short: String = text.chars().take(MAX_TEXT_CHARS).collect();
+        self.add(path, short.into());
+    }
+
+    fn restart(&mut self) {
+        *self = Variables::default();
+    }
+}
+
+fn query(uri: &Uri) -> HashMap<String, String> {
+    let pairs = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    pairs.into_owned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_not_polled_is_not_asked() {
+        let page = Page::default();
+        let uri = Uri::from_static("/endpoint?url=http://192.0.2.1/&prefix=");
+        let answer = page.find(&uri).await.unwrap();
+        assert_eq!(answer.body, r#"{"error":"this endpoint is not polled (any more)"}"#);
+        assert!(page.find(&Uri::from_static("/debug/vars")).await.is_none());
+    }
+}
