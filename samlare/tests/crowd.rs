@@ -92,7 +92,8 @@ fn half_of_5000_endpoints_are_bad_and_the_others_are_on_time() {
         (polls as usize >= ENDPOINTS * (ROUNDS + 1)).then_some(())
     });
     let skipped = shown(page, "samlare.skipped");
-    program.terminate();
+    println!("{}", shown(page, "samlare.sender"));
+    println!("{}", program.terminate().lines().last().unwrap());
     assert_eq!(skipped, 0, "no poll was late by an interval");
 
     let mut times: HashMap<(usize, bool), Vec<(u64, f64)>> = HashMap::new();
