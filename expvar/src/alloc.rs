@@ -81,9 +81,10 @@ unsafe impl<A: GlobalAlloc, const BY_SIZE: bool> GlobalAlloc for Counting<A, BY_
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // Counted first, so that nothing needs to be kept across the call.
+        counts::freed(Self::class(layout.size()), layout.size());
         // SAFETY: `block` came from this allocator, so from `inner`, with this `layout`.
         unsafe { self.inner.dealloc(block, layout) };
-        counts::freed(Self::class(layout.size()), layout.size());
     }
 
     #[inline]

@@ -150,18 +150,17 @@ fn starter_index(slab: Slab) -> Option<usize> {
     (!slab.is_empty() && offset < size_of_val(&STARTER)).then(|| offset / size_of::<Starter>())
 }
 
-/// The calling thread's slab for the allocator hook, whose cells are the first [`HOOK_CELLS`]:
-/// no lock, no allocation. `None` where the thread can hold none, or all starters are held.
-#[inline]
-pub(crate) fn hook_slab() -> Option<Slab> {
-    let slab = SLAB.get();
-    if slab.is_empty() { hook_slab_cold() } else { Some(slab) }
+/// The slab that the calling thread holds, or an empty one.
+#[inline(always)]
+pub(crate) fn held_slab() -> Slab {
+    SLAB.get()
 }
 
-#[cold]
-#[inline(never)]
-fn hook_slab_cold() -> Option<Slab> {
-    starter()
+/// The calling thread's slab for the allocator hook, whose cells are the first [`HOOK_CELLS`]:
+/// no lock, no allocation. `None` where the thread can hold none, or all starters are held.
+pub(crate) fn hook_slab() -> Option<Slab> {
+    let slab = SLAB.get();
+    if slab.is_empty() { starter() } else { Some(slab) }
 }
 
 /// Adds the hook's cells from `id` on to `totals`, over all threads, and allocates nothing: what

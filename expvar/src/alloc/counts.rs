@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::class::{CLASS_SIZES, CLASSES};
-use crate::cells::{HOOK_CELLS, add_hook_cells, hook_slab};
+use crate::cells::{HOOK_CELLS, add_hook_cells, held_slab, hook_slab};
 
 // Ids of the cells. What frees count comes first, and is read first: a block that another thread
 // frees meanwhile must not be seen as freed and not as allocated.
@@ -37,22 +37,29 @@ pub(super) fn reallocated(in_place: bool) {
 
 #[inline(always)]
 fn add<const N: usize>(what: [(usize, u64); N]) {
-    match hook_slab().and_then(|slab| slab.first_chunk::<CELLS>()) {
-        Some(cells) => {
-            for (id, n) in what {
-                // Only this thread writes the cell, so a load and a store lose nothing.
-                cells[id].store(cells[id].load(Relaxed).wrapping_add(n), Relaxed);
-            }
-        }
-        None => add_shared(&what),
+    match held_slab().first_chunk::<CELLS>() {
+        Some(cells) => add_to(cells, &what),
+        None => add_cold(&what),
     }
 }
 
+#[inline(always)]
+fn add_to(cells: &[AtomicU64; CELLS], what: &[(usize, u64)]) {
+    for &(id, n) in what {
+        // Only this thread writes the cell, so a load and a store lose nothing.
+        cells[id].store(cells[id].load(Relaxed).wrapping_add(n), Relaxed);
+    }
+}
+
+/// The thread's first allocation, or one of a thread that can hold no slab.
 #[cold]
 #[inline(never)]
-fn add_shared(what: &[(usize, u64)]) {
-    for (id, n) in what {
-        SHARED[*id].fetch_add(*n, Relaxed);
+fn add_cold(what: &[(usize, u64)]) {
+    if let Some(cells) = hook_slab().and_then(|slab| slab.first_chunk::<CELLS>()) {
+        return add_to(cells, what);
+    }
+    for &(id, n) in what {
+        SHARED[id].fetch_add(n, Relaxed);
     }
 }
 
