@@ -125,8 +125,9 @@ impl Serialize for Shown {
 fn refresh(files: &mut Files) -> MemStats {
     let status = Status::read(files);
     UNREADABLE.add(std::mem::take(&mut files.failures));
-    // After the system: memory that is counted as live was touched before, or never.
-    MemStats::new(counts().as_ref(), &status, allocator(&status))
+    let hook = counts();
+    let live_bytes = hook.as_ref().map_or(0, Counts::live_bytes);
+    MemStats::new(hook.as_ref(), &status, allocator(live_bytes, &status))
 }
 
 /// What the allocator says of itself, in bytes.
@@ -140,24 +141,18 @@ struct Allocator {
     bookkeeping: u64,
 }
 
-#[cfg(not(any(feature = "jemalloc", feature = "mimalloc")))]
-fn allocator(_: &Status) -> Option<Allocator> {
-    None
-}
-
-#[cfg(any(feature = "jemalloc", feature = "mimalloc"))]
-fn allocator(_status: &Status) -> Option<Allocator> {
+/// What the allocator in use says, if it is one that can be asked.
+#[allow(unused_variables, reason = "without the features nobody is asked")]
+fn allocator(live_bytes: u64, status: &Status) -> Option<Allocator> {
     #[cfg(feature = "jemalloc")]
-    if let Some(allocator) = jemalloc::read() {
+    if let Some(allocator) = jemalloc::read(live_bytes) {
         return Some(allocator);
     }
     #[cfg(feature = "mimalloc")]
     {
         let mapped = crate::alloc::mimalloc_committed_bytes();
-        // Linked and not used, it commits a little all the same.
-        const USED: u64 = 1 << 20;
-        if mapped > USED {
-            let in_use = anonymous(_status).min(mapped);
+        if serves(mapped, live_bytes) {
+            let in_use = anonymous(status).min(mapped);
             return Some(Allocator {
                 allocated: None,
                 in_use,
@@ -168,6 +163,13 @@ fn allocator(_status: &Status) -> Option<Allocator> {
         }
     }
     None
+}
+
+/// Whether an allocator that has handed out so much is the program's: one that is linked and not
+/// used takes a little for itself all the same.
+#[cfg(any(feature = "jemalloc", feature = "mimalloc"))]
+fn serves(bytes: u64, live_bytes: u64) -> bool {
+    bytes > 64 << 10 && bytes >= live_bytes / 2
 }
 
 /// Memory that is held for heap and stacks, without the main thread's.

@@ -4,24 +4,22 @@ use tikv_jemalloc_ctl::{epoch, stats};
 
 use super::Allocator;
 
-/// `None` where jemalloc is linked and does not serve the program, or was built without
-/// statistics.
+/// `None` where jemalloc is linked and does not serve the program, of whose blocks `live_bytes` are
+/// known, or where it was built without statistics.
 ///
 /// Advancing the epoch adds up counters under one arena's or bin's lock at a time, each for a few
 /// additions.
-pub(super) fn read() -> Option<Allocator> {
-    // Linked and not used, it allocates a little for itself all the same.
-    const USED: usize = 1 << 20;
+pub(super) fn read(live_bytes: u64) -> Option<Allocator> {
     epoch::advance().ok()?;
-    let mapped = stats::mapped::read().ok()?;
-    if mapped < USED {
+    let allocated = stats::allocated::read().ok()? as u64;
+    if !super::serves(allocated, live_bytes) {
         return None;
     }
     let retained = stats::retained::read().ok()? as u64;
     Some(Allocator {
-        allocated: Some(stats::allocated::read().ok()? as u64),
+        allocated: Some(allocated),
         in_use: stats::active::read().ok()? as u64,
-        mapped: mapped as u64 + retained,
+        mapped: stats::mapped::read().ok()? as u64 + retained,
         released: Some(retained),
         bookkeeping: stats::metadata::read().ok()? as u64,
     })
