@@ -195,6 +195,12 @@ impl Times {
         table::print(rows);
     }
 
+    /// By how many nanoseconds the first takes longer than the second: the median of the rounds.
+    pub fn difference(&self, longer: Entry, shorter: Entry) -> Option<f64> {
+        let rounds = self.rounds(longer)?.iter().zip(self.rounds(shorter)?);
+        Some(median(rounds.map(|(longer, shorter)| longer - shorter)))
+    }
+
     fn rounds(&self, (name, threads): Entry) -> Option<&Vec<f64>> {
         let peer = self.names.iter().position(|known| *known == name)?;
         let column = self.threads.iter().position(|known| *known == threads)?;

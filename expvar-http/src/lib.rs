@@ -18,6 +18,7 @@
 //! - [`spawn`]: a server on a thread of its own, for any program.
 //! - [`serve`]: a server on a tokio runtime that is there already.
 //! - [`Service`]: a `tower::Service`, to mount in axum and friends.
+//! - [`layer`]: records a service's own requests, in axum and any other tower stack.
 //! - [`Server::builder`]: names, credentials, another registry, limits.
 //!
 //! `GET /debug/vars` answers what Go answers, to the byte, wherever that is valid JSON and HTTP.
@@ -37,6 +38,7 @@ mod connection;
 mod document;
 mod history;
 mod host;
+mod layer;
 mod limits;
 mod pages;
 mod pretty;
@@ -60,6 +62,7 @@ use tokio::net::TcpListener;
 pub use body::Body;
 pub use builder::Builder;
 pub use pages::Page;
+pub use layer::{Layer, Recorded, Recording, layer};
 pub use prometheus::{Format, Mapping, MappingError, Prometheus};
 pub use server::Server;
 pub use service::{ResponseFuture, Service};

@@ -1,0 +1,61 @@
+//! What `metrics` costs with each recorder: the macro, a held handle, and what records leave behind.
+//!
+//! A process has one global recorder, so both are entered as local ones, which costs both the same.
+
+use expvar::{Registry, process};
+use expvar_benches::{Race, print_machine};
+use metrics::{counter, histogram, with_local_recorder};
+use metrics_exporter_prometheus::PrometheusBuilder;
+
+const HISTOGRAM_RECORDS: u32 = 4_000_000;
+
+fn main() {
+    print_machine("facade");
+    let ours = expvar::facade::Recorder::new(&Registry::new());
+    let theirs = PrometheusBuilder::new().build_recorder();
+    let upkeep = theirs.handle();
+    let (our_counter, our_histogram) = with_local_recorder(&ours, || {
+        (counter!("held", "route" => "/login"), histogram!("took", "route" => "/login"))
+    });
+    let (their_counter, their_histogram) = with_local_recorder(&theirs, || {
+        (counter!("held", "route" => "/login"), histogram!("took", "route" => "/login"))
+    });
+
+    let mut race = Race::new(&[1, 2]);
+    race.peer("counter! into expvar", |_| {
+        with_local_recorder(&ours, || counter!("requests", "route" => "/login").increment(1));
+    });
+    race.peer("counter! into metrics-exporter-prometheus", |_| {
+        with_local_recorder(&theirs, || counter!("requests", "route" => "/login").increment(1));
+    });
+    race.peer("held counter of expvar", |_| our_counter.increment(1));
+    race.peer("held counter of metrics-exporter-prometheus", |_| their_counter.increment(1));
+    race.peer("held histogram of expvar", |at| our_histogram.record(at as f64 * 1e-6));
+    race.peer_with_pause(
+        "held histogram of metrics-exporter-prometheus",
+        |at| their_histogram.record(at as f64 * 1e-6),
+        || upkeep.run_upkeep(),
+    );
+    let ratios: Vec<_> = [
+        ("counter! into expvar", "counter! into metrics-exporter-prometheus", [0.8, 0.8]),
+        ("held counter of expvar", "held counter of metrics-exporter-prometheus", [0.5, 0.5]),
+        ("held histogram of expvar", "held histogram of metrics-exporter-prometheus", [0.2, 0.1]),
+    ]
+    .into_iter()
+    .flat_map(|(ours, theirs, most)| [1, 2].map(|n| ((ours, n), (theirs, n), most[n - 1])))
+    .collect();
+    race.run().print_ratios(&ratios);
+
+    let records = if std::env::args().any(|arg| arg == "--bench") { HISTOGRAM_RECORDS } else { 1 };
+    println!("Resident memory that {records} records into a histogram add before it is read:\n");
+    for (name, held) in
+        [("expvar", &our_histogram), ("metrics-exporter-prometheus", &their_histogram)]
+    {
+        upkeep.run_upkeep();
+        let resident = || process::read_now().resident_bytes.unwrap_or(0);
+        let before = resident();
+        (0..records).for_each(|at| held.record(f64::from(at) * 1e-6));
+        println!("- {name}: {} KiB", resident().saturating_sub(before) / 1024);
+    }
+    println!();
+}

@@ -1,0 +1,185 @@
+//! Records a service's own requests: how many, how long, how many at a time.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+
+use expvar::{Handle, Info, Map, PublishError, Registry, Text, Unit, Var};
+use http::{Extensions, Request, Response};
+
+mod future;
+mod routes;
+
+pub use future::Recording;
+use routes::{Route, Routes};
+
+/// The layer of the [`global`](expvar::global) registry, under `http.server`.
+///
+/// In axum, with the feature `axum`, this one line records every request by route template:
+///
+/// ```
+/// # #[cfg(feature = "axum")] {
+/// use axum::{Router, routing::get};
+///
+/// let app: Router = Router::new()
+///     .route("/users/{id}", get(|| async { "Ferris" }))
+///     .layer(expvar_http::layer());
+/// # }
+/// ```
+///
+/// Calls share their variables. Where a name is taken by something else, nothing is shown, and
+/// the variable `expvar.clashes` says so; [`Layer::publish`] gives that as an error.
+pub fn layer() -> Layer {
+    static LAYER: OnceLock<Layer> = OnceLock::new();
+    let publish = || {
+        let published = Layer::publish(expvar::global(), "http.server");
+        published.unwrap_or_else(|error| {
+            if let Some(Var::Map(clashes)) = expvar::global().get("expvar.clashes") {
+                clashes.set(error.name(), Text::new()).set(error.to_string());
+            }
+            Layer::of(Maps::default())
+        })
+    };
+    LAYER.get_or_init(publish).clone()
+}
+
+/// A `tower::Layer` that records what goes through.
+///
+/// | variable | what | Prometheus |
+/// |---|---|---|
+/// | `http.server.requests` | requests that ended, by route, method and status | `http_server_requests_total{route="/users/{id}",method="GET",status="200"}` |
+/// | `http.server.latency` | nanoseconds from the request to the head of its response, by route and method | `http_server_latency_seconds` |
+/// | `http.server.in_flight` | requests that have no response yet, by route | `http_server_in_flight{route="/users/{id}"}` |
+///
+/// A request that got no response has the status `(error)` if the service failed, and
+/// `(cancelled)` if its future was dropped, as when the client goes away or a handler panics.
+///
+/// Names are bounded: a route is a template, never a path. In axum (feature `axum`) it is the
+/// `MatchedPath`; elsewhere [`route_by`](Self::route_by) says. What matches no route is
+/// `(unmatched)`, a method that HTTP does not define is `(other)`, and so is what comes after the
+/// first 1,000 routes, which `expvar.overflows` counts.
+#[derive(Clone)]
+pub struct Layer {
+    routes: Arc<Routes>,
+    route_of: RouteOf,
+}
+
+type RouteOf = fn(&Extensions) -> Option<&str>;
+
+/// What is shown.
+#[derive(Default)]
+struct Maps {
+    requests: Arc<Map>,
+    latency: Arc<Map>,
+    in_flight: Arc<Map>,
+}
+
+impl Layer {
+    /// A layer whose variables are under `prefix` in `registry`; layers with the same ones share
+    /// them.
+    ///
+    /// # Errors
+    /// A name is taken by something that is no map.
+    pub fn publish(registry: &Registry, prefix: &str) -> Result<Self, PublishError> {
+        let map = |name: &str, info: Info| {
+            let name = format!("{prefix}.{name}");
+            match registry.publish_with(&name, Map::new(), info) {
+                Err(error) => match error.existing() {
+                    Some(Var::Map(Handle::Shared(map))) => Ok(Arc::clone(map)),
+                    _ => Err(error),
+                },
+                published => published,
+            }
+        };
+        let requests = Info::new().help("Requests that ended.").label("route,method,status");
+        let latency = Info::new().help("Time to the head of the response.").label("route,method");
+        let in_flight = Info::new().help("Requests without a response yet.").label("route");
+        Ok(Self::of(Maps {
+            requests: map("requests", requests.counter())?,
+            latency: map("latency", latency.unit(Unit::Nanoseconds))?,
+            in_flight: map("in_flight", in_flight)?,
+        }))
+    }
+
+    fn of(maps: Maps) -> Self {
+        Self { routes: Arc::new(Routes::new(maps)), route_of: matched_path }
+    }
+
+    /// Takes the route's template from a request's extensions, as a router other than axum's has
+    /// put it there. What it returns must come from a bounded set: never the path itself.
+    #[must_use]
+    pub fn route_by(mut self, route_of: fn(&Extensions) -> Option<&str>) -> Self {
+        self.route_of = route_of;
+        self
+    }
+}
+
+#[cfg(feature = "axum")]
+fn matched_path(extensions: &Extensions) -> Option<&str> {
+    extensions.get::<axum::extract::MatchedPath>().map(|path| path.as_str())
+}
+
+#[cfg(not(feature = "axum"))]
+fn matched_path(_: &Extensions) -> Option<&str> {
+    None
+}
+
+impl fmt::Debug for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layer").finish_non_exhaustive()
+    }
+}
+
+impl<S> tower_layer::Layer<S> for Layer {
+    type Service = Recorded<S>;
+
+    fn layer(&self, inner: S) -> Recorded<S> {
+        Recorded { inner, layer: self.clone(), known: Arc::default() }
+    }
+}
+
+/// A service whose requests are recorded: see [`Layer`].
+#[derive(Debug, Clone)]
+pub struct Recorded<S> {
+    inner: S,
+    layer: Layer,
+    /// The route that was seen first. A router layers each of its routes by itself, so it is
+    /// mostly the only one.
+    known: Arc<OnceLock<Arc<Route>>>,
+}
+
+impl<S> Recorded<S> {
+    fn route(&self, extensions: &Extensions) -> Arc<Route> {
+        let template = (self.layer.route_of)(extensions).unwrap_or("(unmatched)");
+        match self.known.get() {
+            Some(route) if *route.template == *template => Arc::clone(route),
+            known => {
+                let route = self.layer.routes.find_or_make(template);
+                // One that stands for other templates too must not be taken for any of them.
+                if known.is_none() && *route.template == *template {
+                    let _ = self.known.set(Arc::clone(&route));
+                }
+                route
+            }
+        }
+    }
+}
+
+impl<S, A, B> tower_service::Service<Request<A>> for Recorded<S>
+where
+    S: tower_service::Service<Request<A>, Response = Response<B>>,
+{
+    type Response = Response<B>;
+    type Error = S::Error;
+    type Future = Recording<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<A>) -> Self::Future {
+        let route = self.route(request.extensions());
+        let running = route.start(request.method());
+        Recording::new(self.inner.call(request), running)
+    }
+}
