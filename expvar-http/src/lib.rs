@@ -61,8 +61,8 @@ use tokio::net::TcpListener;
 
 pub use body::Body;
 pub use builder::Builder;
-pub use pages::Page;
 pub use layer::{Layer, Recorded, Recording, layer};
+pub use pages::Page;
 pub use prometheus::{Format, Mapping, MappingError, Prometheus};
 pub use server::Server;
 pub use service::{ResponseFuture, Service};
