@@ -1,7 +1,7 @@
 //! The text of 10,000 counters into which eight threads recorded.
 
 use std::collections::BTreeMap;
-use std::sync::{Barrier, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 
 use expvar::{Counter, Registry};
 use expvar_benches::{Race, print_machine};
@@ -17,18 +17,20 @@ fn name(at: usize) -> String {
 fn main() {
     print_machine("render");
     let (ours, global) = (Registry::new(), expvar::global());
-    let theirs = prometheus::Registry::new();
-    let mut counters = Vec::new();
-    let mut values = BTreeMap::new();
-    for at in 0..VARIABLES {
-        let counter = ours.publish(&name(at), Counter::new()).expect("a free name");
-        global.publish(&name(at), std::sync::Arc::clone(&counter)).expect("a free name");
-        let peer = IntCounter::new(name(at).replace('.', "_"), "help").expect("a valid name");
-        theirs.register(Box::new(peer.clone())).expect("a free name");
-        peer.inc_by(at as u64 * 1234);
-        values.insert(name(at), at as u64 * 1234);
-        counters.push(counter);
+    let counters: Vec<_> = (0..VARIABLES)
+        .map(|at| ours.publish(&name(at), Counter::new()).expect("a free name"))
+        .collect();
+    for (at, counter) in counters.iter().enumerate() {
+        global.publish(&name(at), Arc::clone(counter)).expect("a free name");
     }
+    let theirs = prometheus::Registry::new();
+    for at in 0..VARIABLES {
+        let counter = IntCounter::new(name(at).replace('.', "_"), "help").expect("a valid name");
+        counter.inc_by(at as u64 * 1234);
+        theirs.register(Box::new(counter)).expect("a free name");
+    }
+    let values: BTreeMap<String, u64> =
+        (0..VARIABLES).map(|at| (name(at), at as u64 * 1234)).collect();
     // All eight hold a slab before the first of them records, so none is shared.
     let together = Barrier::new(THREADS);
     std::thread::scope(|scope| {

@@ -11,30 +11,36 @@ pub fn write_string(buffer: &mut Vec<u8>, text: &str) {
 /// Whether a byte needs a look: controls, `"` `\` `<` `>` `&`, and the first byte of U+2028 and
 /// U+2029.
 fn is_special(byte: u8) -> bool {
-    // Without short circuits, so that a run of bytes is looked at all at once.
-    (byte < 0x20)
-        | (byte == b'"')
-        | (byte == b'\\')
-        | (byte == b'<')
-        | (byte == b'>')
-        | (byte == b'&')
-        | (byte == 0xe2)
+    matches!(byte, ..0x20 | b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2)
 }
 
 /// Whether none of the bytes needs a look.
 #[inline]
 fn is_plain(bytes: &[u8]) -> bool {
-    fn all<const N: usize>(bytes: &[u8; N]) -> bool {
-        !bytes.iter().fold(false, |any, &byte| any | is_special(byte))
+    match bytes.last_chunk() {
+        // The last eight overlap with those before, which costs less than byte by byte.
+        Some(last) => bytes.as_chunks().0.iter().all(are_plain) && are_plain(last),
+        None => !bytes.iter().any(|&byte| is_special(byte)),
     }
-    // The last run overlaps with the one before, which costs less than looking byte by byte.
-    if let Some(last) = bytes.last_chunk::<16>() {
-        all(last) && bytes.as_chunks::<16>().0.iter().all(all)
-    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
-        all(first) && all(last)
-    } else {
-        !bytes.iter().any(|&byte| is_special(byte))
+}
+
+/// The same for eight bytes at once.
+#[inline]
+fn are_plain(bytes: &[u8; 8]) -> bool {
+    const fn each(byte: u8) -> u64 {
+        u64::from_ne_bytes([byte; 8])
     }
+    /// Has a high bit set if, and only if, one of the bytes is zero.
+    fn zeros(bytes: u64) -> u64 {
+        bytes.wrapping_sub(each(0x01)) & !bytes & each(0x80)
+    }
+    let bytes = u64::from_ne_bytes(*bytes);
+    let controls = zeros(bytes & each(0xe0));
+    // Two that differ in one bit are found with that bit set.
+    let quote_or_ampersand = zeros((bytes | each(b'"' ^ b'&')) ^ each(b'"' | b'&'));
+    let angles = zeros((bytes | each(b'<' ^ b'>')) ^ each(b'<' | b'>'));
+    let others = zeros(bytes ^ each(b'\\')) | zeros(bytes ^ each(0xe2));
+    controls | quote_or_ampersand | angles | others == 0
 }
 
 /// Appends the inside of a string.
@@ -77,4 +83,24 @@ fn write_special(buffer: &mut Vec<u8>, bytes: &[u8]) {
 fn escape_hex(byte: u8) -> [u8; 6] {
     let digit = |n: u8| b"0123456789abcdef"[n as usize];
     [b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte & 15)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_plain, is_special};
+
+    #[test]
+    fn a_special_byte_is_found_wherever_it_is() {
+        for byte in 0..=255 {
+            for len in 0..20 {
+                for at in 0..len {
+                    for around in [b'a', b' ', 0x7f, 0x80, 0xff] {
+                        let mut bytes = vec![around; len];
+                        bytes[at] = byte;
+                        assert_eq!(is_plain(&bytes), !is_special(byte), "{bytes:?}");
+                    }
+                }
+            }
+        }
+    }
 }
