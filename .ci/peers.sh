@@ -10,6 +10,7 @@ packages=(
     carbon-c-relay   # Graphite over TLS
     tmux             # the terminal view
     valgrind         # the allocator hook
+    wrk              # requests a second, beside Go's
 )
 
 missing=()

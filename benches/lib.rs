@@ -12,3 +12,4 @@ mod table;
 pub use go::Go;
 pub use machine::print_machine;
 pub use race::{Entry, Race, Times};
+pub use table::print as print_table;

@@ -1,7 +1,7 @@
 //! Tables that read well in a terminal and are Markdown.
 
 /// Prints rows of equal length, the first of them as the head; a line follows.
-pub(crate) fn print(rows: Vec<Vec<String>>) {
+pub fn print(rows: Vec<Vec<String>>) {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: Vec<usize> = (0..rows[0].len()).filter_map(width).collect();
     for (at, row) in rows.iter().enumerate() {

@@ -63,6 +63,8 @@ struct State {
     running: Vec<Running>,
     threads: usize,
     idle_threads: usize,
+    /// Threads that have rendered and not yet looked for more.
+    returning_threads: usize,
     renders: u64,
 }
 
@@ -101,7 +103,9 @@ impl Renderer {
                 state.waiting.push_back(Batch { document, since, requests: vec![sender] });
             }
         }
-        if state.idle_threads > 0 && state.next_batch(Instant::now()).is_some() {
+        // A thread that is about to look for work need not be helped by one that sleeps.
+        let is_seen = state.returning_threads > 0 || state.idle_threads == 0;
+        if !is_seen && state.next_batch(Instant::now()).is_some() {
             self.pool.wake.notify_one();
         }
         // One for the render that this request may start, and one that watches.
@@ -130,7 +134,9 @@ impl Pool {
 
     fn work(&self) {
         let mut buffer = Vec::new();
-        while let Some((render, document)) = self.next() {
+        let mut was_rendering = false;
+        while let Some((render, document)) = self.next(was_rendering) {
+            was_rendering = true;
             let rendered = catch_unwind(AssertUnwindSafe(|| {
                 document.render(&self.registry, &self.prometheus, &mut buffer)
             }));
@@ -147,9 +153,10 @@ impl Pool {
     }
 
     /// The next document to render, or `None` when this thread is no longer needed.
-    fn next(&self) -> Option<(u64, Document)> {
+    fn next(&self, was_rendering: bool) -> Option<(u64, Document)> {
         let idle_since = Instant::now();
         let mut state = self.lock();
+        state.returning_threads = state.returning_threads.saturating_sub(was_rendering.into());
         loop {
             let now = Instant::now();
             let late = state.take_late(now, self.timeout);
@@ -160,6 +167,9 @@ impl Pool {
                 continue;
             }
             if let Some(started) = state.start(now) {
+                if state.idle_threads > 0 && state.next_batch(now).is_some() {
+                    self.wake.notify_one();
+                }
                 return Some(started);
             }
             let watched = state.idle_threads > 0;
@@ -205,6 +215,7 @@ impl State {
     }
 
     fn finish(&mut self, render: u64) -> Vec<Request> {
+        self.returning_threads += 1;
         let at = self.running.iter().position(|running| running.render == render);
         at.map(|at| self.running.swap_remove(at).batch.requests).unwrap_or_default()
     }
