@@ -1,0 +1,34 @@
+//! Variables mounted in an axum application, on the port that it has anyway.
+//!
+//! `cargo run --example axum [ADDRESS]`
+
+use axum::Router;
+use axum::extract::Path;
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+expvar::vars! {
+    /// Greetings, by name.
+    static GREETINGS: Map = "greetings", label: "name", counter;
+}
+
+async fn greet(Path(name): Path<String>) -> String {
+    // A map is bounded: past 10,000 names the rest are counted together.
+    GREETINGS.add(&name, 1);
+    format!("Hello, {name}!\n")
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> std::io::Result<()> {
+    let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let listener = TcpListener::bind(&addr).await.map_err(|err| {
+        std::io::Error::new(err.kind(), format!("cannot listen on {addr}: {err}"))
+    })?;
+    let url = format!("http://{}", listener.local_addr()?);
+    println!("{url}/greet/world\n{url}/debug/vars");
+    let app = Router::new()
+        .route("/greet/{name}", get(greet))
+        // At /debug/vars, and what lies below it.
+        .nest_service("/debug", expvar_http::Service::new());
+    axum::serve(listener, app).await
+}
