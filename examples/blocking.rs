@@ -50,5 +50,7 @@ fn search() {
 }
 
 fn is_prime(number: u64) -> bool {
-    (2..).take_while(|factor| factor * factor <= number).all(|factor| !number.is_multiple_of(factor))
+    (2..)
+        .take_while(|factor| factor * factor <= number)
+        .all(|factor| !number.is_multiple_of(factor))
 }
