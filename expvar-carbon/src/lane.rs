@@ -296,8 +296,10 @@ impl Lane {
 struct Acknowledged {
     /// None where nobody can tell.
     bytes: Option<u64>,
-    /// When that number last grew, or nothing was open.
-    grew: Instant,
+    /// Since when asking has shown no progress although something is open.
+    stuck: Option<Instant>,
+    /// Two answers without progress, far enough apart.
+    silent: bool,
     ask_at: Instant,
 }
 
@@ -305,14 +307,17 @@ impl Acknowledged {
     fn new(connection: &Connection) -> Self {
         let now = Instant::now();
         let known = connection.tcp().and_then(unacknowledged::bytes);
-        Self { bytes: known.map(|_| 0), grew: now, ask_at: now }
+        Self { bytes: known.map(|_| 0), stuck: None, silent: false, ask_at: now }
     }
 
-    /// Asks the kernel, if it is time to.
-    fn ask(&mut self, connection: &Connection, written: u64, now: Instant) {
+    /// Asks the kernel, if it is time to; finds it silent after `timeout` without progress.
+    ///
+    /// Only what two answers say counts: where asking is slow they are far apart, and no news
+    /// between them is no sign of anything.
+    fn ask(&mut self, connection: &Connection, written: u64, now: Instant, timeout: Duration) {
         let Some(before) = self.bytes else { return };
         if before >= written {
-            self.grew = now;
+            self.stuck = None;
             self.ask_at = now + ASK;
             return;
         }
@@ -325,7 +330,10 @@ impl Acknowledged {
             // TLS adds to the bytes that we count: then this errs on the side of sending again.
             let bytes = written.saturating_sub(open).max(before);
             if bytes > before {
-                self.grew = now;
+                self.stuck = None;
+            } else {
+                let since = *self.stuck.get_or_insert(now);
+                self.silent = now - since > timeout;
             }
             self.bytes = Some(bytes);
         }
@@ -361,9 +369,9 @@ impl Flow<'_> {
                 return self.lost(error, connection);
             }
             let now = Instant::now();
-            self.acknowledged.ask(connection, self.written, now);
+            self.acknowledged.ask(connection, self.written, now, self.policy.timeout);
             let acknowledged = self.acknowledged.bytes;
-            if acknowledged.is_some() && now - self.acknowledged.grew > self.policy.timeout {
+            if self.acknowledged.silent {
                 let silent = "the server acknowledges nothing any more";
                 return self.lost(io::Error::new(io::ErrorKind::TimedOut, silent), connection);
             }
@@ -468,7 +476,7 @@ impl Flow<'_> {
     fn lost(&mut self, error: io::Error, connection: &Connection) -> End {
         let now = Instant::now();
         self.acknowledged.ask_at = now;
-        self.acknowledged.ask(connection, self.written, now);
+        self.acknowledged.ask(connection, self.written, now, self.policy.timeout);
         End::Lost(error, self.acknowledged.bytes)
     }
 }

@@ -1,0 +1,124 @@
+//! Thousands of endpoints, half of them bad: the rest is polled on time.
+
+#[path = "support/program.rs"]
+mod program;
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use program::{Program, Sink, document, free_port, shown};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+const ENDPOINTS: usize = 5_000;
+/// Polls of each good endpoint that the test waits for.
+const ROUNDS: usize = 3;
+
+/// Every second endpoint is bad, in turn: hanging, slow, lying about its length both ways,
+/// endless, not HTTP.
+async fn serve(listener: TcpListener) {
+    loop {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        tokio::spawn(async move {
+            let mut request = Vec::new();
+            while stream.read_buf(&mut request).await.is_ok_and(|read| read > 0) {
+                if !request.ends_with(b"\r\n\r\n") {
+                    continue;
+                }
+                let text = String::from_utf8(std::mem::take(&mut request)).unwrap();
+                let number: usize = text.split('/').nth(1).unwrap().parse().unwrap();
+                let answer = match number % 12 {
+                    1 => std::future::pending().await,
+                    3 => {
+                        for byte in document("{\"a\": 1}") {
+                            tokio::time::sleep(Duration::from_millis(100)).await;
+                            if stream.write_all(&[byte]).await.is_err() {
+                                return;
+                            }
+                        }
+                        return;
+                    }
+                    5 => {
+                        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{\"a\": 1}";
+                        let _ = stream.write_all(head).await;
+                        std::future::pending().await
+                    }
+                    7 => b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n{\"a\": 1}".to_vec(),
+                    9 => {
+                        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n{\"a\": \"").await;
+                        loop {
+                            tokio::time::sleep(Duration::from_millis(50)).await;
+                            if stream.write_all(&[b'x'; 100]).await.is_err() {
+                                return;
+                            }
+                        }
+                    }
+                    11 => b"220 mail.example ESMTP\r\n".to_vec(),
+                    _ => document("{\"a\": 1, \"b\": {\"c\": 2.5}}"),
+                };
+                if stream.write_all(&answer).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn half_of_5000_endpoints_are_bad_and_the_others_are_on_time() {
+    rlimit::increase_nofile_limit(u64::MAX).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || runtime.block_on(serve(listener)));
+
+    let (sink, page) = (Sink::start(), free_port());
+    let mut config = format!(
+        "CarbonHost = \"127.0.0.1\"\nCarbonPort = {}\nCheckInterval = 5000\nTimeout = 2000\n\
+         Listen = \"127.0.0.1:{page}\"\n",
+        sink.port
+    );
+    for number in 0..ENDPOINTS {
+        let _ = write!(
+            config,
+            "[[endpoint]]\nURL = \"http://127.0.0.1:{port}/{number}/v\"\nPrefix = \"e{number}\"\n\
+             FailureMetric = \"e{number}.failure\"\n"
+        );
+    }
+    let program = Program::start(&config);
+    program::wait_for("a good many rounds", || {
+        let polls = shown(page, "samlare.polls").as_u64().unwrap();
+        (polls as usize >= ENDPOINTS * (ROUNDS + 1)).then_some(())
+    });
+    let skipped = shown(page, "samlare.skipped");
+    println!("{}", shown(page, "samlare.sender"));
+    println!("{}", program.terminate().lines().last().unwrap());
+    assert_eq!(skipped, 0, "no poll was late by an interval");
+
+    let mut times: HashMap<(usize, bool), Vec<(u64, f64)>> = HashMap::new();
+    for (name, value, time) in sink.points() {
+        let (number, rest) = name[1..].split_once('.').unwrap();
+        let number: usize = number.parse().unwrap();
+        match rest {
+            "failure" => times.entry((number, true)).or_default().push((time, value)),
+            "a" => times.entry((number, false)).or_default().push((time, value)),
+            _ => assert_eq!((rest, value), ("b.c", 2.5)),
+        }
+    }
+    for number in 0..ENDPOINTS {
+        let good = number % 2 == 0;
+        let failures = &times[&(number, true)];
+        assert!(
+            failures.iter().all(|(_, value)| (*value == 0.0) == good),
+            "{number}: {failures:?}"
+        );
+        assert!(failures.len() >= ROUNDS, "{number}: {failures:?}");
+        let points = times.get(&(number, false));
+        assert_eq!(points.is_some(), good, "{number}");
+        let points = points.unwrap_or(failures);
+        for pair in points.windows(2) {
+            assert_eq!(pair[1].0, pair[0].0 + 5, "{number}: {points:?}");
+        }
+    }
+}

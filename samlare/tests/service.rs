@@ -1,0 +1,244 @@
+//! samlare as it runs: reloads, signals, its log, its page, and what it leaves behind.
+
+#[path = "support/program.rs"]
+mod program;
+
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use program::{Program, Service, Sink, free_port, samlare, shown, wait_for};
+
+fn endpoint(service: &Service, path: &str, prefix: &str) -> String {
+    format!("[[endpoint]]\nURL = \"{}\"\nPrefix = \"{prefix}\"\n", service.url(path))
+}
+
+fn carbon(port: u16) -> String {
+    format!(
+        "CarbonHost = \"127.0.0.1\"\nCarbonPort = {port}\nCheckInterval = 1000\nTimeout = 800\n"
+    )
+}
+
+#[test]
+fn a_reload_leaves_what_did_not_change_alone() {
+    let (sink, service) = (Sink::start(), Service::counting());
+    let first = carbon(sink.port) + &endpoint(&service, "/a", "a");
+    let program = Program::start(&first);
+    sink.wait_for("a.n", 2);
+
+    program.reload(&(first.clone() + &endpoint(&service, "/b", "b")));
+    sink.wait_for("b.n", 2);
+    let before = sink.named("a.n").len();
+    sink.wait_for("a.n", before + 1);
+    assert_eq!(service.connections.load(Ordering::Relaxed), 2, "one for each endpoint");
+
+    program.reload(&(first.clone() + "[[endpoint]]\nURL = \"nowhere\"\nPrefix = \"c\"\n"));
+    program.wait_for_log("the old configuration stays");
+    let before = sink.named("b.n").len();
+    sink.wait_for("b.n", before + 2);
+
+    program.reload(&first);
+    program.wait_for_log("\"msg\":\"reloaded\",\"endpoints\":1}");
+    let gone = sink.named("b.n").len();
+    let before = sink.named("a.n").len();
+    sink.wait_for("a.n", before + 3);
+    assert!(sink.named("b.n").len() <= gone + 1);
+
+    let points = sink.named("a.n");
+    for pair in points.windows(2) {
+        assert_eq!(pair[1].0, pair[0].0 + 1.0, "each poll once: {points:?}");
+        assert_eq!(pair[1].1, pair[0].1 + 1, "each second once: {points:?}");
+    }
+    let log = program.terminate();
+    assert!(log.contains("line 9: endpoint.URL: it has no scheme"), "{log}");
+    assert!(log.contains("\"msg\":\"exiting\",\"signal\":\"SIGTERM\""), "{log}");
+}
+
+#[test]
+fn another_carbon_after_a_reload_gets_all_that_follows() {
+    let (old, new, service) = (Sink::start(), Sink::start(), Service::counting());
+    let endpoint = endpoint(&service, "/a", "a");
+    let program = Program::start(&(carbon(old.port) + &endpoint));
+    old.wait_for("a.n", 2);
+    program.reload(&(carbon(new.port) + &endpoint));
+    new.wait_for("a.n", 2);
+    program.terminate();
+    let mut values: Vec<u64> =
+        old.named("a.n").iter().chain(&new.named("a.n")).map(|point| point.0 as u64).collect();
+    values.dedup();
+    assert_eq!(values, (1..=values.len() as u64).collect::<Vec<_>>(), "none lost between them");
+}
+
+#[test]
+fn a_stop_sends_what_a_dead_carbon_left_waiting() {
+    let service = Service::counting();
+    let port = free_port();
+    let config = carbon(port) + "FlushTimeout = 20000\n" + &endpoint(&service, "/a", "a");
+    let program = Program::start(&config);
+    thread::sleep(Duration::from_secs(3));
+    program.signal("TERM");
+    let sink = Sink::at(port);
+    let points = sink.wait_for("a.n", 2);
+    assert_eq!(points[0].0, 1.0, "from the first on: {points:?}");
+    program.wait_for_log("exiting");
+}
+
+#[test]
+fn after_kill_9_the_spool_gives_everything_once() {
+    let service = Service::counting();
+    let port = free_port();
+    let spool = tempfile::tempdir().unwrap();
+    let config =
+        format!("SpoolDir = {:?}\n", spool.path()) + &carbon(port) + &endpoint(&service, "/a", "a");
+    let program = Program::start(&config);
+    thread::sleep(Duration::from_secs(4));
+    program.crash();
+
+    let sink = Sink::at(port);
+    let program = Program::start(&config);
+    let last = wait_for("new points", || {
+        let points = sink.named("a.n");
+        points.iter().map(|point| point.0 as u64).max().filter(|max| *max >= 7)
+    });
+    program.terminate();
+    let mut points = sink.named("a.n");
+    points.sort_by_key(|point| point.1);
+    let mut values: Vec<u64> = points.iter().map(|point| point.0 as u64).collect();
+    let sent = values.len();
+    values.dedup();
+    assert_eq!(sent, values.len(), "nothing was sent twice, as no connection was lost");
+    let missing: Vec<u64> = (1..=last).filter(|value| !values.contains(value)).collect();
+    // The poll that was under way at the moment of the crash had not given its points yet.
+    assert!(missing.len() <= 1, "{missing:?} of {values:?}");
+}
+
+#[test]
+fn secrets_are_nowhere_to_be_seen() {
+    let port = free_port();
+    let dir = tempfile::tempdir().unwrap();
+    let token = dir.path().join("token");
+    fs::write(&token, "hunter2\n").unwrap();
+    let config = format!(
+        "CheckInterval = 200\nListen = \"127.0.0.1:{port}\"\nhunter = 1\n\
+         [[endpoint]]\nURL = \"http://user:hunter2@127.0.0.1:{dead}/v?key=hunter2\"\nPrefix = \"a\"\n\
+         Headers = {{ \"X-Key\" = \"hunter2\" }}\n\
+         [[endpoint]]\nURL = \"http://127.0.0.1:{dead}/\"\nPrefix = \"b\"\nBearerTokenFile = {token:?}\n",
+        dead = free_port(),
+    );
+    let program = Program::start(&config);
+    wait_for("failures", || {
+        shown(port, "samlare.failures").as_u64().filter(|failures| *failures > 4)
+    });
+    let page = shown(port, "samlare.endpoints").to_string();
+    assert!(page.contains("\"state\":\"down\"") && page.contains("Connection refused"), "{page}");
+    let log = program.terminate();
+    assert!(log.contains("fetch failed") && log.contains("unknown key"), "{log}");
+    for text in [log, page] {
+        assert!(!text.contains("hunter2") && !text.contains("user"), "{text}");
+    }
+    let wrong = dir.path().join("wrong.toml");
+    fs::write(&wrong, "[[endpoint]]\nURL = \"http://u:hunter2@h:999999/\"\nx = \"hunter2\" y\n")
+        .unwrap();
+    let output = samlare(&["check", wrong.to_str().unwrap()]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("line 3: this is not TOML"), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn a_noisy_endpoint_fills_no_log() {
+    let service = Service::start(|_, stream| drop(stream.shutdown(std::net::Shutdown::Both)));
+    let port = free_port();
+    let config = format!("CheckInterval = 20\nListen = \"127.0.0.1:{port}\"\n");
+    let program = Program::start(&(config + &endpoint(&service, "/a", "a")));
+    wait_for("failures", || {
+        shown(port, "samlare.failures").as_u64().filter(|failures| *failures > 50)
+    });
+    let log = program.terminate();
+    assert_eq!(log.matches("fetch failed").count(), 3, "{log}");
+    for line in log.lines() {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(event["ts"].is_string() && event["level"].is_string() && event["msg"].is_string());
+    }
+}
+
+#[test]
+fn systemd_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(program::PATIENCE)).unwrap();
+    let service = Service::counting();
+    let config = endpoint(&service, "/a", "a");
+    let program = Program::start_with(&config, |command| {
+        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "200000");
+    });
+    let mut told = Vec::new();
+    let next_but_watchdog = |told: &mut Vec<String>| loop {
+        let mut bytes = [0; 200];
+        let length = socket.recv(&mut bytes).unwrap();
+        let text = String::from_utf8(bytes[..length].to_vec()).unwrap();
+        if text != "WATCHDOG=1" {
+            told.push(text);
+            return;
+        }
+    };
+    next_but_watchdog(&mut told);
+    let mut bytes = [0; 200];
+    let length = socket.recv(&mut bytes).unwrap();
+    assert_eq!(&bytes[..length], b"WATCHDOG=1");
+    program.reload(&config);
+    next_but_watchdog(&mut told);
+    next_but_watchdog(&mut told);
+    program.terminate();
+    next_but_watchdog(&mut told);
+    assert_eq!(
+        told,
+        [
+            "READY=1\nSTATUS=polling 1 endpoints",
+            "RELOADING=1",
+            "READY=1\nSTATUS=polling 1 endpoints",
+            "STOPPING=1",
+        ]
+    );
+}
+
+#[test]
+fn it_starts_only_with_a_good_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    let name = path.to_str().unwrap().to_owned();
+    let run = |arguments: &[&str]| {
+        let output = samlare(arguments).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = run(&["-config", &name]);
+    assert_eq!(code, 1);
+    assert!(said.contains(&name) && said.contains("-config=PATH"), "{said}");
+
+    fs::write(&path, "CarbonHost = 1\nTimout = 5\n[[endpoint]]\nURL = 2\n").unwrap();
+    let expected = format!(
+        "samlare: {name}: line 1: CarbonHost: it is a whole number: write text in quotes\n\
+         samlare: {name}: line 4: endpoint.URL: it is a whole number: write text in quotes\n"
+    );
+    for arguments in [[&format!("-config={name}")].as_slice(), &[&format!("--config={name}")]] {
+        let arguments: Vec<&str> = arguments.iter().map(|text| text.as_str()).collect();
+        assert_eq!(run(&arguments), (1, expected.clone()));
+    }
+    assert_eq!(run(&["check", &name]), (1, expected));
+
+    fs::write(&path, "Timout = 5\n[[endpoint]]\nURL = \"http://h/\"\nPrefix = \"p\"\n").unwrap();
+    let expected = format!("samlare: {name}: line 1: Timout: unknown key: did you mean Timeout?\n");
+    assert_eq!(run(&["check", &name]), (1, expected));
+
+    assert_eq!(run(&["-bogus"]).0, 2);
+    assert_eq!(run(&["-config"]).0, 2);
+    assert_eq!(run(&["once"]).0, 2);
+    for help in ["-h", "--help", "-help"] {
+        let output = samlare(&[help]).output().unwrap();
+        assert!(output.status.success());
+        assert!(String::from_utf8(output.stdout).unwrap().contains("samlare once FILE"));
+    }
+}
