@@ -5,6 +5,7 @@ set -euo pipefail
 packages=(
     chromium         # the live page
     chromium-driver
+    fonts-dejavu-core # its pictures
     golang-go        # Go's own expvar
     prometheus       # a scrape by the real thing, and promtool
     carbon-c-relay   # Graphite over TLS
@@ -12,6 +13,8 @@ packages=(
     valgrind         # the allocator hook
     wrk              # requests a second, beside Go's
 )
+
+command -v npm >/dev/null || packages+=(npm) # axe-core, for the live page
 
 missing=()
 for package in "${packages[@]}"; do

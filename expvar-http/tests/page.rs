@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use expvar::{Counter, Func, Gauge, Histogram, Info, Map, Registry, Unit};
-use expvar_http::{Builder, Server};
+use expvar_http::{Builder, Page, Server};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -228,4 +228,26 @@ fn a_page_that_does_not_read_is_cut() {
     // What was on its way is left to read, then the connection is over.
     let mut rest = Vec::new();
     let _ = stream.read_to_end(&mut rest);
+}
+
+#[test]
+fn a_programs_own_pages_come_before_the_servers() {
+    let find = async |uri: http::Uri| match uri.path() {
+        "/" => Some(Page::new("text/html; charset=utf-8", "<h1>mine</h1>")),
+        "/mine" => Some(Page::new("application/json", format!("{:?}", uri.query()))),
+        _ => None,
+    };
+    let server = server(&Registry::new(), |builder| builder.pages(find));
+    let addr = server.local_addr();
+    let (head, body) = get(addr, "/");
+    assert_eq!(body, "<h1>mine</h1>");
+    assert!(head.contains("content-security-policy: default-src 'none'; script-src 'self';"));
+    assert_eq!(get(addr, "/mine?a=1").1, "Some(\"a=1\")");
+    assert_eq!(get(addr, "/debug/vars").1, "{\n\n}\n");
+    assert!(get(addr, "/other").0.starts_with("http/1.0 404 "));
+    let mut stream = TcpStream::connect(addr).unwrap();
+    write!(stream, "GET / HTTP/1.0\r\nHost: evil.example\r\n\r\n").unwrap();
+    let mut refused = String::new();
+    stream.read_to_string(&mut refused).unwrap();
+    assert!(refused.starts_with("HTTP/1.0 421 "), "{refused}");
 }

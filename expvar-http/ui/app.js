@@ -184,7 +184,8 @@ function notice(text, kind) {
 
 const stream = new Stream({
   message: (message) => store.take(message),
-  state: (next) => {
+  state: (next, secs) => {
+    if (next === 'quiet') $('state').textContent = `No news for ${secs} s`;
     if (next === state) return;
     if (next === 'lost' && state !== 'lost') {
       since = Date.now();
@@ -193,7 +194,7 @@ const stream = new Stream({
       notice('', '');
     }
     state = next;
-    $('state').textContent = NAMES[state];
+    if (next !== 'quiet') $('state').textContent = NAMES[state];
     $('state').className = `state ${state}`;
   },
 });

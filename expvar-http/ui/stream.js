@@ -1,10 +1,11 @@
 // The connection to the service: opens the event stream, and opens it again when it was lost.
 
-const QUIET = 4000; // ms without a word after which the service counts as silent
+const QUIET = 4000; // ms without a word after which the page says so
+const SILENT = 30000; // ms after which the connection counts as dead
 const LONGEST = 10000; // ms between two attempts
 
 export class Stream {
-  /** `on` has `message(data)` and `state('live' | 'lost' | 'paused')`. */
+  /** `on` has `message(data)` and `state('live' | 'quiet' | 'lost' | 'paused', secs)`. */
   constructor(on) {
     this.on = on;
     this.wait = 500;
@@ -25,8 +26,10 @@ export class Stream {
     source.onerror = () => this.retry();
     this.heard = performance.now();
     this.watch = setInterval(() => {
-      if (performance.now() - this.heard > QUIET) this.on.state('lost');
-      if (performance.now() - this.heard > QUIET * 3) this.retry();
+      // A variable's function that takes its time holds up the others, not the connection.
+      const silence = performance.now() - this.heard;
+      if (silence > SILENT) this.retry();
+      else if (silence > QUIET) this.on.state('quiet', Math.round(silence / 1000));
     }, 1000);
   }
 

@@ -373,7 +373,9 @@ async fn the_keyboard_alone_reaches_everything() {
 
     browser.press(&["?"]).await;
     browser.until("help", "document.getElementById('help').open").await;
-    browser.press(&["Escape", " "]).await;
+    browser.press(&["Escape"]).await;
+    browser.until("help is closed", "!document.getElementById('help').open").await;
+    browser.press(&[" "]).await;
     browser.until("paused", "document.getElementById('state').textContent === 'Paused'").await;
     let before = browser.run(&format!("return {}", value("size"))).await;
     service.requests.add(1);
@@ -474,6 +476,26 @@ async fn a_restart_is_survived_and_told() {
     browser
         .until("counters count again", &format!("/^\\d+\\/s$/.test({})", value("requests")))
         .await;
+}
+
+/// A service whose one function takes longer than the page's patience.
+#[tokio::test]
+#[ignore = "needs chromium"]
+async fn a_slow_function_is_waited_for_and_not_taken_for_a_lost_connection() {
+    let service = Service::start();
+    let browser = open(&service).await;
+    let slow = || {
+        thread::sleep(Duration::from_secs(6));
+        7
+    };
+    service.registry.publish("slow", Func::new(slow)).unwrap();
+    let state = "document.getElementById('state').textContent";
+    browser
+        .until("it says how long it waits", &format!("/^No news for \\d+ s$/.test({state})"))
+        .await;
+    browser.until("and goes on", &format!("{state} === 'Live'")).await;
+    assert_eq!(browser.run("return document.getElementById('notice').hidden").await, true);
+    service.registry.remove("slow");
 }
 
 #[tokio::test]
