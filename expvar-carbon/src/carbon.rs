@@ -12,6 +12,7 @@ use crate::lines::Lines;
 use crate::prefix;
 use crate::push::{Push, Settings};
 use crate::reading::Reader;
+use crate::renderer::Renderer;
 use crate::selection::{Choices, Counters};
 use crate::sender::{Left, Sender};
 use crate::sender_builder::SenderBuilder;
@@ -223,6 +224,28 @@ impl Carbon {
     /// # Errors
     /// When a setting cannot be used; the error names it and the remedy.
     pub fn build(self) -> Result<(Handle, Push), ConfigError> {
+        let reader = self.reader()?;
+        let window = self.resend_window.unwrap_or(Duration::from_secs(10) + self.interval);
+        let sender = self.sender.resend_window(window).shutdown_timeout(self.shutdown_timeout);
+        let (sender, driver) = sender.build()?;
+        let settings = Settings {
+            interval: self.interval,
+            shutdown_timeout: self.shutdown_timeout,
+            registry: self.registry,
+        };
+        Ok(Push::new(settings, reader, sender, driver))
+    }
+
+    /// Renders as this push would, without sending.
+    ///
+    /// # Errors
+    /// When a setting cannot be used; the error names it and the remedy.
+    pub fn renderer(self) -> Result<Renderer, ConfigError> {
+        let reader = self.reader()?;
+        Ok(Renderer::new(reader, self.registry, self.interval.as_secs()))
+    }
+
+    fn reader(&self) -> Result<Reader, ConfigError> {
         let whole = self.interval.subsec_nanos() == 0 && self.interval.as_secs() > 0;
         if !whole || self.interval.as_secs() > 1 << 30 {
             return Err(ConfigError::new(
@@ -233,16 +256,6 @@ impl Carbon {
         }
         let prefix = prefix::expand(&self.prefix)?;
         let tags = self.tags.iter().try_fold(Tags::new(), |tags, (k, v)| tags.with(k, v))?;
-        let selection = self.choices.check()?;
-        let window = self.resend_window.unwrap_or(Duration::from_secs(10) + self.interval);
-        let sender = self.sender.resend_window(window).shutdown_timeout(self.shutdown_timeout);
-        let (sender, driver) = sender.build()?;
-        let reader = Reader::new(&prefix, selection, Lines::tagged(tags));
-        let settings = Settings {
-            interval: self.interval,
-            shutdown_timeout: self.shutdown_timeout,
-            registry: self.registry,
-        };
-        Ok(Push::new(settings, reader, sender, driver))
+        Ok(Reader::new(&prefix, self.choices.check()?, Lines::tagged(tags)))
     }
 }

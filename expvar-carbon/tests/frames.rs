@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use expvar_carbon::{Left, Lines, Sender};
 
+type Point = (&'static str, u64, f64);
+
 /// Frames of the smallest pickle of protocol 2 that every server takes, each with its points.
-const FRAMES: &[(&[(&str, u64, f64)], &str)] = &[
+const FRAMES: &[(&[Point], &str)] = &[
     (
         &[("a.b", 1_700_000_000, 1.5)],
         "0000001e80025d285803000000612e624a00f15365473ff80000000000008686652e",

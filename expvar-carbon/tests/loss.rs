@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use expvar_carbon::{Left, Lines, Sender};
 use expvar_peers::CarbonCache;
 
+type Fault = fn(&mut CarbonCache);
+
 const STEP: Duration = Duration::from_millis(50);
 const POINTS_A_STEP: u64 = 50;
 
@@ -13,7 +15,7 @@ const POINTS_A_STEP: u64 = 50;
 /// how many of all that were sent are not stored in the end.
 ///
 /// Each point has a timestamp of its own in one series, so that each can be read back.
-fn lost(seconds: f64, mut faults: Vec<(f64, fn(&mut CarbonCache))>) -> usize {
+fn lost(seconds: f64, mut faults: Vec<(f64, Fault)>) -> usize {
     let mut carbon = CarbonCache::start();
     let sender = Sender::builder().to(format!("127.0.0.1:{}", carbon.line_port)).spawn().unwrap();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
@@ -67,13 +69,13 @@ fn ended_and_started_again() {
 
 #[test]
 fn hung_for_3_seconds_then_killed() {
-    let hang: fn(&mut CarbonCache) = |carbon| carbon.hang();
+    let hang: Fault = |carbon| carbon.hang();
     let faults = vec![(3.0, hang), (6.0, CarbonCache::kill), (7.0, CarbonCache::launch)];
     assert_eq!(lost(10.0, faults), 0);
 }
 
 #[test]
 fn a_restart_every_3_seconds_for_a_minute() {
-    let faults = (0..20).map(|n| (1.0 + 2.9 * f64::from(n), CarbonCache::launch as fn(&mut _)));
+    let faults = (0..20).map(|n| (1.0 + 2.9 * f64::from(n), CarbonCache::launch as Fault));
     assert_eq!(lost(60.0, faults.collect()), 0);
 }

@@ -3,8 +3,11 @@
 use expvar_carbon::{Lines, NAME_MAX_BYTES, Number, Path, SEGMENT_MAX_BYTES, Tags};
 use proptest::prelude::*;
 
+/// Name, tags, value, timestamp.
+type Parsed = (String, Vec<(String, String)>, f64, u64);
+
 /// Reads a line as the strictest of the servers would; says what is wrong with it.
-fn parse(line: &str) -> Result<(String, Vec<(String, String)>, f64, u64), &'static str> {
+fn parse(line: &str) -> Result<Parsed, &'static str> {
     let fields: Vec<_> = line.split(' ').collect();
     let [series, value, timestamp] = fields[..] else { return Err("not three fields") };
     if line.len() > 16_000
