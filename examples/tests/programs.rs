@@ -75,6 +75,8 @@ fn until(url: &str, shown: impl Fn(&str) -> bool) -> String {
 fn axum_shows_the_greetings() {
     let mut program = Program::start("axum", &["127.0.0.1:0"]);
     let (greet, vars) = (program.url(), program.url());
+    // A static is shown before anything touches it.
+    assert!(get(&vars).1.contains("\n\"greetings\": {},\n"));
     assert_eq!(get(&greet).1, "Hello, world!\n");
     assert_eq!(get(&greet).1, "Hello, world!\n");
     let (head, document) = get(&vars);
