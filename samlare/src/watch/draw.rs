@@ -21,7 +21,9 @@ use theme::Theme;
 pub fn draw(view: &View, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::new(view.color);
     if area.width < 20 || area.height < 4 {
-        buffer.set_stringn(area.x, area.y, "too small", area.width.into(), theme.warn());
+        if !area.is_empty() {
+            buffer.set_stringn(area.x, area.y, "too small", area.width.into(), theme.warn());
+        }
         return;
     }
     let head = Rect { height: 1, ..area };

@@ -68,8 +68,10 @@ impl Series {
         self.remember(f64::NAN);
     }
 
-    /// The service started anew: what was learnt of it holds no more.
-    pub fn forget_direction(&mut self) {
+    /// The service started anew: what was learnt of it holds no more, and the
+    /// next value is compared with none.
+    pub fn start_anew(&mut self) {
+        self.latest = Latest::Null;
         self.rises = 0;
         self.falls = 0;
     }

@@ -93,7 +93,7 @@ impl Service {
         if self.clues.restarted(&reading, &self.series, was_down) {
             self.restarts += 1;
             self.restarted_at = Some(now);
-            self.series.values_mut().for_each(Series::forget_direction);
+            self.series.values_mut().for_each(Series::start_anew);
         }
         self.state = State::Up;
         self.left_out = reading.left_out;

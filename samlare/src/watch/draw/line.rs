@@ -7,7 +7,7 @@ use ratatui::style::Style;
 use super::bars;
 use super::theme::Theme;
 use crate::watch::series::Latest;
-use crate::watch::service::Service;
+use crate::watch::service::{Service, State};
 use crate::watch::text;
 use crate::watch::units::Unit;
 use crate::watch::view::Row;
@@ -74,13 +74,18 @@ pub(super) fn draw(
     let chart = Rect { width: columns.chart, ..rest };
     bars::draw(&values, chart, theme.chart(), buffer);
     let show = |value| show(row.unit, rates, value);
+    // Of a service that is down the last that was known stays, fainter.
+    let (current, style) = match service.state {
+        State::Down { .. } => (values.iter().rfind(|value| value.is_finite()), theme.faint()),
+        _ => (values.last(), theme.strong()),
+    };
     let now = match &series.latest {
         Latest::Null => "null".to_owned(),
         Latest::Flag(flag) => flag.to_string(),
-        _ => show(values.last().copied().unwrap_or(f64::NAN)),
+        _ => show(current.copied().unwrap_or(f64::NAN)),
     };
     let max = bars::extent(&values).map_or(f64::NAN, |(_, max)| max);
-    right(&now, area, VALUE + 1, theme.strong(), buffer);
+    right(&now, area, VALUE + 1, style, buffer);
     right(&show(max), area, 0, theme.faint(), buffer);
 }
 
