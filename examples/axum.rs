@@ -1,4 +1,5 @@
-//! Variables mounted in an axum application, on the port that it has anyway.
+//! Variables mounted in an axum application, on the port that it has anyway, with one line that
+//! records its requests and one that shows its runtime.
 //!
 //! `cargo run --example axum [ADDRESS]`
 
@@ -19,16 +20,23 @@ async fn greet(Path(name): Path<String>) -> String {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> std::io::Result<()> {
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // tokio.workers, tokio.alive_tasks, tokio.busy_ratio, …
+    let _runtime = expvar::runtime::publish("tokio")?;
     let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let listener = TcpListener::bind(&addr).await.map_err(|err| {
         std::io::Error::new(err.kind(), format!("cannot listen on {addr}: {err}"))
     })?;
     let url = format!("http://{}", listener.local_addr()?);
-    println!("{url}/greet/world\n{url}/debug/vars");
+    println!("{url}/greet/world\n{url}/debug/vars\n{url}/metrics");
+    let variables = expvar_http::Service::new();
     let app = Router::new()
         .route("/greet/{name}", get(greet))
+        // Requests by route, method and status, of all routes above: http.server.requests, ….
+        .layer(expvar_http::layer())
         // At /debug/vars, and what lies below it.
-        .nest_service("/debug", expvar_http::Service::new());
-    axum::serve(listener, app).await
+        .nest_service("/debug", variables.clone())
+        .route_service("/metrics", variables);
+    axum::serve(listener, app).await?;
+    Ok(())
 }

@@ -74,7 +74,7 @@ fn until(url: &str, shown: impl Fn(&str) -> bool) -> String {
 #[test]
 fn axum_shows_the_greetings() {
     let mut program = Program::start("axum", &["127.0.0.1:0"]);
-    let (greet, vars) = (program.url(), program.url());
+    let (greet, vars, metrics) = (program.url(), program.url(), program.url());
     // A static is shown before anything touches it.
     assert!(get(&vars).1.contains("\n\"greetings\": {},\n"));
     assert_eq!(get(&greet).1, "Hello, world!\n");
@@ -82,6 +82,41 @@ fn axum_shows_the_greetings() {
     let (head, document) = get(&vars);
     assert!(head.contains("content-type: application/json; charset=utf-8"), "{head}");
     assert!(document.contains("\n\"greetings\": {\"world\": 2},\n"), "{document}");
+    assert_eq!(number(&document, "tokio.workers"), Some(1), "{document}");
+    let requests =
+        "http_server_requests_total{route=\"/greet/{name}\",method=\"GET\",status=\"200\"} 2\n";
+    let (_, metrics) = get(&metrics);
+    assert!(metrics.contains(requests), "{metrics}");
+}
+
+#[test]
+fn prometheus_shows_what_was_declared_and_what_was_mapped() {
+    let mut program = Program::start("prometheus", &["127.0.0.1:0"]);
+    let metrics = program.url();
+    let text = until(&metrics, |text| text.contains("outcome=\"failed\"} 2\n"));
+    for line in [
+        "build_info{version=\"0.1.0\"} 1\n",
+        "# TYPE cache_latency_seconds gauge\n",
+        "cache_latency_seconds{operation=\"read\"} 0.25\n",
+        "job_time_seconds_bucket{le=\"0.005\"} ",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+}
+
+#[test]
+fn facade_shows_what_a_library_records_through_metrics() {
+    let mut program = Program::start("facade", &["127.0.0.1:0"]);
+    let (vars, metrics) = (program.url(), program.url());
+    let document = until(&vars, |document| {
+        document.contains("\n\"mail_sent\": {\"example.com\": ")
+            && document.contains("\"example.org\": ")
+    });
+    assert!(document.contains("\n\"mail_connections\": "), "{document}");
+    assert!(number(&document, "turns") > Some(0), "{document}");
+    let text = get(&metrics).1;
+    assert!(text.contains("# HELP mail_sent_total Mails that were sent.\n"), "{text}");
+    assert!(text.contains("# TYPE mail_time_seconds histogram\n"), "{text}");
 }
 
 #[test]
