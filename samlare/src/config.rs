@@ -10,6 +10,7 @@ mod problem;
 mod section;
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -85,6 +86,7 @@ impl Config {
             lines: Lines::of(text),
             errors: RefCell::default(),
             warnings: RefCell::default(),
+            asked: RefCell::default(),
         };
         for mistake in mistakes {
             let at = mistake.span().map_or(0, |span| span.start);
@@ -102,6 +104,21 @@ impl Config {
         let mut warnings = file.warnings.into_inner();
         warnings.sort_by_key(|problem| problem.line);
         Ok((config, warnings))
+    }
+
+    /// Every key that a file may have, with the table that it stands in (empty for the global
+    /// part).
+    pub fn keys() -> BTreeSet<(&'static str, &'static str)> {
+        const ALL: &str = "[[endpoint]]\n[[discover]]\n[[Renames]]\n[[Rename]]\n";
+        let (root, _) = toml::de::DeTable::parse_recoverable(ALL);
+        let file = File {
+            lines: Lines::of(ALL),
+            errors: RefCell::default(),
+            warnings: RefCell::default(),
+            asked: RefCell::default(),
+        };
+        read(Section::new(&file, "", root.get_ref(), 0..0));
+        file.asked.into_inner()
     }
 }
 

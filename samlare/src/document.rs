@@ -28,6 +28,7 @@ mod rules;
 mod scanner;
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
 pub use rules::{Limits, Rules};
@@ -42,6 +43,13 @@ use scanner::{Scanner, Token};
 pub trait Points {
     /// A number, or a boolean as 0 or 1 where [`Rules::booleans`] asks for it.
     fn number(&mut self, path: &str, number: Number<'_>);
+
+    /// What follows, up to [`leave`](Self::leave), lies under this key or index; for whoever
+    /// builds names of his own on the way.
+    fn enter(&mut self, _key: &str) {}
+
+    /// The last [`enter`](Self::enter) ends.
+    fn leave(&mut self) {}
 
     /// A string; nobody but a terminal wants those.
     fn text(&mut self, _path: &str, _text: &str) {}
@@ -134,24 +142,39 @@ pub fn read(
         Ok(text) => Cow::Borrowed(text),
         Err(_) => Cow::Owned(replace_bad_bytes(document)),
     };
-    let mut reader = Reader {
-        scanner: Scanner::new(&text),
-        rules,
-        points,
-        path: String::with_capacity(prefix.len() + 128),
-        keys: Keys::new(),
-        count: 0,
-    };
-    reader.path.push_str(prefix);
-    reader.document()?;
-    if reader.keys.superseded() {
+    let Scratch { mut path, mut keys } = SCRATCH.take();
+    path.clear();
+    path.push_str(prefix);
+    keys.begin();
+    let mut reader = Reader { scanner: Scanner::new(&text), rules, points, path, keys, count: 0 };
+    let mut ended = reader.document();
+    if ended.is_ok() && reader.keys.superseded() {
         reader.points.restart();
         reader.scanner = Scanner::new(&text);
         reader.keys.second_pass();
         reader.count = 0;
-        reader.document()?;
+        ended = reader.document();
     }
-    Ok(reader.count)
+    let Reader { path, keys, count, .. } = reader;
+    if path.capacity() <= KEPT_BYTES && keys.capacity() <= KEPT_KEYS {
+        SCRATCH.set(Scratch { path, keys });
+    }
+    ended.map(|()| count)
+}
+
+/// What one document leaves to the next one of the same thread: memory, nothing else.
+#[derive(Default)]
+struct Scratch {
+    path: String,
+    keys: Keys,
+}
+
+/// Memory that a larger document needed is given back.
+const KEPT_BYTES: usize = 16 << 10;
+const KEPT_KEYS: usize = 16 << 10;
+
+thread_local! {
+    static SCRATCH: Cell<Scratch> = Cell::default();
 }
 
 /// One U+FFFD for each byte that is not part of a character.
@@ -240,8 +263,11 @@ impl<P: Points> Reader<'_, P> {
                 if length > 0 {
                     self.path.push('.');
                 }
-                self.path.push_str(self.rules.renamed(&key));
+                let key = self.rules.renamed(&key);
+                self.path.push_str(key);
+                self.points.enter(key);
                 self.value(depth)?;
+                self.points.leave();
                 self.path.truncate(length);
             }
             if !self.scanner.another(b'}', "a comma or a closing brace")? {
@@ -261,8 +287,12 @@ impl<P: Points> Reader<'_, P> {
             if length > 0 {
                 self.path.push('.');
             }
-            self.path.push_str(itoa::Buffer::new().format(index));
+            let mut digits = itoa::Buffer::new();
+            let digits = digits.format(index);
+            self.path.push_str(digits);
+            self.points.enter(digits);
             self.value(depth)?;
+            self.points.leave();
             self.path.truncate(length);
             index += 1;
             if !self.scanner.another(b']', "a comma or a closing bracket")? {

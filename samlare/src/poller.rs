@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use expvar_carbon::Lines;
+use expvar_carbon::{Lines, Mark, Path};
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::client::{Body, Client, Failure, Options, trust};
@@ -108,7 +108,9 @@ impl Poller {
     ) -> Result<(usize, u64), String> {
         let endpoint = &self.endpoint;
         let result = answer.map_err(|failure| failure.to_string()).and_then(|body| {
-            let mut points = Rendered { lines, secs };
+            let mut path = Path::new();
+            path.push(&endpoint.prefix);
+            let mut points = Rendered { lines, secs, path, above: Vec::new() };
             let rules = &endpoint.polling.rules;
             document::read(body.bytes(), &endpoint.prefix, rules, &mut points)
                 .map_err(|problem| problem.to_string())?;
@@ -149,19 +151,33 @@ thread_local! {
     static LINES: RefCell<Lines> = RefCell::new(Lines::new());
 }
 
-/// Points on their way into lines.
+/// Points on their way into lines; each key is made safe once for all that lies under it.
 struct Rendered<'a> {
     lines: &'a mut Lines,
     secs: u64,
+    path: Path,
+    above: Vec<Mark>,
 }
 
 impl Points for Rendered<'_> {
-    fn number(&mut self, path: &str, number: Number<'_>) {
-        match (number.as_u64(), number.as_i64()) {
-            (Some(value), _) => self.lines.point(path, value, self.secs),
-            (None, Some(value)) => self.lines.point(path, value, self.secs),
-            (None, None) => self.lines.point(path, number.as_f64(), self.secs),
+    fn enter(&mut self, key: &str) {
+        self.above.push(self.path.mark());
+        self.path.push(key);
+    }
+
+    fn leave(&mut self) {
+        if let Some(mark) = self.above.pop() {
+            self.path.truncate(mark);
+        }
+    }
+
+    fn number(&mut self, _path: &str, number: Number<'_>) {
+        let value = match (number.as_u64(), number.as_i64()) {
+            (Some(value), _) => value.into(),
+            (None, Some(value)) => value.into(),
+            (None, None) => expvar_carbon::Number::from(number.as_f64()),
         };
+        self.lines.put(&self.path, value, self.secs);
     }
 
     fn restart(&mut self) {

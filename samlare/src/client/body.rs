@@ -1,5 +1,6 @@
 //! The bytes of an answer, bounded one by one and all together.
 
+use std::cell::Cell;
 use std::io::Read;
 use std::sync::{Arc, OnceLock};
 
@@ -44,6 +45,19 @@ impl Body {
     }
 }
 
+impl Drop for Body {
+    fn drop(&mut self) {
+        if self.buffer.capacity() <= SMALL_BYTES {
+            SPARE.set(std::mem::take(&mut self.buffer));
+        }
+    }
+}
+
+thread_local! {
+    /// The buffer of the last body of this thread.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 /// An answer being read: first its head, then its body.
 pub(super) struct Answer {
     pub(super) head: Head,
@@ -54,7 +68,9 @@ pub(super) struct Answer {
 impl Answer {
     /// Reads until the head is whole. Answers that only announce another (1xx) are passed over.
     pub(super) async fn begin(connection: &mut Connection) -> Result<Answer, Failure> {
-        let mut buffer = Vec::with_capacity(READ_BYTES);
+        let mut buffer = SPARE.take();
+        buffer.clear();
+        buffer.reserve(READ_BYTES);
         let shares = Shares { held: Vec::new(), bytes: SMALL_BYTES };
         loop {
             if !buffer.is_empty() {

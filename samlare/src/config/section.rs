@@ -15,6 +15,8 @@ pub(super) struct File {
     pub(super) lines: Lines,
     pub(super) errors: RefCell<Vec<Problem>>,
     pub(super) warnings: RefCell<Vec<Problem>>,
+    /// Every key that was asked for, by its table.
+    pub(super) asked: RefCell<BTreeSet<(&'static str, &'static str)>>,
 }
 
 /// A table whose keys are asked for one after the other; [`Section::finish`] finds the ones
@@ -66,6 +68,7 @@ impl<'a> Section<'a> {
     /// All values under a key, however it is capitalised.
     fn values(&self, key: &'static str) -> Vec<Value<'a>> {
         self.known.borrow_mut().insert(key);
+        self.file.asked.borrow_mut().insert((self.name, key));
         let named = self.table.iter().filter(|(name, _)| name.get_ref().eq_ignore_ascii_case(key));
         named.map(|(_, value)| value).collect()
     }

@@ -16,6 +16,7 @@ struct Seen {
 ///
 /// Keys are told apart by 64 bits of a hash seeded anew for each document: of 100,000 keys two
 /// would be taken for one once in four billion documents.
+#[derive(Default)]
 pub(super) struct Keys {
     state: RandomState,
     seen: HashTable<Seen>,
@@ -25,14 +26,18 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    pub(super) fn new() -> Self {
-        Keys {
-            state: RandomState::default(),
-            seen: HashTable::new(),
-            replaced: Vec::new(),
-            objects: 0,
-            second_pass: false,
-        }
+    /// Forgets the last document.
+    pub(super) fn begin(&mut self) {
+        self.state = RandomState::default();
+        self.seen.clear();
+        self.replaced.clear();
+        self.objects = 0;
+        self.second_pass = false;
+    }
+
+    /// How many keys fit into the memory that is held.
+    pub(super) fn capacity(&self) -> usize {
+        self.seen.capacity()
     }
 
     /// A number for an object that begins.

@@ -1,0 +1,74 @@
+//! The sample configuration and the README tell of every key there is, and of no other.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use samlare::config::Config;
+
+fn read(name: &str) -> String {
+    fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+/// The sample with what is commented out; comments in words begin with `# `.
+fn uncommented() -> String {
+    let sample = read("sample-config.toml");
+    let lines = sample.lines().map(|line| match line.strip_prefix('#') {
+        Some(rest) if !rest.starts_with(' ') => rest,
+        _ => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_sample_is_a_good_configuration() {
+    let (config, warnings) = Config::parse(&read("sample-config.toml")).unwrap();
+    assert_eq!(warnings, []);
+    assert_eq!(config.endpoints.len(), 2);
+    assert_eq!(config.carbon.unwrap().urls, ["tcp://graphite.example.com:2003"]);
+}
+
+#[test]
+fn the_sample_shows_every_key_and_its_default() {
+    // The files that it names are not there; everything else must be right.
+    let text = uncommented();
+    let text: Vec<&str> = text.lines().filter(|line| !line.contains(".pem")).collect();
+    let text = text.join("\n").replace("CarbonKeyFile = \"/etc/samlare/carbon-client.key\"", "");
+    let (shown, warnings) = Config::parse(&text).unwrap();
+    assert_eq!(warnings, []);
+    assert_eq!(shown.discover.len(), 4);
+    let (plain, _) =
+        Config::parse("CarbonHost = \"h\"\n[[endpoint]]\nURL = \"http://h/\"\n").unwrap();
+    let (shown_carbon, carbon) = (shown.carbon.unwrap(), plain.carbon.unwrap());
+    assert_eq!(shown_carbon.queue_bytes, carbon.queue_bytes);
+    assert_eq!(shown_carbon.copies, carbon.copies);
+    assert_eq!(shown.flush_timeout, plain.flush_timeout);
+    assert_eq!(shown.log_format, plain.log_format);
+    let (first, default) = (&shown.endpoints[0].polling, &plain.endpoints[0].polling);
+    assert_eq!(first.interval, default.interval);
+    assert_eq!(first.timeout, default.timeout);
+    assert_eq!(first.rules.limits, default.rules.limits);
+    assert_eq!(first.rules.booleans, default.rules.booleans);
+    assert_eq!(first.rules.arrays, default.rules.arrays);
+}
+
+#[test]
+fn every_key_is_in_the_sample_and_in_the_readme() {
+    let (sample, readme) = (uncommented(), read("README.md"));
+    let mut missing = BTreeSet::new();
+    for (_, key) in Config::keys() {
+        let pair = format!("{key} = ");
+        let table = format!("[[{}]]", key.to_lowercase());
+        let below = format!("[[endpoint.{}]]", key.to_lowercase());
+        let shown =
+            sample.lines().any(|line| line.starts_with(&pair) || line == table || line == below);
+        // A token is better kept in a file; the sample shows only that.
+        if !shown && key != "Token" {
+            missing.insert(format!("{key} in the sample"));
+        }
+        let word = readme.contains(key) || readme.contains(&table);
+        if !word {
+            missing.insert(format!("{key} in the README"));
+        }
+    }
+    assert_eq!(missing, BTreeSet::new());
+}
