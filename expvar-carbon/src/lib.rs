@@ -1,4 +1,21 @@
 //! Pushes variables to Graphite and loses no point on the way.
+//!
+//! ```no_run
+//! let carbon = expvar_carbon::Carbon::new("graphite:2003").prefix("apps.app1").spawn()?;
+//! # Ok::<(), expvar_carbon::ConfigError>(())
+//! ```
+//!
+//! - [`Carbon`] reads a registry at exact intervals and sends what it reads; [`Handle`] ends it.
+//! - [`Renderer`] renders the same lines without sending them.
+//! - [`Sender`] is what it sends through, for programs that have lines of their own: [`Lines`],
+//!   rendered with [`Path`]s, [`Number`]s and [`Tags`] that every server takes.
+//! - [`Address`] lists what can be spoken to: `tcp://`, `udp://`, `pickle://`, `tls://`, `unix://`.
+//! - [`Stats`] and [`Refused`] tell how it goes; `expvar.carbon` shows the same as a variable.
+//!
+//! What is lost elsewhere, and is not here: lines that a server had acknowledged and not stored
+//! when it died (they are sent again, see [`SenderBuilder::resend_window`]), lines written to a
+//! connection that the server had closed, lines behind a bad one, and lines that could not be
+//! sent (they wait, see [`SenderBuilder::queue_bytes`] and [`SenderBuilder::spool_dir`]).
 #![forbid(unsafe_code)]
 
 mod address;
