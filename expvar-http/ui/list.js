@@ -5,7 +5,7 @@ import { make } from './chart.js';
 import { spark } from './paint.js';
 import { fetchWhole } from './store.js';
 
-const SPARE = 4; // rows kept ready above and below
+const SPARE = 3; // rows kept ready above and below
 const FOLD = 240; // px of a value folded out
 
 /** What one variable shows in the list's last column. */
@@ -221,8 +221,13 @@ export class List {
 
   /** Draws what changed of what is in sight; reads folded-out values again. */
   tick() {
+    // What stands above the list comes and goes: a notice, the memory chart.
+    this.top = this.element.getBoundingClientRect().top + scrollY;
+    const top = scrollY - this.top;
     for (const element of this.live.values()) {
-      if (element.entry.row) this.fillRow(element, element.entry);
+      // The rows kept ready are drawn when they come into sight.
+      const near = element.place > top - this.height && element.place < top + innerHeight;
+      if (element.entry.row && near) this.fillRow(element, element.entry);
       else if (element.entry.fold && this.folds.has(element.entry.fold.name)) this.load(element.entry.fold, element.querySelector('pre'));
     }
   }
