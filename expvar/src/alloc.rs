@@ -18,7 +18,8 @@
 //! The hook adds to the calling thread's own cells, as all recording in this crate does. It takes
 //! no lock and allocates nothing, so it may run before `main`, in a thread that is being torn down
 //! and in one that never records anything else. Past 256 threads at a time, and late in a thread's
-//! teardown, it adds to cells that threads share, which is slower and just as exact.
+//! teardown, it adds to cells that threads share, which is slower and just as exact. Linux is what
+//! is tested.
 
 // This is the one file of the crate that may hold `unsafe`: what implements `GlobalAlloc`, and the
 // few calls of C for which the standard library has no safe form.

@@ -10,7 +10,7 @@
 //!   measure it (`--token-ttl`) stay;
 //! - the password in a URL, `scheme://user:…@host`, and the one behind `-u user:…`;
 //! - a word in a well-known form of secret, whatever its name: keys and tokens of AWS, GitHub,
-//!   GitLab, Slack and Stripe, and signed JSON web tokens.
+//!   GitLab, Google, OpenAI, Slack and Stripe, and JSON web tokens.
 //!
 //! It is a net and no proof: a secret that looks like any other word is shown. Better not to have
 //! secrets among the arguments, where every user of the machine can see them.
