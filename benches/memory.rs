@@ -84,7 +84,7 @@ fn main() {
     taken.sort();
     let (median, p99) = (taken[reads / 2], taken[reads * 99 / 100]);
     let missed = if median <= Duration::from_micros(300) { "" } else { " (missed)" };
-    println!("{} MiB live in {blocks} blocks, {THREADS} threads\n", blocks * BLOCK_BYTES >> 20);
+    println!("{} MiB live in {blocks} blocks, {THREADS} threads\n", (blocks * BLOCK_BYTES) >> 20);
     println!("| reading `memstats` and `process` fresh | at most | measured |\n|---|---:|---:|");
     println!("| median | 300 µs | {:.0} µs{missed} |", median.as_secs_f64() * 1e6);
     println!("| 99 % | | {:.0} µs |", p99.as_secs_f64() * 1e6);

@@ -5,8 +5,6 @@
 //! its own whose CPU time and memory are read from the system. The floor is
 //! the same program printing a few of the values instead of drawing them.
 
-mod machine;
-
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -16,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
+use expvar_benches::print_machine;
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 
 const SERVICES: usize = 10;
@@ -32,7 +31,7 @@ fn main() -> ExitCode {
     let seconds = arguments.iter().position(|a| a == "--secs").map(|at| &arguments[at + 1]);
     let span = seconds.map_or(FILL, |text| Duration::from_secs(text.parse().expect("seconds")));
     let services: Vec<_> = (0..SERVICES).map(serve).collect();
-    machine::print_machine("watch");
+    print_machine("watch");
     println!("{SERVICES} services of {VARIABLES} variables and memstats, every second, {span:?}");
     let drawn = measure(&services, &[], span);
     let empty = measure(&services, &["-vars=none"], WARM_UP + span / 5);
