@@ -14,52 +14,57 @@ const ALLOCATIONS: usize = FREED_BYTES + 1;
 const ALLOCATED_BYTES: usize = ALLOCATIONS + CLASSES;
 const IN_PLACE: usize = ALLOCATED_BYTES + 1;
 const MOVED: usize = IN_PLACE + 1;
+const UNUSED: usize = MOVED + 1;
 const CELLS: usize = HOOK_CELLS as usize;
-const _: () = assert!(MOVED < CELLS);
+const _: () = assert!(UNUSED < CELLS);
 
 /// For threads that can hold no slab of their own.
 static SHARED: [AtomicU64; CELLS] = [const { AtomicU64::new(0) }; CELLS];
 
 #[inline(always)]
 pub(super) fn allocated(class: usize, size: usize) {
-    add([(ALLOCATIONS + class, 1), (ALLOCATED_BYTES, size as u64)]);
+    add(ALLOCATIONS + class, ALLOCATED_BYTES, size as u64);
 }
 
 #[inline(always)]
 pub(super) fn freed(class: usize, size: usize) {
-    add([(FREES + class, 1), (FREED_BYTES, size as u64)]);
+    add(FREES + class, FREED_BYTES, size as u64);
 }
 
 #[inline(always)]
 pub(super) fn reallocated(in_place: bool) {
-    add([(if in_place { IN_PLACE } else { MOVED }, 1)]);
+    // The second cell of the pair is one that is not shown.
+    add(if in_place { IN_PLACE } else { MOVED }, UNUSED, 0);
 }
 
+/// Adds one to a block count and `size` to a byte count.
 #[inline(always)]
-fn add<const N: usize>(what: [(usize, u64); N]) {
+fn add(blocks: usize, bytes: usize, size: u64) {
     match held_slab().first_chunk::<CELLS>() {
-        Some(cells) => add_to(cells, &what),
-        None => add_cold(&what),
+        Some(cells) => add_to(cells, blocks, bytes, size),
+        None => add_cold(blocks, bytes, size),
     }
 }
 
 #[inline(always)]
-fn add_to(cells: &[AtomicU64; CELLS], what: &[(usize, u64)]) {
-    for &(id, n) in what {
-        // Only this thread writes the cell, so a load and a store lose nothing.
-        cells[id].store(cells[id].load(Relaxed).wrapping_add(n), Relaxed);
-    }
+fn add_to(cells: &[AtomicU64; CELLS], blocks: usize, bytes: usize, size: u64) {
+    // Only this thread writes the cells, so a load and a store lose nothing.
+    let add = |cell: &AtomicU64, n| cell.store(cell.load(Relaxed).wrapping_add(n), Relaxed);
+    add(&cells[blocks], 1);
+    add(&cells[bytes], size);
 }
 
-/// The thread's first allocation, or one of a thread that can hold no slab.
+/// The thread's first allocation, or one of a thread that can hold no slab. It takes its arguments
+/// in registers, so that the hot path need not put them into memory for it.
 #[cold]
 #[inline(never)]
-fn add_cold(what: &[(usize, u64)]) {
-    if let Some(cells) = hook_slab().and_then(|slab| slab.first_chunk::<CELLS>()) {
-        return add_to(cells, what);
-    }
-    for &(id, n) in what {
-        SHARED[id].fetch_add(n, Relaxed);
+fn add_cold(blocks: usize, bytes: usize, size: u64) {
+    match hook_slab().and_then(|slab| slab.first_chunk::<CELLS>()) {
+        Some(cells) => add_to(cells, blocks, bytes, size),
+        None => {
+            SHARED[blocks].fetch_add(1, Relaxed);
+            SHARED[bytes].fetch_add(size, Relaxed);
+        }
     }
 }
 
