@@ -10,7 +10,7 @@
 //!
 //! The [`global`](crate::global()) registry shows it under `process`. A value is at most 1 s old:
 //! who reads an older one refreshes it, and who reads meanwhile gets the last. Nothing runs when
-//! nobody reads. With 64 threads a refresh takes 100 to 200 us of system calls, none of which
+//! nobody reads. With 64 threads a refresh takes some 200 us of system calls, none of which
 //! walks the process's pages or holds up its other threads.
 //!
 //! Linux is what is tested. On macOS and Windows `resident_bytes` and `virtual_bytes` are there
