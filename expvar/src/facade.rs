@@ -10,13 +10,13 @@
 //! assert_eq!(registry.to_json(), "{\n\"jobs\": {\"mail\": 2}\n}\n");
 //! ```
 //!
-//! - A metric without labels is a variable of its name: a counter is a [`Counter`], a gauge a
+//! - A metric without labels is a variable of its name: a counter is a [`Counter`](crate::Counter), a gauge a
 //!   [`FloatGauge`](crate::FloatGauge), a histogram one [of fractions](crate::Histogram::floats).
 //!   Where the registry has such a variable already, the two are one.
-//! - Labels make it a [`Map`] of maps, a level a label, in the order in which labels were first
-//!   seen; a label that a set lacks is the key `""`. The variable's [`Info`] names the labels, so
+//! - Labels make it a [`Map`](crate::Map) of maps, a level a label, in the order in which labels were first
+//!   seen; a label that a set lacks is the key `""`. The variable's [`Info`](crate::Info) names the labels, so
 //!   that Prometheus gets them back.
-//! - Descriptions and units become the variable's [`Info`], whether they come before or after.
+//! - Descriptions and units become the variable's [`Info`](crate::Info), whether they come before or after.
 //! - A handle that is held records into the variable's own cells. `counter!` and the like find
 //!   theirs in a cache of the calling thread, of up to 4,096 metrics: no lock.
 //! - Bounds: 10,000 names, and 10,000 label sets a name ([`Recorder::label_sets`]; 1,000 for
