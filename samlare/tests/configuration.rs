@@ -192,3 +192,52 @@ Shard = "2/5"
         ["line 1: CarbonCertFile: CarbonCertFile and CarbonKeyFile go together: give both"]
     );
 }
+
+proptest::proptest! {
+    /// Lines of real keys with values of every kind, in any order: taken, or refused with lines
+    /// that exist.
+    #[test]
+    fn any_text_is_taken_or_refused_with_lines(
+        lines in proptest::collection::vec(proptest::sample::select(LINES.to_vec()), 0..12),
+        noise in "\\PC{0,12}",
+    ) {
+        let text = format!("{}\n{noise}", lines.join("\n"));
+        let count = text.split('\n').count();
+        let problems = match Config::parse(&text) {
+            Ok((_, warnings)) => warnings,
+            Err(errors) => errors,
+        };
+        for problem in problems {
+            proptest::prop_assert!((1..=count).contains(&problem.line), "{text:?}: {problem}");
+        }
+    }
+}
+
+const LINES: &[&str] = &[
+    "CarbonHost = \"h\"",
+    "CarbonHost = 1",
+    "carbonport = 2003",
+    "Carbon = [\"udp://h:1\", 2]",
+    "CheckInterval = -1",
+    "CheckInterval = 0x10",
+    "IgnoreMetrics = \"a\"",
+    "IgnoreMetrics = [[1]]",
+    "Renames = 5",
+    "[[renames]]",
+    "From = \"a\"",
+    "[[endpoint]]",
+    "[endpoint]",
+    "URL = \"http://h/\"",
+    "URL = \"http://[\"",
+    "Prefix = \"\"",
+    "Headers = { a = 1 }",
+    "Headers = { \"x y\" = \"z\" }",
+    "[[discover]]",
+    "Dns = [\"a\"]",
+    "Files = [\"x.json\"]",
+    "Prefix = \"{\"",
+    "Listen = \"x\"",
+    "Shard = \"0/0\"",
+    "\u{feff}",
+    "= =",
+];
