@@ -153,6 +153,9 @@ fn publish_declared(registry: &Registry) {
         let Err(error) =
             registry.publish_with(declaration.name, declaration.var.clone(), declaration.info())
         else {
+            if let Var::Counter(Handle::Static(counter)) = &declaration.var {
+                counter.claim();
+            }
             holder = Some(declaration);
             continue;
         };

@@ -9,7 +9,7 @@ use crate::info::Info;
 use crate::json;
 use crate::names::{List, Names};
 use crate::sync::Mutex;
-use crate::var::{Publish, Var};
+use crate::var::{Handle, Publish, Var};
 use crate::visit::{Scratch, Visitor};
 
 /// Maps names to variables, in name order.
@@ -73,6 +73,9 @@ impl Registry {
             let existing = entry.var.clone();
             drop(names);
             return refuse(Reason::Taken { existing });
+        }
+        if let Var::Counter(Handle::Shared(counter)) = &var {
+            counter.claim();
         }
         names.insert(name.into(), Entry { var, info: Arc::new(info) });
         drop(names);
