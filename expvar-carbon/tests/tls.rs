@@ -178,7 +178,7 @@ fn carbon_c_relay_takes_every_line() {
     let tls = Tls::new().ca_file(certificates.path("ca.pem"));
     let sender = Sender::builder().to(format!("tls://{free}")).tls(tls).spawn().unwrap();
     sender.send(&mut lines());
-    let left = sender.close(SOON);
+    let left = sender.close(Duration::from_secs(2));
     let deadline = std::time::Instant::now() + SOON;
     let expected = lines();
     let mut got = Vec::new();
@@ -188,6 +188,7 @@ fn carbon_c_relay_takes_every_line() {
     }
     relay.kill().unwrap();
     relay.wait().unwrap();
-    assert_eq!(left, Left::default());
+    // The relay keeps a connection that we closed for minutes, so it confirms nothing by hanging up.
+    assert_eq!(left.points, 0, "{left:?}");
     assert_eq!(got, expected.as_bytes());
 }
