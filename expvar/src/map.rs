@@ -207,19 +207,22 @@ impl Map {
         }
         let other = keys.get(OTHER);
         let full = keys.len() - usize::from(other.is_some()) >= self.limit && key != OTHER;
-        if full && let Some(other) = other.cloned() {
-            drop(keys);
-            OVERFLOWS.inc();
-            return other;
+        if !full {
+            let (var, known) = make();
+            let child = Child { var, known };
+            keys.insert(key.into(), child.clone());
+            return child;
         }
-        let (var, known) = make();
-        let child = Child { var, known };
-        keys.insert(if full { OTHER } else { key }.into(), child.clone());
+        let other = other.cloned().unwrap_or_else(|| {
+            let (var, known) = make();
+            let other = Child { var, known };
+            keys.insert(OTHER.into(), other.clone());
+            other
+        });
         drop(keys);
-        if full {
-            OVERFLOWS.inc();
-        }
-        child
+        OVERFLOWS.inc();
+        // No cache learns a key that has no place: each addition counts, and it may have one later.
+        Child { var: other.var, known: None }
     }
 
     /// Makes `self`, a static that holds no keys, stand for `first`.

@@ -20,10 +20,19 @@ fn past_the_limit_values_go_to_other_and_are_counted() {
     assert_eq!(map.get("(other)").unwrap().to_string(), "7");
     assert_eq!(map.get("a").unwrap().to_string(), "6");
     assert_eq!(own("expvar.overflows") - before, 3);
-    // A place that comes free is taken by the next new key.
+    // Every addition is counted, not only a key's first.
+    map.add("c", 1);
+    map.add("c", 1);
+    assert_eq!(own("expvar.overflows") - before, 5);
+    assert_eq!(map.get("(other)").unwrap().to_string(), "9");
+    // A place that comes free is taken by the next key without one, old or new.
+    map.remove("b");
+    map.add("c", 1);
+    assert_eq!(map.keys(), ["(other)", "a", "c"]);
+    assert_eq!(map.get("c").unwrap().to_string(), "1");
     map.remove("a");
     map.add("f", 1);
-    assert_eq!(map.keys(), ["(other)", "b", "f"]);
+    assert_eq!(map.keys(), ["(other)", "c", "f"]);
 }
 
 #[test]
