@@ -19,6 +19,9 @@ static MIMALLOC: Counting<MiMalloc> = Counting::with(MiMalloc);
 static CAP: Cap<System> = Cap::new(System, usize::MAX);
 static STATS: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
+// Never inlined: a program calls its allocator too, and what the compiler makes of the loop around
+// the pair is nobody's merit.
+#[inline(never)]
 fn pair(allocator: &impl GlobalAlloc) {
     let layout = black_box(Layout::new::<[u64; 8]>());
     // SAFETY: the layout is not empty, and the block goes back where it came from, with its layout.
