@@ -81,10 +81,8 @@ impl Histogram {
         if !self.buckets.floats {
             return self.record(value as u64);
         }
-        if value.is_nan() {
-            return;
-        }
-        let index = HEAD as usize + self.buckets.index_float(value);
+        let Some(index) = Buckets::index_float(value) else { return };
+        let index = HEAD as usize + index;
         if let Some([count, sum, bucket]) = self.cells.first_two_and(index) {
             bump(count, 1);
             bump_float(sum, value);

@@ -14,6 +14,10 @@ pub(crate) struct Buckets {
 const LEAST: f64 = 1.0 / (1u64 << 30) as f64;
 /// Factors of two from there to 2⁶⁴.
 const OCTAVES: usize = 94;
+/// Fractions have 2⁴ buckets to each of them: what is left of a float's bits above this.
+const FLOAT_SHIFT: u32 = 52 - FLOAT_BITS as u32;
+const FLOAT_BITS: u8 = 4;
+const FLOAT_BUCKETS: usize = 1 + (OCTAVES << FLOAT_BITS);
 
 impl Buckets {
     pub(crate) const fn new(bits: u8) -> Self {
@@ -29,13 +33,13 @@ impl Buckets {
 
     /// 16 buckets to each factor of two, for fractions.
     pub(crate) const fn of_floats() -> Self {
-        Self { bits: 4, floats: true }
+        Self { bits: FLOAT_BITS, floats: true }
     }
 
     /// How many buckets there are.
     pub(crate) const fn len(self) -> usize {
         if self.floats {
-            return 1 + (OCTAVES << self.bits);
+            return FLOAT_BUCKETS;
         }
         (65 - self.bits as usize) << self.bits
     }
@@ -50,16 +54,17 @@ impl Buckets {
         ((shift as usize) << bits) + (value >> shift) as usize
     }
 
-    /// The bucket in which a fraction lies; what is below zero, or not a number, lies in the first.
+    /// The bucket in which a fraction lies: what is below zero in the first, what is no number in
+    /// none.
     #[inline]
-    pub(crate) fn index_float(self, value: f64) -> usize {
+    pub(crate) fn index_float(value: f64) -> Option<usize> {
         if value > LEAST {
-            let shift = 52 - u32::from(self.bits);
             // A float's bits, read as an integer, are log-linear already.
-            let index = 1 + ((value.to_bits() - 1) >> shift) - (LEAST.to_bits() >> shift);
-            (index as usize).min(self.len() - 1)
+            let steps = (value.to_bits() - 1) >> FLOAT_SHIFT;
+            let index = 1 + steps - (LEAST.to_bits() >> FLOAT_SHIFT);
+            Some((index as usize).min(FLOAT_BUCKETS - 1))
         } else {
-            0
+            (!value.is_nan()).then_some(0)
         }
     }
 
@@ -69,8 +74,8 @@ impl Buckets {
             let (low, high) = self.bounds(index);
             return (low as f64, high as f64);
         }
-        let shift = 52 - u32::from(self.bits);
-        let bound = |n: usize| f64::from_bits(((LEAST.to_bits() >> shift) + n as u64) << shift);
+        let first = LEAST.to_bits() >> FLOAT_SHIFT;
+        let bound = |n: usize| f64::from_bits((first + n as u64) << FLOAT_SHIFT);
         (if index == 0 { 0.0 } else { bound(index - 1) }, bound(index))
     }
 
@@ -132,7 +137,7 @@ mod tests {
         for exponent in -40..70 {
             for step in 0..64 {
                 let value = 2f64.powi(exponent) * (1.0 + f64::from(step) / 64.0);
-                let index = buckets.index_float(value);
+                let index = Buckets::index_float(value).unwrap();
                 let (low, high) = buckets.bounds_float(index);
                 assert!(low < value && (value <= high || value > 2f64.powi(64)), "{value}");
                 if (2f64.powi(-30)..2f64.powi(64)).contains(&value) {
@@ -143,10 +148,12 @@ mod tests {
         }
         let last = buckets.len() - 1;
         assert_eq!(buckets.bounds_float(last).1, 2f64.powi(64));
-        for (value, index) in [(0.0, 0), (-1.0, 0), (f64::NAN, 0), (f64::INFINITY, last)] {
-            assert_eq!(buckets.index_float(value), index, "{value}");
+        for (value, index) in [(0.0, 0), (-1.0, 0), (f64::INFINITY, last)] {
+            assert_eq!(Buckets::index_float(value), Some(index), "{value}");
         }
-        assert_eq!(buckets.bounds_float(buckets.index_float(0.5)).1, 0.5, "the bound is inside");
+        assert_eq!(Buckets::index_float(f64::NAN), None);
+        let half = Buckets::index_float(0.5).unwrap();
+        assert_eq!(buckets.bounds_float(half).1, 0.5, "the bound is inside");
     }
 
     #[test]
