@@ -34,7 +34,7 @@ fn pair(allocator: &impl GlobalAlloc) {
 
 fn main() {
     print_machine("alloc");
-    let mut race = Race::new(&[1, 2]);
+    let mut race = Race::new("alloc", &[1, 2]);
     race.peer("System", |_| pair(&System));
     race.peer("Counting<System>", |_| pair(&BY_SIZE));
     race.peer("Counting<System, false>", |_| pair(&TOTALS));

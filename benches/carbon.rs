@@ -82,7 +82,7 @@ fn race() {
         values.iter().map(|(name, value)| (scope.gauge(name), *value as i64)).collect();
     let metrics = Mutex::new((scope, metrics));
 
-    let mut race = Race::new(&[1]);
+    let mut race = Race::new("carbon", &[1]);
     race.peer("expvar renders", |_| {
         black_box(renderer.lock().expect("whole").render(NOW).points());
     });

@@ -34,7 +34,7 @@ fn main() {
     let prometheus = prometheus::IntCounter::new("counter", "help").expect("a valid name");
     let client = prometheus_client::metrics::counter::Counter::<u64>::default();
 
-    let mut race = Race::new(&[1, 2]);
+    let mut race = Race::new("counters", &[1, 2]);
     race.peer("thread-local Cell (the floor)", |_| {
         CELL.with(|cell| cell.set(black_box(cell).get().wrapping_add(1)));
     });

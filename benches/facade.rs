@@ -21,7 +21,7 @@ fn main() {
         (counter!("held", "route" => "/login"), histogram!("took", "route" => "/login"))
     });
 
-    let mut race = Race::new(&[1, 2]);
+    let mut race = Race::new("facade", &[1, 2]);
     race.peer("counter! into expvar", |_| {
         with_local_recorder(&ours, || counter!("requests", "route" => "/login").increment(1));
     });

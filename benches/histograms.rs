@@ -40,7 +40,7 @@ fn main() {
     let client =
         prometheus_client::metrics::histogram::Histogram::new(exponential_buckets(0.005, 2.0, 11));
 
-    let mut race = Race::new(&[1, 2]);
+    let mut race = Race::new("histograms", &[1, 2]);
     race.peer("expvar Histogram::record", |at| LATENCY.record(nanos(at)));
     race.peer("metriken AtomicCounterHistogram", |at| drop(METRIKEN.increment(nanos(at))));
     race.peer("metriken ShardedCounterHistogram", |at| {

@@ -31,7 +31,7 @@ fn main() {
     let (plain, identity) = (router(), router().layer(tower_layer::Identity::new()));
     let recorded = router().layer(layer);
 
-    let mut race = Race::new(&[1, 2]);
+    let mut race = Race::new("layer", &[1, 2]);
     race.peer("no layer", |_| request(&plain));
     race.peer("a layer that does nothing", |_| request(&identity));
     race.peer("the layer", |_| request(&recorded));

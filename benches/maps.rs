@@ -29,7 +29,7 @@ fn main() {
         vec.with_label_values(&[key]).inc();
     });
 
-    let mut race = Race::new(&[1, 2]);
+    let mut race = Race::new("maps", &[1, 2]);
     race.peer("expvar Map::add", |at| ROUTES.add(key(at), 1));
     race.peer("prometheus with_label_values().inc()", |at| vec.with_label_values(&[key(at)]).inc());
     race.peer("dashmap get_mut", |at| {

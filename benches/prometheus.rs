@@ -50,7 +50,7 @@ fn main() {
         buffer.clear();
         write(&mut buffer);
     };
-    let mut race = Race::new(&[1]);
+    let mut race = Race::new("prometheus", &[1]);
     race.peer("expvar-http, text", |_| fill(&text));
     race.peer("expvar-http, OpenMetrics", |_| {
         fill(&|buffer| prometheus.render(&ours, Format::OpenMetrics, buffer));

@@ -5,6 +5,8 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::{Duration, Instant};
 
+use criterion::{Criterion, SamplingMode};
+
 use crate::go::Go;
 use crate::table;
 
@@ -15,6 +17,7 @@ const TURN: Duration = Duration::from_millis(2);
 
 /// Peers that do the same thing, timed by turns.
 pub struct Race<'a> {
+    name: &'static str,
     threads: &'static [usize],
     peers: Vec<Peer<'a>>,
 }
@@ -27,8 +30,8 @@ struct Peer<'a> {
 
 impl<'a> Race<'a> {
     /// A race that is run once with each of these numbers of threads.
-    pub fn new(threads: &'static [usize]) -> Self {
-        Self { threads, peers: Vec::new() }
+    pub fn new(name: &'static str, threads: &'static [usize]) -> Self {
+        Self { name, threads, peers: Vec::new() }
     }
 
     /// Adds a peer; `op` does the thing once and is told how often this thread did it before.
@@ -58,7 +61,8 @@ impl<'a> Race<'a> {
         }
     }
 
-    /// Runs all rounds and prints the medians. Outside `cargo bench` one round, as a test.
+    /// Runs all rounds, has criterion say how sure they are and how they moved since the last run,
+    /// and prints the medians. Outside `cargo bench` one round, as a test.
     ///
     /// Words on the command line choose the peers in whose names they are.
     pub fn run(mut self) -> Times {
@@ -91,6 +95,9 @@ impl<'a> Race<'a> {
             }
         }
         let times = Times { names, threads, nanos };
+        if measured {
+            times.analyse(self.name);
+        }
         times.print();
         times
     }
@@ -174,11 +181,35 @@ pub struct Times {
 pub type Entry = (&'static str, usize);
 
 impl Times {
+    /// Hands criterion what was measured. It measures its benchmarks one after the other, where a
+    /// ratio would be of two moments of the machine: so the rounds are ours, and the statistics its.
+    fn analyse(&self, race: &str) {
+        let mut criterion = Criterion::default()
+            .without_plots()
+            .sample_size(ROUNDS)
+            .nresamples(10_000)
+            // There is nothing to warm up: every call returns at once what was measured before.
+            .warm_up_time(Duration::from_nanos(1))
+            .measurement_time(Duration::from_millis(100));
+        for (which, &threads) in self.threads.iter().enumerate() {
+            let mut group = criterion.benchmark_group(format!("{race}, {}", count(threads)));
+            group.sampling_mode(SamplingMode::Flat);
+            for (name, nanos) in self.names.iter().zip(&self.nanos) {
+                let mut rounds = nanos[which].iter().cycle();
+                group.bench_function(*name, |bencher| {
+                    bencher.iter_custom(|times| {
+                        let nanos = rounds.next().expect("at least one round");
+                        Duration::from_secs_f64(nanos * times as f64 / 1e9)
+                    });
+                });
+            }
+            group.finish();
+        }
+        println!();
+    }
+
     fn print(&self) {
-        let head = self.threads.iter().map(|threads| match threads {
-            1 => "1 thread".to_owned(),
-            more => format!("{more} threads"),
-        });
+        let head = self.threads.iter().map(|&threads| count(threads));
         let head = std::iter::once("median of the rounds".to_owned()).chain(head).collect();
         let rows = self.names.iter().zip(&self.nanos).map(|(name, columns)| {
             let cells = columns.iter().map(|rounds| time(median(rounds.iter().copied())));
@@ -192,8 +223,7 @@ impl Times {
     pub fn print_ratios(&self, wanted: &[(Entry, Entry, f64)]) {
         let title = |(name, threads): Entry| match (self.threads, threads) {
             ([_], _) => name.to_owned(),
-            (_, 1) => format!("{name}, 1 thread"),
-            _ => format!("{name}, {threads} threads"),
+            _ => format!("{name}, {}", count(threads)),
         };
         let mut rows =
             vec![["what", "of the time of", "at most", "measured"].map(str::to_owned).to_vec()];
@@ -221,6 +251,10 @@ impl Times {
         let column = self.threads.iter().position(|known| *known == threads)?;
         Some(&self.nanos[peer][column])
     }
+}
+
+fn count(threads: usize) -> String {
+    if threads == 1 { "1 thread".into() } else { format!("{threads} threads") }
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
