@@ -103,8 +103,11 @@ impl Lane {
     }
 
     pub(crate) fn push(&self, batch: Batch) -> Dropped {
-        let dropped = self.queue(|q| q.push(batch));
-        self.wake.notify_one();
+        // Whoever drives the lane does not rest while something waits, but for a moment.
+        let (waited, dropped) = self.queue(|q| (q.is_waiting(), q.push(batch)));
+        if !waited {
+            self.wake.notify_one();
+        }
         self.spool_wake.notify_one();
         dropped
     }
@@ -147,6 +150,7 @@ impl Lane {
                 pickle: self.addresses[index].scheme() == Scheme::Pickle,
                 written: 0,
                 last_write: since,
+                gather_until: since,
                 acknowledged: Acknowledged::new(&connection),
             }
             .run(&mut connection, index, dial, host)

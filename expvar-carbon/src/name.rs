@@ -58,17 +58,23 @@ impl Path {
     ///
     /// Costs no allocation once the path has been as long before.
     pub fn push(&mut self, text: &str) {
-        for segment in text.split('.') {
-            self.push_segment(segment);
+        let mut rest = text;
+        loop {
+            let unsafe_at = rest.bytes().position(|byte| !is_safe(byte)).unwrap_or(rest.len());
+            let dot = rest.bytes().skip(unsafe_at).position(|byte| byte == b'.');
+            let end = dot.map_or(rest.len(), |at| unsafe_at + at);
+            self.push_segment(&rest[..end], unsafe_at == end);
+            let Some(next) = rest.get(end + 1..) else { return };
+            rest = next;
         }
     }
 
     /// Appends an array's index as a segment.
     pub fn push_index(&mut self, index: usize) {
-        self.push_segment(itoa::Buffer::new().format(index));
+        self.push_segment(itoa::Buffer::new().format(index), true);
     }
 
-    fn push_segment(&mut self, segment: &str) {
+    fn push_segment(&mut self, segment: &str, is_clean: bool) {
         if segment.is_empty() {
             return;
         }
@@ -82,7 +88,7 @@ impl Path {
             self.text.push('.');
         }
         let start = self.text.len();
-        if segment.bytes().all(is_safe) {
+        if is_clean {
             self.text.push_str(segment);
         } else {
             self.text.extend(

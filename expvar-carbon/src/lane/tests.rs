@@ -121,6 +121,23 @@ async fn a_lost_connection_sends_the_window_again_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_comes_soon_after_a_write_is_gathered() {
+    let mut stage = stage(&["h:1"], 1 << 20, &[], true);
+    let start = Instant::now();
+    stage.push("a 1 1\n");
+    let mut server = stage.server().await;
+    assert_eq!(lines(&mut server).await, ["a 1 1"]);
+    assert_eq!(start.elapsed(), Duration::ZERO, "the first goes at once");
+    stage.push("b 1 1\n");
+    sleep(Duration::from_millis(20)).await;
+    stage.push("c 1 1\n");
+    let mut together = [0; 64];
+    let read = server.read(&mut together).await.unwrap();
+    assert_eq!(&together[..read], b"b 1 1\nc 1 1\n");
+    assert!(start.elapsed() <= Duration::from_millis(60), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn attempts_at_a_dead_server_keep_to_the_backoff() {
     let stage = stage(&["h:1"], 1 << 20, &[], false);
     let start = Instant::now();

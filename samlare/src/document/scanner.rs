@@ -188,6 +188,9 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         let mut escaped = false;
         loop {
+            let rest = &self.bytes[self.at..];
+            let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+            self.at += rest.iter().position(special).unwrap_or(rest.len());
             match self.peek() {
                 Some(b'"') => {
                     let raw = &self.text[start..self.at];
@@ -213,8 +216,7 @@ impl<'a> Scanner<'a> {
                         _ => return Err(self.expected("an escape")),
                     }
                 }
-                Some(0..0x20) => return Err(self.expected("no control character in a string")),
-                Some(_) => self.at += 1,
+                Some(_) => return Err(self.expected("no control character in a string")),
                 None => return Err(Problem::Truncated),
             }
         }
