@@ -32,6 +32,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The kind of the value that begins here.
+    #[inline]
     pub(super) fn token(&mut self) -> Result<Token, Problem> {
         self.space();
         match self.peek() {
@@ -103,30 +104,35 @@ impl<'a> Scanner<'a> {
     }
 
     /// The digits of a number, and whether it is written as an integer.
+    #[inline]
     pub(super) fn number(&mut self) -> Result<(&'a str, bool), Problem> {
         let start = self.at;
-        let mut integer = true;
-        if self.peek() == Some(b'-') {
-            self.at += 1;
-        }
+        self.at += usize::from(self.peek() == Some(b'-'));
         match self.peek() {
             Some(b'0') => self.at += 1,
             _ => self.digits()?,
         }
+        let integer = !matches!(self.peek(), Some(b'.' | b'e' | b'E'));
+        if !integer {
+            self.fraction()?;
+        }
+        Ok((&self.text[start..self.at], integer))
+    }
+
+    /// What follows the integer part of a number.
+    fn fraction(&mut self) -> Result<(), Problem> {
         if self.peek() == Some(b'.') {
-            integer = false;
             self.at += 1;
             self.digits()?;
         }
         if matches!(self.peek(), Some(b'e' | b'E')) {
-            integer = false;
             self.at += 1;
             if matches!(self.peek(), Some(b'+' | b'-')) {
                 self.at += 1;
             }
             self.digits()?;
         }
-        Ok((&self.text[start..self.at], integer))
+        Ok(())
     }
 
     /// Reads past a value, to the same rules.
@@ -188,9 +194,7 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         let mut escaped = false;
         loop {
-            let rest = &self.bytes[self.at..];
-            let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-            self.at += rest.iter().position(special).unwrap_or(rest.len());
+            self.at += plain_text(&self.bytes[self.at..]);
             match self.peek() {
                 Some(b'"') => {
                     let raw = &self.text[start..self.at];
@@ -222,6 +226,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    #[inline]
     fn digits(&mut self) -> Result<(), Problem> {
         let start = self.at;
         while let Some(b'0'..=b'9') = self.peek() {
@@ -241,6 +246,7 @@ impl<'a> Scanner<'a> {
         Err(self.expected("a value"))
     }
 
+    #[inline]
     fn space(&mut self) {
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
             self.at += 1;
@@ -258,6 +264,28 @@ impl<'a> Scanner<'a> {
         }
         Problem::Syntax { offset: self.at, expected }
     }
+}
+
+/// How many bytes a string goes on before a quote, a backslash or a control character.
+fn plain_text(bytes: &[u8]) -> usize {
+    /// The byte in each of the eight.
+    const fn each(byte: u8) -> u64 {
+        u64::from_ne_bytes([byte; 8])
+    }
+    /// Marks at least the first of eight bytes that is less than `limit`, at most 128.
+    fn less(word: u64, limit: u8) -> u64 {
+        word.wrapping_sub(each(limit)) & !word & each(0x80)
+    }
+    let (words, rest) = bytes.as_chunks();
+    for (at, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let special = less(word, 0x20) | less(word ^ each(b'"'), 1) | less(word ^ each(b'\\'), 1);
+        if special != 0 {
+            return at * 8 + special.trailing_zeros() as usize / 8;
+        }
+    }
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    words.len() * 8 + rest.iter().position(special).unwrap_or(rest.len())
 }
 
 /// Takes the escapes out of a string whose escapes are well formed.
