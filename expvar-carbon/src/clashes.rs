@@ -11,8 +11,16 @@ use foldhash::fast::RandomState;
 /// order with their verdicts, and as long as a reading follows the one before, each name costs a
 /// comparison; only from the first difference on a set is used. A hash of 64 bits takes two of a
 /// million names for one with a probability of 3·10⁻⁸.
-#[derive(Default)]
-pub(crate) struct Clashes {
+///
+/// ```
+/// let mut clashes = expvar_carbon::Clashes::default();
+/// clashes.begin();
+/// assert!(!clashes.is_clash("a_b"));
+/// assert!(clashes.is_clash("a_b"));
+/// clashes.end();
+/// ```
+#[derive(Debug, Default)]
+pub struct Clashes {
     hasher: RandomState,
     /// Hashes in order, each with whether it was a clash.
     names: Vec<(u64, bool)>,
@@ -23,13 +31,13 @@ pub(crate) struct Clashes {
 
 impl Clashes {
     /// Begins a reading.
-    pub(crate) fn begin(&mut self) {
+    pub fn begin(&mut self) {
         self.at = 0;
         self.diverged = false;
     }
 
     /// Whether `name` was there before in this reading.
-    pub(crate) fn is_clash(&mut self, name: &str) -> bool {
+    pub fn is_clash(&mut self, name: &str) -> bool {
         let hash = self.hasher.hash_one(name);
         if !self.diverged {
             if let Some(&(before, clash)) = self.names.get(self.at)
@@ -54,12 +62,12 @@ impl Clashes {
     }
 
     /// Whether the last verdict is of this reading, rather than repeated from the one before.
-    pub(crate) fn is_new(&self) -> bool {
+    pub fn is_new(&self) -> bool {
         self.diverged
     }
 
     /// Ends a reading; returns whether the names differ from the reading before.
-    pub(crate) fn end(&mut self) -> bool {
+    pub fn end(&mut self) -> bool {
         let changed = self.diverged || self.at < self.names.len();
         self.names.truncate(self.at);
         changed
@@ -67,7 +75,7 @@ impl Clashes {
 }
 
 /// Hashes a hash.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Same(u64);
 
 impl Hasher for Same {

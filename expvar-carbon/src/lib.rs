@@ -50,6 +50,7 @@ mod unacknowledged;
 
 pub use address::{Address, Scheme};
 pub use carbon::Carbon;
+pub use clashes::Clashes;
 pub use error::ConfigError;
 pub use handle::Handle;
 pub use lines::Lines;

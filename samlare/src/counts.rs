@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use expvar::{Counter, Histogram, Info, Registry, Unit};
 
+use crate::state::Taken;
+
 /// Counts over all endpoints, since the start.
 #[derive(Clone)]
 pub struct Counts {
@@ -15,6 +17,8 @@ pub struct Counts {
     pub skipped: Shared<Counter>,
     /// Points taken from documents.
     pub points: Shared<Counter>,
+    /// Points of a name that another point of the same document had before them.
+    pub clashing: Shared<Counter>,
     /// Bytes of documents, decompressed.
     pub bytes: Shared<Counter>,
     /// How long polls took, in nanoseconds.
@@ -44,18 +48,24 @@ impl Counts {
                 Unit::None,
             ),
             points: counter("samlare.points", "Points taken from documents.", Unit::None),
+            clashing: counter(
+                "samlare.clashing",
+                "Points of a name that another point of the same document had before them.",
+                Unit::None,
+            ),
             bytes: counter("samlare.bytes", "Bytes of documents, decompressed.", Unit::Bytes),
             durations,
         }
     }
 
-    pub(crate) fn polled(&self, elapsed: Duration, result: &Result<(usize, u64), String>) {
+    pub(crate) fn polled(&self, elapsed: Duration, result: &Result<Taken, String>) {
         self.polls.inc();
         self.durations.record_duration(elapsed);
         match result {
-            Ok((bytes, points)) => {
-                self.points.add(*points);
-                self.bytes.add(*bytes as u64);
+            Ok(taken) => {
+                self.points.add(taken.points);
+                self.clashing.add(taken.clashing);
+                self.bytes.add(taken.bytes as u64);
             }
             Err(_) => self.failures.inc(),
         }

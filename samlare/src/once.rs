@@ -13,7 +13,7 @@ use crate::config::{Config, Endpoint};
 use crate::log::Log;
 use crate::poller::Poller;
 use crate::schedule::Clock;
-use crate::state::State;
+use crate::state::{State, Taken};
 
 /// How many endpoints are asked at the same time.
 const AT_ONCE: usize = 256;
@@ -74,7 +74,7 @@ pub async fn poll(
     Ok(failed)
 }
 
-async fn one(endpoint: Endpoint, secs: u64, lines: &mut Lines) -> Result<(usize, u64), String> {
+async fn one(endpoint: Endpoint, secs: u64, lines: &mut Lines) -> Result<Taken, String> {
     let state = Arc::new(State::new(String::new(), String::new(), 0));
     let mut poller = Poller::new(endpoint, state).map_err(|error| error.to_string())?;
     poller.once(secs, lines).await

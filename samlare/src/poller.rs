@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use expvar_carbon::{Lines, Mark, Path};
+use expvar_carbon::{Clashes, Lines, Mark, Path};
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::client::{Body, Client, Failure, Options, trust};
@@ -13,7 +13,7 @@ use crate::document::{self, Number, Points};
 use crate::log::{Level, Log};
 use crate::output::Output;
 use crate::schedule::{Clock, Schedule};
-use crate::state::{News, Outcome, State};
+use crate::state::{News, Outcome, State, Taken};
 
 /// What all pollers share.
 pub struct Common {
@@ -77,8 +77,8 @@ impl Poller {
     async fn poll(&mut self, secs: u64, common: &Common, log: &Log) {
         let began = Instant::now();
         let answer = self.client.get().await;
-        LINES.with_borrow_mut(|lines| {
-            let result = self.read(answer, secs, lines);
+        SCRATCH.with_borrow_mut(|(lines, clashes)| {
+            let result = self.read(answer, secs, lines, clashes);
             let elapsed = began.elapsed();
             common.counts.polled(elapsed, &result);
             common.output.send(lines);
@@ -94,27 +94,41 @@ impl Poller {
     ///
     /// # Errors
     /// Why there are no points; the failure metric is there all the same.
-    pub async fn once(&mut self, secs: u64, lines: &mut Lines) -> Result<(usize, u64), String> {
+    pub async fn once(&mut self, secs: u64, lines: &mut Lines) -> Result<Taken, String> {
         let answer = self.client.get().await;
-        self.read(answer, secs, lines)
+        self.read(answer, secs, lines, &mut Clashes::default())
     }
 
-    /// Renders an answer; returns its bytes and points.
+    /// Renders an answer; returns what it brought.
     fn read(
         &self,
         answer: Result<Body, Failure>,
         secs: u64,
         lines: &mut Lines,
-    ) -> Result<(usize, u64), String> {
+        clashes: &mut Clashes,
+    ) -> Result<Taken, String> {
         let endpoint = &self.endpoint;
         let result = answer.map_err(|failure| failure.to_string()).and_then(|body| {
             let mut path = Path::new();
             path.push(&endpoint.prefix);
-            let mut points = Rendered { lines, secs, path, above: Vec::new() };
+            clashes.begin();
+            let prefix = path.as_str().len();
+            let mut points = Rendered {
+                lines,
+                secs,
+                path,
+                prefix,
+                above: Vec::new(),
+                clashes,
+                clashing: 0,
+                clash: None,
+            };
             let rules = &endpoint.polling.rules;
             document::read(body.bytes(), &endpoint.prefix, rules, &mut points)
                 .map_err(|problem| problem.to_string())?;
-            Ok((body.bytes().len(), lines.points()))
+            let (clashing, clash) = (points.clashing, points.clash);
+            clashes.end();
+            Ok(Taken { bytes: body.bytes().len(), points: lines.points(), clashing, clash })
         });
         if result.is_err() {
             lines.clear();
@@ -147,8 +161,9 @@ impl Poller {
 }
 
 thread_local! {
-    /// Reading and sending never wait, so that all endpoints of a thread can share one buffer.
-    static LINES: RefCell<Lines> = RefCell::new(Lines::new());
+    /// Reading and sending never wait, so that all endpoints of a thread can share one buffer;
+    /// and what they name is mostly the same, so that they share the search for clashes too.
+    static SCRATCH: RefCell<(Lines, Clashes)> = RefCell::default();
 }
 
 /// Points on their way into lines; each key is made safe once for all that lies under it.
@@ -156,7 +171,14 @@ struct Rendered<'a> {
     lines: &'a mut Lines,
     secs: u64,
     path: Path,
+    /// Where the endpoint's prefix ends in the path.
+    prefix: usize,
     above: Vec<Mark>,
+    clashes: &'a mut Clashes,
+    /// How many names of the document were there before; Carbon keeps the last point of each,
+    /// as it does of the original's.
+    clashing: u64,
+    clash: Option<String>,
 }
 
 impl Points for Rendered<'_> {
@@ -177,10 +199,17 @@ impl Points for Rendered<'_> {
             (None, Some(value)) => value.into(),
             (None, None) => expvar_carbon::Number::from(number.as_f64()),
         };
+        let name = &self.path.as_str()[self.prefix..];
+        if self.path.problem().is_none() && self.clashes.is_clash(name) {
+            self.clashing += 1;
+            self.clash.get_or_insert_with(|| self.path.as_str().to_owned());
+        }
         self.lines.put(&self.path, value, self.secs);
     }
 
     fn restart(&mut self) {
         self.lines.clear();
+        self.clashes.begin();
+        (self.clashing, self.clash) = (0, None);
     }
 }

@@ -39,6 +39,8 @@ struct Counts {
     last_ms: f64,
     last_bytes: u64,
     last_points: u64,
+    last_clashing: u64,
+    last_clash: String,
     last_error: String,
 }
 
@@ -71,6 +73,10 @@ pub struct Report {
     pub last_bytes: u64,
     /// The points of the last document.
     pub last_points: u64,
+    /// How many points of the last document have a name that another one before them has too.
+    pub last_clashing: u64,
+    /// The first such name; empty when there was none.
+    pub last_clash: String,
     /// Why the last failed poll failed; empty when none did.
     pub last_error: String,
 }
@@ -81,8 +87,21 @@ pub struct Outcome {
     pub secs: u64,
     /// How long it took.
     pub ms: f64,
-    /// Bytes and points, or what went wrong.
-    pub result: Result<(usize, u64), String>,
+    /// What it brought, or what went wrong.
+    pub result: Result<Taken, String>,
+}
+
+/// What a good poll brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// The size of the document, decompressed.
+    pub bytes: usize,
+    /// Points that were taken from it.
+    pub points: u64,
+    /// How many of them have a name that another one before them has too.
+    pub clashing: u64,
+    /// The first such name.
+    pub clash: Option<String>,
 }
 
 /// What is worth writing to the log about a poll.
@@ -128,9 +147,11 @@ impl State {
         current.recent_ms.push_back(ms as f32);
         let counts = &mut current.report;
         let news = match outcome.result {
-            Ok((bytes, points)) => {
-                counts.last_bytes = bytes as u64;
-                counts.last_points = points;
+            Ok(taken) => {
+                counts.last_bytes = taken.bytes as u64;
+                counts.last_points = taken.points;
+                counts.last_clashing = taken.clashing;
+                counts.last_clash = taken.clash.unwrap_or_default();
                 let before = std::mem::take(&mut counts.failures_in_row);
                 match counts.up.replace(true) {
                     Some(true) => return None,
@@ -170,6 +191,8 @@ impl State {
             last_ms: (counts.last_ms * 1000.0).round() / 1000.0,
             last_bytes: counts.last_bytes,
             last_points: counts.last_points,
+            last_clashing: counts.last_clashing,
+            last_clash: counts.last_clash,
             last_error: counts.last_error,
         }
     }
@@ -188,7 +211,7 @@ impl State {
 mod tests {
     use super::*;
 
-    fn outcome(result: Result<(usize, u64), String>) -> Outcome {
+    fn outcome(result: Result<Taken, String>) -> Outcome {
         Outcome { secs: 1, ms: 1.5, result }
     }
 
@@ -196,13 +219,13 @@ mod tests {
     async fn changes_are_news_and_the_ordinary_is_not() {
         let state = State::new("u".into(), "p".into(), 1000);
         assert_eq!(state.report().state, "waiting");
-        assert_eq!(state.polled(outcome(Ok((10, 2)))), Some((News::Up, 0)));
-        assert_eq!(state.polled(outcome(Ok((10, 2)))), None);
+        assert_eq!(state.polled(outcome(Ok(Taken::default()))), Some((News::Up, 0)));
+        assert_eq!(state.polled(outcome(Ok(Taken::default()))), None);
         for _ in 0..5 {
             state.polled(outcome(Err("refused".into())));
         }
         tokio::time::advance(std::time::Duration::from_secs(60)).await;
-        assert_eq!(state.polled(outcome(Ok((10, 2)))), Some((News::Recovered(5), 3)));
+        assert_eq!(state.polled(outcome(Ok(Taken::default()))), Some((News::Recovered(5), 3)));
         let report = state.report();
         assert_eq!((report.polls, report.failures, report.failures_in_row), (8, 5, 0));
         assert_eq!((report.state, report.last_error.as_str()), ("up", "refused"));

@@ -129,6 +129,7 @@ const detail = {
     write($('detail-about'), [
       endpoint.prefix && `as ${visible(endpoint.prefix, 300)}`, `every ${duration(step)}`, ago(endpoint.last_poll_secs),
       `${human(endpoint.last_bytes, 'bytes')}`, `${human(endpoint.last_points)} points`,
+      endpoint.last_clashing && `${human(endpoint.last_clashing)} named as another: ${visible(endpoint.last_clash, 300)}`,
       endpoint.skipped && `${human(endpoint.skipped)} slots skipped`,
     ].filter(Boolean).join(' · '));
     const when = endpoint.state === 'down' ? '' : 'Last failure: ';
