@@ -170,15 +170,26 @@ impl Collector {
         }
     }
 
-    /// Follows the sources of the configuration; those that were there before go on undisturbed.
+    /// Follows the sources of the configuration; those that were there before go on undisturbed,
+    /// and one that is only asked otherwise begins with what it has found so far.
     fn watch_sources(&mut self) {
         let mut before = std::mem::take(&mut self.sources);
-        for config in &self.config.discover {
-            if let Some(at) = before.iter().position(|source| source.config == *config) {
-                self.sources.push(before.swap_remove(at));
+        let mut take = |is_it: &dyn Fn(&Discover) -> bool| {
+            let at = before.iter().position(|source| is_it(&source.config))?;
+            Some(before.swap_remove(at))
+        };
+        let configs = &self.config.discover;
+        let same: Vec<_> = configs.iter().map(|config| take(&|old| old == config)).collect();
+        for (config, same) in configs.iter().zip(same) {
+            if let Some(source) = same {
+                self.sources.push(source);
                 continue;
             }
-            let discovery = config.source.clone().spawn();
+            let source = &config.source.source;
+            let known = take(&|old| old.source.source.is_at_the_place_of(source))
+                .map(|old| old.discovery.targets.borrow().clone())
+                .unwrap_or_default();
+            let discovery = config.source.clone().spawn_knowing(&known);
             let (mut targets, changed) = (discovery.targets.clone(), self.changed.clone());
             let watch = tokio::spawn(async move {
                 while targets.changed().await.is_ok() {

@@ -82,8 +82,8 @@ pub struct Target {
 /// A source being watched. Dropping it ends the watch.
 #[derive(Clone, Debug)]
 pub struct Discovery {
-    /// The targets, in order of their URLs, each URL once; empty until the
-    /// source has first answered (see [`Status::answered`]).
+    /// The targets, in order of their URLs, each URL once; until the source
+    /// has first answered (see [`Status::answered`]) those known before.
     pub targets: watch::Receiver<Arc<[Target]>>,
     /// How the source is doing.
     pub status: Arc<Status>,
@@ -96,7 +96,17 @@ impl Discover {
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn spawn(self) -> Discovery {
-        let (publisher, discovery) = Publisher::new(&self);
+        self.spawn_knowing(&[])
+    }
+
+    /// The same, beginning with targets that another watch of the same source has found: they
+    /// stay, made anew by these templates, until the source has answered.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn spawn_knowing(self, known: &[Target]) -> Discovery {
+        let known: Vec<Labels> = known.iter().map(|target| target.labels.clone()).collect();
+        let (publisher, discovery) = Publisher::new(&self, &known);
         match self.source {
             Source::Files(paths) => {
                 tokio::spawn(files::watch(paths, self.refresh, publisher));
@@ -105,7 +115,7 @@ impl Discover {
                 tokio::spawn(dns::watch(names, self.refresh, publisher));
             }
             Source::Consul(consul) => {
-                tokio::spawn(consul::watch(consul, self.refresh, publisher));
+                tokio::spawn(consul::watch(consul, self.refresh, publisher, known));
             }
         }
         discovery
@@ -113,6 +123,16 @@ impl Discover {
 }
 
 impl Source {
+    /// Whether both ask the same place, for whatever.
+    pub fn is_at_the_place_of(&self, other: &Source) -> bool {
+        match (self, other) {
+            (Source::Files(one), Source::Files(other)) => one == other,
+            (Source::Dns(one), Source::Dns(other)) => one.names == other.names,
+            (Source::Consul(one), Source::Consul(other)) => one.address == other.address,
+            _ => false,
+        }
+    }
+
     /// A short name for logs and pages, without secrets: `files /etc/x.json`.
     pub fn name(&self) -> String {
         match self {

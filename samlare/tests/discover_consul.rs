@@ -1,17 +1,19 @@
 //! Targets from Consul, whose API the test plays in the shapes of its
 //! documentation.
 
+#[path = "support/discovery.rs"]
+mod discovery;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use samlare::discover::{Discovery, Report, Settings};
+use discovery::{changed, until};
+use samlare::discover::Settings;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
-
-const LONG: Duration = Duration::from_secs(20);
 
 /// What one path answers: status, index, body.
 type Page = (u16, u64, String);
@@ -119,25 +121,6 @@ fn instance(service: &str, node: &str, address: &str, port: u16, tags: &str) -> 
             "Weights": {{"Passing": 10, "Warning": 1}}, "Namespace": "default"}},
            "Checks": [{{"Node": "{node}", "CheckID": "serfHealth", "Status": "passing"}}]}}"#
     )
-}
-
-async fn changed(discovery: &mut Discovery) -> Vec<String> {
-    timeout(LONG, discovery.targets.changed())
-        .await
-        .unwrap_or_else(|_| panic!("no change: {:?}", discovery.status.report()))
-        .expect("the watch runs");
-    let targets = discovery.targets.borrow_and_update();
-    targets.iter().map(|t| format!("{} {}", t.url, t.prefix)).collect()
-}
-
-async fn until(discovery: &Discovery, what: impl Fn(&Report) -> bool) {
-    timeout(LONG, async {
-        while !what(&discovery.status.report()) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await
-    .unwrap_or_else(|_| panic!("never came: {:?}", discovery.status.report()));
 }
 
 #[tokio::test]

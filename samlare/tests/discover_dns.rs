@@ -1,17 +1,17 @@
 //! Targets from DNS, asked of a nameserver that the test plays.
 
+#[path = "support/discovery.rs"]
+mod discovery;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
+use discovery::{changed, until};
 use hickory_resolver::proto::op::{Message, OpCode, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{A, AAAA, SRV};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
-use samlare::discover::{Discovery, Report, Settings};
+use samlare::discover::Settings;
 use tokio::net::UdpSocket;
-use tokio::time::timeout;
-
-const LONG: Duration = Duration::from_secs(20);
 
 type Answer = Result<Vec<RData>, ResponseCode>;
 type Zone = Arc<Mutex<Box<dyn Fn(&Name, RecordType) -> Answer + Send>>>;
@@ -52,25 +52,6 @@ fn settings(name: &str, nameserver: SocketAddr) -> Settings {
         refresh_ms: Some(20),
         ..Settings::default()
     }
-}
-
-async fn changed(discovery: &mut Discovery) -> Vec<String> {
-    timeout(LONG, discovery.targets.changed())
-        .await
-        .unwrap_or_else(|_| panic!("no change: {:?}", discovery.status.report()))
-        .expect("the watch runs");
-    let targets = discovery.targets.borrow_and_update();
-    targets.iter().map(|t| format!("{} {}", t.url, t.prefix)).collect()
-}
-
-async fn until(discovery: &Discovery, what: impl Fn(&Report) -> bool) {
-    timeout(LONG, async {
-        while !what(&discovery.status.report()) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await
-    .unwrap_or_else(|_| panic!("never came: {:?}", discovery.status.report()));
 }
 
 fn srv(port: u16, host: &str) -> RData {

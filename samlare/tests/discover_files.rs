@@ -1,10 +1,14 @@
 //! Targets from files, as Prometheus reads them.
 
+#[path = "support/discovery.rs"]
+mod discovery;
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use samlare::discover::{Discovery, Settings};
+use discovery::{changed, seen, until};
+use samlare::discover::Settings;
 use tokio::time::timeout;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -17,35 +21,6 @@ fn settings(file: &Path) -> Settings {
         refresh_ms: Some(20),
         ..Settings::default()
     }
-}
-
-/// `url prefix` of each target.
-fn seen(discovery: &mut Discovery) -> Vec<String> {
-    discovery
-        .targets
-        .borrow_and_update()
-        .iter()
-        .map(|t| format!("{} {}", t.url, t.prefix))
-        .collect()
-}
-
-async fn changed(discovery: &mut Discovery) -> Vec<String> {
-    timeout(LONG, discovery.targets.changed())
-        .await
-        .expect("the set changes")
-        .expect("the watch runs");
-    seen(discovery)
-}
-
-/// Waits until the status says so.
-async fn until(discovery: &Discovery, what: impl Fn(&samlare::discover::Report) -> bool) {
-    timeout(LONG, async {
-        while !what(&discovery.status.report()) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await
-    .unwrap_or_else(|_| panic!("never came: {:?}", discovery.status.report()));
 }
 
 #[tokio::test]

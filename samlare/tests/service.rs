@@ -4,12 +4,13 @@
 mod program;
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::net::UnixDatagram;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-use program::{Program, Service, Sink, free_port, samlare, shown, wait_for};
+use program::{Program, Service, Sink, document, free_port, once, samlare, shown, wait_for};
 
 fn endpoint(service: &Service, path: &str, prefix: &str) -> String {
     format!("[[endpoint]]\nURL = \"{}\"\nPrefix = \"{prefix}\"\n", service.url(path))
@@ -54,6 +55,34 @@ fn a_reload_leaves_what_did_not_change_alone() {
     let log = program.terminate();
     assert!(log.contains("line 9: endpoint.URL: it has no scheme"), "{log}");
     assert!(log.contains("\"msg\":\"exiting\",\"signal\":\"SIGTERM\""), "{log}");
+}
+
+#[test]
+fn a_changed_discover_goes_on_with_what_its_source_had_found() {
+    let (sink, service) = (Sink::start(), Service::counting());
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("targets.json");
+    fs::write(&file, format!("[{{\"targets\": [\"{}\"]}}]", service.address)).unwrap();
+    let discover = |prefix| {
+        let table = format!("[[discover]]\nFiles = [{file:?}]\nPrefix = \"{prefix}.{{port}}\"\n");
+        carbon(sink.port) + &table
+    };
+    let name = |prefix| format!("{prefix}.{}.n", service.address.port());
+    let program = Program::start(&discover("old"));
+    sink.wait_for(&name("old"), 2);
+    fs::remove_file(&file).unwrap();
+    program.reload(&discover("new"));
+    sink.wait_for(&name("new"), 3);
+    program.terminate();
+}
+
+#[test]
+fn a_source_of_nothing_is_no_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("targets.json");
+    fs::write(&file, "[]").unwrap();
+    let output = once(&format!("[[discover]]\nFiles = [{file:?}]\nPrefix = \"{{port}}\"\n"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
@@ -145,6 +174,22 @@ fn secrets_are_nowhere_to_be_seen() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && said.contains("line 3: this is not TOML"), "{said}");
     assert!(!said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn names_that_become_the_same_are_counted_and_shown() {
+    let service = Service::start(|_, stream| {
+        let _ = stream.write_all(&document(r#"{"x": {"a b": 1, "a_b": 2, "c": 3}}"#));
+    });
+    let (sink, port) = (Sink::start(), free_port());
+    let config = carbon(sink.port) + &format!("Listen = \"127.0.0.1:{port}\"\n");
+    let program = Program::start(&(config + &endpoint(&service, "/a", "p")));
+    sink.wait_for("p.x.c", 2);
+    assert!(shown(port, "samlare.clashing").as_u64() >= Some(2));
+    let report = &shown(port, "samlare.endpoints")[service.url("/a")];
+    assert_eq!((&report["last_points"], &report["last_clashing"]), (&3.into(), &1.into()));
+    assert_eq!(report["last_clash"], "p.x.a_b");
+    program.terminate();
 }
 
 #[test]

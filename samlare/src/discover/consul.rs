@@ -113,8 +113,14 @@ impl Drop for Ending {
     }
 }
 
-/// Watches all services until nobody listens; `wait` bounds a blocking query.
-pub(super) async fn watch(consul: Consul, wait: Duration, publisher: Publisher) {
+/// Watches all services until nobody listens; `wait` bounds a blocking query, and the instances
+/// `before` stay until their services are asked.
+pub(super) async fn watch(
+    consul: Consul,
+    wait: Duration,
+    publisher: Publisher,
+    before: Vec<Labels>,
+) {
     let (sender, mut news) = mpsc::channel(WAITING);
     let start = |service: Option<&str>| {
         let query = Query::new(consul.clone(), service.map(str::to_owned), wait);
@@ -126,6 +132,13 @@ pub(super) async fn watch(consul: Consul, wait: Duration, publisher: Publisher) 
         services.insert(name.clone(), start(Some(name)));
     }
     let mut known: BTreeMap<String, Vec<Labels>> = BTreeMap::new();
+    for instance in before {
+        if let Some(name) = instance.get("service")
+            && (consul.services.is_empty() || consul.services.contains(name))
+        {
+            known.entry(name.clone()).or_default().push(instance);
+        }
+    }
     let mut errors: BTreeMap<Option<String>, String> = BTreeMap::new();
     let mut batch = Vec::new();
     loop {

@@ -88,7 +88,8 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(discover: &Discover) -> (Publisher, Discovery) {
+    /// Begins with the targets of these labels, which the source has not said yet.
+    pub(super) fn new(discover: &Discover, known: &[Labels]) -> (Publisher, Discovery) {
         let (sender, receiver) = watch::channel(Arc::from([]));
         let status = Arc::new(Status {
             name: discover.source.name(),
@@ -104,7 +105,10 @@ impl Publisher {
             targets: sender,
             status: Arc::clone(&status),
         };
-        let discovery = Discovery { targets: receiver, status };
+        let mut discovery = Discovery { targets: receiver, status };
+        let targets = publisher.take_in(known.iter().cloned());
+        publisher.targets.send_replace(targets);
+        discovery.targets.mark_unchanged();
         (publisher, discovery)
     }
 
@@ -115,6 +119,22 @@ impl Publisher {
 
     /// The source answered: these are all of its targets.
     pub(super) fn found(&self, found: impl IntoIterator<Item = Labels>) {
+        let targets = self.take_in(found);
+        let first = self.status.answers.fetch_add(1, Relaxed) == 0;
+        self.text().failing = false;
+        self.targets.send_if_modified(|current| {
+            let changed = *current != targets;
+            if changed {
+                *current = targets;
+                self.status.changes.fetch_add(1, Relaxed);
+            }
+            // Nothing found is news too, to who waits for the first answer.
+            changed || first
+        });
+    }
+
+    /// Makes targets of what was found, and notes how many there are and are not.
+    fn take_in(&self, found: impl IntoIterator<Item = Labels>) -> Arc<[Target]> {
         let mut targets = BTreeMap::new();
         let mut left_out = 0;
         let mut why = String::new();
@@ -136,25 +156,11 @@ impl Publisher {
                 }
             }
         }
-        let targets: Arc<[Target]> = targets.into_values().collect();
-        self.status.answers.fetch_add(1, Relaxed);
-        {
-            let mut text = self.text();
-            text.targets = targets.len();
-            text.left_out = left_out;
-            text.left_out_why = shortened(&why);
-            text.failing = false;
-        }
-        let changed = self.targets.send_if_modified(|current| {
-            let changed = *current != targets;
-            if changed {
-                *current = targets;
-            }
-            changed
-        });
-        if changed {
-            self.status.changes.fetch_add(1, Relaxed);
-        }
+        let mut text = self.text();
+        text.targets = targets.len();
+        text.left_out = left_out;
+        text.left_out_why = shortened(&why);
+        targets.into_values().collect()
     }
 
     /// The source answered as it did before.
