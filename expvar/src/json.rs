@@ -39,13 +39,19 @@ impl<'b> Document<'b> {
 
 impl Visitor for Document<'_> {
     fn variable(&mut self, name: &str, _: &Info, value: Value<'_>) {
-        if !std::mem::replace(&mut self.first, false) {
-            self.buffer.extend_from_slice(b",\n");
-        }
-        write_string(self.buffer, name);
-        self.buffer.extend_from_slice(b": ");
+        let first = std::mem::replace(&mut self.first, false);
+        write_name(self.buffer, if first { b"\"" } else { b",\n\"" }, name);
         write_value(self.buffer, value);
     }
+}
+
+/// Appends what comes before a name, with its quote, and the name. In few pieces: of ten thousand
+/// counters this is a good part.
+#[inline]
+fn write_name(buffer: &mut Vec<u8>, before: &[u8], name: &str) {
+    buffer.extend_from_slice(before);
+    string::write_escaped(buffer, name);
+    buffer.extend_from_slice(b"\": ");
 }
 
 /// Appends a value as `/debug/vars` shows it.
@@ -62,11 +68,8 @@ pub fn write_value(buffer: &mut Vec<u8>, value: Value<'_>) {
             buffer.push(b'{');
             let mut first = true;
             map.for_each(|key, value| {
-                if !std::mem::replace(&mut first, false) {
-                    buffer.extend_from_slice(b", ");
-                }
-                write_string(buffer, key);
-                buffer.extend_from_slice(b": ");
+                let first = std::mem::replace(&mut first, false);
+                write_name(buffer, if first { b"\"" } else { b", \"" }, key);
                 write_value(buffer, value);
             });
             buffer.push(b'}');

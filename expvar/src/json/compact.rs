@@ -43,6 +43,9 @@ impl Formatter for Go {
         writer: &mut W,
         text: &str,
     ) -> io::Result<()> {
+        if string::is_plain(text.as_bytes()) {
+            return writer.write_all(text.as_bytes());
+        }
         self.through(writer, |buffer| string::write_escaped(buffer, text))
     }
 }

@@ -16,7 +16,7 @@ fn is_special(byte: u8) -> bool {
 
 /// Whether none of the bytes needs a look.
 #[inline]
-fn is_plain(bytes: &[u8]) -> bool {
+pub(super) fn is_plain(bytes: &[u8]) -> bool {
     match bytes.last_chunk() {
         // The last eight overlap with those before, which costs less than byte by byte.
         Some(last) => bytes.as_chunks().0.iter().all(are_plain) && are_plain(last),
