@@ -20,6 +20,7 @@
 
 mod address;
 mod backoff;
+mod branch;
 mod carbon;
 mod clashes;
 mod connection;

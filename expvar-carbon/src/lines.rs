@@ -1,5 +1,7 @@
 //! Points rendered as lines: `name value timestamp`, one to a line.
 
+use std::borrow::Cow;
+
 use crate::name::Path;
 use crate::number::Number;
 use crate::refusal::{Refusal, Refused};
@@ -26,9 +28,9 @@ pub struct Lines {
     refused: Refused,
     rounded: u64,
     path: Path,
+    start: Vec<u8>,
     /// ` timestamp\n` of the last point: most have the same one.
-    ending: Vec<u8>,
-    ending_of: u64,
+    ending: Ending,
 }
 
 impl Lines {
@@ -58,32 +60,53 @@ impl Lines {
     ///
     /// Returns whether it was taken, as [`point`](Self::point) does.
     pub fn put(&mut self, path: &Path, value: impl Into<Number>, timestamp: u64) -> bool {
-        let value = value.into();
-        if let Some(reason) = path.problem().or_else(|| value.problem()) {
+        if let Some(reason) = path.problem() {
             self.refuse(reason);
             return false;
         }
-        if timestamp != self.ending_of {
-            if timestamp == 0 || timestamp >= u64::from(u32::MAX) {
-                self.refuse(Refusal::Timestamp);
-                return false;
-            }
-            self.ending.clear();
-            self.ending.push(b' ');
-            Number::Unsigned(timestamp).write(&mut self.ending);
-            self.ending.push(b'\n');
-            self.ending_of = timestamp;
-        }
-        if timestamp == 0 {
-            self.refuse(Refusal::Timestamp);
+        let mut start = std::mem::take(&mut self.start);
+        start.clear();
+        self.begin(path, &mut start);
+        let taken = self.finish(&start, value.into(), timestamp);
+        self.start = start;
+        taken
+    }
+
+    /// Appends to `start` how the lines of a sound name begin.
+    pub(crate) fn begin(&self, path: &Path, start: &mut Vec<u8>) {
+        start.extend_from_slice(path.as_str().as_bytes());
+        start.extend_from_slice(self.tags.as_str().as_bytes());
+        start.push(b' ');
+    }
+
+    /// The name in a line that begins so.
+    pub(crate) fn name<'s>(&self, start: &'s [u8]) -> Cow<'s, str> {
+        let end = start.len().saturating_sub(self.tags.as_str().len() + 1);
+        String::from_utf8_lossy(&start[..end])
+    }
+
+    /// Appends a point whose line [begins](Self::begin) so; returns whether it was taken.
+    #[inline]
+    pub(crate) fn finish(&mut self, start: &[u8], value: Number, timestamp: u64) -> bool {
+        if let Some(reason) = value.problem() {
+            self.refuse(reason);
             return false;
         }
+        if self.ending.timestamp != timestamp || timestamp == 0 {
+            match Ending::new(timestamp) {
+                Some(ending) => self.ending = ending,
+                None => {
+                    self.refuse(Refusal::Timestamp);
+                    return false;
+                }
+            }
+        }
         self.rounded += u64::from(value.is_rounded());
-        self.bytes.extend_from_slice(path.as_str().as_bytes());
-        self.bytes.extend_from_slice(self.tags.as_str().as_bytes());
-        self.bytes.push(b' ');
+        self.bytes.extend_from_slice(start);
         value.write(&mut self.bytes);
-        self.bytes.extend_from_slice(&self.ending);
+        // A copy of known length, of which a part is taken back, is faster than one of unknown.
+        self.bytes.extend_from_slice(&self.ending.text);
+        self.bytes.truncate(self.bytes.len() - usize::from(self.ending.spare));
         self.points += 1;
         true
     }
@@ -129,6 +152,32 @@ impl Lines {
         self.points = 0;
         self.rounded = 0;
         self.refused = Refused::default();
+    }
+}
+
+/// ` timestamp\n`, with something spare behind it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ending {
+    text: [u8; 16],
+    spare: u8,
+    timestamp: u64,
+}
+
+impl Ending {
+    /// `None` where Graphite knows no such time.
+    #[cold]
+    fn new(timestamp: u64) -> Option<Self> {
+        let known = 1..u64::from(u32::MAX);
+        if !known.contains(&timestamp) {
+            return None;
+        }
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(timestamp).as_bytes();
+        let mut text = [b'\n'; 16];
+        text[0] = b' ';
+        text[1..=digits.len()].copy_from_slice(digits);
+        let spare = (text.len() - digits.len() - 2) as u8;
+        Some(Self { text, spare, timestamp })
     }
 }
 

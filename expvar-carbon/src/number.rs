@@ -1,5 +1,7 @@
 //! Numbers as they are written into a line.
 
+use expvar::json::{write_signed, write_unsigned};
+
 use crate::refusal::Refusal;
 
 /// The largest integer that Carbon, which keeps floats of 64 bits, stores as it is: 2⁵³.
@@ -60,10 +62,11 @@ impl Number {
     }
 
     /// Appends the digits. The number must have no [`problem`](Self::problem).
+    #[inline]
     pub(crate) fn write(self, out: &mut Vec<u8>) {
         match self {
-            Number::Unsigned(n) => out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes()),
-            Number::Signed(n) => out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes()),
+            Number::Unsigned(n) => write_unsigned(out, n),
+            Number::Signed(n) => write_signed(out, n),
             Number::Float(f) => {
                 let mut buffer = zmij::Buffer::new();
                 let digits = buffer.format_finite(f);

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use expvar::json::{Leaf, Leaves, Step, walk};
-use expvar::{Info, MapValue, Quantiles, Reading, Registry, Snapshot, Value, Visitor};
+use expvar::{Quantiles, Reading, Registry, Snapshot, Value};
 
-use crate::clashes::Clashes;
+use crate::branch::{Branch, Walk};
+use crate::clashes::{Clashes, Hashed};
 use crate::lines::Lines;
 use crate::name::{Mark, Path};
 use crate::number::Number;
@@ -18,20 +19,24 @@ use crate::selection::{Counters, Selection};
 /// It remembers what it saw last where something is sent of an interval; the variables
 /// themselves are never changed.
 pub(crate) struct Reader {
+    /// What is kept of the registry's names.
+    root: Branch,
     selection: Selection,
     path: Path,
     /// Where the prefix ends in the path, and the variable's own name begins.
     prefix: Mark,
     name_at: usize,
     renamed: Path,
-    is_renamed: bool,
+    /// How the line begins of a point that is named anew.
+    start: Vec<u8>,
     lines: Lines,
     clashes: Clashes,
     /// The last name that was refused because another variable has it.
     clash: Option<String>,
     /// Where the members begin that a JSON walk is in.
     marks: Vec<Mark>,
-    counters: HashMap<Box<str>, Seen<Number>>,
+    /// By the hash of how their lines begin.
+    counters: HashMap<u64, Seen<Number>, Hashed>,
     histograms: HashMap<Box<str>, Seen<Snapshot>>,
     interval: Snapshot,
     readings: u64,
@@ -45,23 +50,35 @@ struct Seen<T> {
     reading: u64,
 }
 
+/// What becomes of a number.
+pub(crate) enum Verdict {
+    /// It is sent as this, in a line whose beginning hashes so.
+    Sent {
+        counters: Counters,
+        hash: u64,
+    },
+    Refused(Refusal),
+    Unwanted,
+}
+
 impl Reader {
     /// `prefix` stands before every name; `lines` may carry tags.
     pub(crate) fn new(prefix: &str, selection: Selection, lines: Lines) -> Self {
         let mut path = Path::new();
         path.push(prefix);
         Self {
+            root: Branch::default(),
             selection,
             prefix: path.mark(),
             name_at: path.as_str().len() + usize::from(!path.is_empty()),
             path,
             renamed: Path::new(),
-            is_renamed: false,
+            start: Vec::new(),
             lines,
             clashes: Clashes::default(),
             clash: None,
             marks: Vec::new(),
-            counters: HashMap::new(),
+            counters: HashMap::default(),
             histograms: HashMap::new(),
             interval: Snapshot::default(),
             readings: 0,
@@ -76,7 +93,10 @@ impl Reader {
         self.timestamp = moment.timestamp;
         self.interval_secs = moment.since_last_secs.unwrap_or(interval_secs).max(1) as f64;
         self.clashes.begin();
-        registry.visit(self);
+        self.path.truncate(self.prefix);
+        let mut root = std::mem::take(&mut self.root);
+        registry.visit(&mut Walk::new(self, &mut root));
+        self.root = root;
         if self.clashes.end() {
             // Something came or went: what went is forgotten.
             let reading = self.readings;
@@ -95,20 +115,19 @@ impl Reader {
         self.clash.take()
     }
 
-    fn below(&mut self, step: &str, f: impl FnOnce(&mut Self)) {
+    /// Runs `f` a step further down.
+    pub(crate) fn below<R>(&mut self, step: &str, f: impl FnOnce(&mut Self) -> R) -> R {
         let mark = self.path.mark();
         self.path.push(step);
-        f(self);
+        let done = f(self);
         self.path.truncate(mark);
+        done
     }
 
-    fn value(&mut self, is_counter: bool, value: Value<'_>) {
+    /// Renders what is named anew at each reading.
+    pub(crate) fn value(&mut self, is_counter: bool, value: Value<'_>) {
         match value {
-            Value::Counter(n) => self.number(true, Number::Unsigned(n)),
-            Value::Gauge(n) => self.number(is_counter, Number::Signed(n)),
-            Value::Float(n) => self.number(is_counter, Number::Float(n)),
             Value::Histogram(reading) => self.histogram(reading),
-            Value::Map(map) => self.map(is_counter, map),
             Value::Json(text) => {
                 let mut json = Json { reader: self, is_counter, arrays: 0 };
                 // The registry has checked that it is JSON.
@@ -119,39 +138,87 @@ impl Reader {
         }
     }
 
-    fn map(&mut self, is_counter: bool, map: MapValue<'_>) {
-        map.for_each(|key, value| self.below(key, |reader| reader.value(is_counter, value)));
+    /// Names a number and renders it, where there is one: a point without one still has its name.
+    fn number(&mut self, is_counter: bool, value: Option<Number>) {
+        let mut start = std::mem::take(&mut self.start);
+        start.clear();
+        match self.begin_line(is_counter, &mut start) {
+            Verdict::Sent { counters, hash } => self.point(&start, hash, counters, value),
+            Verdict::Refused(reason) => self.refuse(reason),
+            Verdict::Unwanted => {}
+        }
+        self.start = start;
     }
 
-    fn number(&mut self, is_counter: bool, value: Number) {
-        if !self.admit() {
-            return;
+    /// Appends how the line of the number at the path begins, if it is sent.
+    pub(crate) fn begin_line(&mut self, is_counter: bool, start: &mut Vec<u8>) -> Verdict {
+        let name = self.path.as_str().get(self.name_at..).unwrap_or_default();
+        if !self.selection.is_wanted(name) {
+            return Verdict::Unwanted;
         }
-        let value = if is_counter { self.counted(value) } else { Some(value) };
+        if name.is_empty() {
+            return Verdict::Refused(Refusal::EmptyName);
+        }
+        let mut path = &self.path;
+        if let Some((to, instead_of)) = self.selection.rename(name) {
+            self.renamed.clear();
+            self.renamed.push(&self.path.as_str()[..self.name_at]);
+            self.renamed.push(to);
+            self.renamed.push(&name[instead_of..]);
+            path = &self.renamed;
+        }
+        if let Some(problem) = path.problem() {
+            return Verdict::Refused(problem);
+        }
+        let counters = match is_counter {
+            true => self.selection.counters(name),
+            false => Counters::Totals,
+        };
+        let from = start.len();
+        self.lines.begin(path, start);
+        Verdict::Sent { counters, hash: self.clashes.hash(&start[from..]) }
+    }
+
+    /// Renders a number in a line that begins so, unless that name was there before.
+    #[inline]
+    pub(crate) fn point(
+        &mut self,
+        start: &[u8],
+        hash: u64,
+        counters: Counters,
+        value: Option<Number>,
+    ) {
+        if self.clashes.is_repeated(hash) {
+            return self.clash(start);
+        }
+        let value = match (counters, value) {
+            (Counters::Totals, value) => value,
+            (_, None) => None,
+            (_, Some(now)) => self.counted(hash, counters, now),
+        };
         if let Some(value) = value {
-            self.put(value);
+            self.lines.finish(start, value, self.timestamp);
         }
+    }
+
+    #[cold]
+    fn clash(&mut self, start: &[u8]) {
+        self.refuse(Refusal::Clash);
+        if self.clashes.is_new() {
+            self.clash = Some(self.lines.name(start).into_owned());
+        }
+    }
+
+    pub(crate) fn refuse(&mut self, reason: Refusal) {
+        self.lines.refuse(reason);
     }
 
     /// What is sent of a counter that stands at `now`.
-    fn counted(&mut self, now: Number) -> Option<Number> {
-        let name = self.path.as_str().get(self.name_at..).unwrap_or_default();
-        let what = self.selection.counters(name);
-        if what == Counters::Totals {
-            return Some(now);
-        }
-        let before = match self.counters.get_mut(name) {
-            Some(seen) => {
-                seen.reading = self.readings;
-                Some(std::mem::replace(&mut seen.value, now))
-            }
-            None => {
-                self.counters.insert(name.into(), Seen { value: now, reading: self.readings });
-                None
-            }
-        };
+    fn counted(&mut self, hash: u64, counters: Counters, now: Number) -> Option<Number> {
+        let seen = Seen { value: now, reading: self.readings };
+        let before = self.counters.insert(hash, seen).map(|seen| seen.value);
         let added = before.map_or(now, |before| now.since(before));
-        match what {
+        match counters {
             Counters::Rates if before.is_none() && self.readings == 1 => None,
             Counters::Rates => Some(Number::Float(added.to_float() / self.interval_secs)),
             _ => Some(added),
@@ -197,59 +264,10 @@ impl Reader {
             .map(|&(name, q)| (name, either(interval.quantile(q), interval.quantile_float(q))));
         for (suffix, value) in head.into_iter().chain(quantiles) {
             // Named also where nothing is sent: so the names stay the same from reading to reading.
-            self.below(suffix, |reader| {
-                if reader.admit() && !interval.is_empty() {
-                    reader.put(value);
-                }
-            });
+            let value = (!interval.is_empty()).then_some(value);
+            self.below(suffix, |reader| reader.number(false, value));
         }
         self.interval = interval;
-    }
-
-    /// Whether the path is wanted, sound and used for the first time in this reading.
-    fn admit(&mut self) -> bool {
-        let name = self.path.as_str().get(self.name_at..).unwrap_or_default();
-        if !self.selection.is_wanted(name) {
-            return false;
-        }
-        if name.is_empty() {
-            self.lines.refuse(Refusal::EmptyName);
-            return false;
-        }
-        self.is_renamed = false;
-        if let Some((to, instead_of)) = self.selection.rename(name) {
-            self.renamed.clear();
-            self.renamed.push(&self.path.as_str()[..self.name_at]);
-            self.renamed.push(to);
-            self.renamed.push(&name[instead_of..]);
-            self.is_renamed = true;
-        }
-        let path = if self.is_renamed { &self.renamed } else { &self.path };
-        if let Some(problem) = path.problem() {
-            self.lines.refuse(problem);
-            return false;
-        }
-        if self.clashes.is_clash(path.as_str()) {
-            self.lines.refuse(Refusal::Clash);
-            if self.clashes.is_new() {
-                self.clash = Some(path.as_str().to_owned());
-            }
-            return false;
-        }
-        true
-    }
-
-    fn put(&mut self, value: Number) {
-        let path = if self.is_renamed { &self.renamed } else { &self.path };
-        self.lines.put(path, value, self.timestamp);
-    }
-}
-
-impl Visitor for Reader {
-    fn variable(&mut self, name: &str, info: &Info, value: Value<'_>) {
-        self.path.truncate(self.prefix);
-        self.path.push(name);
-        self.value(info.is_counter(), value);
     }
 }
 
@@ -291,6 +309,6 @@ impl Leaves for Json<'_> {
             Leaf::Float(f) => Number::Float(f),
             Leaf::Null | Leaf::Text(_) => return,
         };
-        self.reader.number(self.is_counter, number);
+        self.reader.number(self.is_counter, Some(number));
     }
 }

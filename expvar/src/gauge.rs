@@ -75,6 +75,11 @@ impl Gauge {
         self.base.load(Relaxed).wrapping_add(sum as i64)
     }
 
+    #[inline]
+    pub(crate) fn touch(&self) -> u64 {
+        self.base.load(Relaxed) as u64 ^ self.cells.id().map_or(0, u64::from)
+    }
+
     /// The id of the cell that adds go to, given out now if there is none yet.
     pub(crate) fn cell(&self) -> u32 {
         self.cells.id_or_claim(1)

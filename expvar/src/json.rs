@@ -10,11 +10,13 @@ use crate::visit::{Scratch, Value, Visitor};
 
 #[cfg(feature = "serde")]
 pub(crate) mod compact;
+mod integer;
 mod number;
 mod string;
 #[cfg(feature = "serde")]
 mod walk;
 
+pub use integer::{write_signed, write_unsigned};
 pub use number::write_float;
 pub use string::write_string;
 #[cfg(feature = "serde")]
@@ -58,8 +60,8 @@ fn write_name(buffer: &mut Vec<u8>, before: &[u8], name: &str) {
 pub fn write_value(buffer: &mut Vec<u8>, value: Value<'_>) {
     match value {
         Value::Null => buffer.extend_from_slice(b"null"),
-        Value::Counter(n) => number::write_integer(buffer, n),
-        Value::Gauge(n) => number::write_integer(buffer, n),
+        Value::Counter(n) => write_unsigned(buffer, n),
+        Value::Gauge(n) => write_signed(buffer, n),
         Value::Float(n) => write_float(buffer, n),
         Value::Text(text) => write_string(buffer, text),
         Value::Histogram(reading) => write_histogram(buffer, reading),
@@ -84,7 +86,7 @@ fn write_histogram(buffer: &mut Vec<u8>, Reading { total, recent }: &Reading) {
         if floats {
             number::write_plain(buffer, float);
         } else {
-            number::write_integer(buffer, whole);
+            write_unsigned(buffer, whole);
         }
     };
     number("{\"count\":", total.count(), total.count() as f64);
@@ -100,7 +102,7 @@ fn write_histogram(buffer: &mut Vec<u8>, Reading { total, recent }: &Reading) {
         if floats {
             number::write_plain(buffer, recent.quantile_float(q));
         } else {
-            number::write_integer(buffer, recent.quantile(q));
+            write_unsigned(buffer, recent.quantile(q));
         }
     }
     buffer.push(b'}');

@@ -84,6 +84,7 @@ pub use group::Group;
 pub use histogram::{Bucket, Histogram, Quantiles, Reading, Snapshot, Timer};
 pub use info::{Info, Unit};
 pub use map::{KindError, Map};
+pub use names::Generation;
 pub use registry::{PublishError, Registry};
 pub use text::Text;
 pub use var::{Handle, Kind, Publish, Var};

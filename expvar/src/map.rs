@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use once_cell::race::OnceRef;
 
+use crate::cells::Slabs;
 use crate::float_gauge::FloatGauge;
 use crate::gauge::Gauge;
 use crate::global::{MISMATCHES, OVERFLOWS};
 use crate::names::{List, Names};
 use crate::sync::Mutex;
 use crate::var::{Kind, Publish, Var};
+use crate::visit::Touch;
 
 mod cache;
 mod query;
@@ -48,6 +50,13 @@ impl Child {
         if let Some(known) = &self.known {
             known.retire();
         }
+    }
+}
+
+impl Touch for Child {
+    #[inline]
+    fn touch(&self, _: &Slabs) -> u64 {
+        self.var.touch()
     }
 }
 

@@ -1,10 +1,50 @@
 //! Names in order, read without a lock.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// A shared list of names and what they stand for, in byte order.
-pub(crate) type List<T> = Arc<[(Arc<str>, T)]>;
+pub(crate) struct List<T> {
+    entries: Arc<[(Arc<str>, T)]>,
+    generation: Generation,
+}
+
+/// Tells a registry's or a map's names from those of any other time or place: while it is the
+/// same, the same names stand for the same variables, in the same order.
+///
+/// A visitor may keep what it makes of names, and make it anew only when this has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Generation(u64);
+
+impl Generation {
+    fn next() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Relaxed))
+    }
+}
+
+impl<T> List<T> {
+    pub(crate) fn generation(&self) -> Generation {
+        self.generation
+    }
+}
+
+impl<T> Clone for List<T> {
+    fn clone(&self) -> Self {
+        Self { entries: Arc::clone(&self.entries), generation: self.generation }
+    }
+}
+
+impl<T> Deref for List<T> {
+    type Target = [(Arc<str>, T)];
+
+    fn deref(&self) -> &Self::Target {
+        &self.entries
+    }
+}
 
 /// An ordered table that hands out immutable lists of itself: a reader clones a pointer under the
 /// lock and walks without it. A list is made anew by the first read after a change.
@@ -48,9 +88,8 @@ impl<T: Clone> Names<T> {
     }
 
     pub(crate) fn list(&mut self) -> List<T> {
-        let table = &self.table;
-        Arc::clone(self.list.get_or_insert_with(|| {
-            table.iter().map(|(name, value)| (Arc::clone(name), value.clone())).collect()
-        }))
+        let entries = self.table.iter().map(|(name, value)| (Arc::clone(name), value.clone()));
+        let made = || List { entries: entries.collect(), generation: Generation::next() };
+        self.list.get_or_insert_with(made).clone()
     }
 }

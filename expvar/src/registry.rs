@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::cells::Slabs;
 use crate::info::Info;
@@ -10,7 +10,7 @@ use crate::json;
 use crate::names::{List, Names};
 use crate::sync::Mutex;
 use crate::var::{Handle, Publish, Var};
-use crate::visit::{Scratch, Visitor};
+use crate::visit::{self, Scratch, Touch, Value, Visitor};
 
 /// Maps names to variables, in name order.
 ///
@@ -33,6 +33,20 @@ pub struct Registry {
 pub(crate) struct Entry {
     var: Var,
     info: Arc<Info>,
+    /// The cell of a counter that has it for good, so that reading it need not look for it.
+    cell: Option<u32>,
+}
+
+impl Entry {
+    fn new(var: Var, info: Info) -> Self {
+        static PLAIN: LazyLock<Arc<Info>> = LazyLock::new(Arc::default);
+        let cell = match &var {
+            Var::Counter(Handle::Shared(counter)) => Some(counter.claim()),
+            _ => None,
+        };
+        let info = if info == **PLAIN { Arc::clone(&PLAIN) } else { Arc::new(info) };
+        Self { var, info, cell }
+    }
 }
 
 impl Registry {
@@ -74,10 +88,7 @@ impl Registry {
             drop(names);
             return refuse(Reason::Taken { existing });
         }
-        if let Var::Counter(Handle::Shared(counter)) = &var {
-            counter.claim();
-        }
-        names.insert(name.into(), Entry { var, info: Arc::new(info) });
+        names.insert(name.into(), Entry::new(var, info));
         drop(names);
         Ok(handle)
     }
@@ -85,7 +96,7 @@ impl Registry {
     /// Shows a variable in place of whatever has the name.
     #[cfg(feature = "metrics")]
     pub(crate) fn replace(&self, name: &str, var: Var, info: Info) {
-        let old = self.names.lock().insert(name.into(), Entry { var, info: Arc::new(info) });
+        let old = self.names.lock().insert(name.into(), Entry::new(var, info));
         drop(old);
     }
 
@@ -119,17 +130,15 @@ impl Registry {
     /// [`Func`](crate::Func) or the visitor runs; memory is allocated for a walk, not for a
     /// variable.
     pub fn visit(&self, visitor: &mut impl Visitor) {
-        self.visit_where(|_| true, visitor);
+        let list = self.list();
+        let names = visitor.begin(list.generation());
+        walk(&list, names, |_| true, visitor);
     }
 
     /// Like [`visit`](Self::visit), for the variables whose name `wanted` accepts; the others'
     /// functions do not run.
-    pub fn visit_where(&self, mut wanted: impl FnMut(&str) -> bool, visitor: &mut impl Visitor) {
-        let (list, slabs) = (self.list(), Slabs::now());
-        let mut scratch = Scratch::new(&slabs);
-        for (name, entry) in list.iter().filter(|(name, _)| wanted(name)) {
-            scratch.read_top(&entry.var, |value| visitor.variable(name, &entry.info, value));
-        }
+    pub fn visit_where(&self, wanted: impl FnMut(&str) -> bool, visitor: &mut impl Visitor) {
+        walk(&self.list(), true, wanted, visitor);
     }
 
     /// The document that `/debug/vars` answers: Go's bytes, with a line feed at the end.
@@ -163,6 +172,35 @@ impl Registry {
 
     fn list(&self) -> List<Entry> {
         self.names.lock().list()
+    }
+}
+
+fn walk(
+    list: &List<Entry>,
+    names: bool,
+    mut wanted: impl FnMut(&str) -> bool,
+    visitor: &mut impl Visitor,
+) {
+    let slabs = Slabs::now();
+    let mut scratch = Scratch::new(&slabs);
+    visit::for_each(list, &slabs, names, |name, entry| {
+        if wanted(name) {
+            let mut show = |value: Value<'_>| visitor.variable(name, &entry.info, value);
+            match entry.cell {
+                Some(cell) => show(Value::Counter(slabs.sum(cell))),
+                None => scratch.read_top(&entry.var, show),
+            }
+        }
+    });
+}
+
+impl Touch for Entry {
+    #[inline]
+    fn touch(&self, slabs: &Slabs) -> u64 {
+        match self.cell {
+            Some(cell) => slabs.touch(cell),
+            None => self.var.touch(),
+        }
     }
 }
 

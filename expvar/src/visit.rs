@@ -1,14 +1,22 @@
 //! The one walk over the registry, which every exporter is a visitor of.
 
+use std::hint::black_box;
+
 use crate::cells::Slabs;
 use crate::histogram::Reading;
 use crate::info::Info;
 use crate::map::{Child, Map};
-use crate::names::List;
+use crate::names::{Generation, List};
 use crate::var::Var;
 
 /// Sees every variable of a registry, in name order: see [`Registry::visit`](crate::Registry::visit).
 pub trait Visitor {
+    /// Called before the variables of a walk that leaves none out. Returns whether their names are
+    /// of interest: what was made of them when they were of this generation may have been kept.
+    fn begin(&mut self, _names: Generation) -> bool {
+        true
+    }
+
     /// Called for each variable. No lock is held: it may change the registry.
     fn variable(&mut self, name: &str, info: &Info, value: Value<'_>);
 }
@@ -45,11 +53,26 @@ pub struct MapValue<'a> {
 
 impl MapValue<'_> {
     /// Calls `f` for each key and value, in byte order. No lock is held.
-    pub fn for_each(self, mut f: impl FnMut(&str, Value<'_>)) {
+    pub fn for_each(self, f: impl FnMut(&str, Value<'_>)) {
+        self.walk(true, f);
+    }
+
+    /// Like [`for_each`](Self::for_each), for an `f` that knows the keys of this
+    /// [`generation`](Self::generation) and looks at few of them.
+    pub fn for_each_known(self, f: impl FnMut(&str, Value<'_>)) {
+        self.walk(false, f);
+    }
+
+    fn walk(self, names: bool, mut f: impl FnMut(&str, Value<'_>)) {
         let mut scratch = Scratch { slabs: self.slabs, buffers: Buffers::default() };
-        for (key, child) in self.children.iter() {
+        for_each(self.children, self.slabs, names, |key, child| {
             scratch.read(&child.var, self.depth, |value| f(key, value));
-        }
+        });
+    }
+
+    /// Which names these are.
+    pub fn generation(self) -> Generation {
+        self.children.generation()
     }
 
     /// How many keys there are.
@@ -60,6 +83,37 @@ impl MapValue<'_> {
     /// Whether there are none.
     pub fn is_empty(self) -> bool {
         self.children.is_empty()
+    }
+}
+
+/// What a walk reads.
+pub(crate) trait Touch {
+    /// Reads a bit of it, so that it is near when it is read.
+    fn touch(&self, slabs: &Slabs) -> u64;
+}
+
+/// How many variables are touched before the first of them is read.
+const BLOCK: usize = 32;
+
+/// Calls `f` for each name and what it stands for.
+///
+/// A large list's variables lie scattered over memory. Who reads and writes one after the other
+/// waits for each; so a block of them, and where they are wanted their names, is touched first,
+/// and the processor fetches all of it at once.
+pub(crate) fn for_each<T: Touch>(
+    list: &List<T>,
+    slabs: &Slabs,
+    names: bool,
+    mut f: impl FnMut(&str, &T),
+) {
+    for block in list.chunks(BLOCK) {
+        for (name, value) in block {
+            black_box(value.touch(slabs));
+            if names {
+                black_box(name.as_bytes().first());
+            }
+        }
+        block.iter().for_each(|(name, value)| f(name, value));
     }
 }
 

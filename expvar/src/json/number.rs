@@ -2,12 +2,6 @@
 
 use std::io::Write;
 
-/// Appends an integer.
-#[inline]
-pub(super) fn write_integer(buffer: &mut Vec<u8>, n: impl itoa::Integer) {
-    buffer.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
-}
-
 /// Appends a float as Go's `expvar.Float` shows it: the shortest digits that round-trip, with an
 /// exponent of at least two digits when it is below -4 or at least 6 (Go's `strconv`, format `g`).
 /// NaN and infinities, which JSON cannot say, become `null`.

@@ -1,0 +1,79 @@
+//! Integers in decimal, written where they are to stand: what is formatted elsewhere and copied
+//! makes the processor wait for its own stores.
+
+/// Appends an integer's digits.
+#[inline]
+pub fn write_unsigned(buffer: &mut Vec<u8>, n: u64) {
+    if n >= EIGHT_DIGITS {
+        write_long(buffer, n);
+        return;
+    }
+    let digits = eight_digits(n);
+    // Zeros in front go, but one digit stays.
+    let zeros = (digits | 1 << 56).trailing_zeros() / 8;
+    buffer.extend_from_slice(&((digits | ASCII) >> (8 * zeros)).to_le_bytes());
+    buffer.truncate(buffer.len() - zeros as usize);
+}
+
+/// Appends an integer's digits, after a minus where it is negative.
+#[inline]
+pub fn write_signed(buffer: &mut Vec<u8>, n: i64) {
+    if n < 0 {
+        buffer.push(b'-');
+    }
+    write_unsigned(buffer, n.unsigned_abs());
+}
+
+fn write_long(buffer: &mut Vec<u8>, n: u64) {
+    write_unsigned(buffer, n / EIGHT_DIGITS);
+    let digits = eight_digits(n % EIGHT_DIGITS) | ASCII;
+    buffer.extend_from_slice(&digits.to_le_bytes());
+}
+
+const EIGHT_DIGITS: u64 = 100_000_000;
+const ASCII: u64 = u64::from_le_bytes([b'0'; 8]);
+
+/// The eight digits of a number below 10⁸, the first in the lowest byte.
+///
+/// The word holds two numbers of four digits, then four of two, then eight of one; the parts of a
+/// word are divided all at once, by multiplications that are exact for so few digits.
+#[inline]
+fn eight_digits(n: u64) -> u64 {
+    let fours = (n / 10_000) | ((n % 10_000) << 32);
+    let upper = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let twos = upper | ((fours - 100 * upper) << 16);
+    let upper = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    upper | ((twos - 10 * upper) << 8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_those_of_the_standard_library() {
+        let mut numbers: Vec<u64> = (0..100_000).collect();
+        numbers.extend((0..100_000_000).step_by(997));
+        for power in 0..64 {
+            numbers.extend([1 << power, (1 << power) - 1, u64::MAX >> power, !(1 << power)]);
+        }
+        let tens = std::iter::successors(Some(1_u64), |n| n.checked_mul(10));
+        numbers.extend(tens.flat_map(|n| [n - 1, n, n + 1]));
+        let mut buffer = Vec::new();
+        for n in numbers {
+            buffer.clear();
+            write_unsigned(&mut buffer, n);
+            buffer.push(b' ');
+            write_signed(&mut buffer, n as i64);
+            assert_eq!(String::from_utf8_lossy(&buffer), format!("{n} {}", n as i64));
+        }
+    }
+
+    #[test]
+    fn every_four_digits_are_right() {
+        for n in 0..10_000 {
+            let digits = (eight_digits(n * 10_000 + 9_999 - n) | ASCII).to_le_bytes();
+            assert_eq!(digits.as_slice(), format!("{n:04}{:04}", 9_999 - n).as_bytes());
+        }
+    }
+}
