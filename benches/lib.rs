@@ -7,10 +7,12 @@
 
 mod go;
 mod machine;
+mod memstats;
 mod race;
 mod table;
 
 pub use go::Go;
 pub use machine::print_machine;
+pub use memstats::memstats;
 pub use race::{Entry, Race, Times};
 pub use table::print as print_table;

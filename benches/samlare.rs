@@ -17,6 +17,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
+use expvar_benches::memstats;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const VARIABLES: usize = 200;
@@ -169,56 +170,7 @@ fn config(port: u16, carbon: u16, endpoints: usize, interval_ms: u64) -> String 
 /// 200 variables of a service in Go, and its memstats.
 fn document() -> String {
     let mut text = String::from("{\n\"cmdline\": [\"/usr/bin/app\",\"-v\"]");
-    let numbers = |count: usize| vec!["0"; count].join(",");
-    let sizes: Vec<String> = (0..61)
-        .map(|class| {
-            format!(
-                "{{\"Size\":{},\"Mallocs\":{},\"Frees\":{}}}",
-                class * 16,
-                class * 977,
-                class * 431
-            )
-        })
-        .collect();
-    let fields = [
-        "Alloc",
-        "TotalAlloc",
-        "Sys",
-        "Lookups",
-        "Mallocs",
-        "Frees",
-        "HeapAlloc",
-        "HeapSys",
-        "HeapIdle",
-        "HeapInuse",
-        "HeapReleased",
-        "HeapObjects",
-        "StackInuse",
-        "StackSys",
-        "MSpanInuse",
-        "MSpanSys",
-        "MCacheInuse",
-        "MCacheSys",
-        "BuckHashSys",
-        "GCSys",
-        "OtherSys",
-        "NextGC",
-        "LastGC",
-        "PauseTotalNs",
-    ];
-    let fields: Vec<String> = fields
-        .iter()
-        .enumerate()
-        .map(|(at, name)| format!("\"{name}\":{}", 1_234_567 * (at + 1)))
-        .collect();
-    text.push_str(&format!(
-        ",\n\"memstats\": {{{},\"PauseNs\":[{}],\"PauseEnd\":[{}],\"NumGC\":7,\"NumForcedGC\":0,\
-         \"GCCPUFraction\":0.00012,\"EnableGC\":true,\"DebugGC\":false,\"BySize\":[{}]}}",
-        fields.join(","),
-        numbers(256),
-        numbers(256),
-        sizes.join(",")
-    ));
+    text.push_str(&format!(",\n\"memstats\": {}", memstats(0)));
     for number in 0..VARIABLES {
         match number % 4 {
             0 => text.push_str(&format!(",\n\"requests.route_{number}\": {}", number * 7919)),

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use expvar_benches::print_machine;
+use expvar_benches::{memstats, print_machine};
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 
 const SERVICES: usize = 10;
@@ -136,43 +136,6 @@ fn document(number: usize, polls: u64) -> String {
         let value = if i % 2 == 0 { polls * (i + 1) } else { (polls * 7919 + i * 31) % 1000 };
         text.push_str(&format!(",\n\"app.part{}.variable{i}\": {value}", i % 10));
     }
-    let fields = [
-        "Alloc",
-        "TotalAlloc",
-        "Sys",
-        "Lookups",
-        "Mallocs",
-        "Frees",
-        "HeapAlloc",
-        "HeapSys",
-        "HeapIdle",
-        "HeapInuse",
-        "HeapReleased",
-        "HeapObjects",
-        "StackInuse",
-        "StackSys",
-        "MSpanInuse",
-        "MSpanSys",
-        "MCacheInuse",
-        "MCacheSys",
-        "BuckHashSys",
-        "GCSys",
-        "OtherSys",
-        "NextGC",
-        "LastGC",
-        "PauseTotalNs",
-    ];
-    let fields: Vec<_> =
-        fields.iter().map(|field| format!("\"{field}\":{}", 1_000_000 + polls * 10)).collect();
-    let zeros = vec!["0"; 256].join(",");
-    let sizes: Vec<_> = (0..61)
-        .map(|size| format!("{{\"Size\":{size},\"Mallocs\":{polls},\"Frees\":{polls}}}"))
-        .collect();
-    text.push_str(&format!(
-        ",\n\"memstats\": {{{},\"PauseNs\":[{zeros}],\"PauseEnd\":[{zeros}],\"NumGC\":0,\
-         \"BySize\":[{}]}}\n}}\n",
-        fields.join(","),
-        sizes.join(",")
-    ));
+    text.push_str(&format!(",\n\"memstats\": {}\n}}\n", memstats(polls)));
     text
 }
