@@ -131,6 +131,7 @@ impl Sender {
 
     /// Takes the lines over and leaves the buffer empty, its counts included.
     ///
+    /// They are written at once; within 50 ms of the last write they are gathered first.
     /// Never waits: where the queue is full the oldest lines are dropped and counted. Costs one
     /// copy of the bytes and one allocation for each 64 KiB.
     pub fn send(&self, lines: &mut Lines) {
