@@ -75,11 +75,10 @@ fn watch(mut flags: Flags) -> Result<(), String> {
         .build()
         .map_err(|error| error.to_string())?;
     let done = runtime.block_on(async {
-        let (pause, paused) = tokio::sync::watch::channel(false);
-        let answers = poll::start(targets, flags.interval, &paused)?;
+        let answers = poll::start(targets, flags.interval)?;
         let ended = match flags.dummy {
             true => lines::run(view, answers, flags.interval).await,
-            false => screen::run(view, answers, pause).await,
+            false => screen::run(view, answers).await,
         };
         ended.map_err(|error| error.to_string())
     });

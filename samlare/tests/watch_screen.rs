@@ -238,3 +238,33 @@ fn short_lived_names_are_forgotten_and_their_number_is_bounded() {
     }
     assert_eq!(service.len(), 1);
 }
+
+#[test]
+fn a_pause_lets_the_screen_stand_still_while_the_data_goes_on() {
+    let mut view = view(1, Vec::new());
+    (0..5).for_each(|second| view.take(0, second as f64, Ok(go(second).as_bytes())));
+    let before = screen(&view, 80, 24);
+    press(&mut view, KeyCode::Char('p'));
+    let paused = screen(&view, 80, 24);
+    (5..9).for_each(|second| view.take(0, second as f64, Ok(go(second).as_bytes())));
+    press(&mut view, KeyCode::Down);
+    press(&mut view, KeyCode::Up);
+    assert_eq!(screen(&view, 80, 24), paused);
+    assert!(before != paused && paused.contains("PAUSED"), "{paused}");
+    press(&mut view, KeyCode::Char('p'));
+    assert_eq!(view.services[0].times().len(), 9);
+    assert!(screen(&view, 80, 24) != before);
+}
+
+#[test]
+fn a_dotted_key_and_nested_ones_of_the_same_name_are_two_variables() {
+    let mut view = view(1, Vec::new());
+    for second in 0..3 {
+        let document = format!(r#"{{"a": {{"b": 1}}, "a.b": {}, "x": 1, "x": 2}}"#, 7 + second);
+        view.take(0, second as f64, Ok(document.as_bytes()));
+    }
+    let service = &view.services[0];
+    let values: Vec<_> = service.all().map(|(name, s)| (name, s.latest.as_number())).collect();
+    assert_eq!(values, [("a.b", Some(1.0)), ("a.b #2", Some(9.0)), ("x", Some(2.0))]);
+    assert_eq!(service.restarts, 0);
+}

@@ -58,7 +58,7 @@ fn draw_head(view: &View, area: Rect, theme: Theme, buffer: &mut Buffer) {
         0 => String::new(),
         down => format!("{down} down"),
     };
-    let paused = if view.paused { "PAUSED" } else { "" };
+    let paused = if view.paused() { "PAUSED" } else { "" };
     for (word, style) in [(down.as_str(), theme.down()), (paused, theme.warn())] {
         let left = usize::from(area.right().saturating_sub(x + 2));
         if !word.is_empty() && left > 0 {
@@ -87,7 +87,7 @@ fn draw_foot(view: &View, area: Rect, theme: Theme, buffer: &mut Buffer) {
         (_, true) => "  Tab next  Esc back",
         (_, false) => "  Tab next  Enter open",
     };
-    let pause = if view.paused { "go on" } else { "pause" };
+    let pause = if view.paused() { "go on" } else { "pause" };
     let rates = if view.rates { "totals" } else { "rates" };
     let all = if view.everything { "fewer" } else { "all" };
     let keys = format!("q quit  ? help  / filter  p {pause}  r {rates}  a {all}{more}");

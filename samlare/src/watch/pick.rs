@@ -15,17 +15,21 @@ const MEMORY: &[&str] = &[
     "memstats.Sys",
 ];
 
+/// Means of what happened long ago and lately.
+const MEANINGLESS: &[&str] = &["memstats.PauseNs", "memstats.PauseEnd"];
+
 /// How many of the last polls decide what moves.
 const RECENT: usize = 60;
 
-/// The names of all of a service's variables, what matters most first.
+/// The names of a service's variables, what matters most first.
 ///
 /// After memory come the service's own counters that moved in the last polls,
 /// the one that moved in most of them first and of those the fastest; then what
 /// else of its own moves; then the runtime's; then what stands still; texts
-/// last. Equals are in order of their names.
+/// last. Equals are in order of their names. What says nothing is left out.
 pub(super) fn ranked(service: &Service) -> Vec<String> {
-    let mut all: Vec<_> = service.all().map(|(name, series)| (rank(name, series), name)).collect();
+    let telling = service.all().filter(|(name, _)| !MEANINGLESS.contains(name));
+    let mut all: Vec<_> = telling.map(|(name, series)| (rank(name, series), name)).collect();
     all.sort();
     all.into_iter().map(|(_, name)| name.to_owned()).collect()
 }
@@ -68,7 +72,8 @@ mod tests {
         for i in 0..10u64 {
             let document = format!(
                 r#"{{"still": 7, "name": "n", "slow": {}, "fast": {}, "faster": {}, "gauge": {},
-                   "memstats": {{"HeapAlloc": 5, "Sys": {}, "Mallocs": {i}, "HeapInuse": 0}},
+                   "memstats": {{"HeapAlloc": 5, "Sys": {}, "Mallocs": {i}, "HeapInuse": 0,
+                   "PauseNs": [{i}, 0], "PauseEnd": [{i}, 0]}},
                    "process": {{"resident_bytes": 9}}}}"#,
                 i / 5,
                 i * 2,

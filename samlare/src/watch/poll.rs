@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::client::{Body, Client, Failure, HeaderName, HeaderValue, Options, Target};
@@ -23,14 +23,13 @@ pub(super) struct Answer {
 }
 
 /// Polls every service in a task of its own, for as long as the answers are
-/// taken; not while `paused` says so.
+/// taken.
 ///
 /// # Errors
 /// When no request can be made at all: says why.
 pub(super) fn start(
     targets: Vec<Target>,
     interval: Duration,
-    paused: &watch::Receiver<bool>,
 ) -> Result<mpsc::Receiver<Answer>, String> {
     let (sender, answers) = mpsc::channel(WAITING);
     let mut options =
@@ -44,7 +43,7 @@ pub(super) fn start(
             options.headers.insert(HeaderName::from_static("authorization"), login);
         }
         let client = Client::new(target, options);
-        tokio::spawn(poll(service, client, start, interval, paused.clone(), sender.clone()));
+        tokio::spawn(poll(service, client, start, interval, sender.clone()));
     }
     Ok(answers)
 }
@@ -54,16 +53,12 @@ async fn poll(
     mut client: Client,
     start: Instant,
     interval: Duration,
-    mut paused: watch::Receiver<bool>,
     answers: mpsc::Sender<Answer>,
 ) {
     let mut beat = tokio::time::interval_at(start, interval);
     beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         beat.tick().await;
-        if paused.wait_for(|paused| !paused).await.is_err() {
-            return;
-        }
         let at = start.elapsed().as_secs_f64();
         let document = client.get().await.map_err(|failure| match failure {
             Failure::Status(404) => format!(

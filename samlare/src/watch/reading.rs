@@ -14,13 +14,24 @@ const MAX_VARIABLES: usize = 20_000;
 /// with spaces between; objects and arrays in arrays are named by their place.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
-    /// Names and values.
-    pub variables: Vec<(String, Latest)>,
+    /// What was found.
+    pub variables: Vec<Variable>,
     /// How many did not fit.
     pub left_out: usize,
     path: String,
     depths: Vec<usize>,
     arrays: Vec<Array>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Variable {
+    /// Its dotted name.
+    pub name: String,
+    /// How many keys and places the name is made of: `a.b` may be one or two.
+    pub depth: usize,
+    /// What it is.
+    pub value: Latest,
 }
 
 /// An array being read.
@@ -53,8 +64,8 @@ impl Reading {
 
     /// The name of the program that `cmdline` starts with.
     pub(super) fn program(&self) -> Option<&str> {
-        let (_, value) = self.variables.iter().find(|(name, _)| name == "cmdline")?;
-        let Latest::Text(line) = value else { return None };
+        let cmdline = self.variables.iter().find(|variable| variable.name == "cmdline")?;
+        let Latest::Text(line) = &cmdline.value else { return None };
         // Arguments stand apart by spaces here; a path with one is cut there.
         let first = line.split(' ').next()?;
         let name = first.rsplit(['/', '\\']).next()?;
@@ -67,7 +78,7 @@ impl Reading {
             return;
         }
         let name = text::bounded_name(&self.path).into_owned();
-        self.variables.push((name, value));
+        self.variables.push(Variable { name, depth: self.depths.len(), value });
     }
 }
 
@@ -148,7 +159,7 @@ mod tests {
 
     fn read(document: &str) -> Vec<String> {
         let reading = Reading::of(document.as_bytes()).unwrap();
-        let shown = reading.variables.iter().map(|(name, value)| match value {
+        let shown = reading.variables.iter().map(|Variable { name, value, .. }| match value {
             Latest::Number(n) => format!("{name}={n}"),
             Latest::Flag(flag) => format!("{name}={flag}"),
             Latest::Text(text) => format!("{name}={text:?}"),
@@ -204,9 +215,9 @@ mod tests {
         let reading = Reading::of(document.as_bytes()).unwrap();
         assert_eq!(reading.variables.len(), MAX_VARIABLES);
         assert_eq!(reading.left_out, 10_000);
-        assert!(reading.variables.iter().all(|(name, _)| name.len() <= text::MAX_NAME_BYTES));
+        assert!(reading.variables.iter().all(|v| v.name.len() <= text::MAX_NAME_BYTES));
         let text = format!("{{\"t\": \"{}\"}}", "é".repeat(10_000));
-        let Latest::Text(text) = &Reading::of(text.as_bytes()).unwrap().variables[0].1 else {
+        let Latest::Text(text) = &Reading::of(text.as_bytes()).unwrap().variables[0].value else {
             panic!("a text")
         };
         assert_eq!(text.len(), text::MAX_TEXT_BYTES);

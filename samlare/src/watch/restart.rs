@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::reading::Reading;
+use super::reading::{Reading, Variable};
 use super::series::{Latest, Series};
 
 /// What is compared from poll to poll.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Clues {
     line: Option<String>,
 }
@@ -27,13 +27,14 @@ impl Clues {
         let mut sure = false;
         let (mut counters, mut back, mut far_back) = (0, 0, 0);
         let (mut risen, mut risen_back) = (0, 0);
-        for (name, value) in &reading.variables {
+        for Variable { name, depth, value } in &reading.variables {
             if let ("cmdline", Latest::Text(line)) = (name.as_str(), value) {
                 sure |= self.line.as_ref().is_some_and(|before| before != line);
                 self.line = Some(line.clone());
                 continue;
             }
-            let Some(known) = series.get(name) else { continue };
+            let same = |series: &&Series| series.depth == *depth;
+            let Some(known) = series.get(name).filter(same) else { continue };
             let (Some(new), Some(old)) = (value.as_number(), known.latest.as_number()) else {
                 continue;
             };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossterm::event::{Event, EventStream};
 use futures_util::StreamExt;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::poll::Answer;
@@ -23,11 +23,7 @@ const CLOCK: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When there is no terminal, or it fails.
-pub(super) async fn run(
-    mut view: View,
-    mut answers: mpsc::Receiver<Answer>,
-    pause: watch::Sender<bool>,
-) -> io::Result<()> {
+pub(super) async fn run(mut view: View, mut answers: mpsc::Receiver<Answer>) -> io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -42,10 +38,11 @@ pub(super) async fn run(
         tokio::select! {
             event = events.next() => match event {
                 Some(Ok(Event::Key(key))) => {
-                    if view.key(key) == Asked::Quit {
-                        return Ok(());
+                    match view.key(key) {
+                        Asked::Quit => return Ok(()),
+                        Asked::Suspend => terminal.suspend()?,
+                        Asked::Draw => {}
                     }
-                    pause.send_if_modified(|paused| std::mem::replace(paused, view.paused) != view.paused);
                     draw_at = Some(Instant::now());
                 }
                 Some(Ok(Event::Resize(..))) => draw_at = Some(Instant::now()),
@@ -56,7 +53,9 @@ pub(super) async fn run(
             Some(answer) = answers.recv() => {
                 let document = answer.document.as_ref().map(|body| body.bytes());
                 view.take(answer.service, answer.at, document.map_err(Clone::clone));
-                draw_at.get_or_insert(Instant::now() + TOGETHER);
+                if !view.paused() {
+                    draw_at.get_or_insert(Instant::now() + TOGETHER);
+                }
             }
             // Ages are all that moves by itself; they are drawn with an answer
             // that is about to come where there is one.
@@ -65,7 +64,9 @@ pub(super) async fn run(
             }
             () = tokio::time::sleep_until(due), if draw_at.is_some() => {
                 draw_at = None;
-                view.now = start.elapsed().as_secs_f64();
+                if !view.paused() {
+                    view.now = start.elapsed().as_secs_f64();
+                }
                 terminal.draw(&view)?;
             }
             _ = interrupt.recv() => return Ok(()),

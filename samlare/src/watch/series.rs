@@ -23,6 +23,8 @@ pub struct Series {
     counts: Option<bool>,
     /// The poll that last brought it.
     pub(super) seen: u64,
+    /// How many keys made its name then.
+    pub(super) depth: usize,
 }
 
 /// A value as it came.
@@ -49,6 +51,7 @@ impl Series {
             falls: 0,
             counts: counts_by_name(name),
             seen: 0,
+            depth: 0,
         }
     }
 
@@ -162,7 +165,9 @@ fn counts_by_name(name: &str) -> Option<bool> {
     }
     let quantile =
         last.len() >= 2 && last.starts_with('p') && last[1..].chars().all(|c| c.is_ascii_digit());
-    if quantile || matches!(last.as_str(), "min" | "max" | "mean") || last.contains("uptime") {
+    let level =
+        ["uptime", "resident", "anonymous", "memory"].iter().any(|word| last.contains(word));
+    if quantile || matches!(last.as_str(), "min" | "max" | "mean") || level {
         return Some(false);
     }
     None
@@ -205,6 +210,7 @@ mod tests {
         assert!(feed("memstats.Mallocs", &[1.0]));
         assert!(!feed("memstats.HeapAlloc", &[1.0, 2.0, 3.0, 4.0]));
         assert!(feed("errors_total", &[1.0]));
+        assert!(!feed("process.resident_bytes", &[1.0, 2.0, 3.0, 4.0]));
         assert!(!feed("latency.p99", &[1.0, 2.0, 3.0, 4.0]));
         assert!(!feed("x", &[1.0, 2.0, 3.0]));
         assert!(feed("x", &[1.0, 2.0, 3.0, 3.0, 4.0]));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::reading::Reading;
+use super::reading::{Reading, Variable};
 use super::restart::Clues;
 use super::series::{POLLS, Series};
 use super::text;
@@ -33,7 +33,7 @@ pub enum State {
 }
 
 /// A service that is watched.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Service {
     /// Its address without credentials, harmless.
     pub address: String,
@@ -97,8 +97,13 @@ impl Service {
         }
         self.state = State::Up;
         self.left_out = reading.left_out;
-        for (name, value) in reading.variables {
-            let name = text::bounded_name(&name);
+        for Variable { name, depth, value } in reading.variables {
+            let mut name = text::bounded_name(&name);
+            // A key `a.b` beside a `b` within an `a` is another variable.
+            let taken = |s: &Series| s.seen == self.polls && s.depth != depth;
+            if self.series.get(&*name).is_some_and(taken) {
+                name = format!("{name} #2").into();
+            }
             if !self.series.contains_key(&*name) {
                 if self.series.len() >= self.max_series {
                     self.left_out += 1;
@@ -112,6 +117,7 @@ impl Service {
                     series.latest = value;
                 } else {
                     series.seen = self.polls;
+                    series.depth = depth;
                     series.push(value);
                 }
             }

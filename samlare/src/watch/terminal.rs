@@ -11,6 +11,7 @@ use crossterm::terminal::{
 };
 use crossterm::{execute, queue};
 use ratatui::backend::CrosstermBackend;
+use rustix::process::Signal;
 
 use super::draw::draw;
 use super::view::View;
@@ -21,8 +22,10 @@ static DRAWING: AtomicBool = AtomicBool::new(false);
 /// A terminal that is drawn on. Dropping it gives the terminal back as it was;
 /// so does a panic in any thread, before its message is written.
 pub struct Terminal {
-    inner: ratatui::Terminal<CrosstermBackend<Stdout>>,
+    inner: Inner,
 }
+
+type Inner = ratatui::Terminal<CrosstermBackend<Stdout>>;
 
 impl Terminal {
     /// Takes the terminal of standard output.
@@ -34,17 +37,19 @@ impl Terminal {
             return Err(io::Error::other("this is no terminal; use -dummy to print lines"));
         }
         restore_on_panic();
-        DRAWING.store(true, SeqCst);
-        let entered = enable_raw_mode()
-            .and_then(|()| execute!(io::stdout(), EnterAlternateScreen))
-            .and_then(|()| ratatui::Terminal::new(CrosstermBackend::new(io::stdout())));
-        match entered {
-            Ok(inner) => Ok(Terminal { inner }),
-            Err(error) => {
-                restore();
-                Err(error)
-            }
-        }
+        Ok(Terminal { inner: take()? })
+    }
+
+    /// Gives the terminal back, stops as Ctrl-Z stops a program, and takes the terminal again
+    /// when the shell lets it go on.
+    ///
+    /// # Errors
+    /// When the terminal cannot be taken again.
+    pub fn suspend(&mut self) -> io::Result<()> {
+        restore();
+        rustix::process::kill_current_process_group(Signal::TSTP)?;
+        self.inner = take()?;
+        Ok(())
     }
 
     /// Draws the view, in the terminal's present size.
@@ -66,6 +71,15 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         restore();
     }
+}
+
+/// Makes the terminal ours, until [`restore`].
+fn take() -> io::Result<Inner> {
+    DRAWING.store(true, SeqCst);
+    enable_raw_mode()
+        .and_then(|()| execute!(io::stdout(), EnterAlternateScreen))
+        .and_then(|()| ratatui::Terminal::new(CrosstermBackend::new(io::stdout())))
+        .inspect_err(|_| restore())
 }
 
 /// Gives the terminal back; does nothing the second time.

@@ -18,7 +18,7 @@ const MAX_FILTER: usize = 100;
 
 /// Everything that is drawn.
 pub struct View {
-    /// The services, in the order of the command line.
+    /// The services as they are shown, in the order of the command line.
     pub services: Vec<Service>,
     /// Seconds of the watch.
     pub now: f64,
@@ -38,20 +38,22 @@ pub struct View {
     pub everything: bool,
     /// Whether counters are drawn as changes a second.
     pub rates: bool,
-    /// Whether polling is suspended.
-    pub paused: bool,
     /// Whether the keys are explained.
     pub help: bool,
     /// Whether colours may be used.
     pub color: bool,
     wanted: Vec<Wanted>,
     ranked: Vec<Ranked>,
+    /// The services as they are, while the screen stands still.
+    behind: Option<Vec<Service>>,
 }
 
 /// The order of one service's variables.
 #[derive(Default)]
 struct Ranked {
     names: Vec<String>,
+    /// Of how many variables they were chosen.
+    of: usize,
     at_poll: u64,
 }
 
@@ -70,6 +72,8 @@ pub struct Row<'a> {
 pub enum Asked {
     /// To draw again.
     Draw,
+    /// To give the terminal back and to stop, until the shell says to go on.
+    Suspend,
     /// To end.
     Quit,
 }
@@ -90,24 +94,43 @@ impl View {
             everything: false,
             // Who names variables expects what expvarmon shows of them.
             rates: wanted.is_empty(),
-            paused: false,
             help: false,
             color,
             wanted,
             ranked,
+            behind: None,
         }
     }
 
     /// Takes in one answer of a service.
     pub fn take(&mut self, service: usize, now: f64, answer: Result<&[u8], String>) {
+        if let Some(services) = &mut self.behind {
+            if let Some(known) = services.get_mut(service) {
+                known.take(now, answer);
+            }
+            return;
+        }
         self.now = self.now.max(now);
         let Some(known) = self.services.get_mut(service) else { return };
         known.take(now, answer);
         let ranked = &mut self.ranked[service];
         let due = known.polls() >= ranked.at_poll + RANK_EVERY || known.polls() <= 4;
-        if due || ranked.names.len() != known.len() {
+        if due || ranked.of != known.len() {
             ranked.names = pick::ranked(known);
+            ranked.of = known.len();
             ranked.at_poll = known.polls();
+        }
+    }
+
+    /// Whether the screen stands still; what the services answer is taken in all the while.
+    pub fn paused(&self) -> bool {
+        self.behind.is_some()
+    }
+
+    fn pause(&mut self) {
+        match self.behind.take() {
+            Some(services) => self.services = services,
+            None => self.behind = Some(self.services.clone()),
         }
     }
 
@@ -118,6 +141,9 @@ impl View {
 
     /// Whether anything on the screen grows older by itself.
     pub fn ages(&self) -> bool {
+        if self.paused() {
+            return false;
+        }
         let ages = |s: &Service| s.restarted_at.is_some() || s.state != State::Up;
         self.services.iter().any(ages)
     }
@@ -168,6 +194,9 @@ impl View {
         if control && matches!(key.code, KeyCode::Char('c' | 'd')) {
             return Asked::Quit;
         }
+        if control && key.code == KeyCode::Char('z') {
+            return Asked::Suspend;
+        }
         if self.typing {
             self.type_filter(key.code, control);
             return Asked::Draw;
@@ -180,7 +209,7 @@ impl View {
         match key.code {
             KeyCode::Char('q') => return Asked::Quit,
             KeyCode::Char('?' | 'h') | KeyCode::F(1) => self.help = true,
-            KeyCode::Char('p' | ' ') => self.paused = !self.paused,
+            KeyCode::Char('p' | ' ') => self.pause(),
             KeyCode::Char('r') => self.rates = !self.rates,
             KeyCode::Char('a') => {
                 self.everything = !self.everything;

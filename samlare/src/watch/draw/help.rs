@@ -10,7 +10,7 @@ use super::theme::Theme;
 pub(super) const KEYS: &[(&str, &str)] = &[
     ("q  Ctrl-C", "quit"),
     ("?  h", "this help; any key closes it"),
-    ("p  Space", "pause polling, and go on"),
+    ("p  Space", "let the screen stand still, and go on"),
     ("r", "counters as rate or as total"),
     ("Tab  n  →", "next service (Shift-Tab, N, ←: previous)"),
     ("Enter", "the selected service alone; Esc goes back"),
