@@ -48,7 +48,13 @@ const detail = new Detail(store, settings, {
 });
 list.onsight = () => {
   clearTimeout(list.seeding);
-  list.seeding = setTimeout(() => store.seed([...memory.rows, ...list.sight]).then(() => { list.tick(); memory.draw(); }), 100);
+  list.seeding = setTimeout(async () => {
+    if (![...memory.rows, ...list.rows()].some((row) => row.numeric && !row.seeded)) return;
+    // With those that come next, so that most of a reader's scrolling asks for nothing.
+    const seeded = await store.seed([...memory.rows, ...list.rows(20)]);
+    list.tick();
+    if (memory.rows.some((row) => seeded.includes(row))) memory.draw();
+  }, 100);
 };
 
 // ---- what is listed, in which order ----

@@ -78,9 +78,9 @@ export class List {
     return low;
   }
 
-  /** The rows in sight. */
-  get sight() {
-    return [...this.live.values()].map((element) => element.entry.row).filter(Boolean);
+  /** The rows in sight, and so many below them. */
+  rows(ahead = 0) {
+    return this.entries.slice(this.from, this.to + ahead).map((entry) => entry.row).filter(Boolean);
   }
 
   draw() {
@@ -88,6 +88,7 @@ export class List {
     this.top ??= this.element.getBoundingClientRect().top + scrollY;
     const from = Math.max(0, this.at(scrollY - this.top) - SPARE);
     const to = Math.min(this.entries.length, this.at(scrollY - this.top + innerHeight) + 1 + SPARE);
+    Object.assign(this, { from, to });
     const wanted = new Set();
     for (let i = from; i < to; i += 1) wanted.add(this.entries[i].key);
     for (const [key, element] of this.live) {

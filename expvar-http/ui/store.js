@@ -169,10 +169,10 @@ export class Store {
   /** Fills the last minute of `rows` from before the page was opened. */
   async seed(rows) {
     const wanted = rows.filter((row) => row.numeric && !row.seeded).slice(0, 40);
-    if (!wanted.length) return;
+    if (!wanted.length) return wanted;
     for (const row of wanted) row.seeded = true;
     const history = await fetchHistory(wanted.map((row) => row.name), 'second');
-    if (!history) return;
+    if (!history) return [];
     const late = this.tick - history.tick;
     for (const row of wanted) {
       row.rings.forEach((ring, i) => {
@@ -185,6 +185,7 @@ export class Store {
       });
       row.version += 1;
     }
+    return wanted;
   }
 }
 
