@@ -87,9 +87,9 @@ fn race() {
         black_box(renderer.lock().expect("whole").render(NOW).points());
     });
     race.peer("expvar renders and writes", |_| {
-        let mut renderer = renderer.lock().expect("whole");
-        let lines = renderer.render(NOW);
-        whole.lock().expect("whole").write_all(lines.as_bytes()).expect("the drain");
+        let (mut renderer, mut stream) =
+            (renderer.lock().expect("whole"), whole.lock().expect("whole"));
+        black_box(renderer.render_to(NOW, &mut *stream).expect("the drain"));
     });
     race.peer("writing what was rendered before", |_| {
         floor.lock().expect("whole").write_all(&rendered).expect("the drain");

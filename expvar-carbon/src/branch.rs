@@ -4,7 +4,7 @@
 use expvar::{Generation, Info, Value, Visitor};
 
 use crate::number::Number;
-use crate::reading::{Reader, Verdict};
+use crate::reading::{Parts, Reader, Verdict};
 use crate::refusal::Refusal;
 use crate::selection::Counters;
 
@@ -37,9 +37,10 @@ enum Slot {
 }
 
 /// A reading of a branch.
-pub(crate) struct Walk<'r> {
+pub(crate) struct Walk<'r, 'p> {
     reader: &'r mut Reader,
     branch: &'r mut Branch,
+    parts: &'r mut Parts<'p>,
     known: bool,
     /// How many of the slots, of the bytes of the starts and of the maps are done.
     slots: usize,
@@ -47,9 +48,13 @@ pub(crate) struct Walk<'r> {
     maps: usize,
 }
 
-impl<'r> Walk<'r> {
-    pub(crate) fn new(reader: &'r mut Reader, branch: &'r mut Branch) -> Self {
-        Self { reader, branch, known: false, slots: 0, starts: 0, maps: 0 }
+impl<'r, 'p> Walk<'r, 'p> {
+    pub(crate) fn new(
+        reader: &'r mut Reader,
+        branch: &'r mut Branch,
+        parts: &'r mut Parts<'p>,
+    ) -> Self {
+        Self { reader, branch, parts, known: false, slots: 0, starts: 0, maps: 0 }
     }
 
     #[inline]
@@ -71,6 +76,9 @@ impl<'r> Walk<'r> {
             Slot::Refused(reason) => self.reader.refuse(reason),
             Slot::Unwanted => {}
         }
+        if self.reader.lines().len() >= self.parts.bytes {
+            (self.parts.take)(self.reader.lines());
+        }
     }
 
     #[cold]
@@ -79,8 +87,9 @@ impl<'r> Walk<'r> {
         let branch = &mut self.branch.maps[self.maps];
         self.maps += 1;
         let Value::Map(map) = value else { return };
+        let parts = &mut *self.parts;
         self.reader.below(name, |reader| {
-            let mut walk = Walk::new(reader, branch);
+            let mut walk = Walk::new(reader, branch, parts);
             if walk.begin(map.generation()) {
                 map.for_each(|key, value| walk.value(key, info, value));
             } else {
@@ -117,7 +126,7 @@ impl<'r> Walk<'r> {
     }
 }
 
-impl Visitor for Walk<'_> {
+impl Visitor for Walk<'_, '_> {
     fn begin(&mut self, names: Generation) -> bool {
         self.known = self.branch.names == Some(names);
         if !self.known {

@@ -146,6 +146,11 @@ impl Lines {
         self.rounded
     }
 
+    /// Empties the buffer, whose lines went elsewhere, and keeps its counts.
+    pub(crate) fn taken(&mut self) {
+        self.bytes.clear();
+    }
+
     /// Empties the buffer and its counts, and keeps its memory.
     pub fn clear(&mut self) {
         self.bytes.clear();

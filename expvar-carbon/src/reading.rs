@@ -50,6 +50,12 @@ struct Seen<T> {
     reading: u64,
 }
 
+/// Who takes lines away while more of them are rendered, and from how many bytes on.
+pub(crate) struct Parts<'p> {
+    pub(crate) bytes: usize,
+    pub(crate) take: &'p mut dyn FnMut(&mut Lines),
+}
+
 /// What becomes of a number.
 pub(crate) enum Verdict {
     /// It is sent as this, in a line whose beginning hashes so.
@@ -89,13 +95,25 @@ impl Reader {
 
     /// Reads every variable and appends its lines to [`lines`](Self::lines).
     pub(crate) fn read(&mut self, registry: &Registry, moment: Moment, interval_secs: u64) {
+        let mut all = Parts { bytes: usize::MAX, take: &mut |_| () };
+        self.read_in_parts(registry, moment, interval_secs, &mut all);
+    }
+
+    /// The same, with lines taken away meanwhile; the last ones are left.
+    pub(crate) fn read_in_parts(
+        &mut self,
+        registry: &Registry,
+        moment: Moment,
+        interval_secs: u64,
+        parts: &mut Parts<'_>,
+    ) {
         self.readings += 1;
         self.timestamp = moment.timestamp;
         self.interval_secs = moment.since_last_secs.unwrap_or(interval_secs).max(1) as f64;
         self.clashes.begin();
         self.path.truncate(self.prefix);
         let mut root = std::mem::take(&mut self.root);
-        registry.visit(&mut Walk::new(self, &mut root));
+        registry.visit(&mut Walk::new(self, &mut root, parts));
         self.root = root;
         if self.clashes.end() {
             // Something came or went: what went is forgotten.
@@ -106,6 +124,7 @@ impl Reader {
     }
 
     /// What the last reading rendered, to be taken and cleared.
+    #[inline]
     pub(crate) fn lines(&mut self) -> &mut Lines {
         &mut self.lines
     }

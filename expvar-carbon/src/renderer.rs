@@ -1,10 +1,15 @@
 //! A registry's lines without a server: to print, to test, to send otherwise.
 
+use std::io::{self, Write};
+
 use expvar::Registry;
 
 use crate::lines::Lines;
-use crate::reading::Reader;
+use crate::reading::{Parts, Reader};
 use crate::schedule::Moment;
+
+/// What is written at once.
+const PART_BYTES: usize = 128 << 10;
 
 /// Renders a registry as [`Carbon`](crate::Carbon) would send it, without sending.
 ///
@@ -34,15 +39,42 @@ impl Renderer {
     ///
     /// Deltas, rates and histograms are those since the reading before.
     pub fn render(&mut self, timestamp: u64) -> &Lines {
-        let moment = Moment {
+        let moment = self.next(timestamp);
+        self.reader.read(&self.registry, moment, self.interval_secs);
+        self.reader.lines()
+    }
+
+    /// The same into `out`, in writes of about 128 KiB, each while its lines are fresh in the
+    /// processor's cache; returns how many points there were.
+    ///
+    /// # Errors
+    /// What `out` says. The reading is over all the same, and its further lines are lost.
+    pub fn render_to(&mut self, timestamp: u64, out: &mut impl Write) -> io::Result<u64> {
+        let moment = self.next(timestamp);
+        let mut written = Ok(());
+        let mut write = |lines: &mut Lines| {
+            if written.is_ok() {
+                written = out.write_all(lines.as_bytes());
+            }
+            lines.taken();
+        };
+        let mut parts = Parts { bytes: PART_BYTES, take: &mut write };
+        self.reader.read_in_parts(&self.registry, moment, self.interval_secs, &mut parts);
+        write(self.reader.lines());
+        written.map(|()| self.reader.lines().points())
+    }
+
+    /// Begins a reading.
+    fn next(&mut self, timestamp: u64) -> Moment {
+        self.reader.lines().clear();
+        Moment {
             timestamp,
             late: std::time::Duration::ZERO,
             skipped: 0,
-            since_last_secs: self.last.map(|last| timestamp.saturating_sub(last)),
-        };
-        self.last = Some(timestamp);
-        self.reader.lines().clear();
-        self.reader.read(&self.registry, moment, self.interval_secs);
-        self.reader.lines()
+            since_last_secs: self
+                .last
+                .replace(timestamp)
+                .map(|last| timestamp.saturating_sub(last)),
+        }
     }
 }

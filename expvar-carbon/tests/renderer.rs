@@ -127,3 +127,48 @@ fn deltas_go_with_the_name_whatever_comes_and_goes_around_it() {
     registry.remove("a");
     assert_eq!(line(2).unwrap(), "m 2 60");
 }
+
+/// Keeps each write for itself, and fails from one on.
+#[derive(Default)]
+struct Writes {
+    parts: Vec<Vec<u8>>,
+    room: Option<usize>,
+}
+
+impl std::io::Write for Writes {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.room.is_some_and(|room| self.parts.len() >= room) {
+            return Err(std::io::ErrorKind::BrokenPipe.into());
+        }
+        self.parts.push(bytes.to_vec());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_is_written_in_parts_is_what_is_rendered_at_once() {
+    let registry = Registry::new();
+    let map = registry.publish("map", Map::with_limit(20_000)).unwrap();
+    (0..20_000).for_each(|at| map.add(&format!("key{at:05}"), at));
+    registry.publish("nan", Func::new(|| f64::NAN)).unwrap();
+    let (mut whole, mut parts) = (renderer(&registry), renderer(&registry));
+    for reading in 1_700_000_000..1_700_000_003 {
+        let mut writes = Writes::default();
+        let points = parts.render_to(reading, &mut writes).unwrap();
+        let lines = whole.render(reading);
+        assert_eq!(points, lines.points());
+        assert_eq!(writes.parts.concat(), lines.as_bytes());
+        assert!(writes.parts.len() > 1);
+        assert!(writes.parts.iter().all(|part| part.ends_with(b"\n") && part.len() < 140 << 10));
+    }
+    let mut broken = Writes { room: Some(1), ..Writes::default() };
+    let error = parts.render_to(1_700_000_003, &mut broken).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+    let mut writes = Writes::default();
+    parts.render_to(1_700_000_004, &mut writes).unwrap();
+    assert_eq!(writes.parts.concat(), whole.render(1_700_000_004).as_bytes());
+}

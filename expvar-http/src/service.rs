@@ -43,6 +43,9 @@ use crate::{Body, Format, stats};
 /// let app: Router = Router::new().fallback_service(service);
 /// ```
 ///
+/// As a fallback it answers `/metrics` too, and nested below `/debug` that is `/debug/metrics`: a
+/// proxy that is to keep strangers out must block `/metrics` beside `/debug`.
+///
 /// Below another prefix, `nest_service("/internal", service)` answers at `/internal/vars` and at
 /// `/internal/debug/vars`. The checks of the `Host` header and of credentials are those of
 /// [`Builder`]: a service that is reached by name must [allow](Builder::hosts) that name. Limits
