@@ -59,6 +59,5 @@ fn main() {
     race.run().print_ratios(&[
         ((ours, 1), (theirs, 1), 0.35),
         ((ours, 2), (theirs, 2), 0.05),
-        ((ours, 2), (ours, 1), 1.15),
     ]);
 }
