@@ -56,8 +56,5 @@ fn main() {
     race.peer("prometheus-client Histogram::observe", |at| client.observe(secs(at)));
 
     let (ours, theirs) = ("expvar Histogram::record", "prometheus Histogram::observe");
-    race.run().print_ratios(&[
-        ((ours, 1), (theirs, 1), 0.35),
-        ((ours, 2), (theirs, 2), 0.05),
-    ]);
+    race.run().print_ratios(&[((ours, 1), (theirs, 1), 0.35), ((ours, 2), (theirs, 2), 0.05)]);
 }
