@@ -40,13 +40,16 @@ pub const NAME_MAX_BYTES: usize = 3_840;
 #[derive(Debug, Clone, Default)]
 pub struct Path {
     text: String,
-    /// A segment past its limit was pushed at this length; everything longer is refused.
-    overlong_from: Option<usize>,
+    /// A segment past its limit was pushed, so what lies below it is refused.
+    is_overlong: bool,
 }
 
 /// A place in a [`Path`] to return to.
 #[derive(Debug, Clone, Copy)]
-pub struct Mark(usize);
+pub struct Mark {
+    len: usize,
+    is_overlong: bool,
+}
 
 impl Path {
     /// An empty path.
@@ -80,7 +83,7 @@ impl Path {
         }
         // Bounds the buffer whatever is pushed; the name is past its limit from here on.
         if segment.len() > 4 * SEGMENT_MAX_BYTES || self.text.len() > NAME_MAX_BYTES {
-            self.overlong_from.get_or_insert(self.text.len());
+            self.is_overlong = true;
             return;
         }
         let before = self.text.len();
@@ -96,26 +99,25 @@ impl Path {
             );
         }
         if self.text.len() - start > SEGMENT_MAX_BYTES {
-            self.overlong_from.get_or_insert(before);
+            self.is_overlong = true;
         }
     }
 
     /// Where the path ends now.
     pub fn mark(&self) -> Mark {
-        Mark(self.text.len())
+        Mark { len: self.text.len(), is_overlong: self.is_overlong }
     }
 
     /// Takes back everything pushed since `mark`.
     pub fn truncate(&mut self, mark: Mark) {
-        self.text.truncate(mark.0);
-        if self.overlong_from.is_some_and(|from| from >= mark.0) {
-            self.overlong_from = None;
-        }
+        self.text.truncate(mark.len);
+        self.is_overlong = mark.is_overlong;
     }
 
     /// Empties the path and keeps its memory.
     pub fn clear(&mut self) {
-        self.truncate(Mark(0));
+        self.text.clear();
+        self.is_overlong = false;
     }
 
     /// The name so far.
@@ -130,7 +132,7 @@ impl Path {
 
     /// Why no server would store this name, if so.
     pub fn problem(&self) -> Option<Refusal> {
-        if self.overlong_from.is_some() || self.text.len() > NAME_MAX_BYTES {
+        if self.is_overlong || self.text.len() > NAME_MAX_BYTES {
             Some(Refusal::LongName)
         } else if self.text.is_empty() {
             Some(Refusal::EmptyName)
@@ -198,5 +200,21 @@ mod tests {
         path.truncate(a);
         assert_eq!(path.problem(), None);
         assert_eq!(path.as_str(), "a");
+    }
+
+    #[test]
+    fn what_lies_below_a_long_segment_is_refused_however_often_it_is_taken_back() {
+        let mut path = Path::new();
+        // Too long to be kept at all.
+        path.push(&"s".repeat(2_000));
+        let below = path.mark();
+        for key in ["a", "b"] {
+            path.push(key);
+            assert_eq!(path.problem(), Some(Refusal::LongName));
+            path.truncate(below);
+            assert_eq!(path.problem(), Some(Refusal::LongName));
+        }
+        path.clear();
+        assert_eq!(path.problem(), Some(Refusal::EmptyName));
     }
 }
