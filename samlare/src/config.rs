@@ -9,7 +9,6 @@ mod endpoint;
 mod problem;
 mod section;
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,7 +20,6 @@ pub use problem::Problem;
 
 use crate::shard::Shard;
 use endpoint::Defaults;
-use problem::Lines;
 use section::{File, Section};
 
 /// A configuration that can be run.
@@ -82,12 +80,7 @@ impl Config {
     /// Every mistake in it, in the order of its lines.
     pub fn parse(text: &str) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
         let (root, mistakes) = toml::de::DeTable::parse_recoverable(text);
-        let file = File {
-            lines: Lines::of(text),
-            errors: RefCell::default(),
-            warnings: RefCell::default(),
-            asked: RefCell::default(),
-        };
+        let file = File::of(text);
         for mistake in mistakes {
             let at = mistake.span().map_or(0, |span| span.start);
             let message = format!("this is not TOML: {}", mistake.message());
@@ -111,12 +104,7 @@ impl Config {
     pub fn keys() -> BTreeSet<(&'static str, &'static str)> {
         const ALL: &str = "[[endpoint]]\n[[discover]]\n[[Renames]]\n[[Rename]]\n";
         let (root, _) = toml::de::DeTable::parse_recoverable(ALL);
-        let file = File {
-            lines: Lines::of(ALL),
-            errors: RefCell::default(),
-            warnings: RefCell::default(),
-            asked: RefCell::default(),
-        };
+        let file = File::of(ALL);
         read(Section::new(&file, "", root.get_ref(), 0..0));
         file.asked.into_inner()
     }

@@ -19,6 +19,18 @@ pub(super) struct File {
     pub(super) asked: RefCell<BTreeSet<(&'static str, &'static str)>>,
 }
 
+impl File {
+    /// A file of which nothing was asked yet.
+    pub(super) fn of(text: &str) -> Self {
+        Self {
+            lines: Lines::of(text),
+            errors: RefCell::default(),
+            warnings: RefCell::default(),
+            asked: RefCell::default(),
+        }
+    }
+}
+
 /// A table whose keys are asked for one after the other; [`Section::finish`] finds the ones
 /// that nobody asked for.
 pub(super) struct Section<'a> {
