@@ -34,6 +34,7 @@ static ASSETS: &[Asset] = assets! {
     "/ui/icon.svg": SVG, "icon.svg";
     "/ui/list.js": SCRIPT, "list.js";
     "/ui/paint.js": SCRIPT, "paint.js";
+    "/ui/spark.js": SCRIPT, "spark.js";
     "/ui/store.js": SCRIPT, "store.js";
     "/ui/stream.js": SCRIPT, "stream.js";
     "/ui/style.css": CSS, "style.css";

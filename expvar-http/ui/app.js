@@ -48,8 +48,8 @@ const detail = new Detail(store, settings, {
 });
 list.onsight = () => {
   clearTimeout(list.seeding);
+  if (![...memory.rows, ...list.rows()].some((row) => row.numeric && !row.seeded)) return;
   list.seeding = setTimeout(async () => {
-    if (![...memory.rows, ...list.rows()].some((row) => row.numeric && !row.seeded)) return;
     // With those that come next, so that most of a reader's scrolling asks for nothing.
     const seeded = await store.seed([...memory.rows, ...list.rows(20)]);
     list.tick();
@@ -165,8 +165,7 @@ const memory = {
     this.chart.show({ lines, unit: 'bytes', step: SPANS[this.span].step, end: store.now, zero: true, marks: store.restarts });
   },
   tick() {
-    const box = $('memory').getBoundingClientRect();
-    if (!$('memory').hidden && (box.bottom < 0 || document.hidden)) return;
+    if (!$('memory').hidden && $('memory').getBoundingClientRect().bottom < 0) return;
     this.draw();
     if (this.span !== 'second') this.past.refresh().then((read) => read && this.draw());
   },
@@ -219,9 +218,6 @@ let arranging = null;
 let sorted = 0;
 store.ontick = () => {
   if (document.hidden) return;
-  const uptime = store.named.get('process.uptime_seconds')?.value ?? (store.now - store.began) / 1000;
-  const up = `up ${duration(Math.max(1, Math.round(uptime)))}`;
-  if ($('up').textContent !== up) $('up').textContent = up;
   const busy = $('rows').matches(':hover') || document.activeElement === $('rows');
   if (settings.sort === 'change' && store.tick - sorted >= RESORT && !busy) {
     sorted = store.tick;
@@ -231,6 +227,10 @@ store.ontick = () => {
   }
   memory.tick();
   detail.tick();
+  // After what measures the page, so that it is laid out once.
+  const uptime = store.named.get('process.uptime_seconds')?.value ?? (store.now - store.began) / 1000;
+  const up = `up ${duration(Math.max(1, Math.round(uptime)))}`;
+  if ($('up').textContent !== up) $('up').textContent = up;
 };
 store.onrestart = () => notice(`The service restarted at ${clock(store.began)}; counters began again from zero.`, 'warn');
 document.addEventListener('visibilitychange', () => store.now && store.ontick());
@@ -270,7 +270,6 @@ function theme(choice) {
   $('theme').setAttribute('aria-label', name === 'dark' ? 'Light colours' : 'Dark colours');
   $('theme').textContent = name === 'dark' ? '☀' : '☾';
   repaint();
-  list.repaint();
   memory.draw();
   detail.draw();
 }

@@ -51,7 +51,7 @@ export class Past {
 
   /** The points of one part of a row over a span. */
   points(row, part, span) {
-    if (span === 'second') return row.rings[part];
+    if (span === 'second') return row.points(part);
     const name = row.kind === 'h' ? `${row.name}.${PARTS[part]}` : row.name;
     const points = this.series?.[name]?.[span];
     return points ? points.map((x) => x ?? NaN) : new Array({ minute: 60, hour: 24, day: 30 }[span]).fill(NaN);

@@ -2,10 +2,12 @@
 
 import { human, visible } from './format.js';
 import { make } from './chart.js';
-import { spark } from './paint.js';
+import { Sparks, spark } from './spark.js';
 import { fetchWhole } from './store.js';
 
-const SPARE = 3; // rows kept ready above and below
+const SPARE = 2; // rows kept ready above and below, at least
+const BLOCK = 8; // rows made and put away together, which costs little more than one
+const REACH = 16384; // px that lines are drawn down one origin, so that few have to be moved
 const FOLD = 240; // px of a value folded out
 
 /** What one variable shows in the list's last column. */
@@ -30,6 +32,8 @@ export class List {
     this.folds = new Map(); // row name -> what is folded out
     this.active = null;
     this.spare = [];
+    this.sparks = new Sparks();
+    element.append(this.sparks.element);
     const soon = () => { this.asked ??= requestAnimationFrame(() => { this.asked = null; this.draw(); }); };
     addEventListener('scroll', soon, { passive: true });
     addEventListener('resize', () => { this.measure(); soon(); });
@@ -57,6 +61,7 @@ export class List {
         out.push({ key: `fold ${entry.row.name}`, fold: entry.row });
       }
     }
+    this.stale = true;
     this.entries = out;
     this.offsets = new Float64Array(out.length + 1);
     out.forEach((entry, i) => { this.offsets[i + 1] = this.offsets[i] + (entry.fold ? FOLD : this.height); });
@@ -78,17 +83,45 @@ export class List {
     return low;
   }
 
-  /** The rows in sight, and so many below them. */
+  /** The rows that exist, and so many below them. */
   rows(ahead = 0) {
     return this.entries.slice(this.from, this.to + ahead).map((entry) => entry.row).filter(Boolean);
   }
 
-  draw() {
+  /** Finds what is in sight. Measuring comes before writing, which would have the page laid out twice. */
+  look() {
     // Where the list begins changes only with what stands above it.
     this.top ??= this.element.getBoundingClientRect().top + scrollY;
-    const from = Math.max(0, this.at(scrollY - this.top) - SPARE);
-    const to = Math.min(this.entries.length, this.at(scrollY - this.top + innerHeight) + 1 + SPARE);
-    Object.assign(this, { from, to });
+    const y = scrollY - this.top;
+    this.first = this.at(y);
+    this.last = Math.min(this.entries.length, this.at(y + innerHeight) + 1);
+  }
+
+  draw() {
+    this.look();
+    const block = (i) => Math.max(0, Math.min(this.entries.length, i * BLOCK));
+    const from = block(Math.floor((this.first - SPARE) / BLOCK));
+    const to = block(Math.ceil((this.last + SPARE) / BLOCK));
+    if (this.stale || from !== this.from || to !== this.to) this.place(from, to);
+    for (const element of this.live.values()) this.fill(element);
+    this.trace();
+    this.onsight?.();
+  }
+
+  /** Shows the lines of all rows, where one changed. */
+  trace() {
+    if (this.drawn) return;
+    this.drawn = true;
+    this.sparks.show([...this.live.values()].map((element) => element.spark));
+  }
+
+  /** Makes the elements of these entries, in order, and puts the others away. */
+  place(from, to) {
+    Object.assign(this, { from, to, stale: false });
+    this.drawn = false;
+    this.element.style.paddingTop = `${this.offsets[from]}px`;
+    const origin = Math.floor(this.offsets[from] / REACH) * REACH;
+    if (this.origin !== origin) this.sparks.place(this.origin = origin);
     const wanted = new Set();
     for (let i = from; i < to; i += 1) wanted.add(this.entries[i].key);
     for (const [key, element] of this.live) {
@@ -104,25 +137,34 @@ export class List {
       if (!element || (entry.fold && element.entry.fold !== entry.fold)) {
         element?.remove();
         element = entry.row ? this.spare.pop() ?? this.blank() : entry.fold ? this.fold(entry.fold) : this.head();
-        element.drawn = null;
         this.live.set(entry.key, element);
       }
       if (element === next) next = next.nextElementSibling;
       else this.element.insertBefore(element, next);
-      this.fill(element, entry, i);
+      element.entry = entry;
+      if (element.index !== i) {
+        element.index = i;
+        element.setAttribute('aria-rowindex', String(i + 1));
+        element.id = `row-${i}`;
+      }
+      const level = entry.group !== undefined || entry.flat ? '1' : '2';
+      if (element.level !== level) {
+        element.level = level;
+        element.setAttribute('aria-level', level);
+      }
+      if (entry.row) this.dress(element, entry);
+      else if (!entry.fold) this.fillHead(element, entry);
     }
-    this.onsight?.();
   }
 
   blank() {
     const pin = make('button', { class: 'pin', type: 'button', tabindex: '-1' });
     const name = make('span', { class: 'name', role: 'rowheader' }, make('i'), make('bdi'));
-    const line = make('canvas', { 'aria-hidden': 'true' });
     const element = make('div', { class: 'row', role: 'row' },
       make('span', { role: 'gridcell', class: 'cell' }, pin), name,
-      make('span', { role: 'gridcell', class: 'spark', 'aria-label': 'last minute' }, line),
+      make('span', { role: 'gridcell', class: 'spark', 'aria-label': 'last minute' }),
       make('span', { role: 'gridcell', class: 'value' }));
-    Object.assign(element, { pin, path: name.children[0], leaf: name.children[1], line, value: element.lastChild });
+    Object.assign(element, { pin, path: name.children[0], leaf: name.children[1], value: element.lastChild });
     return element;
   }
 
@@ -132,30 +174,16 @@ export class List {
     return element;
   }
 
-  fill(element, entry, i) {
-    if (element.place !== this.offsets[i]) {
-      element.place = this.offsets[i];
-      element.style.transform = `translateY(${element.place}px)`;
-    }
-    if (element.index !== i) {
-      element.index = i;
-      element.setAttribute('aria-rowindex', String(i + 1));
-      element.id = `row-${i}`;
-    }
-    element.entry = entry;
+  /** Brings an element up to date; what a row kept ready shows waits until it is in sight. */
+  fill(element) {
+    const { entry, index } = element;
     const active = entry.key === this.active;
     if (element.lit !== active) {
       element.lit = active;
       element.classList.toggle('active', active);
     }
-    const level = entry.group !== undefined || entry.flat ? '1' : '2';
-    if (element.level !== level) {
-      element.level = level;
-      element.setAttribute('aria-level', level);
-    }
     if (active) this.element.setAttribute('aria-activedescendant', element.id);
-    if (entry.row) this.fillRow(element, entry);
-    else if (!entry.fold) this.fillHead(element, entry);
+    if (entry.row && index >= this.first && index < this.last) this.refresh(element, entry.row);
   }
 
   fillHead(element, entry) {
@@ -167,22 +195,19 @@ export class List {
     element.setAttribute('aria-expanded', String(!entry.shut));
   }
 
-  fillRow(element, entry) {
+  /** Writes all of a row but its value. */
+  dress(element, entry) {
     const { row } = entry;
-    const { totals, pinned } = this.settings;
     const flat = entry.flat && row.group;
-    const state = `${row.id} ${row.version} ${totals} ${flat} ${pinned.has(row.name)} ${this.folds.has(row.name)} ${this.paint}`;
-    if (element.drawn === state) return;
     if (element.row !== row || element.flat !== flat) {
       element.row = row;
       element.flat = flat;
+      element.version = null;
       element.path.textContent = flat ? `${visible(row.group, 120)}.` : '';
       element.leaf.textContent = visible(row.leaf, 160);
-      element.value.className = row.numeric ? 'value' : 'value text';
-      element.line.hidden = !row.numeric;
+      element.classList.toggle('text', !row.numeric);
     }
-    element.drawn = state;
-    const on = pinned.has(row.name);
+    const on = this.settings.pinned.has(row.name);
     if (element.pinned !== on || element.said !== row.name) {
       element.pinned = on;
       element.said = row.name;
@@ -193,9 +218,20 @@ export class List {
     }
     if (row.numeric) element.removeAttribute('aria-expanded');
     else element.setAttribute('aria-expanded', String(this.folds.has(row.name)));
+    this.refresh(element, row);
+  }
+
+  /** Writes and draws the value of a row, where it changed. */
+  refresh(element, row) {
+    const { totals } = this.settings;
+    const [width, height] = this.spark;
+    const y = this.offsets[element.index] - this.origin + (this.height - height) / 2;
+    if (element.version === row.version && element.totals === totals && element.y === y) return;
+    Object.assign(element, { version: row.version, totals, y });
     const text = shown(row, totals);
     if (element.value.textContent !== text) element.value.textContent = text;
-    if (row.numeric) spark(element.line, row.rings, row.kind, ...this.spark);
+    element.spark = row.numeric ? spark(row, y, width, height) : null;
+    this.drawn = false;
   }
 
   /** A text or JSON value at its full length. */
@@ -223,20 +259,14 @@ export class List {
   /** Draws what changed of what is in sight; reads folded-out values again. */
   tick() {
     // What stands above the list comes and goes: a notice, the memory chart.
-    this.top = this.element.getBoundingClientRect().top + scrollY;
-    const top = scrollY - this.top;
+    this.top = null;
+    this.look();
     for (const element of this.live.values()) {
-      // The rows kept ready are drawn when they come into sight.
-      const near = element.place > top - this.height && element.place < top + innerHeight;
-      if (element.entry.row && near) this.fillRow(element, element.entry);
-      else if (element.entry.fold && this.folds.has(element.entry.fold.name)) this.load(element.entry.fold, element.querySelector('pre'));
+      const { row, fold } = element.entry;
+      if (row && element.index >= this.first && element.index < this.last) this.refresh(element, row);
+      else if (fold && this.folds.has(fold.name)) this.load(fold, element.querySelector('pre'));
     }
-  }
-
-  /** Draws everything in sight anew, after the colours changed. */
-  repaint() {
-    this.paint = (this.paint ?? 0) + 1;
-    this.tick();
+    this.trace();
   }
 
   click(event) {

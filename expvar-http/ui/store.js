@@ -12,7 +12,9 @@ class Row {
     this.moved = 0; // when the value last changed, in ticks of the store
     this.seeded = false;
     const series = kind === 'h' ? PARTS.length : kind === 'c' || kind === 'g' ? 1 : 0;
+    // A point for each second, at its tick modulo POINTS.
     this.rings = Array.from({ length: series }, () => new Float64Array(POINTS).fill(NaN));
+    this.tick = 0; // of the newest point
     this.version = 0; // of what a drawing of the row would show
     const inner = top > 0;
     const dot = inner ? top : name.lastIndexOf('.');
@@ -35,17 +37,24 @@ class Row {
 
   /** The newest point of the first series: a rate for what only goes up. */
   get latest() {
-    return this.rings.length ? this.rings[0][POINTS - 1] : NaN;
+    return this.rings.length ? this.rings[0][this.tick % POINTS] : NaN;
   }
 
-  shift(steps) {
-    for (const ring of this.rings) {
-      ring.copyWithin(0, Math.min(steps, POINTS));
-      ring.fill(NaN, Math.max(0, POINTS - steps));
+  /** The last minute of a part, oldest first. */
+  points(part) {
+    const oldest = (this.tick + 1) % POINTS;
+    const points = new Float64Array(POINTS);
+    points.set(this.rings[part].subarray(oldest));
+    points.set(this.rings[part].subarray(0, oldest), POINTS - oldest);
+    return points;
+  }
+
+  /** Takes the value as the point of a tick, `steps` after the one before. */
+  push(tick, steps, seconds) {
+    this.tick = tick;
+    for (let missed = Math.min(steps, POINTS) - 1; missed > 0; missed -= 1) {
+      for (const ring of this.rings) ring[(tick - missed) % POINTS] = NaN;
     }
-  }
-
-  push(seconds) {
     const now = this.kind === 'h' ? this.value : [this.value];
     for (let i = 0; i < this.rings.length; i += 1) {
       let x = now[i] ?? NaN;
@@ -56,7 +65,7 @@ class Row {
       } else if (this.kind === 'h' && this.value[0] === 0) {
         x = NaN;
       }
-      this.rings[i][POINTS - 1] = x;
+      this.rings[i][tick % POINTS] = x;
     }
     this.before = this.value;
   }
@@ -124,8 +133,7 @@ export class Store {
     if (steps > 0) {
       for (const row of this.rows.values()) {
         if (!row.rings.length) continue;
-        row.shift(steps);
-        row.push(seconds);
+        row.push(tick, steps, seconds);
         // After a quiet minute the line is flat, and stays as it is drawn.
         if (tick - row.moved <= POINTS + 1) row.version += 1;
       }
@@ -160,6 +168,7 @@ export class Store {
 
   add(fields) {
     const row = new Row(fields);
+    row.tick = this.tick;
     if (fields[6]) this.helps.set(row.variable, fields[6]);
     this.rows.set(row.id, row);
     this.named.set(row.name, row);
@@ -178,9 +187,9 @@ export class Store {
       row.rings.forEach((ring, i) => {
         const points = history.series[row.kind === 'h' ? `${row.name}.${PARTS[i]}` : row.name]?.second;
         if (!points) return;
-        for (let at = 0; at < POINTS; at += 1) {
-          const x = points[at + late];
-          if (Number.isNaN(ring[at]) && typeof x === 'number') ring[at] = x;
+        for (let i = Math.max(0, late); i < Math.min(POINTS, POINTS + late); i += 1) {
+          const at = (history.tick + 1 + i) % POINTS;
+          if (Number.isNaN(ring[at]) && typeof points[i] === 'number') ring[at] = points[i];
         }
       });
       row.version += 1;

@@ -17,20 +17,33 @@ export class Stream {
     const source = new EventSource('events');
     this.source = source;
     source.onmessage = (event) => {
-      this.heard = performance.now();
+      this.listen();
       this.wait = 500;
       this.on.state('live');
       this.on.message(JSON.parse(event.data));
     };
     // The browser's own way of trying again gives up on an error status; ours never does.
     source.onerror = () => this.retry();
+    this.listen();
+  }
+
+  /** Waits for the next word. */
+  listen() {
     this.heard = performance.now();
-    this.watch = setInterval(() => {
-      // A variable's function that takes its time holds up the others, not the connection.
-      const silence = performance.now() - this.heard;
-      if (silence > SILENT) this.retry();
-      else if (silence > QUIET) this.on.state('quiet', Math.round(silence / 1000));
-    }, 1000);
+    clearTimeout(this.watch);
+    this.watch = setTimeout(() => this.quiet(), QUIET);
+  }
+
+  /** Says each second for how long there was none. */
+  quiet() {
+    // A variable's function that takes its time holds up the others, not the connection.
+    const silence = performance.now() - this.heard;
+    if (silence > SILENT) {
+      this.retry();
+    } else {
+      this.on.state('quiet', Math.round(silence / 1000));
+      this.watch = setTimeout(() => this.quiet(), 1000);
+    }
   }
 
   retry() {
@@ -42,7 +55,7 @@ export class Stream {
 
   close() {
     clearTimeout(this.again);
-    clearInterval(this.watch);
+    clearTimeout(this.watch);
     this.source?.close();
     this.source = null;
   }
