@@ -164,7 +164,9 @@ export class List {
       make('span', { role: 'gridcell', class: 'cell' }, pin), name,
       make('span', { role: 'gridcell', class: 'spark', 'aria-label': 'last minute' }),
       make('span', { role: 'gridcell', class: 'value' }));
-    Object.assign(element, { pin, path: name.children[0], leaf: name.children[1], value: element.lastChild });
+    // A text that is written over costs less than one that is put in another's place.
+    const value = element.lastChild.appendChild(new Text());
+    Object.assign(element, { pin, path: name.children[0], leaf: name.children[1], value });
     return element;
   }
 
@@ -229,7 +231,7 @@ export class List {
     if (element.version === row.version && element.totals === totals && element.y === y) return;
     Object.assign(element, { version: row.version, totals, y });
     const text = shown(row, totals);
-    if (element.value.textContent !== text) element.value.textContent = text;
+    if (element.value.data !== text) element.value.data = text;
     element.spark = row.numeric ? spark(row, y, width, height) : null;
     this.drawn = false;
   }
