@@ -90,7 +90,8 @@ export function ticks(low, high, wanted, unit = '') {
     step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => span / s <= wanted) ?? 10 * power;
   }
   const out = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-6; i += 1) out.push(i * step);
+  // Adding zero makes 0 of −0, which would be written with its sign.
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-6; i += 1) out.push(i * step + 0);
   return out;
 }
 

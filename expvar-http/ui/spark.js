@@ -67,7 +67,7 @@ export function spark(row, top, width, height) {
   const base = flat && high !== 0 ? (top + height / 2) * FINE : floor;
   const up = flat ? 0 : (height - 5) * FINE / (high - low);
   const y = (at) => Math.round(base - (at - low) * up);
-  const line = lines[lines.length - 1];
+  const [line] = lines;
   if (flat) return { kind, flat: trace(line, x, y), band: '', line: '', dot: '' };
   const dot = line[n] === line[n] ? `M${x(n)} ${y(line[n])}h.1` : '';
   return { kind, flat: '', band: band(lines[0], lines[1], x, y, floor), line: trace(line, x, y), dot };
