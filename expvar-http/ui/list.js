@@ -232,7 +232,8 @@ export class List {
     Object.assign(element, { version: row.version, totals, y });
     const text = shown(row, totals);
     if (element.value.data !== text) element.value.data = text;
-    element.spark = row.numeric ? spark(row, y, width, height) : null;
+    const parts = row.kind === 'h' ? [3, 1] : [0];
+    element.spark = row.numeric ? spark(row.kind, parts.map((part) => row.points(part)), y, width, height) : null;
     this.drawn = false;
   }
 

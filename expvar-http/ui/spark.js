@@ -45,10 +45,8 @@ function band(upper, lower, x, y, floor) {
   return path;
 }
 
-/** The paths of a row whose line begins `top` px down the drawing. */
-export function spark(row, top, width, height) {
-  const { kind } = row;
-  const lines = (kind === 'h' ? [3, 1] : [0]).map((part) => row.points(part));
+/** The paths of a line, or of two and what is between them, `top` px down the drawing. */
+export function spark(kind, lines, top, width, height) {
   let low = Infinity;
   let high = -Infinity;
   for (const line of lines) {
@@ -73,12 +71,12 @@ export function spark(row, top, width, height) {
   return { kind, flat: '', band: band(lines[0], lines[1], x, y, floor), line: trace(line, x, y), dot };
 }
 
-/** The drawing that holds the lines of all rows. */
+/** A drawing that holds the lines of any number of rows, of these kinds. */
 export class Sparks {
-  constructor() {
+  constructor(kinds = ['c', 'g', 'h']) {
     this.paths = {};
     const all = shape('g', { transform: `scale(${1 / FINE})` });
-    for (const kind of ['c', 'g', 'h']) {
+    for (const kind of kinds) {
       const of = {};
       for (const part of ['band', 'flat', 'line', 'dot']) of[part] = shape('path', { class: part });
       this.paths[kind] = of;

@@ -2,7 +2,8 @@
 
 import { Chart, make } from './debug/vars/ui/chart.js';
 import { clock, duration, human, visible } from './debug/vars/ui/format.js';
-import { colours, repaint, spark } from './debug/vars/ui/paint.js';
+import { colours, repaint } from './debug/vars/ui/paint.js';
+import { Sparks, spark } from './debug/vars/ui/spark.js';
 
 const EVERY = 2000; // ms between two looks
 const RECENT = 60;
@@ -36,10 +37,12 @@ function ago(secs) {
 
 function blank() {
   const open = make('button', { type: 'button', class: 'open' });
+  const sparks = new Sparks(['g']);
   const row = make('tr', {},
     make('td', { class: 'name' }, make('span', { class: 'dot' }), open, make('div', { class: 'prefix' }), make('div', { class: 'fault' })),
-    make('td', { class: 'wide' }, make('canvas', { 'aria-hidden': 'true' })),
+    make('td', { class: 'wide' }, sparks.element),
     make('td', { class: 'number' }), make('td', { class: 'number wide' }), make('td', { class: 'number wide' }));
+  row.sparks = sparks;
   row.addEventListener('click', () => detail.open(row.endpoint));
   return row;
 }
@@ -57,10 +60,10 @@ function fill(row, endpoint) {
   write(row.cells[2], state === 'waiting' ? '–' : human(endpoint.last_ms, 'milliseconds'));
   write(row.cells[3], human(endpoint.last_points));
   write(row.cells[4], endpoint.failures ? `${human(endpoint.failures)} of ${human(endpoint.polls)}` : '0');
-  const drawn = `${endpoint.polls} ${endpoint.last_poll_secs} ${document.documentElement.dataset.theme}`;
+  const drawn = `${endpoint.polls} ${endpoint.last_poll_secs}`;
   if (row.drawn !== drawn) {
     row.drawn = drawn;
-    spark(row.cells[1].firstChild, [polls(endpoint)], 'g', 180, 24);
+    row.sparks.show([spark('g', [polls(endpoint)], 0, 180, 24)]);
   }
 }
 
@@ -176,7 +179,9 @@ const detail = {
     const body = $('variables');
     while (body.children.length > rows.length) body.lastChild.remove();
     while (body.children.length < rows.length) {
-      body.append(make('tr', {}, make('td', { class: 'name' }), make('td', { class: 'wide' }, make('canvas', { 'aria-hidden': 'true' })), make('td')));
+      const sparks = new Sparks(['g']);
+      body.append(make('tr', {}, make('td', { class: 'name' }), make('td', { class: 'wide' }, sparks.element), make('td')));
+      body.lastChild.sparks = sparks;
     }
     rows.forEach(([name, value], i) => {
       const row = body.children[i];
@@ -184,9 +189,7 @@ const detail = {
       const number = typeof value === 'number';
       write(row.cells[2], number ? human(value, unit(name)) : visible(String(value), 200));
       row.cells[2].className = number ? 'number' : 'text';
-      const canvas = row.cells[1].firstChild;
-      canvas.hidden = !number;
-      if (number) spark(canvas, [this.rings.get(name)], 'g', 120, 20);
+      row.sparks.show(number ? [spark('g', [this.rings.get(name)], 0, 120, 20)] : []);
     });
     const total = this.variables.length + this.more;
     write($('variable-count'), `${human(found.length)} of ${human(total)}${found.length > rows.length ? `, first ${SHOWN} shown` : ''}`);
