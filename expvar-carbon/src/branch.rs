@@ -17,16 +17,20 @@ pub(crate) struct Branch {
     /// How the points' lines begin, one after the other.
     starts: Vec<u8>,
     maps: Vec<Branch>,
+    /// How many names the last reading had before each run of points: at the beginning, and after
+    /// whatever may have other names each time.
+    runs: Vec<usize>,
 }
 
 /// What becomes of a variable.
 #[derive(Clone, Copy)]
 enum Slot {
-    /// One point: its line begins with so many bytes, which hash to this.
+    /// One point: its line begins with so many bytes.
     Point {
         len: u16,
         counters: Counters,
-        hash: u64,
+        /// Another variable had the name before, in the last reading.
+        is_clash: bool,
     },
     /// The next one of the maps.
     Map,
@@ -42,10 +46,13 @@ pub(crate) struct Walk<'r, 'p> {
     branch: &'r mut Branch,
     parts: &'r mut Parts<'p>,
     known: bool,
-    /// How many of the slots, of the bytes of the starts and of the maps are done.
+    /// All names before this run of points, and so those of the run, are as in the last reading.
+    repeats: bool,
+    /// How many of the slots, of the bytes of the starts, of the maps and of the runs are done.
     slots: usize,
     starts: usize,
     maps: usize,
+    runs: usize,
 }
 
 impl<'r, 'p> Walk<'r, 'p> {
@@ -54,35 +61,69 @@ impl<'r, 'p> Walk<'r, 'p> {
         branch: &'r mut Branch,
         parts: &'r mut Parts<'p>,
     ) -> Self {
-        Self { reader, branch, parts, known: false, slots: 0, starts: 0, maps: 0 }
+        let (known, repeats, slots, starts, maps, runs) = (false, false, 0, 0, 0, 0);
+        Self { reader, branch, parts, known, repeats, slots, starts, maps, runs }
     }
 
-    #[inline]
+    #[inline(always)]
     fn value(&mut self, name: &str, info: &Info, value: Value<'_>) {
-        if !self.known {
-            self.learn(name, info, value);
-        }
-        let slot = self.branch.slots[self.slots];
-        self.slots += 1;
-        match slot {
-            Slot::Point { len, counters, hash } => {
-                let start = self.starts;
-                self.starts += usize::from(len);
-                let start = &self.branch.starts[start..self.starts];
-                self.reader.point(start, hash, counters, scalar(value));
-            }
-            Slot::Map => self.map(name, info, value),
-            Slot::Other => self.reader.below(name, |reader| reader.value(info.is_counter(), value)),
-            Slot::Refused(reason) => self.reader.refuse(reason),
-            Slot::Unwanted => {}
+        let slot = self.branch.slots.get(self.slots).copied();
+        if self.repeats
+            && let Some(Slot::Point { len, counters: Counters::Totals, is_clash: false }) = slot
+            && let Some(number) = scalar(value)
+        {
+            self.slots += 1;
+            let starts = &self.branch.starts[self.starts..];
+            self.starts += usize::from(len);
+            self.reader.repeat(starts, usize::from(len), number);
+        } else {
+            self.other_value(name, info, value);
         }
         if self.reader.lines().len() >= self.parts.bytes {
             (self.parts.take)(self.reader.lines());
         }
     }
 
-    #[cold]
     #[inline(never)]
+    fn other_value(&mut self, name: &str, info: &Info, value: Value<'_>) {
+        if !self.known {
+            self.learn(name, info, value);
+        }
+        let slot = &mut self.branch.slots[self.slots];
+        self.slots += 1;
+        match slot {
+            Slot::Point { len, counters, is_clash } => {
+                let start = &self.branch.starts[self.starts..][..usize::from(*len)];
+                self.starts += start.len();
+                let hash = self.reader.hash(start);
+                *is_clash = self.reader.point(start, hash, *counters, scalar(value));
+            }
+            Slot::Map => {
+                self.map(name, info, value);
+                self.begin_run();
+            }
+            Slot::Other => {
+                self.reader.below(name, |reader| reader.value(info.is_counter(), value));
+                self.begin_run();
+            }
+            Slot::Refused(reason) => self.reader.refuse(*reason),
+            Slot::Unwanted => {}
+        }
+    }
+
+    fn begin_run(&mut self) {
+        let names = self.reader.names();
+        let before = match self.branch.runs.get_mut(self.runs) {
+            Some(before) => Some(std::mem::replace(before, names)),
+            None => {
+                self.branch.runs.push(names);
+                None
+            }
+        };
+        self.runs += 1;
+        self.repeats = before == Some(names) && self.reader.repeats();
+    }
+
     fn map(&mut self, name: &str, info: &Info, value: Value<'_>) {
         let branch = &mut self.branch.maps[self.maps];
         self.maps += 1;
@@ -112,8 +153,9 @@ impl<'r, 'p> Walk<'r, 'p> {
                 self.reader.below(name, |reader| {
                     let before = starts.len();
                     match reader.begin_line(is_counter, starts) {
-                        Verdict::Sent { counters, hash } => {
-                            Slot::Point { len: (starts.len() - before) as u16, counters, hash }
+                        Verdict::Sent(counters) => {
+                            let len = (starts.len() - before) as u16;
+                            Slot::Point { len, counters, is_clash: false }
                         }
                         Verdict::Refused(reason) => Slot::Refused(reason),
                         Verdict::Unwanted => Slot::Unwanted,
@@ -132,6 +174,7 @@ impl Visitor for Walk<'_, '_> {
         if !self.known {
             *self.branch = Branch { names: Some(names), ..Branch::default() };
         }
+        self.begin_run();
         !self.known
     }
 

@@ -46,6 +46,17 @@ impl Clashes {
         self.hasher.hash_one(name) & !1
     }
 
+    /// How many names there were so far in this reading.
+    pub(crate) fn names(&self) -> usize {
+        self.at
+    }
+
+    /// Counts a name that is known to be the last reading's at this place.
+    #[inline]
+    pub(crate) fn repeat(&mut self) {
+        self.at += 1;
+    }
+
     /// Whether the name of this [`hash`](Self::hash) was there before in this reading.
     #[inline]
     pub(crate) fn is_repeated(&mut self, hash: u64) -> bool {

@@ -67,7 +67,7 @@ impl Lines {
         let mut start = std::mem::take(&mut self.start);
         start.clear();
         self.begin(path, &mut start);
-        let taken = self.finish(&start, value.into(), timestamp);
+        let taken = self.finish(&start, start.len(), value.into(), timestamp);
         self.start = start;
         taken
     }
@@ -85,9 +85,16 @@ impl Lines {
         String::from_utf8_lossy(&start[..end])
     }
 
-    /// Appends a point whose line [begins](Self::begin) so; returns whether it was taken.
+    /// Appends a point whose line [begins](Self::begin) with `len` bytes of `starts`; returns
+    /// whether it was taken.
     #[inline]
-    pub(crate) fn finish(&mut self, start: &[u8], value: Number, timestamp: u64) -> bool {
+    pub(crate) fn finish(
+        &mut self,
+        starts: &[u8],
+        len: usize,
+        value: Number,
+        timestamp: u64,
+    ) -> bool {
         if let Some(reason) = value.problem() {
             self.refuse(reason);
             return false;
@@ -102,9 +109,15 @@ impl Lines {
             }
         }
         self.rounded += u64::from(value.is_rounded());
-        self.bytes.extend_from_slice(start);
-        value.write(&mut self.bytes);
         // A copy of known length, of which a part is taken back, is faster than one of unknown.
+        match starts.first_chunk::<64>() {
+            Some(chunk) if len <= chunk.len() => {
+                self.bytes.extend_from_slice(chunk);
+                self.bytes.truncate(self.bytes.len() - (chunk.len() - len));
+            }
+            _ => self.bytes.extend_from_slice(&starts[..len]),
+        }
+        value.write(&mut self.bytes);
         self.bytes.extend_from_slice(&self.ending.text);
         self.bytes.truncate(self.bytes.len() - usize::from(self.ending.spare));
         self.points += 1;

@@ -7,6 +7,9 @@ use crate::refusal::Refusal;
 /// The largest integer that Carbon, which keeps floats of 64 bits, stores as it is: 2⁵³.
 pub const EXACT_MAX: u64 = 1 << 53;
 
+/// Whole floats from here on are written with an exponent.
+const POSITIONAL_END: u64 = 10_u64.pow(16);
+
 /// A value: an integer, written exactly, or a float, written with the fewest digits that read
 /// back as the same float.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -68,9 +71,14 @@ impl Number {
             Number::Unsigned(n) => write_unsigned(out, n),
             Number::Signed(n) => write_signed(out, n),
             Number::Float(f) => {
-                let mut buffer = zmij::Buffer::new();
-                let digits = buffer.format_finite(f);
-                out.extend_from_slice(digits.strip_suffix(".0").unwrap_or(digits).as_bytes());
+                let whole = f as i64;
+                if whole as f64 == f && whole.unsigned_abs() < POSITIONAL_END {
+                    if whole == 0 && f.is_sign_negative() {
+                        out.push(b'-');
+                    }
+                    return write_signed(out, whole);
+                }
+                out.extend_from_slice(zmij::Buffer::new().format_finite(f).as_bytes());
             }
         }
     }
@@ -124,6 +132,11 @@ mod tests {
             (5e-324, "5e-324"),
             (f64::MAX, "1.7976931348623157e308"),
             (1e20, "1e20"),
+            (-12_345_678.0, "-12345678"),
+            (9_007_199_254_740_993.0, "9007199254740992"),
+            (9_999_999_999_999_998.0, "9999999999999998"),
+            (1e16, "1e16"),
+            (-12_345_678_901_234_568.0, "-1.2345678901234568e16"),
         ] {
             assert_eq!(written(value).replace("e+", "e"), digits);
         }

@@ -58,11 +58,8 @@ pub(crate) struct Parts<'p> {
 
 /// What becomes of a number.
 pub(crate) enum Verdict {
-    /// It is sent as this, in a line whose beginning hashes so.
-    Sent {
-        counters: Counters,
-        hash: u64,
-    },
+    /// It is sent as this.
+    Sent(Counters),
     Refused(Refusal),
     Unwanted,
 }
@@ -162,7 +159,9 @@ impl Reader {
         let mut start = std::mem::take(&mut self.start);
         start.clear();
         match self.begin_line(is_counter, &mut start) {
-            Verdict::Sent { counters, hash } => self.point(&start, hash, counters, value),
+            Verdict::Sent(counters) => {
+                self.point(&start, self.hash(&start), counters, value);
+            }
             Verdict::Refused(reason) => self.refuse(reason),
             Verdict::Unwanted => {}
         }
@@ -193,22 +192,45 @@ impl Reader {
             true => self.selection.counters(name),
             false => Counters::Totals,
         };
-        let from = start.len();
         self.lines.begin(path, start);
-        Verdict::Sent { counters, hash: self.clashes.hash(&start[from..]) }
+        Verdict::Sent(counters)
     }
 
-    /// Renders a number in a line that begins so, unless that name was there before.
+    /// What stands for the name in a line that begins so.
+    pub(crate) fn hash(&self, start: &[u8]) -> u64 {
+        self.clashes.hash(start)
+    }
+
+    /// How many numbers were named so far in this reading.
+    pub(crate) fn names(&self) -> usize {
+        self.clashes.names()
+    }
+
+    /// Whether all names so far in this reading are those of the last one, in its order.
+    pub(crate) fn repeats(&self) -> bool {
+        !self.clashes.is_new()
+    }
+
+    /// Renders a number whose name and place are those of the last reading, where it was sent, in a
+    /// line that begins with `len` bytes of `starts`.
     #[inline]
+    pub(crate) fn repeat(&mut self, starts: &[u8], len: usize, value: Number) {
+        self.clashes.repeat();
+        self.lines.finish(starts, len, value, self.timestamp);
+    }
+
+    /// Renders a number in a line that begins so, and whose name [hashes](Self::hash) so, unless
+    /// that name was there before: returns whether it was.
     pub(crate) fn point(
         &mut self,
         start: &[u8],
         hash: u64,
         counters: Counters,
         value: Option<Number>,
-    ) {
+    ) -> bool {
         if self.clashes.is_repeated(hash) {
-            return self.clash(start);
+            self.clash(start);
+            return true;
         }
         let value = match (counters, value) {
             (Counters::Totals, value) => value,
@@ -216,8 +238,9 @@ impl Reader {
             (_, Some(now)) => self.counted(hash, counters, now),
         };
         if let Some(value) = value {
-            self.lines.finish(start, value, self.timestamp);
+            self.lines.finish(start, start.len(), value, self.timestamp);
         }
+        false
     }
 
     #[cold]

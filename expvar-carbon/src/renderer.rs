@@ -9,7 +9,7 @@ use crate::reading::{Parts, Reader};
 use crate::schedule::Moment;
 
 /// What is written at once.
-const PART_BYTES: usize = 128 << 10;
+const PART_BYTES: usize = 256 << 10;
 
 /// Renders a registry as [`Carbon`](crate::Carbon) would send it, without sending.
 ///
@@ -44,7 +44,7 @@ impl Renderer {
         self.reader.lines()
     }
 
-    /// The same into `out`, in writes of about 128 KiB, each while its lines are fresh in the
+    /// The same into `out`, in writes of about 256 KiB, each while its lines are fresh in the
     /// processor's cache; returns how many points there were.
     ///
     /// # Errors

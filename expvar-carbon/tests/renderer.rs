@@ -163,7 +163,7 @@ fn what_is_written_in_parts_is_what_is_rendered_at_once() {
         assert_eq!(points, lines.points());
         assert_eq!(writes.parts.concat(), lines.as_bytes());
         assert!(writes.parts.len() > 1);
-        assert!(writes.parts.iter().all(|part| part.ends_with(b"\n") && part.len() < 140 << 10));
+        assert!(writes.parts.iter().all(|part| part.ends_with(b"\n") && part.len() < 260 << 10));
     }
     let mut broken = Writes { room: Some(1), ..Writes::default() };
     let error = parts.render_to(1_700_000_003, &mut broken).unwrap_err();

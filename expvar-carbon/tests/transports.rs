@@ -1,6 +1,7 @@
 //! Every transport, into a real carbon-cache where it speaks it, read back point by point.
 
 use std::collections::BTreeMap;
+use std::net::TcpStream;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use expvar::{Counter, FloatGauge, Gauge, Map, Registry};
@@ -54,6 +55,31 @@ fn round_trip(url: impl FnOnce(&CarbonCache) -> String) {
     }
     let names: Vec<_> = expected.keys().map(|name| format!("a.{name}")).collect();
     assert_eq!(carbon.names(), names, "and nothing else");
+}
+
+/// The README's entry is a stranger's whole configuration: every minute must have its slot.
+#[test]
+fn the_readmes_storage_schema_keeps_every_push_of_the_default_interval() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let (_, entry) = readme.split_once("```ini\n").expect("an entry");
+    let (entry, _) = entry.split_once("```").expect("its end");
+    let carbon = CarbonCache::with_schemas(entry);
+
+    let registry = Registry::new();
+    let minutes = registry.publish("minutes", Counter::new()).unwrap();
+    let push = Carbon::new("unused:2003").registry(&registry).prefix("apps.app1");
+    let mut renderer = push.renderer().unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 60 * 60;
+    let mut server = TcpStream::connect(("127.0.0.1", carbon.line_port)).unwrap();
+    let mut expected = BTreeMap::new();
+    for (n, timestamp) in (now - 29 * 60..=now).step_by(60).enumerate() {
+        minutes.inc();
+        renderer.render_to(timestamp, &mut server).unwrap();
+        expected.insert(timestamp, (n + 1) as f64);
+    }
+    assert_eq!(carbon.await_points("apps.app1.minutes", expected.len()), expected);
+    assert_eq!(carbon.archives("apps.app1.minutes"), [(60, 30 * 1_440), (600, 2 * 365 * 144)]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::{python, read_whisper};
+use crate::{python, read_whisper, whisper_archives};
 
 const PACKAGES: [&str; 3] = ["carbon==1.1.10", "whisper==1.1.10", "setuptools<81"];
 
@@ -43,6 +43,14 @@ impl CarbonCache {
     /// # Panics
     /// As [`start`](Self::start).
     pub fn keeping(retentions: &str) -> Self {
+        Self::with_schemas(&format!("[all]\npattern = .*\nretentions = {retentions}\n"))
+    }
+
+    /// Starts one with this `storage-schemas.conf`.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn with_schemas(schemas: &str) -> Self {
         let python = python("carbon", &PACKAGES);
         let dir = tempfile::tempdir().expect("a directory");
         let tcp: Vec<_> =
@@ -57,13 +65,13 @@ impl CarbonCache {
             udp_port: udp.local_addr().expect("a port").port(),
             dir,
         };
-        carbon.configure(port(2), retentions);
+        carbon.configure(port(2), schemas);
         drop((tcp, udp));
         carbon.restart();
         carbon
     }
 
-    fn configure(&self, query_port: u16, retentions: &str) {
+    fn configure(&self, query_port: u16, schemas: &str) {
         let root = self.dir.path();
         for sub in ["conf", "log", "storage/whisper"] {
             fs::create_dir_all(root.join(sub)).expect("a directory");
@@ -87,8 +95,7 @@ impl CarbonCache {
             fs::write(root.join("conf").join(name), text).expect("a configuration file");
         };
         write("carbon.conf", &settings);
-        let schemas = format!("[all]\npattern = .*\nretentions = {retentions}\n");
-        write("storage-schemas.conf", &schemas);
+        write("storage-schemas.conf", schemas);
         write(
             "storage-aggregation.conf",
             "[all]\npattern = .*\nxFilesFactor = 0\naggregationMethod = last\n",
@@ -169,8 +176,17 @@ impl CarbonCache {
 
     /// The points stored under `name`, by timestamp.
     pub fn points(&self, name: &str) -> BTreeMap<u64, f64> {
+        read_whisper(&self.file(name))
+    }
+
+    /// What is kept of `name`: seconds a point and points, finest first.
+    pub fn archives(&self, name: &str) -> Vec<(usize, usize)> {
+        whisper_archives(&self.file(name))
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
         let whisper = self.dir.path().join("storage/whisper");
-        read_whisper(&whisper.join(name.replace('.', "/")).with_extension("wsp"))
+        whisper.join(name.replace('.', "/")).with_extension("wsp")
     }
 
     /// The points stored under `name` as soon as there are `count`, or those that there are

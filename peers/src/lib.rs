@@ -8,4 +8,4 @@ mod whisper;
 
 pub use carbon::CarbonCache;
 pub use python::python;
-pub use whisper::read_whisper;
+pub use whisper::{read_whisper, whisper_archives};

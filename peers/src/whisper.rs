@@ -3,6 +3,21 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// A whisper file's archives, finest first: seconds a point, and points.
+///
+/// # Panics
+/// When it cannot be read.
+pub fn whisper_archives(path: &Path) -> Vec<(usize, usize)> {
+    let data = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    (0..word(&data, 12)).map(|n| (word(&data, 20 + 12 * n), word(&data, 24 + 12 * n))).collect()
+}
+
+/// The big-endian word at this place; zero past the end.
+fn word(data: &[u8], at: usize) -> usize {
+    let bytes = data.get(at..at + 4).map_or([0; 4], |b| [b[0], b[1], b[2], b[3]]);
+    u32::from_be_bytes(bytes) as usize
+}
+
 /// All points in the finest archive of a whisper file, by timestamp; none where there is no file.
 ///
 /// The format: a head of 16 bytes (the last 4 count the archives), for each archive its offset,
@@ -13,11 +28,7 @@ use std::path::Path;
 /// When the file is no whisper file.
 pub fn read_whisper(path: &Path) -> BTreeMap<u64, f64> {
     let Ok(data) = std::fs::read(path) else { return BTreeMap::new() };
-    let word = |at: usize| {
-        let bytes = data.get(at..at + 4).map_or([0; 4], |b| [b[0], b[1], b[2], b[3]]);
-        u32::from_be_bytes(bytes) as usize
-    };
-    let (offset, points) = (word(16), word(24));
+    let (offset, points) = (word(&data, 16), word(&data, 24));
     assert!(offset >= 28, "{} is no whisper file", path.display());
     let points = data[offset.min(data.len())..].chunks_exact(12).take(points);
     points
