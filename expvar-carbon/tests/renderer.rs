@@ -1,5 +1,9 @@
 //! What a renderer keeps of names from one reading to the next shows in nothing but its speed.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use expvar::{Counter, FloatGauge, Func, Gauge, Map, Registry, Text};
 use expvar_carbon::{Carbon, Counters, Renderer};
 use proptest::prelude::*;
@@ -27,7 +31,6 @@ fn any_change() -> impl Strategy<Value = Change> {
 }
 
 fn variable(kind: usize, n: u64) -> expvar::Var {
-    use std::sync::Arc;
     match kind {
         0 => {
             let counter = Counter::new();
@@ -44,7 +47,7 @@ fn variable(kind: usize, n: u64) -> expvar::Var {
             gauge.set(f64::from_bits(n));
             Arc::new(gauge).into()
         }
-        3 => Arc::new(Func::new(move || std::collections::BTreeMap::from([("b", n)]))).into(),
+        3 => Arc::new(Func::new(move || BTreeMap::from([("b", n)]))).into(),
         4 => Arc::new(Text::new()).into(),
         _ => Arc::new(Map::new()).into(),
     }
@@ -101,6 +104,42 @@ proptest! {
             prop_assert_eq!(old.points(), new.points());
             prop_assert_eq!(old.refused(), new.refused());
         }
+    }
+}
+
+/// The registry's names stay the same, but not what comes out of them.
+#[test]
+fn what_a_function_names_may_come_and_go_before_what_is_known() {
+    let registry = Registry::new();
+    registry.publish("a.b", Gauge::new()).unwrap().set(7);
+    let sets: [&[&str]; 10] = [
+        &["b"],
+        &["b"],
+        &[],
+        &["b"],
+        &["c"],
+        &["b"],
+        &["b", "c", "d"],
+        &["c", "d"],
+        &["b", "d"],
+        &["d", "e"],
+    ];
+    let at = Arc::new(AtomicUsize::new(0));
+    let now = Arc::clone(&at);
+    let object =
+        move || sets[now.load(Relaxed)].iter().map(|key| (*key, 1)).collect::<BTreeMap<_, _>>();
+    registry.publish("a", Func::new(object)).unwrap();
+    let mut old = renderer(&registry);
+    for (reading, keys) in (1_700_000_000..).zip(&sets) {
+        let mut new = renderer(&registry);
+        let (old, new) = (old.render(reading), new.render(reading));
+        assert_eq!(
+            String::from_utf8_lossy(old.as_bytes()),
+            String::from_utf8_lossy(new.as_bytes()),
+            "{keys:?}"
+        );
+        assert_eq!(old.refused(), new.refused(), "{keys:?}");
+        at.fetch_add(1, Relaxed);
     }
 }
 
