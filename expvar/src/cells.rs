@@ -198,15 +198,6 @@ impl Slabs {
         sum(&self.list, id)
     }
 
-    /// One of a cell's parts, so that it is near when it is summed.
-    #[inline]
-    pub(crate) fn touch(&self, id: u32) -> u64 {
-        self.list
-            .first()
-            .and_then(|slab| slab.get(id as usize))
-            .map_or(0, |cell| cell.load(Relaxed))
-    }
-
     /// The sum of a cell that holds a float's bits in each thread.
     pub(crate) fn sum_float(&self, id: u32) -> f64 {
         let cells = self.list.iter().map_while(|slab| slab.get(id as usize));

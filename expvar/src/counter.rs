@@ -50,16 +50,17 @@ impl Counter {
         self.cells.id().map_or(0, |id| slabs.sum(id))
     }
 
-    #[inline]
-    pub(crate) fn touch(&self) -> u64 {
-        self.cells.id().map_or(0, u64::from)
+    /// Takes a cell before the first recording, so that threads that all begin at once find every
+    /// counter in the first slab that they lease, and readers find the cells in name order.
+    pub(crate) fn claim(&self) {
+        if self.cell().is_none() {
+            self.cells.claim_unsettled(1);
+        }
     }
 
-    /// Takes a cell before the first recording, so that threads that all begin at once find every
-    /// counter in the first slab that they lease, and readers find the cells in name order. Returns
-    /// the cell, which one that is no static keeps.
-    pub(crate) fn claim(&self) -> u32 {
-        self.cells.id().unwrap_or_else(|| self.cells.claim_unsettled(1))
+    /// The cell, which one that is no static keeps once it has it.
+    pub(crate) fn cell(&self) -> Option<u32> {
+        self.cells.id()
     }
 
     /// Makes `self`, a static that nothing was recorded in, count in `first`'s cells.

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use once_cell::race::OnceRef;
 
+use crate::near::Touch;
 use crate::sync::AtomicU64;
 
 /// A floating-point number that goes up and down: a temperature, a ratio. Go's `Float`.
@@ -53,6 +54,12 @@ impl FloatGauge {
         if early != 0.0 {
             first.add(early);
         }
+    }
+}
+
+impl Touch for FloatGauge {
+    fn touch(&self) -> u64 {
+        self.bits.load(Relaxed)
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use once_cell::race::OnceRef;
 
 use crate::cells::{Cells, Slabs};
+use crate::near::Touch;
 
 /// An integer that goes up and down: requests in flight, a queue's length. Go's `Int`.
 ///
@@ -14,6 +15,8 @@ use crate::cells::{Cells, Slabs};
 /// the calling thread. `set` on a gauge that nobody ever added to is one atomic store; once
 /// somebody has, it takes a lock and reads the cells. Of adds that run at the same time as a `set`,
 /// each is either kept on top of the new value or replaced by it. Arithmetic wraps.
+// In this order the two fields that a reader needs lie in one cache line, also inside an `Arc`.
+#[repr(C)]
 pub struct Gauge {
     /// What was last set, less the cells' sum at that moment.
     base: AtomicI64,
@@ -75,11 +78,6 @@ impl Gauge {
         self.base.load(Relaxed).wrapping_add(sum as i64)
     }
 
-    #[inline]
-    pub(crate) fn touch(&self) -> u64 {
-        self.base.load(Relaxed) as u64 ^ self.cells.id().map_or(0, u64::from)
-    }
-
     /// The id of the cell that adds go to, given out now if there is none yet.
     pub(crate) fn cell(&self) -> u32 {
         self.cells.id_or_claim(1)
@@ -100,6 +98,12 @@ impl Gauge {
 impl Drop for Gauge {
     fn drop(&mut self) {
         self.cells.release(1);
+    }
+}
+
+impl Touch for Gauge {
+    fn touch(&self) -> u64 {
+        self.base.load(Relaxed) as u64
     }
 }
 

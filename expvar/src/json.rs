@@ -16,7 +16,7 @@ mod string;
 #[cfg(feature = "serde")]
 mod walk;
 
-pub use integer::{write_signed, write_unsigned};
+pub use integer::{put_unsigned, write_signed, write_unsigned};
 pub use number::write_float;
 pub use string::write_string;
 #[cfg(feature = "serde")]

@@ -62,6 +62,8 @@ mod map;
 #[cfg(feature = "process")]
 pub mod memstats;
 mod names;
+mod near;
+mod numbers;
 mod pool;
 #[cfg(feature = "process")]
 pub mod process;

@@ -5,14 +5,12 @@ use std::sync::Arc;
 
 use once_cell::race::OnceRef;
 
-use crate::cells::Slabs;
 use crate::float_gauge::FloatGauge;
 use crate::gauge::Gauge;
 use crate::global::{MISMATCHES, OVERFLOWS};
-use crate::names::{List, Names};
+use crate::names::{List, Named, Names};
 use crate::sync::Mutex;
 use crate::var::{Kind, Publish, Var};
-use crate::visit::Touch;
 
 mod cache;
 mod query;
@@ -53,10 +51,9 @@ impl Child {
     }
 }
 
-impl Touch for Child {
-    #[inline]
-    fn touch(&self, _: &Slabs) -> u64 {
-        self.var.touch()
+impl Named for Child {
+    fn var(&self) -> &Var {
+        &self.var
     }
 }
 

@@ -1,14 +1,21 @@
 //! Names in order, read without a lock.
 
 use std::collections::BTreeMap;
-use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
+use crate::numbers::Numbers;
+use crate::var::Var;
+
 /// A shared list of names and what they stand for, in byte order.
-pub(crate) struct List<T> {
-    entries: Arc<[(Arc<str>, T)]>,
+pub(crate) struct List<T>(Arc<Listing<T>>);
+
+/// What a walk reads for every variable lies close together, apart from what it rarely needs.
+struct Listing<T> {
+    names: Box<[Arc<str>]>,
+    values: Box<[T]>,
+    numbers: Numbers,
     generation: Generation,
 }
 
@@ -28,22 +35,40 @@ impl Generation {
 
 impl<T> List<T> {
     pub(crate) fn generation(&self) -> Generation {
-        self.generation
+        self.0.generation
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.names.len()
+    }
+
+    /// The name in this place, and what it stands for.
+    pub(crate) fn at(&self, at: usize) -> (&str, &T) {
+        (&self.0.names[at], &self.0.values[at])
+    }
+
+    pub(crate) fn names(&self) -> &[Arc<str>] {
+        &self.0.names
+    }
+
+    pub(crate) fn numbers(&self) -> &Numbers {
+        &self.0.numbers
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &T)> {
+        self.0.names.iter().zip(&self.0.values)
     }
 }
 
 impl<T> Clone for List<T> {
     fn clone(&self) -> Self {
-        Self { entries: Arc::clone(&self.entries), generation: self.generation }
+        Self(Arc::clone(&self.0))
     }
 }
 
-impl<T> Deref for List<T> {
-    type Target = [(Arc<str>, T)];
-
-    fn deref(&self) -> &Self::Target {
-        &self.entries
-    }
+/// What a name can stand for.
+pub(crate) trait Named: Clone {
+    fn var(&self) -> &Var;
 }
 
 /// An ordered table that hands out immutable lists of itself: a reader clones a pointer under the
@@ -53,7 +78,7 @@ pub(crate) struct Names<T> {
     list: Option<List<T>>,
 }
 
-impl<T: Clone> Names<T> {
+impl<T: Named> Names<T> {
     pub(crate) const fn new() -> Self {
         Self { table: BTreeMap::new(), list: None }
     }
@@ -88,8 +113,15 @@ impl<T: Clone> Names<T> {
     }
 
     pub(crate) fn list(&mut self) -> List<T> {
-        let entries = self.table.iter().map(|(name, value)| (Arc::clone(name), value.clone()));
-        let made = || List { entries: entries.collect(), generation: Generation::next() };
+        let table = &self.table;
+        let made = || {
+            List(Arc::new(Listing {
+                names: table.keys().cloned().collect(),
+                values: table.values().cloned().collect(),
+                numbers: Numbers::of(table.values().map(Named::var)),
+                generation: Generation::next(),
+            }))
+        };
         self.list.get_or_insert_with(made).clone()
     }
 }

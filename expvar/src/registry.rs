@@ -7,10 +7,10 @@ use std::sync::{Arc, LazyLock};
 use crate::cells::Slabs;
 use crate::info::Info;
 use crate::json;
-use crate::names::{List, Names};
+use crate::names::{List, Named, Names};
 use crate::sync::Mutex;
 use crate::var::{Handle, Publish, Var};
-use crate::visit::{self, Scratch, Touch, Value, Visitor};
+use crate::visit::{self, Scratch, Value, Visitor};
 
 /// Maps names to variables, in name order.
 ///
@@ -33,19 +33,16 @@ pub struct Registry {
 pub(crate) struct Entry {
     var: Var,
     info: Arc<Info>,
-    /// The cell of a counter that has it for good, so that reading it need not look for it.
-    cell: Option<u32>,
 }
 
 impl Entry {
     fn new(var: Var, info: Info) -> Self {
         static PLAIN: LazyLock<Arc<Info>> = LazyLock::new(Arc::default);
-        let cell = match &var {
-            Var::Counter(Handle::Shared(counter)) => Some(counter.claim()),
-            _ => None,
-        };
+        if let Var::Counter(Handle::Shared(counter)) = &var {
+            counter.claim();
+        }
         let info = if info == **PLAIN { Arc::clone(&PLAIN) } else { Arc::new(info) };
-        Self { var, info, cell }
+        Self { var, info }
     }
 }
 
@@ -183,24 +180,24 @@ fn walk(
 ) {
     let slabs = Slabs::now();
     let mut scratch = Scratch::new(&slabs);
-    visit::for_each(list, &slabs, names, |name, entry| {
+    visit::for_each(list, &slabs, names, |at, value| {
+        if !names && value.is_some_and(|value| visitor.number(value)) {
+            return;
+        }
+        let (name, entry) = list.at(at);
         if wanted(name) {
             let mut show = |value: Value<'_>| visitor.variable(name, &entry.info, value);
-            match entry.cell {
-                Some(cell) => show(Value::Counter(slabs.sum(cell))),
+            match value {
+                Some(value) => show(value),
                 None => scratch.read_top(&entry.var, show),
             }
         }
     });
 }
 
-impl Touch for Entry {
-    #[inline]
-    fn touch(&self, slabs: &Slabs) -> u64 {
-        match self.cell {
-            Some(cell) => slabs.touch(cell),
-            None => self.var.touch(),
-        }
+impl Named for Entry {
+    fn var(&self) -> &Var {
+        &self.var
     }
 }
 

@@ -81,19 +81,6 @@ impl Var {
     }
 }
 
-impl Var {
-    /// Reads something of it, so that it is near when it is read.
-    #[inline]
-    pub(crate) fn touch(&self) -> u64 {
-        match self {
-            Self::Counter(counter) => counter.touch(),
-            Self::Gauge(gauge) => gauge.touch(),
-            Self::FloatGauge(gauge) => gauge.get().to_bits(),
-            _ => 0,
-        }
-    }
-}
-
 /// A variable that is shared with the registry: a static, or counted by reference.
 #[derive(Debug)]
 pub enum Handle<T: 'static> {

@@ -1,12 +1,11 @@
 //! The one walk over the registry, which every exporter is a visitor of.
 
-use std::hint::black_box;
-
 use crate::cells::Slabs;
 use crate::histogram::Reading;
 use crate::info::Info;
 use crate::map::{Child, Map};
 use crate::names::{Generation, List};
+use crate::near::Near;
 use crate::var::Var;
 
 /// Sees every variable of a registry, in name order: see [`Registry::visit`](crate::Registry::visit).
@@ -15,6 +14,13 @@ pub trait Visitor {
     /// of interest: what was made of them when they were of this generation may have been kept.
     fn begin(&mut self, _names: Generation) -> bool {
         true
+    }
+
+    /// May be called with a number before [`variable`](Self::variable) is, when
+    /// [`begin`](Self::begin) said that names are of no interest. Returns whether the number was
+    /// all it needed, so that `variable` is not called and the name not even looked up.
+    fn number(&mut self, _value: Value<'_>) -> bool {
+        false
     }
 
     /// Called for each variable. No lock is held: it may change the registry.
@@ -65,8 +71,12 @@ impl MapValue<'_> {
 
     fn walk(self, names: bool, mut f: impl FnMut(&str, Value<'_>)) {
         let mut scratch = Scratch { slabs: self.slabs, buffers: Buffers::default() };
-        for_each(self.children, self.slabs, names, |key, child| {
-            scratch.read(&child.var, self.depth, |value| f(key, value));
+        for_each(self.children, self.slabs, names, |at, number| {
+            let (key, child) = self.children.at(at);
+            match number {
+                Some(value) => f(key, value),
+                None => scratch.read(&child.var, self.depth, |value| f(key, value)),
+            }
         });
     }
 
@@ -82,39 +92,27 @@ impl MapValue<'_> {
 
     /// Whether there are none.
     pub fn is_empty(self) -> bool {
-        self.children.is_empty()
+        self.children.len() == 0
     }
 }
 
-/// What a walk reads.
-pub(crate) trait Touch {
-    /// Reads a bit of it, so that it is near when it is read.
-    fn touch(&self, slabs: &Slabs) -> u64;
-}
-
-/// How many variables are touched before the first of them is read.
-const BLOCK: usize = 32;
-
-/// Calls `f` for each name and what it stands for.
+/// Calls `f` for the place of each variable, with its value where [`Numbers`] has it; the names are
+/// made [`Near`] where they are wanted.
 ///
-/// A large list's variables lie scattered over memory. Who reads and writes one after the other
-/// waits for each; so a block of them, and where they are wanted their names, is touched first,
-/// and the processor fetches all of it at once.
-pub(crate) fn for_each<T: Touch>(
+/// [`Numbers`]: crate::numbers::Numbers
+pub(crate) fn for_each<T>(
     list: &List<T>,
     slabs: &Slabs,
-    names: bool,
-    mut f: impl FnMut(&str, &T),
+    names_wanted: bool,
+    mut f: impl FnMut(usize, Option<Value<'static>>),
 ) {
-    for block in list.chunks(BLOCK) {
-        for (name, value) in block {
-            black_box(value.touch(slabs));
-            if names {
-                black_box(name.as_bytes().first());
-            }
+    let mut names = Near::new(list.names());
+    list.numbers().read(slabs, |at, number| {
+        if names_wanted {
+            names.next();
         }
-        block.iter().for_each(|(name, value)| f(name, value));
-    }
+        f(at, number);
+    });
 }
 
 /// Levels of nested maps that are shown; a map that holds itself ends there with `null`.

@@ -8,11 +8,28 @@ pub fn write_unsigned(buffer: &mut Vec<u8>, n: u64) {
         write_long(buffer, n);
         return;
     }
-    let digits = eight_digits(n);
-    // Zeros in front go, but one digit stays.
-    let zeros = (digits | 1 << 56).trailing_zeros() / 8;
-    buffer.extend_from_slice(&((digits | ASCII) >> (8 * zeros)).to_le_bytes());
-    buffer.truncate(buffer.len() - zeros as usize);
+    let (digits, len) = short(n);
+    buffer.extend_from_slice(&digits);
+    buffer.truncate(buffer.len() - (digits.len() - len));
+}
+
+/// Writes an integer's digits to the beginning of `room`, and returns how many they are. What is
+/// behind them may be overwritten too.
+#[inline]
+pub fn put_unsigned(room: &mut [u8; 24], n: u64) -> usize {
+    if n >= EIGHT_DIGITS {
+        return put_long(room, n);
+    }
+    let (digits, len) = short(n);
+    room[..8].copy_from_slice(&digits);
+    len
+}
+
+fn put_long(room: &mut [u8; 24], n: u64) -> usize {
+    let (upper, lower) = (n / EIGHT_DIGITS, n % EIGHT_DIGITS);
+    let before = put_unsigned(room, upper);
+    room[before..][..8].copy_from_slice(&(eight_digits(lower) | ASCII).to_le_bytes());
+    before + 8
 }
 
 /// Appends an integer's digits, after a minus where it is negative.
@@ -32,6 +49,15 @@ fn write_long(buffer: &mut Vec<u8>, n: u64) {
 
 const EIGHT_DIGITS: u64 = 100_000_000;
 const ASCII: u64 = u64::from_le_bytes([b'0'; 8]);
+
+/// The digits of a number below 10⁸, with something behind them, and how many they are.
+#[inline]
+fn short(n: u64) -> ([u8; 8], usize) {
+    let digits = eight_digits(n);
+    // Zeros in front go, but one digit stays.
+    let zeros = (digits | 1 << 56).trailing_zeros() / 8;
+    (((digits | ASCII) >> (8 * zeros)).to_le_bytes(), 8 - zeros as usize)
+}
 
 /// The eight digits of a number below 10⁸, the first in the lowest byte.
 ///
@@ -66,6 +92,9 @@ mod tests {
             buffer.push(b' ');
             write_signed(&mut buffer, n as i64);
             assert_eq!(String::from_utf8_lossy(&buffer), format!("{n} {}", n as i64));
+            let mut room = [b'?'; 24];
+            let len = put_unsigned(&mut room, n);
+            assert_eq!(String::from_utf8_lossy(&room[..len]), n.to_string());
         }
     }
 
