@@ -25,12 +25,15 @@ pub(crate) struct Branch {
 /// What becomes of a variable.
 #[derive(Clone, Copy)]
 enum Slot {
-    /// One point: its line begins with so many bytes.
+    /// One point, sent as it is: its line begins with so many bytes.
+    Plain {
+        len: u16,
+    },
+    /// The same, but what is sent depends on the last reading, or another variable had the name
+    /// before.
     Point {
         len: u16,
         counters: Counters,
-        /// Another variable had the name before, in the last reading.
-        is_clash: bool,
     },
     /// The next one of the maps.
     Map,
@@ -65,11 +68,12 @@ impl<'r, 'p> Walk<'r, 'p> {
         Self { reader, branch, parts, known, repeats, slots, starts, maps, runs }
     }
 
+    /// Renders what is as in the last reading; else returns that it is not.
     #[inline(always)]
-    fn value(&mut self, name: &str, info: &Info, value: Value<'_>) {
+    fn repeat(&mut self, value: Value<'_>) -> bool {
         let slot = self.branch.slots.get(self.slots).copied();
         if self.repeats
-            && let Some(Slot::Point { len, counters: Counters::Totals, is_clash: false }) = slot
+            && let Some(Slot::Plain { len }) = slot
             && let Some(number) = scalar(value)
         {
             self.slots += 1;
@@ -77,10 +81,23 @@ impl<'r, 'p> Walk<'r, 'p> {
             self.starts += usize::from(len);
             self.reader.repeat(starts, usize::from(len), number);
         } else {
-            self.other_value(name, info, value);
+            return false;
         }
+        self.hand_over();
+        true
+    }
+
+    #[inline(always)]
+    fn hand_over(&mut self) {
         if self.reader.lines().len() >= self.parts.bytes {
             (self.parts.take)(self.reader.lines());
+        }
+    }
+
+    #[inline(always)]
+    fn either(&mut self, name: &str, info: &Info, value: Value<'_>) {
+        if !self.repeat(value) {
+            self.other_value(name, info, value);
         }
     }
 
@@ -89,14 +106,14 @@ impl<'r, 'p> Walk<'r, 'p> {
         if !self.known {
             self.learn(name, info, value);
         }
-        let slot = &mut self.branch.slots[self.slots];
+        let at = self.slots;
         self.slots += 1;
-        match slot {
-            Slot::Point { len, counters, is_clash } => {
-                let start = &self.branch.starts[self.starts..][..usize::from(*len)];
-                self.starts += start.len();
-                let hash = self.reader.hash(start);
-                *is_clash = self.reader.point(start, hash, *counters, scalar(value));
+        match self.branch.slots[at] {
+            Slot::Plain { len } => {
+                self.branch.slots[at] = self.point(len, Counters::Totals, value);
+            }
+            Slot::Point { len, counters } => {
+                self.branch.slots[at] = self.point(len, counters, value);
             }
             Slot::Map => {
                 self.map(name, info, value);
@@ -106,8 +123,22 @@ impl<'r, 'p> Walk<'r, 'p> {
                 self.reader.below(name, |reader| reader.value(info.is_counter(), value));
                 self.begin_run();
             }
-            Slot::Refused(reason) => self.reader.refuse(*reason),
+            Slot::Refused(reason) => self.reader.refuse(reason),
             Slot::Unwanted => {}
+        }
+        self.hand_over();
+    }
+
+    /// Renders a point whose line begins with `len` bytes, and returns what it is next time, should
+    /// all names before it be the same.
+    fn point(&mut self, len: u16, counters: Counters, value: Value<'_>) -> Slot {
+        let start = &self.branch.starts[self.starts..][..usize::from(len)];
+        self.starts += start.len();
+        let hash = self.reader.hash(start);
+        let is_clash = self.reader.point(start, hash, counters, scalar(value));
+        match counters {
+            Counters::Totals if !is_clash => Slot::Plain { len },
+            _ => Slot::Point { len, counters },
         }
     }
 
@@ -132,9 +163,9 @@ impl<'r, 'p> Walk<'r, 'p> {
         self.reader.below(name, |reader| {
             let mut walk = Walk::new(reader, branch, parts);
             if walk.begin(map.generation()) {
-                map.for_each(|key, value| walk.value(key, info, value));
+                map.for_each(|key, value| walk.either(key, info, value));
             } else {
-                map.for_each_known(|key, value| walk.value(key, info, value));
+                map.for_each_known(|key, value| walk.either(key, info, value));
             }
         });
     }
@@ -155,7 +186,7 @@ impl<'r, 'p> Walk<'r, 'p> {
                     match reader.begin_line(is_counter, starts) {
                         Verdict::Sent(counters) => {
                             let len = (starts.len() - before) as u16;
-                            Slot::Point { len, counters, is_clash: false }
+                            Slot::Point { len, counters }
                         }
                         Verdict::Refused(reason) => Slot::Refused(reason),
                         Verdict::Unwanted => Slot::Unwanted,
@@ -179,8 +210,12 @@ impl Visitor for Walk<'_, '_> {
     }
 
     #[inline]
+    fn number(&mut self, value: Value<'_>) -> bool {
+        self.repeat(value)
+    }
+
     fn variable(&mut self, name: &str, info: &Info, value: Value<'_>) {
-        self.value(name, info, value);
+        self.either(name, info, value);
     }
 }
 

@@ -21,6 +21,7 @@
 mod address;
 mod backoff;
 mod branch;
+mod buffer;
 mod carbon;
 mod clashes;
 mod connection;

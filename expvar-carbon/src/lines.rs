@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
+use crate::buffer::Buffer;
 use crate::name::Path;
-use crate::number::Number;
+use crate::number::{NUMBER_ROOM, Number};
 use crate::refusal::{Refusal, Refused};
 use crate::tags::Tags;
 
@@ -22,7 +23,7 @@ use crate::tags::Tags;
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Lines {
-    bytes: Vec<u8>,
+    bytes: Buffer,
     points: u64,
     tags: Tags,
     refused: Refused,
@@ -32,6 +33,9 @@ pub struct Lines {
     /// ` timestamp\n` of the last point: most have the same one.
     ending: Ending,
 }
+
+/// Lines that begin with up to as many bytes are begun with one copy of as many.
+const SHORT: usize = 64;
 
 impl Lines {
     /// An empty buffer.
@@ -87,7 +91,6 @@ impl Lines {
 
     /// Appends a point whose line [begins](Self::begin) with `len` bytes of `starts`; returns
     /// whether it was taken.
-    #[inline]
     pub(crate) fn finish(
         &mut self,
         starts: &[u8],
@@ -95,33 +98,48 @@ impl Lines {
         value: Number,
         timestamp: u64,
     ) -> bool {
+        if !self.set_time(timestamp) {
+            self.refuse(Refusal::Timestamp);
+            return false;
+        }
         if let Some(reason) = value.problem() {
             self.refuse(reason);
             return false;
         }
-        if self.ending.timestamp != timestamp || timestamp == 0 {
+        self.append(starts, len, value);
+        true
+    }
+
+    /// Makes it the time of the points that are [appended](Self::append) next; returns whether
+    /// Graphite knows such a time.
+    pub(crate) fn set_time(&mut self, timestamp: u64) -> bool {
+        if self.ending.timestamp != timestamp {
             match Ending::new(timestamp) {
                 Some(ending) => self.ending = ending,
-                None => {
-                    self.refuse(Refusal::Timestamp);
-                    return false;
-                }
+                None => return false,
             }
         }
-        self.rounded += u64::from(value.is_rounded());
-        // A copy of known length, of which a part is taken back, is faster than one of unknown.
-        match starts.first_chunk::<64>() {
-            Some(chunk) if len <= chunk.len() => {
-                self.bytes.extend_from_slice(chunk);
-                self.bytes.truncate(self.bytes.len() - (chunk.len() - len));
-            }
-            _ => self.bytes.extend_from_slice(&starts[..len]),
-        }
-        value.write(&mut self.bytes);
-        self.bytes.extend_from_slice(&self.ending.text);
-        self.bytes.truncate(self.bytes.len() - usize::from(self.ending.spare));
-        self.points += 1;
         true
+    }
+
+    /// Appends a point without a [problem](Number::problem), whose line begins with `len` bytes of
+    /// `starts`, at the time that was set.
+    #[inline(always)]
+    pub(crate) fn append(&mut self, starts: &[u8], len: usize, value: Number) {
+        self.rounded += u64::from(value.is_rounded());
+        let (start, len) = match starts.first_chunk() {
+            Some(start) if len <= SHORT => (start, len),
+            _ => {
+                self.bytes.extend(&starts[..len]);
+                (&[0; SHORT], 0)
+            }
+        };
+        let room: &mut [u8; SHORT + NUMBER_ROOM + 16] = self.bytes.room();
+        room[..SHORT].copy_from_slice(start);
+        let end = len + value.put(room[len..].first_chunk_mut().expect("room for a number"));
+        room[end..][..self.ending.text.len()].copy_from_slice(&self.ending.text);
+        self.bytes.keep(end + self.ending.text.len() - usize::from(self.ending.spare));
+        self.points += 1;
     }
 
     /// Counts a point that is not sent.
@@ -131,7 +149,7 @@ impl Lines {
 
     /// The lines, each ended by a line feed.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.as_slice()
     }
 
     /// How many bytes the lines take.
@@ -141,7 +159,7 @@ impl Lines {
 
     /// Whether there are no lines.
     pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.bytes.len() == 0
     }
 
     /// How many points there are.
@@ -174,7 +192,7 @@ impl Lines {
 }
 
 /// ` timestamp\n`, with something spare behind it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Ending {
     text: [u8; 16],
     spare: u8,
@@ -196,6 +214,12 @@ impl Ending {
         text[1..=digits.len()].copy_from_slice(digits);
         let spare = (text.len() - digits.len() - 2) as u8;
         Some(Self { text, spare, timestamp })
+    }
+}
+
+impl Default for Ending {
+    fn default() -> Self {
+        Self { text: *b" 1\n\n\n\n\n\n\n\n\n\n\n\n\n\n", spare: 13, timestamp: 1 }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Numbers as they are written into a line.
 
-use expvar::json::{write_signed, write_unsigned};
+use expvar::json::put_unsigned;
 
 use crate::refusal::Refusal;
 
@@ -9,6 +9,9 @@ pub const EXACT_MAX: u64 = 1 << 53;
 
 /// Whole floats from here on are written with an exponent.
 const POSITIONAL_END: u64 = 10_u64.pow(16);
+
+/// Bytes that a number is [put](Number::put) into.
+pub(crate) const NUMBER_ROOM: usize = 32;
 
 /// A value: an integer, written exactly, or a float, written with the fewest digits that read
 /// back as the same float.
@@ -64,24 +67,38 @@ impl Number {
         }
     }
 
-    /// Appends the digits. The number must have no [`problem`](Self::problem).
-    #[inline]
-    pub(crate) fn write(self, out: &mut Vec<u8>) {
-        match self {
-            Number::Unsigned(n) => write_unsigned(out, n),
-            Number::Signed(n) => write_signed(out, n),
-            Number::Float(f) => {
-                let whole = f as i64;
-                if whole as f64 == f && whole.unsigned_abs() < POSITIONAL_END {
-                    if whole == 0 && f.is_sign_negative() {
-                        out.push(b'-');
-                    }
-                    return write_signed(out, whole);
-                }
-                out.extend_from_slice(zmij::Buffer::new().format_finite(f).as_bytes());
-            }
-        }
+    /// Writes the digits to the beginning of `room`, and returns how many bytes they are: 25 at
+    /// most. What is behind them may be overwritten too. The number must have no
+    /// [`problem`](Self::problem).
+    #[inline(always)]
+    pub(crate) fn put(self, room: &mut [u8; NUMBER_ROOM]) -> usize {
+        let (is_negative, magnitude) = match self {
+            Number::Unsigned(n) => (false, n),
+            Number::Signed(n) => (n < 0, n.unsigned_abs()),
+            Number::Float(f) => return put_float(room, f),
+        };
+        put_integer(room, is_negative, magnitude)
     }
+}
+
+#[inline]
+fn put_integer(room: &mut [u8; NUMBER_ROOM], is_negative: bool, magnitude: u64) -> usize {
+    room[0] = b'-';
+    let sign = usize::from(is_negative);
+    let digits = room[sign..].first_chunk_mut().expect("31 bytes");
+    sign + put_unsigned(digits, magnitude)
+}
+
+#[inline(never)]
+fn put_float(room: &mut [u8; NUMBER_ROOM], f: f64) -> usize {
+    let whole = f as i64;
+    if whole as f64 == f && whole.unsigned_abs() < POSITIONAL_END {
+        return put_integer(room, f.is_sign_negative(), whole.unsigned_abs());
+    }
+    let mut digits = zmij::Buffer::new();
+    let digits = digits.format_finite(f).as_bytes();
+    room[..digits.len()].copy_from_slice(digits);
+    digits.len()
 }
 
 impl From<u64> for Number {
@@ -113,9 +130,9 @@ mod tests {
     use super::*;
 
     fn written(number: impl Into<Number>) -> String {
-        let mut out = Vec::new();
-        number.into().write(&mut out);
-        String::from_utf8(out).unwrap()
+        let mut room = [b'?'; NUMBER_ROOM];
+        let len = number.into().put(&mut room);
+        String::from_utf8(room[..len].to_vec()).unwrap()
     }
 
     #[test]

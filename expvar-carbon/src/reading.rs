@@ -41,6 +41,8 @@ pub(crate) struct Reader {
     interval: Snapshot,
     readings: u64,
     timestamp: u64,
+    /// Whether Graphite knows such a time: else every point is refused.
+    is_time: bool,
     interval_secs: f64,
 }
 
@@ -86,6 +88,7 @@ impl Reader {
             interval: Snapshot::default(),
             readings: 0,
             timestamp: 0,
+            is_time: false,
             interval_secs: 1.0,
         }
     }
@@ -106,6 +109,7 @@ impl Reader {
     ) {
         self.readings += 1;
         self.timestamp = moment.timestamp;
+        self.is_time = self.lines.set_time(moment.timestamp);
         self.interval_secs = moment.since_last_secs.unwrap_or(interval_secs).max(1) as f64;
         self.clashes.begin();
         self.path.truncate(self.prefix);
@@ -206,17 +210,23 @@ impl Reader {
         self.clashes.names()
     }
 
-    /// Whether all names so far in this reading are those of the last one, in its order.
+    /// Whether all names so far in this reading are those of the last one, in its order, and points
+    /// are taken at all.
     pub(crate) fn repeats(&self) -> bool {
-        !self.clashes.is_new()
+        self.is_time && !self.clashes.is_new()
     }
 
     /// Renders a number whose name and place are those of the last reading, where it was sent, in a
     /// line that begins with `len` bytes of `starts`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn repeat(&mut self, starts: &[u8], len: usize, value: Number) {
         self.clashes.repeat();
-        self.lines.finish(starts, len, value, self.timestamp);
+        match value {
+            Number::Float(_) => {
+                self.lines.finish(starts, len, value, self.timestamp);
+            }
+            _ => self.lines.append(starts, len, value),
+        }
     }
 
     /// Renders a number in a line that begins so, and whose name [hashes](Self::hash) so, unless

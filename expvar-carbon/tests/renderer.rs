@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use expvar::{Counter, FloatGauge, Func, Gauge, Map, Registry, Text};
-use expvar_carbon::{Carbon, Counters, Renderer};
+use expvar_carbon::{Carbon, Counters, Refusal, Renderer};
 use proptest::prelude::*;
 
 /// Some of which are the same once they are safe.
@@ -210,4 +210,41 @@ fn what_is_written_in_parts_is_what_is_rendered_at_once() {
     let mut writes = Writes::default();
     parts.render_to(1_700_000_004, &mut writes).unwrap();
     assert_eq!(writes.parts.concat(), whole.render(1_700_000_004).as_bytes());
+}
+
+/// A line whose name is of any length comes out whole, the first time and when it is known: short
+/// beginnings are copied in one piece, whatever lies behind them.
+#[test]
+fn names_of_every_length_are_rendered_alike_each_time() {
+    let registry = Registry::new();
+    let mut expected = Vec::new();
+    for len in 1..=200 {
+        let name = format!("{len:03}").repeat(70)[..len + 2].to_owned();
+        let value = 10_i64.pow(len as u32 % 19) * if len % 2 == 0 { 1 } else { -1 };
+        registry.publish(&name, Gauge::new()).unwrap().set(value);
+        expected.push(format!("{name} {value} 1700000000\n"));
+    }
+    expected.sort();
+    let mut renderer = Carbon::new("unused:2003").registry(&registry).renderer().unwrap();
+    for _ in 0..3 {
+        let lines = renderer.render(1_700_000_000);
+        assert_eq!(String::from_utf8_lossy(lines.as_bytes()), expected.concat());
+    }
+}
+
+#[test]
+fn a_reading_at_no_time_of_graphites_is_refused_whole_and_the_next_is_not() {
+    let registry = Registry::new();
+    for name in ["a", "b"] {
+        registry.publish(name, Counter::new()).unwrap().add(7);
+    }
+    let mut renderer = Carbon::new("unused:2003").registry(&registry).renderer().unwrap();
+    for secs in [1_700_000_000, 0, 1_700_000_010, u64::MAX, u64::from(u32::MAX), 1_700_000_020] {
+        let lines = renderer.render(secs);
+        let known = secs / 1_000 == 1_700_000;
+        assert_eq!(lines.points(), if known { 2 } else { 0 }, "{secs}");
+        assert_eq!(lines.refused().get(Refusal::Timestamp), if known { 0 } else { 2 }, "{secs}");
+        let text = String::from_utf8_lossy(lines.as_bytes()).into_owned();
+        assert_eq!(text, if known { format!("a 7 {secs}\nb 7 {secs}\n") } else { String::new() });
+    }
 }

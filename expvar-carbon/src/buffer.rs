@@ -1,0 +1,72 @@
+//! Bytes that are appended in stores of fixed length.
+
+/// Bytes that are appended in stores of fixed length: faster than copies of as many bytes as are
+/// wanted, which must find out first how many that is.
+///
+/// All of the memory holds bytes at all times, so that more may be written than is kept.
+#[derive(Debug, Default)]
+pub(crate) struct Buffer {
+    memory: Vec<u8>,
+    len: usize,
+}
+
+impl Buffer {
+    /// `N` bytes behind the last one, to be written to before as many as are wanted are
+    /// [kept](Self::keep).
+    #[inline]
+    pub(crate) fn room<const N: usize>(&mut self) -> &mut [u8; N] {
+        if self.len + N > self.memory.len() {
+            self.grow(N);
+        }
+        self.memory[self.len..].first_chunk_mut().expect("made room for as many")
+    }
+
+    /// Makes the next `len` bytes, of those that there was [room](Self::room) for, part of it.
+    #[inline]
+    pub(crate) fn keep(&mut self, len: usize) {
+        self.len += len;
+    }
+
+    /// Appends a copy of `bytes`.
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        if self.memory.len() - self.len < bytes.len() {
+            self.grow(bytes.len());
+        }
+        self.memory[self.len..][..bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    /// By a quarter at least: what it holds beyond its length is not only reserved but written.
+    #[cold]
+    fn grow(&mut self, by: usize) {
+        let at_least = (self.len + by).max(self.memory.len() / 4 * 5);
+        self.memory.resize(at_least, 0);
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline]
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.memory[..self.len]
+    }
+
+    /// Empties it, and keeps its memory.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        self.len = 0;
+    }
+}
+
+impl Clone for Buffer {
+    fn clone(&self) -> Self {
+        Self { memory: self.as_slice().to_vec(), len: self.len }
+    }
+
+    fn clone_from(&mut self, source: &Self) {
+        self.clear();
+        self.extend(source.as_slice());
+    }
+}
