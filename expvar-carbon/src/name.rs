@@ -40,15 +40,23 @@ pub const NAME_MAX_BYTES: usize = 3_840;
 #[derive(Debug, Clone, Default)]
 pub struct Path {
     text: String,
-    /// A segment past its limit was pushed, so what lies below it is refused.
+    limits: Limits,
+}
+
+/// Why a name is refused, and all that lies below it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Limits {
+    /// A segment is longer than a server takes.
     is_overlong: bool,
+    /// A segment was so long that it was left out.
+    is_incomplete: bool,
 }
 
 /// A place in a [`Path`] to return to.
 #[derive(Debug, Clone, Copy)]
 pub struct Mark {
     len: usize,
-    is_overlong: bool,
+    limits: Limits,
 }
 
 impl Path {
@@ -83,7 +91,7 @@ impl Path {
         }
         // Bounds the buffer whatever is pushed; the name is past its limit from here on.
         if segment.len() > 4 * SEGMENT_MAX_BYTES || self.text.len() > NAME_MAX_BYTES {
-            self.is_overlong = true;
+            self.limits.is_incomplete = true;
             return;
         }
         let before = self.text.len();
@@ -99,25 +107,25 @@ impl Path {
             );
         }
         if self.text.len() - start > SEGMENT_MAX_BYTES {
-            self.is_overlong = true;
+            self.limits.is_overlong = true;
         }
     }
 
     /// Where the path ends now.
     pub fn mark(&self) -> Mark {
-        Mark { len: self.text.len(), is_overlong: self.is_overlong }
+        Mark { len: self.text.len(), limits: self.limits }
     }
 
     /// Takes back everything pushed since `mark`.
     pub fn truncate(&mut self, mark: Mark) {
         self.text.truncate(mark.len);
-        self.is_overlong = mark.is_overlong;
+        self.limits = mark.limits;
     }
 
     /// Empties the path and keeps its memory.
     pub fn clear(&mut self) {
         self.text.clear();
-        self.is_overlong = false;
+        self.limits = Limits::default();
     }
 
     /// The name so far.
@@ -130,9 +138,15 @@ impl Path {
         self.text.is_empty()
     }
 
+    /// Whether a segment was left out, so that this is not the name, but one that another may have.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.limits.is_incomplete
+    }
+
     /// Why no server would store this name, if so.
     pub fn problem(&self) -> Option<Refusal> {
-        if self.is_overlong || self.text.len() > NAME_MAX_BYTES {
+        let Limits { is_overlong, is_incomplete } = self.limits;
+        if is_overlong || is_incomplete || self.text.len() > NAME_MAX_BYTES {
             Some(Refusal::LongName)
         } else if self.text.is_empty() {
             Some(Refusal::EmptyName)

@@ -174,6 +174,10 @@ impl Reader {
 
     /// Appends how the line of the number at the path begins, if it is sent.
     pub(crate) fn begin_line(&mut self, is_counter: bool, start: &mut Vec<u8>) -> Verdict {
+        // What matches a part of a name need not match the name.
+        if self.path.is_incomplete() {
+            return Verdict::Refused(Refusal::LongName);
+        }
         let name = self.path.as_str().get(self.name_at..).unwrap_or_default();
         if !self.selection.is_wanted(name) {
             return Verdict::Unwanted;
@@ -278,6 +282,10 @@ impl Reader {
     }
 
     fn histogram(&mut self, reading: &Reading) {
+        if self.path.is_incomplete() {
+            self.refuse(Refusal::LongName);
+            return;
+        }
         let name = self.path.as_str().get(self.name_at..).unwrap_or_default();
         match self.histograms.get_mut(name) {
             // Another one of this name: its numbers must not be compared with the first one's.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use expvar::{Counter, FloatGauge, Func, Gauge, Map, Registry, Text};
+use expvar::{Counter, FloatGauge, Func, Gauge, Histogram, Map, Registry, Text};
 use expvar_carbon::{Carbon, Counters, Refusal, Renderer};
 use proptest::prelude::*;
 
@@ -247,4 +247,23 @@ fn a_reading_at_no_time_of_graphites_is_refused_whole_and_the_next_is_not() {
         let text = String::from_utf8_lossy(lines.as_bytes()).into_owned();
         assert_eq!(text, if known { format!("a 7 {secs}\nb 7 {secs}\n") } else { String::new() });
     }
+}
+
+#[test]
+fn a_name_too_long_to_be_kept_is_not_taken_for_what_is_left_of_it() {
+    let registry = Registry::new();
+    let (map, below) = (Map::new(), Map::new());
+    below.add("x", 1);
+    below.set("z", Histogram::new()).record(5);
+    map.set(&"k".repeat(2_000), below);
+    map.set("z", Histogram::new()).record(7);
+    registry.publish("m", map).unwrap();
+    let carbon = Carbon::new("unused:2003").registry(&registry).rename("m.x", "y");
+    let mut renderer = carbon.renderer().unwrap();
+    let lines = renderer.render(1_700_000_000);
+    assert_eq!(lines.refused().total(), 2);
+    assert_eq!(lines.refused().get(Refusal::LongName), 2);
+    let text = String::from_utf8_lossy(lines.as_bytes());
+    assert!(text.starts_with("m.z.count 1 1700000000\nm.z.sum 7 "), "{text}");
+    assert!(text.lines().all(|line| line.starts_with("m.z.")), "{text}");
 }
