@@ -8,10 +8,11 @@ use expvar::{Counter, FloatGauge, Registry, Text};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::driver::Driver;
 use crate::handle::Handle;
 use crate::reading::Reader;
 use crate::schedule::{Due, Moment, Schedule};
-use crate::sender::{Driver, Left, Sender, cut};
+use crate::sender::{Left, Sender, cut};
 
 /// What is handed over at once; more is spread over a quarter of the interval.
 const PART_BYTES: usize = 64 << 10;

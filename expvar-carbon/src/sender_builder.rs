@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use crate::address::{Address, Scheme};
 use crate::connection::Network;
+use crate::driver::Driver;
 use crate::error::ConfigError;
 use crate::lane::{Lane, Policy};
 use crate::queue::Queue;
-use crate::sender::{Driver, Sender};
+use crate::sender::Sender;
 use crate::spool::Spool;
 use crate::stats::Counts;
 #[cfg(feature = "tls")]
