@@ -5,8 +5,9 @@
 //! Without `--carbon` it listens itself, on loopback, and prints the lines that it is sent: so
 //! that it runs on a machine that has no Carbon.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use expvar_carbon::Carbon;
@@ -22,7 +23,18 @@ expvar::vars! {
     static LATENCY: Histogram = "latency", unit: Nanoseconds;
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Its text names the setting and what to write instead.
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
     let options = Options::parse()?;
     let address = match options.carbon {
         Some(address) => address,
@@ -61,7 +73,10 @@ fn print_what_comes() -> std::io::Result<String> {
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                println!("{line}");
+                if writeln!(std::io::stdout(), "{line}").is_err() {
+                    // Nobody reads any more, as after `| head`.
+                    std::process::exit(0);
+                }
             }
         }
     });
