@@ -9,6 +9,7 @@ packages=(
     golang-go        # Go's own expvar
     prometheus       # a scrape by the real thing, and promtool
     carbon-c-relay   # Graphite over TLS
+    iproute2         # a network to cut
     tmux             # the terminal view
     valgrind         # the allocator hook
     wrk              # requests a second, beside Go's

@@ -74,7 +74,9 @@ impl SenderBuilder {
     ///
     /// A server that dies has acknowledged points that it never stored; sent again they overwrite
     /// themselves. Aggregators would count them twice: give them a window of zero, and only what
-    /// the server's kernel has not acknowledged is sent again.
+    /// the server's kernel is not known to have acknowledged is sent again. That is known exactly
+    /// where the network was cut or the server closed the connection, and as of a second or so
+    /// before where it was reset.
     pub fn resend_window(mut self, window: Duration) -> Self {
         self.resend_window = window;
         self

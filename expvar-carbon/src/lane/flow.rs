@@ -23,7 +23,8 @@ const FAILBACK: Duration = Duration::from_secs(60);
 /// How long after a write what comes is gathered, to be written in one go: a write for each small
 /// batch would cost more than making it.
 const GATHER: Duration = Duration::from_millis(50);
-/// How often the kernel is asked what the peer has acknowledged, while something is open.
+/// How often the kernel is asked what the peer has acknowledged, while something is open and the
+/// timeout is not too short for that.
 const ASK: Duration = Duration::from_secs(1);
 
 /// One connection's run.
@@ -218,7 +219,11 @@ impl Acknowledged {
             }
             self.bytes = Some(bytes);
         }
-        // The kernel walks all sockets to answer: spend 0.1 % of the time at most.
-        self.ask_at = now + ASK.max(asked.elapsed() * 1_000);
+        // The kernel walks all sockets to answer: spend 0.1 % of the time, and up to 1 % only to ask
+        // twice within the timeout. Past it the kernel forgets the connection, and what was
+        // acknowledged since the last answer would go again.
+        let cost = asked.elapsed();
+        let rest = ASK.max(cost * 1_000).min(timeout / 2).max(cost * 100);
+        self.ask_at = now + rest;
     }
 }
