@@ -29,8 +29,8 @@ enum Slot {
     Plain {
         len: u16,
     },
-    /// The same, but what is sent depends on the last reading, or another variable had the name
-    /// before.
+    /// The same, but it was not rendered yet, or what is sent depends on the last reading, or
+    /// another variable had the name before.
     Point {
         len: u16,
         counters: Counters,
@@ -71,18 +71,15 @@ impl<'r, 'p> Walk<'r, 'p> {
     /// Renders what is as in the last reading; else returns that it is not.
     #[inline(always)]
     fn repeat(&mut self, value: Value<'_>) -> bool {
-        let slot = self.branch.slots.get(self.slots).copied();
-        if self.repeats
-            && let Some(Slot::Plain { len }) = slot
-            && let Some(number) = scalar(value)
-        {
-            self.slots += 1;
-            let starts = &self.branch.starts[self.starts..];
-            self.starts += usize::from(len);
-            self.reader.repeat(starts, usize::from(len), number);
-        } else {
+        if !self.repeats {
             return false;
         }
+        let Some(&Slot::Plain { len }) = self.branch.slots.get(self.slots) else { return false };
+        let Some(number) = scalar(value) else { return false };
+        self.slots += 1;
+        let starts = &self.branch.starts[self.starts..];
+        self.starts += usize::from(len);
+        self.reader.repeat(starts, usize::from(len), number);
         self.hand_over();
         true
     }
@@ -95,7 +92,7 @@ impl<'r, 'p> Walk<'r, 'p> {
     }
 
     #[inline(always)]
-    fn either(&mut self, name: &str, info: &Info, value: Value<'_>) {
+    fn render(&mut self, name: &str, info: &Info, value: Value<'_>) {
         if !self.repeat(value) {
             self.other_value(name, info, value);
         }
@@ -163,9 +160,9 @@ impl<'r, 'p> Walk<'r, 'p> {
         self.reader.below(name, |reader| {
             let mut walk = Walk::new(reader, branch, parts);
             if walk.begin(map.generation()) {
-                map.for_each(|key, value| walk.either(key, info, value));
+                map.for_each(|key, value| walk.render(key, info, value));
             } else {
-                map.for_each_known(|key, value| walk.either(key, info, value));
+                map.for_each_known(|key, value| walk.render(key, info, value));
             }
         });
     }
@@ -215,7 +212,7 @@ impl Visitor for Walk<'_, '_> {
     }
 
     fn variable(&mut self, name: &str, info: &Info, value: Value<'_>) {
-        self.either(name, info, value);
+        self.render(name, info, value);
     }
 }
 

@@ -1,10 +1,12 @@
 //! Bytes that are appended in stores of fixed length.
 
-/// Bytes that are appended in stores of fixed length: faster than copies of as many bytes as are
-/// wanted, which must find out first how many that is.
+use std::fmt;
+
+/// Takes bytes in stores of fixed length: faster than copies of as many bytes as are wanted, which
+/// must find out first how many that is.
 ///
 /// All of the memory holds bytes at all times, so that more may be written than is kept.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Buffer {
     memory: Vec<u8>,
     len: usize,
@@ -24,6 +26,7 @@ impl Buffer {
     /// Makes the next `len` bytes, of those that there was [room](Self::room) for, part of it.
     #[inline]
     pub(crate) fn keep(&mut self, len: usize) {
+        debug_assert!(self.len + len <= self.memory.len());
         self.len += len;
     }
 
@@ -64,9 +67,10 @@ impl Clone for Buffer {
     fn clone(&self) -> Self {
         Self { memory: self.as_slice().to_vec(), len: self.len }
     }
+}
 
-    fn clone_from(&mut self, source: &Self) {
-        self.clear();
-        self.extend(source.as_slice());
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_slice().fmt(f)
     }
 }

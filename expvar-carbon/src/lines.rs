@@ -30,7 +30,7 @@ pub struct Lines {
     rounded: u64,
     path: Path,
     start: Vec<u8>,
-    /// ` timestamp\n` of the last point: most have the same one.
+    /// ` timestamp\n` of the time that was set last.
     ending: Ending,
 }
 
@@ -134,11 +134,11 @@ impl Lines {
                 (&[0; SHORT], 0)
             }
         };
-        let room: &mut [u8; SHORT + NUMBER_ROOM + 16] = self.bytes.room();
+        let room: &mut [u8; SHORT + NUMBER_ROOM + ENDING_ROOM] = self.bytes.room();
         room[..SHORT].copy_from_slice(start);
         let end = len + value.put(room[len..].first_chunk_mut().expect("room for a number"));
-        room[end..][..self.ending.text.len()].copy_from_slice(&self.ending.text);
-        self.bytes.keep(end + self.ending.text.len() - usize::from(self.ending.spare));
+        room[end..][..ENDING_ROOM].copy_from_slice(&self.ending.text);
+        self.bytes.keep(end + ENDING_ROOM - usize::from(self.ending.spare));
         self.points += 1;
     }
 
@@ -191,10 +191,13 @@ impl Lines {
     }
 }
 
+/// Bytes that the end of a line is written in.
+const ENDING_ROOM: usize = 16;
+
 /// ` timestamp\n`, with something spare behind it.
 #[derive(Debug, Clone, Copy)]
 struct Ending {
-    text: [u8; 16],
+    text: [u8; ENDING_ROOM],
     spare: u8,
     timestamp: u64,
 }
@@ -209,7 +212,7 @@ impl Ending {
         }
         let mut digits = itoa::Buffer::new();
         let digits = digits.format(timestamp).as_bytes();
-        let mut text = [b'\n'; 16];
+        let mut text = [b'\n'; ENDING_ROOM];
         text[0] = b' ';
         text[1..=digits.len()].copy_from_slice(digits);
         let spare = (text.len() - digits.len() - 2) as u8;
@@ -258,6 +261,17 @@ mod tests {
         assert_eq!(lines.refused().total(), 7);
         lines.clear();
         assert_eq!(lines.refused().total(), 0);
+    }
+
+    #[test]
+    fn a_clone_goes_on_where_the_lines_were() {
+        let mut lines = Lines::new();
+        lines.point("a", 1u64, 5);
+        let mut clone = lines.clone();
+        clone.point("b", 2u64, 5);
+        assert_eq!(clone.as_bytes(), b"a 1 5\nb 2 5\n");
+        assert_eq!((lines.as_bytes(), lines.points()), (&b"a 1 5\n"[..], 1));
+        assert_eq!(clone.points(), 2);
     }
 
     #[test]

@@ -40,15 +40,15 @@ pub const NAME_MAX_BYTES: usize = 3_840;
 #[derive(Debug, Clone, Default)]
 pub struct Path {
     text: String,
-    limits: Limits,
+    excess: Excess,
 }
 
-/// Why a name is refused, and all that lies below it.
+/// Which limits a name is past, and all that lies below it.
 #[derive(Debug, Clone, Copy, Default)]
-struct Limits {
+struct Excess {
     /// A segment is longer than a server takes.
     is_overlong: bool,
-    /// A segment was so long that it was left out.
+    /// A segment was so long that it was left out, with all behind it.
     is_incomplete: bool,
 }
 
@@ -56,7 +56,7 @@ struct Limits {
 #[derive(Debug, Clone, Copy)]
 pub struct Mark {
     len: usize,
-    limits: Limits,
+    excess: Excess,
 }
 
 impl Path {
@@ -90,8 +90,11 @@ impl Path {
             return;
         }
         // Bounds the buffer whatever is pushed; the name is past its limit from here on.
-        if segment.len() > 4 * SEGMENT_MAX_BYTES || self.text.len() > NAME_MAX_BYTES {
-            self.limits.is_incomplete = true;
+        if self.excess.is_incomplete
+            || segment.len() > 4 * SEGMENT_MAX_BYTES
+            || self.text.len() > NAME_MAX_BYTES
+        {
+            self.excess.is_incomplete = true;
             return;
         }
         let before = self.text.len();
@@ -107,28 +110,28 @@ impl Path {
             );
         }
         if self.text.len() - start > SEGMENT_MAX_BYTES {
-            self.limits.is_overlong = true;
+            self.excess.is_overlong = true;
         }
     }
 
     /// Where the path ends now.
     pub fn mark(&self) -> Mark {
-        Mark { len: self.text.len(), limits: self.limits }
+        Mark { len: self.text.len(), excess: self.excess }
     }
 
     /// Takes back everything pushed since `mark`.
     pub fn truncate(&mut self, mark: Mark) {
         self.text.truncate(mark.len);
-        self.limits = mark.limits;
+        self.excess = mark.excess;
     }
 
     /// Empties the path and keeps its memory.
     pub fn clear(&mut self) {
         self.text.clear();
-        self.limits = Limits::default();
+        self.excess = Excess::default();
     }
 
-    /// The name so far.
+    /// The name so far; of one that is much too long, the beginning.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -138,14 +141,14 @@ impl Path {
         self.text.is_empty()
     }
 
-    /// Whether a segment was left out, so that this is not the name, but one that another may have.
+    /// Whether a segment was left out, so that what is here is the name of something else.
     pub(crate) fn is_incomplete(&self) -> bool {
-        self.limits.is_incomplete
+        self.excess.is_incomplete
     }
 
     /// Why no server would store this name, if so.
     pub fn problem(&self) -> Option<Refusal> {
-        let Limits { is_overlong, is_incomplete } = self.limits;
+        let Excess { is_overlong, is_incomplete } = self.excess;
         if is_overlong || is_incomplete || self.text.len() > NAME_MAX_BYTES {
             Some(Refusal::LongName)
         } else if self.text.is_empty() {

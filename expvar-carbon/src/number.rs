@@ -67,7 +67,7 @@ impl Number {
         }
     }
 
-    /// Writes the digits to the beginning of `room`, and returns how many bytes they are: 25 at
+    /// Writes the digits to the beginning of `room`, and returns how many bytes they are: 24 at
     /// most. What is behind them may be overwritten too. The number must have no
     /// [`problem`](Self::problem).
     #[inline(always)]
@@ -85,7 +85,7 @@ impl Number {
 fn put_integer(room: &mut [u8; NUMBER_ROOM], is_negative: bool, magnitude: u64) -> usize {
     room[0] = b'-';
     let sign = usize::from(is_negative);
-    let digits = room[sign..].first_chunk_mut().expect("31 bytes");
+    let digits = room[sign..].first_chunk_mut().expect("room for 20 digits");
     sign + put_unsigned(digits, magnitude)
 }
 

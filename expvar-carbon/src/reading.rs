@@ -46,6 +46,9 @@ pub(crate) struct Reader {
     interval_secs: f64,
 }
 
+/// How many points a histogram is: its count, sum, minimum, maximum and mean, and its quantiles.
+const HISTOGRAM_POINTS: usize = 5 + Quantiles::SHOWN.len();
+
 /// What was seen, and in which reading.
 struct Seen<T> {
     value: T,
@@ -174,7 +177,7 @@ impl Reader {
 
     /// Appends how the line of the number at the path begins, if it is sent.
     pub(crate) fn begin_line(&mut self, is_counter: bool, start: &mut Vec<u8>) -> Verdict {
-        // What matches a part of a name need not match the name.
+        // Patterns and renames are of whole names, and it is not known which this is.
         if self.path.is_incomplete() {
             return Verdict::Refused(Refusal::LongName);
         }
@@ -283,7 +286,7 @@ impl Reader {
 
     fn histogram(&mut self, reading: &Reading) {
         if self.path.is_incomplete() {
-            self.refuse(Refusal::LongName);
+            (0..HISTOGRAM_POINTS).for_each(|_| self.refuse(Refusal::LongName));
             return;
         }
         let name = self.path.as_str().get(self.name_at..).unwrap_or_default();

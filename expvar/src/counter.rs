@@ -58,7 +58,7 @@ impl Counter {
         }
     }
 
-    /// The cell, which one that is no static keeps once it has it.
+    /// The cell, which it keeps once it has it.
     pub(crate) fn cell(&self) -> Option<u32> {
         self.cells.id()
     }

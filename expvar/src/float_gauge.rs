@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use once_cell::race::OnceRef;
 
-use crate::near::Touch;
+use crate::prefetch::Touch;
 use crate::sync::AtomicU64;
 
 /// A floating-point number that goes up and down: a temperature, a ratio. Go's `Float`.

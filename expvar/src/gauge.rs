@@ -7,15 +7,17 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use once_cell::race::OnceRef;
 
 use crate::cells::{Cells, Slabs};
-use crate::near::Touch;
+use crate::prefetch::Touch;
 
 /// An integer that goes up and down: requests in flight, a queue's length. Go's `Int`.
 ///
 /// `add`, `inc`, `dec` and `sub` cost what [`Counter::add`](crate::Counter::add) costs: a cell of
 /// the calling thread. `set` on a gauge that nobody ever added to is one atomic store; once
 /// somebody has, it takes a lock and reads the cells. Of adds that run at the same time as a `set`,
-/// each is either kept on top of the new value or replaced by it. Arithmetic wraps.
-// In this order the two fields that a reader needs lie in one cache line, also inside an `Arc`.
+/// each is either kept on top of the new value or replaced by it; a walk over a whole registry,
+/// which takes no lock for a gauge, may see the `set` without them. Arithmetic wraps.
+// In this order the two fields that a reader needs lie in one cache line wherever memory is aligned
+// to 16 bytes, as allocators' is; also inside an `Arc`.
 #[repr(C)]
 pub struct Gauge {
     /// What was last set, less the cells' sum at that moment.
@@ -36,11 +38,15 @@ impl Gauge {
     #[inline]
     pub fn set(&self, value: i64) {
         let this = self.first.get().unwrap_or(self);
-        this.base.store(value, Release);
-        // Somebody adds, or began to meanwhile: what they added so far is to be replaced.
-        if this.cells.id().is_some() {
-            this.cells.locked(|sum| this.base.store(value.wrapping_sub(sum as i64), Release));
+        if this.cells.id().is_none() {
+            this.base.store(value, Release);
+            // Somebody may have begun to add meanwhile.
+            if this.cells.id().is_none() {
+                return;
+            }
         }
+        // What was added so far is to be replaced, at once for those who read.
+        this.cells.locked(|sum| this.base.store(value.wrapping_sub(sum as i64), Release));
     }
 
     /// Adds `n`, which may be negative.
@@ -74,6 +80,12 @@ impl Gauge {
     }
 
     pub(crate) fn read(&self, slabs: &Slabs) -> i64 {
+        self.first.get().unwrap_or(self).read_own(slabs)
+    }
+
+    /// The same of one that stands for no other, as only statics do.
+    #[inline]
+    pub(crate) fn read_own(&self, slabs: &Slabs) -> i64 {
         let sum = self.cells.id().map_or(0, |id| slabs.sum(id));
         self.base.load(Relaxed).wrapping_add(sum as i64)
     }

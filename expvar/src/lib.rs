@@ -62,9 +62,9 @@ mod map;
 #[cfg(feature = "process")]
 pub mod memstats;
 mod names;
-mod near;
 mod numbers;
 mod pool;
+mod prefetch;
 #[cfg(feature = "process")]
 pub mod process;
 mod registry;

@@ -1,19 +1,20 @@
-//! The numbers among variables, laid out for reading all of them.
+//! Where the values of a registry's numbers are.
 
 use std::sync::Arc;
 
 use crate::cells::Slabs;
-use crate::near::Near;
+use crate::prefetch::Prefetch;
 use crate::var::{Handle, Var};
 use crate::visit::Value;
 use crate::{FloatGauge, Gauge};
 
 /// The numbers among variables, laid out for reading all of them, one after the other.
 ///
-/// A few bytes a variable are read in a row: of what kind it is, and of that kind's next one where
-/// its value is.
+/// They lie in rows, one for each kind; of each variable it takes a byte that names its row, and
+/// there the next one is its own.
 pub(crate) struct Numbers {
-    kinds: Box<[Kind]>,
+    /// The row that each variable's value is the next one of.
+    rows: Box<[Row]>,
     /// The cells of counters, which have them for good.
     cells: Box<[u32]>,
     gauges: Box<[Arc<Gauge>]>,
@@ -21,52 +22,52 @@ pub(crate) struct Numbers {
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum Row {
     Cell,
     Gauge,
     Float,
-    /// None that is here: a static, a counter without a cell, or no number.
-    Other,
+    /// In no row: a gauge that is a static, a counter that has no cell yet, or no number.
+    None,
 }
 
 impl Numbers {
     pub(crate) fn of<'v>(vars: impl Iterator<Item = &'v Var>) -> Self {
         let (mut cells, mut gauges, mut floats) = (Vec::new(), Vec::new(), Vec::new());
-        let kind = |var: &Var| match var {
-            Var::Counter(Handle::Shared(counter)) => match counter.cell() {
+        let row = |var: &Var| match var {
+            Var::Counter(counter) => match counter.cell() {
                 Some(cell) => {
                     cells.push(cell);
-                    Kind::Cell
+                    Row::Cell
                 }
-                None => Kind::Other,
+                None => Row::None,
             },
             Var::Gauge(Handle::Shared(gauge)) => {
                 gauges.push(Arc::clone(gauge));
-                Kind::Gauge
+                Row::Gauge
             }
             Var::FloatGauge(Handle::Shared(gauge)) => {
                 floats.push(Arc::clone(gauge));
-                Kind::Float
+                Row::Float
             }
-            _ => Kind::Other,
+            _ => Row::None,
         };
-        let kinds = vars.map(kind).collect();
-        Self { kinds, cells: cells.into(), gauges: gauges.into(), floats: floats.into() }
+        let rows = vars.map(row).collect();
+        Self { rows, cells: cells.into(), gauges: gauges.into(), floats: floats.into() }
     }
 
-    /// Calls `f` for the place of each variable, with its value if it is a number of these.
+    /// Calls `f` for the place of each variable, with its value if it is in a row.
     #[inline]
     pub(crate) fn read(&self, slabs: &Slabs, mut f: impl FnMut(usize, Option<Value<'static>>)) {
         let mut cells = self.cells.iter();
-        let mut gauges = Near::new(&self.gauges);
-        let mut floats = Near::new(&self.floats);
-        for (at, kind) in self.kinds.iter().enumerate() {
-            let value = if let Kind::Cell = kind {
+        let mut gauges = Prefetch::new(&self.gauges);
+        let mut floats = Prefetch::new(&self.floats);
+        for (at, row) in self.rows.iter().enumerate() {
+            let value = if let Row::Cell = row {
                 cells.next().map(|&cell| Value::Counter(slabs.sum(cell)))
-            } else if let Kind::Gauge = kind {
-                gauges.next().map(|gauge| Value::Gauge(gauge.read(slabs)))
+            } else if let Row::Gauge = row {
+                gauges.next().map(|gauge| Value::Gauge(gauge.read_own(slabs)))
             } else {
-                float(*kind, &mut floats).map(Value::Float)
+                float(*row, &mut floats).map(Value::Float)
             };
             f(at, value);
         }
@@ -76,9 +77,9 @@ impl Numbers {
 /// Not inlined, so that the two kinds that are most frequent are told by a comparison each: all
 /// kinds at once would be told by a jump to an address from a table.
 #[inline(never)]
-fn float(kind: Kind, floats: &mut Near<'_, FloatGauge>) -> Option<f64> {
-    match kind {
-        Kind::Float => floats.next().map(FloatGauge::get),
+fn float(row: Row, floats: &mut Prefetch<'_, FloatGauge>) -> Option<f64> {
+    match row {
+        Row::Float => floats.next().map(FloatGauge::get),
         _ => None,
     }
 }

@@ -174,14 +174,15 @@ impl Registry {
 
 fn walk(
     list: &List<Entry>,
-    names: bool,
+    names_wanted: bool,
     mut wanted: impl FnMut(&str) -> bool,
     visitor: &mut impl Visitor,
 ) {
     let slabs = Slabs::now();
     let mut scratch = Scratch::new(&slabs);
-    visit::for_each(list, &slabs, names, |at, value| {
-        if !names && value.is_some_and(|value| visitor.number(value)) {
+    visit::for_each(list, &slabs, names_wanted, |at, value| {
+        // Names are of no interest only where every variable is wanted.
+        if !names_wanted && value.is_some_and(|value| visitor.number(value)) {
             return;
         }
         let (name, entry) = list.at(at);

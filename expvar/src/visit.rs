@@ -5,7 +5,7 @@ use crate::histogram::Reading;
 use crate::info::Info;
 use crate::map::{Child, Map};
 use crate::names::{Generation, List};
-use crate::near::Near;
+use crate::prefetch::Prefetch;
 use crate::var::Var;
 
 /// Sees every variable of a registry, in name order: see [`Registry::visit`](crate::Registry::visit).
@@ -16,14 +16,18 @@ pub trait Visitor {
         true
     }
 
-    /// May be called with a number before [`variable`](Self::variable) is, when
-    /// [`begin`](Self::begin) said that names are of no interest. Returns whether the number was
-    /// all it needed, so that `variable` is not called and the name not even looked up.
+    /// Called with the number that comes next, before its name is looked up, when
+    /// [`begin`](Self::begin) said that names are of no interest: a [`Value::Counter`], `Gauge` or
+    /// `Float`. Returns whether that was all it needed; else, and for variables that are not found
+    /// so fast (static gauges, whatever is no number), [`variable`](Self::variable) is called.
+    ///
+    /// The order is that of the names. No lock is held, as in `variable`.
     fn number(&mut self, _value: Value<'_>) -> bool {
         false
     }
 
-    /// Called for each variable. No lock is held: it may change the registry.
+    /// Called for each variable that [`number`](Self::number) did not take. No lock is held: it may
+    /// change the registry.
     fn variable(&mut self, name: &str, info: &Info, value: Value<'_>);
 }
 
@@ -69,9 +73,9 @@ impl MapValue<'_> {
         self.walk(false, f);
     }
 
-    fn walk(self, names: bool, mut f: impl FnMut(&str, Value<'_>)) {
+    fn walk(self, names_wanted: bool, mut f: impl FnMut(&str, Value<'_>)) {
         let mut scratch = Scratch { slabs: self.slabs, buffers: Buffers::default() };
-        for_each(self.children, self.slabs, names, |at, number| {
+        for_each(self.children, self.slabs, names_wanted, |at, number| {
             let (key, child) = self.children.at(at);
             match number {
                 Some(value) => f(key, value),
@@ -96,19 +100,17 @@ impl MapValue<'_> {
     }
 }
 
-/// Calls `f` for the place of each variable, with its value where [`Numbers`] has it; the names are
-/// made [`Near`] where they are wanted.
-///
-/// [`Numbers`]: crate::numbers::Numbers
+/// Calls `f` for the place of each variable, with its value where it is in a row of numbers.
 pub(crate) fn for_each<T>(
     list: &List<T>,
     slabs: &Slabs,
     names_wanted: bool,
     mut f: impl FnMut(usize, Option<Value<'static>>),
 ) {
-    let mut names = Near::new(list.names());
+    let mut names = Prefetch::new(list.names());
     list.numbers().read(slabs, |at, number| {
         if names_wanted {
+            // `f` looks at the name itself; it finds it near.
             names.next();
         }
         f(at, number);

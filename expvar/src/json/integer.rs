@@ -13,10 +13,10 @@ pub fn write_unsigned(buffer: &mut Vec<u8>, n: u64) {
     buffer.truncate(buffer.len() - (digits.len() - len));
 }
 
-/// Writes an integer's digits to the beginning of `room`, and returns how many they are. What is
-/// behind them may be overwritten too.
+/// Writes an integer's digits to the beginning of `room`, which has room for any, and returns how
+/// many they are. What is behind them may be overwritten too.
 #[inline]
-pub fn put_unsigned(room: &mut [u8; 24], n: u64) -> usize {
+pub fn put_unsigned(room: &mut [u8; 20], n: u64) -> usize {
     if n >= EIGHT_DIGITS {
         return put_long(room, n);
     }
@@ -25,7 +25,7 @@ pub fn put_unsigned(room: &mut [u8; 24], n: u64) -> usize {
     len
 }
 
-fn put_long(room: &mut [u8; 24], n: u64) -> usize {
+fn put_long(room: &mut [u8; 20], n: u64) -> usize {
     let (upper, lower) = (n / EIGHT_DIGITS, n % EIGHT_DIGITS);
     let before = put_unsigned(room, upper);
     room[before..][..8].copy_from_slice(&(eight_digits(lower) | ASCII).to_le_bytes());
@@ -42,9 +42,9 @@ pub fn write_signed(buffer: &mut Vec<u8>, n: i64) {
 }
 
 fn write_long(buffer: &mut Vec<u8>, n: u64) {
-    write_unsigned(buffer, n / EIGHT_DIGITS);
-    let digits = eight_digits(n % EIGHT_DIGITS) | ASCII;
-    buffer.extend_from_slice(&digits.to_le_bytes());
+    let mut digits = [0; 20];
+    let len = put_long(&mut digits, n);
+    buffer.extend_from_slice(&digits[..len]);
 }
 
 const EIGHT_DIGITS: u64 = 100_000_000;
@@ -92,7 +92,7 @@ mod tests {
             buffer.push(b' ');
             write_signed(&mut buffer, n as i64);
             assert_eq!(String::from_utf8_lossy(&buffer), format!("{n} {}", n as i64));
-            let mut room = [b'?'; 24];
+            let mut room = [b'?'; 20];
             let len = put_unsigned(&mut room, n);
             assert_eq!(String::from_utf8_lossy(&room[..len]), n.to_string());
         }

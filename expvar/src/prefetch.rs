@@ -1,22 +1,25 @@
-//! Going over what lies scattered over memory.
+//! Reading what lies scattered over memory, a block ahead.
 
 use std::hint::black_box;
 use std::slice::{Chunks, Iter};
 use std::sync::Arc;
 
 /// How many are touched before the first of them is handed out: their cache lines together take a
-/// quarter of a small first-level cache.
+/// quarter of a first-level cache of 32 KiB.
 const BLOCK: usize = 128;
 
-/// Goes over what lies scattered over memory. Who reads one after the other waits for each; so a
-/// block of them is touched first, and the processor fetches all of it at once.
-pub(crate) struct Near<'n, T: ?Sized> {
+/// Goes over what lies scattered over memory.
+///
+/// Who reads one after the other waits for each; so a block of them is touched first, and the
+/// processor fetches all of it at once.
+pub(crate) struct Prefetch<'n, T: ?Sized> {
     block: Iter<'n, Arc<T>>,
     rest: Chunks<'n, Arc<T>>,
 }
 
-/// What there is something to read of, without looking any further.
+/// What one load brings near.
 pub(crate) trait Touch {
+    /// Loads a bit of it; the number means nothing.
     fn touch(&self) -> u64;
 }
 
@@ -26,7 +29,7 @@ impl Touch for str {
     }
 }
 
-impl<'n, T: Touch + ?Sized> Near<'n, T> {
+impl<'n, T: Touch + ?Sized> Prefetch<'n, T> {
     pub(crate) fn new(all: &'n [Arc<T>]) -> Self {
         Self { block: [].iter(), rest: all.chunks(BLOCK) }
     }
@@ -39,6 +42,8 @@ impl<'n, T: Touch + ?Sized> Near<'n, T> {
         self.block.next().map(|one| &**one)
     }
 
+    /// Not inlined: the next one is found in a few instructions, and the loop here has all of the
+    /// processor's window to itself.
     #[cold]
     #[inline(never)]
     fn begin_block(&mut self) {
