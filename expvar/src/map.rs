@@ -9,6 +9,7 @@ use crate::float_gauge::FloatGauge;
 use crate::gauge::Gauge;
 use crate::global::{MISMATCHES, OVERFLOWS};
 use crate::names::{List, Named, Names};
+use crate::prefetch::Touch;
 use crate::sync::Mutex;
 use crate::var::{Kind, Publish, Var};
 
@@ -48,6 +49,12 @@ impl Child {
         if let Some(known) = &self.known {
             known.retire();
         }
+    }
+}
+
+impl Touch for Child {
+    fn touch(&self) -> u64 {
+        self.known.is_some().into()
     }
 }
 

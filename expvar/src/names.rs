@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::numbers::Numbers;
+use crate::prefetch::Touch;
 use crate::var::Var;
 
 /// A shared list of names and what they stand for, in byte order.
@@ -51,6 +52,10 @@ impl<T> List<T> {
         &self.0.names
     }
 
+    pub(crate) fn values(&self) -> &[T] {
+        &self.0.values
+    }
+
     pub(crate) fn numbers(&self) -> &Numbers {
         &self.0.numbers
     }
@@ -67,7 +72,7 @@ impl<T> Clone for List<T> {
 }
 
 /// What a name can stand for.
-pub(crate) trait Named: Clone {
+pub(crate) trait Named: Clone + Touch {
     fn var(&self) -> &Var;
 }
 

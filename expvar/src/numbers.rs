@@ -77,9 +77,9 @@ impl Numbers {
 /// Not inlined, so that the two kinds that are most frequent are told by a comparison each: all
 /// kinds at once would be told by a jump to an address from a table.
 #[inline(never)]
-fn float(row: Row, floats: &mut Prefetch<'_, FloatGauge>) -> Option<f64> {
+fn float(row: Row, floats: &mut Prefetch<'_, Arc<FloatGauge>>) -> Option<f64> {
     match row {
-        Row::Float => floats.next().map(FloatGauge::get),
+        Row::Float => floats.next().map(|gauge| gauge.get()),
         _ => None,
     }
 }

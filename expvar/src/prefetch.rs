@@ -12,9 +12,9 @@ const BLOCK: usize = 128;
 ///
 /// Who reads one after the other waits for each; so a block of them is touched first, and the
 /// processor fetches all of it at once.
-pub(crate) struct Prefetch<'n, T: ?Sized> {
-    block: Iter<'n, Arc<T>>,
-    rest: Chunks<'n, Arc<T>>,
+pub(crate) struct Prefetch<'n, T> {
+    block: Iter<'n, T>,
+    rest: Chunks<'n, T>,
 }
 
 /// What one load brings near.
@@ -23,14 +23,20 @@ pub(crate) trait Touch {
     fn touch(&self) -> u64;
 }
 
+impl<T: Touch + ?Sized> Touch for Arc<T> {
+    fn touch(&self) -> u64 {
+        T::touch(self)
+    }
+}
+
 impl Touch for str {
     fn touch(&self) -> u64 {
         self.as_bytes().first().map_or(0, |&byte| u64::from(byte))
     }
 }
 
-impl<'n, T: Touch + ?Sized> Prefetch<'n, T> {
-    pub(crate) fn new(all: &'n [Arc<T>]) -> Self {
+impl<'n, T: Touch> Prefetch<'n, T> {
+    pub(crate) fn new(all: &'n [T]) -> Self {
         Self { block: [].iter(), rest: all.chunks(BLOCK) }
     }
 
@@ -39,7 +45,7 @@ impl<'n, T: Touch + ?Sized> Prefetch<'n, T> {
         if self.block.len() == 0 {
             self.begin_block();
         }
-        self.block.next().map(|one| &**one)
+        self.block.next()
     }
 
     /// Not inlined: the next one is found in a few instructions, and the loop here has all of the

@@ -8,6 +8,7 @@ use crate::cells::Slabs;
 use crate::info::Info;
 use crate::json;
 use crate::names::{List, Named, Names};
+use crate::prefetch::Touch;
 use crate::sync::Mutex;
 use crate::var::{Handle, Publish, Var};
 use crate::visit::{self, Scratch, Value, Visitor};
@@ -194,6 +195,12 @@ fn walk(
             }
         }
     });
+}
+
+impl Touch for Entry {
+    fn touch(&self) -> u64 {
+        Arc::as_ptr(&self.info).addr() as u64
+    }
 }
 
 impl Named for Entry {

@@ -5,7 +5,7 @@ use crate::histogram::Reading;
 use crate::info::Info;
 use crate::map::{Child, Map};
 use crate::names::{Generation, List};
-use crate::prefetch::Prefetch;
+use crate::prefetch::{Prefetch, Touch};
 use crate::var::Var;
 
 /// Sees every variable of a registry, in name order: see [`Registry::visit`](crate::Registry::visit).
@@ -101,17 +101,18 @@ impl MapValue<'_> {
 }
 
 /// Calls `f` for the place of each variable, with its value where it is in a row of numbers.
-pub(crate) fn for_each<T>(
+pub(crate) fn for_each<T: Touch>(
     list: &List<T>,
     slabs: &Slabs,
     names_wanted: bool,
     mut f: impl FnMut(usize, Option<Value<'static>>),
 ) {
-    let mut names = Prefetch::new(list.names());
+    let (mut names, mut values) = (Prefetch::new(list.names()), Prefetch::new(list.values()));
     list.numbers().read(slabs, |at, number| {
         if names_wanted {
-            // `f` looks at the name itself; it finds it near.
+            // `f` looks at both itself; it finds them near.
             names.next();
+            values.next();
         }
         f(at, number);
     });
