@@ -17,9 +17,7 @@ impl Buffer {
     /// [kept](Self::keep).
     #[inline]
     pub(crate) fn room<const N: usize>(&mut self) -> &mut [u8; N] {
-        if self.len + N > self.memory.len() {
-            self.grow(N);
-        }
+        self.reserve(N);
         self.memory[self.len..].first_chunk_mut().expect("made room for as many")
     }
 
@@ -32,17 +30,22 @@ impl Buffer {
 
     /// Appends a copy of `bytes`.
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
-        if self.memory.len() - self.len < bytes.len() {
-            self.grow(bytes.len());
-        }
+        self.reserve(bytes.len());
         self.memory[self.len..][..bytes.len()].copy_from_slice(bytes);
         self.len += bytes.len();
     }
 
+    #[inline]
+    fn reserve(&mut self, more: usize) {
+        if self.len + more > self.memory.len() {
+            self.grow(more);
+        }
+    }
+
     /// By a quarter at least: what it holds beyond its length is not only reserved but written.
     #[cold]
-    fn grow(&mut self, by: usize) {
-        let at_least = (self.len + by).max(self.memory.len() / 4 * 5);
+    fn grow(&mut self, more: usize) {
+        let at_least = (self.len + more).max(self.memory.len() / 4 * 5);
         self.memory.resize(at_least, 0);
     }
 

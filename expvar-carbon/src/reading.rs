@@ -46,9 +46,6 @@ pub(crate) struct Reader {
     interval_secs: f64,
 }
 
-/// How many points a histogram is: its count, sum, minimum, maximum and mean, and its quantiles.
-const HISTOGRAM_POINTS: usize = 5 + Quantiles::SHOWN.len();
-
 /// What was seen, and in which reading.
 struct Seen<T> {
     value: T,
@@ -285,29 +282,10 @@ impl Reader {
     }
 
     fn histogram(&mut self, reading: &Reading) {
-        if self.path.is_incomplete() {
-            (0..HISTOGRAM_POINTS).for_each(|_| self.refuse(Refusal::LongName));
+        // A name that is not known whole is none to compare under; each of its points is refused.
+        if !self.path.is_incomplete() && !self.compare(reading) {
+            self.refuse(Refusal::Clash);
             return;
-        }
-        let name = self.path.as_str().get(self.name_at..).unwrap_or_default();
-        match self.histograms.get_mut(name) {
-            // Another one of this name: its numbers must not be compared with the first one's.
-            Some(seen) if seen.reading == self.readings => {
-                self.lines.refuse(Refusal::Clash);
-                return;
-            }
-            Some(seen) => {
-                seen.reading = self.readings;
-                self.interval.assign_since(&reading.total, &seen.value);
-                if !self.interval.is_empty() {
-                    seen.value.assign_since(&reading.total, &Snapshot::default());
-                }
-            }
-            None => {
-                let seen = Seen { value: reading.total.clone(), reading: self.readings };
-                self.histograms.insert(name.into(), seen);
-                self.interval.assign_since(&reading.total, &Snapshot::default());
-            }
         }
         let interval = std::mem::take(&mut self.interval);
         let float = |f: f64| Number::Float(f);
@@ -331,6 +309,28 @@ impl Reader {
             self.below(suffix, |reader| reader.number(false, value));
         }
         self.interval = interval;
+    }
+
+    /// Makes `interval` what a histogram recorded since the last reading. Returns false for another
+    /// one of a name that was there in this reading: their numbers must not be compared.
+    fn compare(&mut self, reading: &Reading) -> bool {
+        let name = self.path.as_str().get(self.name_at..).unwrap_or_default();
+        match self.histograms.get_mut(name) {
+            Some(seen) if seen.reading == self.readings => return false,
+            Some(seen) => {
+                seen.reading = self.readings;
+                self.interval.assign_since(&reading.total, &seen.value);
+                if !self.interval.is_empty() {
+                    seen.value.assign_since(&reading.total, &Snapshot::default());
+                }
+            }
+            None => {
+                let seen = Seen { value: reading.total.clone(), reading: self.readings };
+                self.histograms.insert(name.into(), seen);
+                self.interval.assign_since(&reading.total, &Snapshot::default());
+            }
+        }
+        true
     }
 }
 

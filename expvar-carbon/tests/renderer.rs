@@ -267,3 +267,35 @@ fn a_name_too_long_to_be_kept_is_not_taken_for_what_is_left_of_it() {
     assert!(text.starts_with("m.z.count 1 1700000000\nm.z.sum 7 "), "{text}");
     assert!(text.lines().all(|line| line.starts_with("m.z.")), "{text}");
 }
+
+#[test]
+fn a_histogram_whose_name_was_not_kept_takes_no_name_from_another() {
+    let registry = Registry::new();
+    // What is kept of the first name is the second, once both are safe.
+    let long = format!("m!.{}", "k".repeat(2_000));
+    registry.publish(&long, Histogram::new()).unwrap().record(5);
+    registry.publish("m_", Histogram::new()).unwrap().record(7);
+    let mut renderer = Carbon::new("unused:2003").registry(&registry).renderer().unwrap();
+    let lines = renderer.render(1_700_000_000);
+    let refused = lines.refused();
+    assert_eq!((refused.total(), refused.get(Refusal::LongName)), (10, 10));
+    let text = String::from_utf8_lossy(lines.as_bytes());
+    assert!(text.starts_with("m_.count 1 1700000000\nm_.sum 7 "), "{text}");
+    assert_eq!(text.lines().count(), 10);
+}
+
+#[test]
+fn a_name_that_was_not_kept_is_not_sent_under_what_its_beginning_is_renamed_to() {
+    let registry = Registry::new();
+    let map = Map::new();
+    map.add("a", 1);
+    map.add(&"k".repeat(2_000), 2);
+    registry.publish("m", map).unwrap();
+    let carbon = Carbon::new("unused:2003").registry(&registry).rename("m", "n");
+    let mut renderer = carbon.renderer().unwrap();
+    for _ in 0..2 {
+        let lines = renderer.render(1_700_000_000);
+        assert_eq!(String::from_utf8_lossy(lines.as_bytes()), "n.a 1 1700000000\n");
+        assert_eq!(lines.refused().get(Refusal::LongName), 1);
+    }
+}
