@@ -4,12 +4,14 @@
 //! cell over all slabs. Small slabs are claimed without a lock from a fixed set of starters, so
 //! that the allocator hook can count in the same cells; larger ones come from the [`Pool`].
 
+mod pool;
+
 use std::cell::Cell;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-use crate::pool::{Pool, Slab, State};
 use crate::sync::{AtomicU64, Mutex};
+use pool::{Pool, Slab, State};
 
 /// Cells at the start of every slab that belong to the allocator hook.
 pub(crate) const HOOK_CELLS: u32 = 128;

@@ -40,40 +40,24 @@
 
 #![deny(unsafe_code)]
 
-pub mod alloc;
 mod cells;
-#[cfg(feature = "serde")]
-pub mod cmdline;
-mod counter;
 #[cfg(feature = "metrics")]
 pub mod facade;
-mod float_gauge;
-#[cfg(feature = "process")]
-mod fresh;
-#[cfg(feature = "serde")]
-mod func;
-mod gauge;
-mod global;
-mod group;
-mod histogram;
-mod info;
-pub mod json;
-mod map;
-#[cfg(feature = "process")]
-pub mod memstats;
-mod names;
-mod numbers;
-mod pool;
-mod prefetch;
-#[cfg(feature = "process")]
-pub mod process;
+mod read;
 mod registry;
 #[cfg(feature = "tokio")]
 pub mod runtime;
 mod sync;
-mod text;
-mod var;
-mod visit;
+mod system;
+mod vars;
+
+use read::{prefetch, visit};
+use registry::{global, names, numbers};
+#[cfg(feature = "process")]
+use system::fresh;
+#[cfg(feature = "serde")]
+use vars::func;
+use vars::{counter, float_gauge, gauge, group, histogram, info, map, text, var};
 
 pub use cells::{Usage, usage};
 pub use counter::Counter;
@@ -87,7 +71,13 @@ pub use histogram::{Bucket, Histogram, Quantiles, Reading, Snapshot, Timer};
 pub use info::{Info, Unit};
 pub use map::{KindError, Map};
 pub use names::Generation;
+pub use read::json;
 pub use registry::{PublishError, Registry};
+pub use system::alloc;
+#[cfg(feature = "serde")]
+pub use system::cmdline;
+#[cfg(feature = "process")]
+pub use system::{memstats, process};
 pub use text::Text;
 pub use var::{Handle, Kind, Publish, Var};
 pub use visit::{MapValue, Value, Visitor};

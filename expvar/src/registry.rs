@@ -1,5 +1,9 @@
 //! Names for variables.
 
+pub(crate) mod global;
+pub(crate) mod names;
+pub(crate) mod numbers;
+
 use std::fmt;
 use std::io;
 use std::sync::{Arc, LazyLock};

@@ -32,7 +32,7 @@ mod sync {
     }
 }
 
-#[path = "../src/pool.rs"]
+#[path = "../src/cells/pool.rs"]
 mod pool;
 
 use pool::{Pool, Slab, State};

@@ -1,0 +1,11 @@
+//! The program itself: its arguments, its memory, and what the system knows of it.
+
+pub mod alloc;
+#[cfg(feature = "serde")]
+pub mod cmdline;
+#[cfg(feature = "process")]
+pub(crate) mod fresh;
+#[cfg(feature = "process")]
+pub mod memstats;
+#[cfg(feature = "process")]
+pub mod process;

@@ -1,0 +1,13 @@
+//! Variables: counters, gauges, histograms, texts, maps, functions and groups of them.
+
+pub(crate) mod counter;
+pub(crate) mod float_gauge;
+#[cfg(feature = "serde")]
+pub(crate) mod func;
+pub(crate) mod gauge;
+pub(crate) mod group;
+pub(crate) mod histogram;
+pub(crate) mod info;
+pub(crate) mod map;
+pub(crate) mod text;
+pub(crate) mod var;
