@@ -8,17 +8,18 @@ use expvar::Registry;
 
 use crate::error::ConfigError;
 use crate::handle::Handle;
-use crate::lines::Lines;
-use crate::prefix;
 use crate::push::{Push, Settings};
-use crate::reading::Reader;
-use crate::renderer::Renderer;
-use crate::selection::{Choices, Counters};
-use crate::sender::{Left, Sender};
-use crate::sender_builder::SenderBuilder;
-use crate::tags::Tags;
+use crate::render::lines::Lines;
+use crate::render::prefix;
+use crate::render::reading::Reader;
+use crate::render::renderer::Renderer;
+use crate::render::selection::{Choices, Counters};
+use crate::render::tags::Tags;
+use crate::send::left::Left;
+use crate::send::sender::Sender;
+use crate::send::sender::builder::SenderBuilder;
 #[cfg(feature = "tls")]
-use crate::tls::Tls;
+use crate::send::tls::Tls;
 
 /// Pushes a registry to Graphite at exact intervals, and loses nothing on the way.
 ///
@@ -233,7 +234,8 @@ impl Carbon {
             shutdown_timeout: self.shutdown_timeout,
             registry: self.registry,
         };
-        Ok(Push::new(settings, reader, sender, driver))
+        let (orders, push) = Push::new(settings, reader, sender.clone(), driver);
+        Ok((Handle::new(orders, sender, self.shutdown_timeout), push))
     }
 
     /// Renders as this push would, without sending.

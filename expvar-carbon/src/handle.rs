@@ -8,8 +8,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::error::ConfigError;
 use crate::push::{Order, Push, Reply};
-use crate::sender::{Left, Sender, spawn};
-use crate::stats::{Stats, lock};
+use crate::send::left::Left;
+use crate::send::sender::{Sender, spawn};
+use crate::send::stats::{Stats, lock};
 
 /// A running push. Dropping it takes a last reading, sends what waits within the
 /// [`shutdown_timeout`](crate::Carbon::shutdown_timeout), and ends it.

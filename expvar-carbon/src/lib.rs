@@ -18,55 +18,31 @@
 //! sent (they wait, see [`SenderBuilder::queue_bytes`] and [`SenderBuilder::spool_dir`]).
 #![forbid(unsafe_code)]
 
-mod address;
-mod backoff;
-mod branch;
-mod buffer;
 mod carbon;
-mod clashes;
-mod connection;
-mod driver;
 mod error;
 mod handle;
-mod lane;
-mod lines;
-mod name;
-mod number;
-mod pattern;
-mod pickle;
-mod prefix;
 mod push;
-mod queue;
-mod reading;
-mod refusal;
-mod renderer;
+mod render;
 mod schedule;
-mod selection;
-mod sender;
-mod sender_builder;
-mod spool;
-mod stats;
-mod tags;
-#[cfg(feature = "tls")]
-mod tls;
-mod unacknowledged;
+mod send;
 
-pub use address::{Address, Scheme};
 pub use carbon::Carbon;
-pub use clashes::Clashes;
-pub use driver::Driver;
 pub use error::ConfigError;
 pub use handle::Handle;
-pub use lines::Lines;
-pub use name::{Mark, NAME_MAX_BYTES, Path, SEGMENT_MAX_BYTES};
-pub use number::{EXACT_MAX, Number};
 pub use push::Push;
-pub use refusal::{Refusal, Refused};
-pub use renderer::Renderer;
-pub use selection::Counters;
-pub use sender::{Left, Sender};
-pub use sender_builder::SenderBuilder;
-pub use stats::Stats;
-pub use tags::{TAGS_MAX_BYTES, Tags};
+pub use render::clashes::Clashes;
+pub use render::lines::Lines;
+pub use render::name::{Mark, NAME_MAX_BYTES, Path, SEGMENT_MAX_BYTES};
+pub use render::number::{EXACT_MAX, Number};
+pub use render::refusal::{Refusal, Refused};
+pub use render::renderer::Renderer;
+pub use render::selection::Counters;
+pub use render::tags::{TAGS_MAX_BYTES, Tags};
+pub use send::address::{Address, Scheme};
+pub use send::driver::Driver;
+pub use send::left::Left;
+pub use send::sender::Sender;
+pub use send::sender::builder::SenderBuilder;
+pub use send::stats::Stats;
 #[cfg(feature = "tls")]
-pub use tls::Tls;
+pub use send::tls::Tls;

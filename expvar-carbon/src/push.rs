@@ -8,11 +8,11 @@ use expvar::{Counter, FloatGauge, Registry, Text};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::driver::Driver;
-use crate::handle::Handle;
-use crate::reading::Reader;
+use crate::render::reading::Reader;
 use crate::schedule::{Due, Moment, Schedule};
-use crate::sender::{Left, Sender, cut};
+use crate::send::driver::Driver;
+use crate::send::left::Left;
+use crate::send::sender::{Sender, cut};
 
 /// What is handed over at once; more is spread over a quarter of the interval.
 const PART_BYTES: usize = 64 << 10;
@@ -64,9 +64,8 @@ impl Push {
         reader: Reader,
         sender: Sender,
         driver: Driver,
-    ) -> (Handle, Self) {
+    ) -> (mpsc::Sender<Order>, Self) {
         let (orders, received) = mpsc::channel(16);
-        let handle = Handle::new(orders, sender.clone(), settings.shutdown_timeout);
         let push = Self {
             settings,
             reader,
@@ -77,7 +76,7 @@ impl Push {
             jitter: fastrand::f64(),
             shown: Shown::default(),
         };
-        (handle, push)
+        (orders, push)
     }
 
     /// Pushes until `shutdown` resolves or the handle is closed or dropped; then takes a last

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use expvar::{Func, Gauge};
 
 use super::*;
-use crate::Carbon;
+use crate::{Carbon, Handle};
 
 /// The wall clock of these tests begins here, 3 s after a boundary, and runs with tokio's.
 const BEGIN: Duration = Duration::from_secs(1_000_003);

@@ -1,5 +1,7 @@
 //! The lossless sender's handle: takes rendered lines over, and asks for a flush or the end.
 
+pub(crate) mod builder;
+
 use std::future::Future;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, mpsc};
@@ -10,14 +12,15 @@ use expvar::{Func, Map};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::connection::Network;
-use crate::driver::{Driver, Shared};
 use crate::error::ConfigError;
-use crate::lane::{Lane, Policy};
-use crate::lines::Lines;
-use crate::queue::Batch;
-use crate::sender_builder::SenderBuilder;
-use crate::stats::{Counts, Stats, lock};
+use crate::render::lines::Lines;
+use crate::send::connection::Network;
+use crate::send::driver::{Driver, Shared};
+use crate::send::lane::{Lane, Policy};
+use crate::send::left::Left;
+use crate::send::queue::Batch;
+use crate::send::sender::builder::SenderBuilder;
+use crate::send::stats::{Counts, Stats, lock};
 
 /// The most that one batch holds: [`Sender::send`] cuts what is longer at line ends.
 const BATCH_BYTES: usize = 64 << 10;
@@ -43,17 +46,6 @@ const BATCH_BYTES: usize = 64 << 10;
 #[derive(Clone)]
 pub struct Sender {
     owner: Arc<Owner>,
-}
-
-/// What could not be sent, or not be known to have arrived, within a deadline.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Left {
-    /// Points that were not written to any connection; the slowest destination's.
-    pub points: u64,
-    /// The bytes of those lines.
-    pub bytes: u64,
-    /// Points that were written, but whose server had not shown yet that it had read them.
-    pub unconfirmed: u64,
 }
 
 /// Ends the sender when the last handle goes.

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use crate::error::ConfigError;
-use crate::name::Path;
-use crate::pattern::Patterns;
+use crate::render::name::Path;
+use crate::render::pattern::Patterns;
 
 /// What is sent of a counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use expvar::Registry;
 
-use crate::lines::Lines;
-use crate::reading::{Parts, Reader};
+use crate::render::lines::Lines;
+use crate::render::reading::{Parts, Reader};
 use crate::schedule::Moment;
 
 /// What is written at once.

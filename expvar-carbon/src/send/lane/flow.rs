@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{End, HURRY, Host, Lane, Policy, Wish};
-use crate::connection::{Connection, Dial};
-use crate::pickle;
-use crate::queue::Batch;
-use crate::refusal::Refusal;
-use crate::stats::Counts;
-use crate::unacknowledged;
+use crate::render::refusal::Refusal;
+use crate::send::connection::{Connection, Dial};
+use crate::send::pickle;
+use crate::send::queue::Batch;
+use crate::send::stats::Counts;
+use crate::send::unacknowledged;
 
 /// How much is written in one go.
 const WRITE_BYTES: usize = 128 << 10;

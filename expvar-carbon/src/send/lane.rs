@@ -10,12 +10,12 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::address::{Address, Scheme};
-use crate::backoff::{self, Backoff};
-use crate::connection::{Connection, Dial};
-use crate::queue::{Batch, Dropped, Queue};
-use crate::spool::Spool;
-use crate::stats::{Counts, lock};
+use crate::send::address::{Address, Scheme};
+use crate::send::backoff::{self, Backoff};
+use crate::send::connection::{Connection, Dial};
+use crate::send::queue::{Batch, Dropped, Queue};
+use crate::send::spool::Spool;
+use crate::send::stats::{Counts, lock};
 
 use flow::{Acknowledged, Flow};
 

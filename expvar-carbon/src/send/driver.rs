@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::connection::Network;
-use crate::lane::{Host, Lane, Policy, Wish};
-use crate::queue::Queue;
-use crate::sender::Left;
-use crate::stats::{Counts, Stats, lock};
+use crate::send::connection::Network;
+use crate::send::lane::{Host, Lane, Policy, Wish};
+use crate::send::left::Left;
+use crate::send::queue::Queue;
+use crate::send::stats::{Counts, Stats, lock};
 
 /// The part that does the work: [`run`](Driver::run) it in a tokio runtime.
 #[must_use = "nothing is sent until it runs"]

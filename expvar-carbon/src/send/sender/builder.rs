@@ -3,17 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::address::{Address, Scheme};
-use crate::connection::Network;
-use crate::driver::Driver;
 use crate::error::ConfigError;
-use crate::lane::{Lane, Policy};
-use crate::queue::Queue;
-use crate::sender::Sender;
-use crate::spool::Spool;
-use crate::stats::Counts;
+use crate::send::address::{Address, Scheme};
+use crate::send::connection::Network;
+use crate::send::driver::Driver;
+use crate::send::lane::{Lane, Policy};
+use crate::send::queue::Queue;
+use crate::send::sender::Sender;
+use crate::send::spool::Spool;
+use crate::send::stats::Counts;
 #[cfg(feature = "tls")]
-use crate::tls::Tls;
+use crate::send::tls::Tls;
 
 /// The settings of a [`Sender`], each with a default but the address.
 #[derive(Debug, Clone)]

@@ -3,10 +3,10 @@
 
 use expvar::{Generation, Info, Value, Visitor};
 
-use crate::number::Number;
-use crate::reading::{Parts, Reader, Verdict};
-use crate::refusal::Refusal;
-use crate::selection::Counters;
+use crate::render::number::Number;
+use crate::render::reading::{Parts, Reader, Verdict};
+use crate::render::refusal::Refusal;
+use crate::render::selection::Counters;
 
 /// The variables of a registry or a map, in their order.
 #[derive(Default)]

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use fs4::FileExt;
 
-use crate::queue::Batch;
+use crate::send::queue::Batch;
 
 const FORMAT: &[u8] = b"expvar-carbon spool 1\n";
 const HEAD_BYTES: usize = 20;

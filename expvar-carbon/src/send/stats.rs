@@ -7,8 +7,8 @@ use std::time::Duration;
 use expvar::{Counter, FloatGauge, Map, Text};
 use tokio::time::Instant;
 
-use crate::lines::Lines;
-use crate::refusal::{Refusal, Refused};
+use crate::render::lines::Lines;
+use crate::render::refusal::{Refusal, Refused};
 
 /// A snapshot of what the sender counts about itself; everything since it was made.
 #[derive(Debug, Clone, Default, PartialEq)]

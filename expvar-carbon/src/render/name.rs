@@ -14,7 +14,7 @@
 //! is named `<segment>.wsp` and a file name holds 255 bytes; a path holds 4,096, of which the
 //! server's own directory takes a part.
 
-use crate::refusal::Refusal;
+use crate::render::refusal::Refusal;
 
 /// The longest segment that is sent, in bytes: a file name of 255 less `.wsp`.
 pub const SEGMENT_MAX_BYTES: usize = 251;

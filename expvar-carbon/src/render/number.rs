@@ -2,7 +2,7 @@
 
 use expvar::json::put_unsigned;
 
-use crate::refusal::Refusal;
+use crate::render::refusal::Refusal;
 
 /// The largest integer that Carbon, which keeps floats of 64 bits, stores as it is: 2⁵³.
 pub const EXACT_MAX: u64 = 1 << 53;

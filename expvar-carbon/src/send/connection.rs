@@ -11,7 +11,7 @@ use tokio::net::UnixStream;
 use tokio::net::{TcpStream, UdpSocket, lookup_host};
 use tokio::time::timeout;
 
-use crate::address::{Address, Scheme};
+use crate::send::address::{Address, Scheme};
 
 /// The longest datagram, in bytes: what passes an Ethernet in one piece.
 pub(crate) const DATAGRAM_MAX_BYTES: usize = 1_400;
@@ -34,7 +34,7 @@ pub(crate) trait Dial: Send + Sync {
 #[derive(Clone, Default)]
 pub(crate) struct Network {
     #[cfg(feature = "tls")]
-    pub(crate) tls: Option<crate::tls::Connector>,
+    pub(crate) tls: Option<crate::send::tls::Connector>,
 }
 
 impl Dial for Network {

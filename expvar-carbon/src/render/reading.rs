@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use expvar::json::{Leaf, Leaves, Step, walk};
 use expvar::{Quantiles, Reading, Registry, Snapshot, Value};
 
-use crate::branch::{Branch, Walk};
-use crate::clashes::{Clashes, Hashed};
-use crate::lines::Lines;
-use crate::name::{Mark, Path};
-use crate::number::Number;
-use crate::refusal::Refusal;
+use crate::render::branch::{Branch, Walk};
+use crate::render::clashes::{Clashes, Hashed};
+use crate::render::lines::Lines;
+use crate::render::name::{Mark, Path};
+use crate::render::number::Number;
+use crate::render::refusal::Refusal;
+use crate::render::selection::{Counters, Selection};
 use crate::schedule::Moment;
-use crate::selection::{Counters, Selection};
 
 /// Renders a registry's values as lines, reading after reading.
 ///

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use crate::buffer::Buffer;
-use crate::name::Path;
-use crate::number::{NUMBER_ROOM, Number};
-use crate::refusal::{Refusal, Refused};
-use crate::tags::Tags;
+use crate::render::buffer::Buffer;
+use crate::render::name::Path;
+use crate::render::number::{NUMBER_ROOM, Number};
+use crate::render::refusal::{Refusal, Refused};
+use crate::render::tags::Tags;
 
 /// A reusable buffer of rendered points.
 ///

@@ -1,0 +1,15 @@
+//! From a walk over a registry to lines that every server takes.
+
+mod branch;
+mod buffer;
+pub(crate) mod clashes;
+pub(crate) mod lines;
+pub(crate) mod name;
+pub(crate) mod number;
+mod pattern;
+pub(crate) mod prefix;
+pub(crate) mod reading;
+pub(crate) mod refusal;
+pub(crate) mod renderer;
+pub(crate) mod selection;
+pub(crate) mod tags;

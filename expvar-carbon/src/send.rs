@@ -1,0 +1,16 @@
+//! From lines to servers: queues, connections, the spool.
+
+pub(crate) mod address;
+mod backoff;
+mod connection;
+pub(crate) mod driver;
+mod lane;
+pub(crate) mod left;
+mod pickle;
+mod queue;
+pub(crate) mod sender;
+mod spool;
+pub(crate) mod stats;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
+mod unacknowledged;

@@ -1,0 +1,12 @@
+//! What is left when a deadline passed.
+
+/// Points not sent, or sent but not confirmed, when a deadline passed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Points that were not written to any connection; the slowest destination's.
+    pub points: u64,
+    /// The bytes of those lines.
+    pub bytes: u64,
+    /// Points that were written, but whose server had not shown yet that it had read them.
+    pub unconfirmed: u64,
+}
