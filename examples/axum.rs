@@ -22,7 +22,7 @@ async fn greet(Path(name): Path<String>) -> String {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // tokio.workers, tokio.alive_tasks, tokio.busy_ratio, …
-    let _runtime = expvar::runtime::publish("tokio")?;
+    let _runtime = expvar_tokio::publish("tokio")?;
     let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let listener = TcpListener::bind(&addr).await.map_err(|err| {
         std::io::Error::new(err.kind(), format!("cannot listen on {addr}: {err}"))

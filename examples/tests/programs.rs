@@ -105,8 +105,8 @@ fn prometheus_shows_what_was_declared_and_what_was_mapped() {
 }
 
 #[test]
-fn facade_shows_what_a_library_records_through_metrics() {
-    let mut program = Program::start("facade", &["127.0.0.1:0"]);
+fn metrics_shows_what_a_library_records_through_metrics() {
+    let mut program = Program::start("metrics", &["127.0.0.1:0"]);
     let (vars, metrics) = (program.url(), program.url());
     let document = until(&vars, |document| {
         document.contains("\n\"mail_sent\": {\"example.com\": ")

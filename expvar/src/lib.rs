@@ -35,18 +35,12 @@
 //! | `parking_lot` | yes | its locks in place of std's |
 //! | `process` | yes | [`memstats`] and [`process`] from the system |
 //! | `jemalloc`, `mimalloc` | no | what these allocators know of themselves, in [`memstats`] |
-//! | `metrics` | no | `facade`: what libraries record through the `metrics` crate |
-//! | `tokio` | no | `runtime`: what a tokio runtime knows of itself |
 
 #![deny(unsafe_code)]
 
 mod cells;
-#[cfg(feature = "metrics")]
-pub mod facade;
 mod read;
 mod registry;
-#[cfg(feature = "tokio")]
-pub mod runtime;
 mod sync;
 mod system;
 mod vars;
@@ -84,7 +78,7 @@ pub use visit::{MapValue, Value, Visitor};
 
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::global::Declaration;
+    pub use crate::global::{Declaration, count_overflow, report_conflict};
     pub use crate::group::Shown;
     pub use inventory::submit;
 }

@@ -76,30 +76,28 @@ impl Registry {
         var: V,
         info: Info,
     ) -> Result<V::Handle, PublishError> {
-        let refuse = |reason| Err(PublishError { name: name.into(), reason });
-        if name.is_empty() {
-            return refuse(Reason::Empty);
-        }
-        if let Some(at) = name.find(char::is_control) {
-            return refuse(Reason::Control { at });
-        }
+        check_name(name)?;
         let (var, handle) = var.into_var();
         let mut names = self.names.lock();
         if let Some(entry) = names.get(name) {
             let existing = entry.var.clone();
             drop(names);
-            return refuse(Reason::Taken { existing });
+            return Err(PublishError::taken(name, existing));
         }
         names.insert(name.into(), Entry::new(var, info));
         drop(names);
         Ok(handle)
     }
 
-    /// Shows a variable in place of whatever has the name.
-    #[cfg(feature = "metrics")]
-    pub(crate) fn replace(&self, name: &str, var: Var, info: Info) {
+    /// Publishes a variable in place of whatever has the name, and returns what that was. Readers
+    /// see either the old one or the new one.
+    ///
+    /// # Errors
+    /// The name is empty or holds a control character. Nothing is changed then.
+    pub fn replace(&self, name: &str, var: Var, info: Info) -> Result<Option<Var>, PublishError> {
+        check_name(name)?;
         let old = self.names.lock().insert(name.into(), Entry::new(var, info));
-        drop(old);
+        Ok(old.map(|entry| entry.var))
     }
 
     /// The variable of that name.
@@ -175,6 +173,15 @@ impl Registry {
     fn list(&self) -> List<Entry> {
         self.names.lock().list()
     }
+}
+
+fn check_name(name: &str) -> Result<(), PublishError> {
+    let reason = match name.find(char::is_control) {
+        Some(at) => Reason::Control { at },
+        None if name.is_empty() => Reason::Empty,
+        None => return Ok(()),
+    };
+    Err(PublishError { name: name.into(), reason })
 }
 
 fn walk(

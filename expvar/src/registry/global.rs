@@ -206,9 +206,15 @@ fn report_clash(error: &PublishError, late: &Declaration, holder: Option<&Declar
     CLASHES.set(key, Text::new()).set(text);
 }
 
+/// Counts a recording that went to `(other)` because a limit of names, keys or label sets was reached.
+#[doc(hidden)]
+pub fn count_overflow() {
+    OVERFLOWS.inc();
+}
+
 /// Shows why a name's variable is not shown, for the first thousand names.
-#[cfg(feature = "metrics")]
-pub(crate) fn report_clash_of(name: &str, text: String) {
+#[doc(hidden)]
+pub fn report_conflict(name: &str, text: String) {
     let known = CLASHES.get(name).is_some();
     if !known && CLASHES.len() < 1000 {
         CLASHES.set(name, Text::new()).set(text);

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use expvar::facade::Recorder;
 use expvar::{Counter, Kind, Registry, Unit, Var, global};
+use expvar_metrics::Recorder;
 use metrics::{
     counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
     with_local_recorder,
@@ -134,15 +134,15 @@ fn label_sets_past_the_limit_go_to_other_and_are_counted() {
 fn names_that_cannot_be_are_told_and_harm_nothing() {
     let registry = Registry::new();
     with_local_recorder(&Recorder::new(&registry), || {
-        counter!("facade.kind").increment(1);
-        gauge!("facade.kind").set(9.0);
-        counter!("facade\nline").increment(1);
+        counter!("bridge.kind").increment(1);
+        gauge!("bridge.kind").set(9.0);
+        counter!("bridge\nline").increment(1);
         counter!("").increment(1);
     });
-    assert_eq!(registry.to_json(), "{\n\"facade.kind\": 1\n}\n");
-    let text = clash("facade.kind");
+    assert_eq!(registry.to_json(), "{\n\"bridge.kind\": 1\n}\n");
+    let text = clash("bridge.kind");
     assert!(text.contains("counter is shown, a float gauge of that name is not"), "{text}");
-    assert!(clash("facade\nline").contains("control character"), "{}", clash("facade\nline"));
+    assert!(clash("bridge\nline").contains("control character"), "{}", clash("bridge\nline"));
 }
 
 #[test]

@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use expvar::Kind;
 use metrics::Key;
 
-use super::handles::Recorded;
-use crate::var::Kind;
+use crate::handles::Recorded;
 
 /// Metrics that one thread remembers at the most, of all recorders together; it then starts anew.
 const LIMIT: usize = 4096;
@@ -26,7 +26,7 @@ struct Place {
 
 /// The handle of a metric that the calling thread used before.
 #[inline]
-pub(super) fn get(recorder: u64, kind: Kind, key: &Key) -> Option<Recorded> {
+pub(crate) fn get(recorder: u64, kind: Kind, key: &Key) -> Option<Recorded> {
     let known = |known: &RefCell<Known>| {
         let known = known.try_borrow().ok()?;
         let place = known.get(&hash(recorder, kind, key))?;
@@ -38,7 +38,7 @@ pub(super) fn get(recorder: u64, kind: Kind, key: &Key) -> Option<Recorded> {
 }
 
 /// Remembers a handle in the calling thread.
-pub(super) fn put(recorder: u64, kind: Kind, key: &Key, recorded: Recorded) {
+pub(crate) fn put(recorder: u64, kind: Kind, key: &Key, recorded: Recorded) {
     let hash = hash(recorder, kind, key);
     let place = Place { recorder, key: key.to_retained(), recorded };
     let old = KNOWN.try_with(|known| {

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use expvar::Registry;
-use expvar::runtime::Runtime;
+use expvar_tokio::Runtime;
 use tokio::sync::oneshot;
 
 fn shown(registry: &Registry, name: &str) -> serde_json::Value {
@@ -108,7 +108,7 @@ fn what_is_dropped_is_gone_and_a_prefix_belongs_to_one() {
 #[test]
 fn the_runtime_that_one_is_in_is_published_globally() {
     runtime(1).block_on(async {
-        let _shown = expvar::runtime::publish("here").unwrap();
+        let _shown = expvar_tokio::publish("here").unwrap();
         assert_eq!(shown(expvar::global(), "here.workers"), 1);
     });
 }

@@ -10,8 +10,8 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 const HISTOGRAM_RECORDS: u32 = 4_000_000;
 
 fn main() {
-    print_machine("facade");
-    let ours = expvar::facade::Recorder::new(&Registry::new());
+    print_machine("metrics");
+    let ours = expvar_metrics::Recorder::new(&Registry::new());
     let theirs = PrometheusBuilder::new().build_recorder();
     let upkeep = theirs.handle();
     let (our_counter, our_histogram) = with_local_recorder(&ours, || {
@@ -21,7 +21,7 @@ fn main() {
         (counter!("held", "route" => "/login"), histogram!("took", "route" => "/login"))
     });
 
-    let mut race = Race::new("facade", &[1, 2]);
+    let mut race = Race::new("metrics", &[1, 2]);
     race.peer("counter! into expvar", |_| {
         with_local_recorder(&ours, || counter!("requests", "route" => "/login").increment(1));
     });

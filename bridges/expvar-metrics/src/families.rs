@@ -3,14 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use expvar::__private::report_conflict;
+use expvar::{Counter, FloatGauge, Handle, Histogram, Info, Kind, Map, Registry, Unit, Var};
 use metrics::Key;
 
-use super::handles::Recorded;
-use crate::global::report_clash_of;
-use crate::info::{Info, Unit};
-use crate::registry::Registry;
-use crate::var::{Handle, Kind, Var};
-use crate::{Counter, FloatGauge, Histogram, Map};
+use crate::handles::Recorded;
 
 /// Names, and names that were described.
 const NAMES: usize = 10_000;
@@ -20,7 +17,7 @@ const LABELS: usize = 8;
 const OTHER: &str = "(other)";
 
 /// The metrics of one recorder.
-pub(super) struct Families {
+pub(crate) struct Families {
     registry: Registry,
     sets: usize,
     families: HashMap<Box<str>, Family>,
@@ -49,22 +46,22 @@ enum Top {
 }
 
 /// What [`Families::find_or_make`] found.
-pub(super) struct Found {
-    pub(super) recorded: Recorded,
-    pub(super) overflowed: bool,
+pub(crate) struct Found {
+    pub(crate) recorded: Recorded,
+    pub(crate) overflowed: bool,
 }
 
 impl Families {
-    pub(super) fn new(registry: Registry) -> Self {
+    pub(crate) fn new(registry: Registry) -> Self {
         Self { registry, sets: 10_000, families: HashMap::new(), told: HashMap::new() }
     }
 
-    pub(super) fn limit_sets(&mut self, sets: usize) {
+    pub(crate) fn limit_sets(&mut self, sets: usize) {
         self.sets = sets;
     }
 
     /// What a metric records into, made if need be.
-    pub(super) fn find_or_make(&mut self, kind: Kind, key: &Key) -> Found {
+    pub(crate) fn find_or_make(&mut self, kind: Kind, key: &Key) -> Found {
         let nothing = |overflowed| Found { recorded: Recorded::Nothing, overflowed };
         let limit = if kind == Kind::Histogram { self.sets / 10 } else { self.sets };
         if !self.families.contains_key(key.name()) && self.families.len() >= NAMES {
@@ -94,7 +91,7 @@ impl Families {
     }
 
     /// Keeps what is told about a name, and tells the registry if it has it.
-    pub(super) fn describe(&mut self, name: &str, unit: Option<metrics::Unit>, help: &str) {
+    pub(crate) fn describe(&mut self, name: &str, unit: Option<metrics::Unit>, help: &str) {
         if !self.told.contains_key(name) && self.told.len() >= NAMES {
             return;
         }
@@ -139,7 +136,7 @@ impl Family {
                     Some(existing.clone())
                 }
                 _ => {
-                    report_clash_of(
+                    report_conflict(
                         name,
                         format!("a `metrics` {} is not shown: {error}", self.kind),
                     );
@@ -149,14 +146,14 @@ impl Family {
         }
         if matches!(self.top, Top::Foreign) {
             let text = "of its name a variable without labels is shown";
-            report_clash_of(name, format!("a `metrics` {} with labels is not: {text}", self.kind));
+            report_conflict(name, format!("a `metrics` {} with labels is not: {text}", self.kind));
             return None;
         }
         let known = self.labels.len();
         self.learn_labels(key, &set);
         if self.labels.len() > LABELS {
             self.labels.truncate(known);
-            report_clash_of(name, format!("more than {LABELS} labels in all its sets"));
+            report_conflict(name, format!("more than {LABELS} labels in all its sets"));
             return None;
         }
         match &self.top {
@@ -211,7 +208,8 @@ impl Family {
 
     fn show(&self, registry: &Registry, name: &str, told: Option<&(Box<str>, Unit)>) {
         if let Some(var) = self.top_var() {
-            registry.replace(name, var, self.info(told));
+            // A name that the registry took once stays legal.
+            let _ = registry.replace(name, var, self.info(told));
         }
     }
 
@@ -268,7 +266,7 @@ fn put<'a>(top: &Arc<Map>, path: impl Iterator<Item = &'a str>, var: &Var) {
 }
 
 fn clash(name: &str, late: Kind, first: Kind) {
-    report_clash_of(name, format!("a `metrics` {first} is shown, a {late} of that name is not"));
+    report_conflict(name, format!("a `metrics` {first} is shown, a {late} of that name is not"));
 }
 
 fn unit_of(unit: metrics::Unit) -> Unit {

@@ -1,22 +1,22 @@
-//! What libraries record through the [`metrics`] crate lands in a registry.
+//! Shows what libraries record through the [`metrics`] crate as [`expvar`] variables.
 //!
 //! ```
 //! let registry = expvar::Registry::new();
-//! let recorder = expvar::facade::Recorder::new(&registry);
-//! // In `main`: expvar::facade::install()?;
+//! let recorder = expvar_metrics::Recorder::new(&registry);
+//! // In `main`: expvar_metrics::install()?;
 //! metrics::with_local_recorder(&recorder, || {
 //!     metrics::counter!("jobs", "queue" => "mail").increment(2);
 //! });
 //! assert_eq!(registry.to_json(), "{\n\"jobs\": {\"mail\": 2}\n}\n");
 //! ```
 //!
-//! - A metric without labels is a variable of its name: a counter is a [`Counter`](crate::Counter), a gauge a
-//!   [`FloatGauge`](crate::FloatGauge), a histogram one [of fractions](crate::Histogram::floats).
+//! - A metric without labels is a variable of its name: a counter is a [`Counter`](expvar::Counter), a gauge a
+//!   [`FloatGauge`](expvar::FloatGauge), a histogram one [of fractions](expvar::Histogram::floats).
 //!   Where the registry has such a variable already, the two are one.
-//! - Labels make it a [`Map`](crate::Map) of maps, a level a label, in the order in which labels were first
-//!   seen; a label that a set lacks is the key `""`. The variable's [`Info`](crate::Info) names the labels, so
+//! - Labels make it a [`Map`](expvar::Map) of maps, a level a label, in the order in which labels were first
+//!   seen; a label that a set lacks is the key `""`. The variable's [`Info`](expvar::Info) names the labels, so
 //!   that Prometheus gets them back.
-//! - Descriptions and units become the variable's [`Info`](crate::Info), whether they come before or after.
+//! - Descriptions and units become the variable's [`Info`](expvar::Info), whether they come before or after.
 //! - A handle that is held records into the variable's own cells. `counter!` and the like find
 //!   theirs in a cache of the calling thread, of up to 4,096 metrics: no lock.
 //! - Bounds: 10,000 names, and 10,000 label sets a name ([`Recorder::label_sets`]; 1,000 for
@@ -27,16 +27,17 @@
 //!
 //! Nothing is ever taken out: a metric that is no longer recorded keeps its last value.
 
+#![forbid(unsafe_code)]
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
+use expvar::__private::count_overflow;
+use expvar::{Kind, Registry};
 use metrics::{Key, KeyName, Metadata, SharedString};
-
-use crate::registry::Registry;
-use crate::sync::Mutex;
-use crate::var::Kind;
+use parking_lot::Mutex;
 
 mod cache;
 mod families;
@@ -45,13 +46,13 @@ mod handles;
 use families::Families;
 use handles::Recorded;
 
-/// Makes the [`global`](crate::global()) registry the place where everything that is recorded
+/// Makes the [`global`](expvar::global()) registry the place where everything that is recorded
 /// through `metrics` in this process goes.
 ///
 /// # Errors
 /// Another recorder was installed before.
 pub fn install() -> Result<(), InstallError> {
-    Recorder::new(crate::global()).install()
+    Recorder::new(expvar::global()).install()
 }
 
 /// A `metrics` recorder that keeps what it gets in a [`Registry`].
@@ -102,7 +103,7 @@ impl Recorder {
         drop(families);
         // What overflowed is not remembered, so that each time counts.
         if found.overflowed {
-            crate::global::OVERFLOWS.inc();
+            count_overflow();
         } else {
             cache::put(self.id, kind, key, found.recorded.clone());
         }
@@ -166,7 +167,7 @@ impl fmt::Display for InstallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
             "this process has a `metrics` recorder already: install only one, or give both to \
-             metrics_util::layers::Fanout and install that (`expvar::facade::Recorder` is one)",
+             metrics_util::layers::Fanout and install that (`expvar_metrics::Recorder` is one)",
         )
     }
 }

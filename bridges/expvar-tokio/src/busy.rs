@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::sync::Mutex;
+use parking_lot::Mutex;
 
 /// What is shown goes back this far where somebody has read then.
 const SPAN: Duration = Duration::from_secs(10);
@@ -12,17 +12,17 @@ const STEP: Duration = Duration::from_secs(1);
 
 /// Notes of how long workers had been busy. Reading only adds to them, so that any number of
 /// readers see the same.
-pub(super) struct Window {
+pub(crate) struct Window {
     notes: Mutex<VecDeque<(Instant, Duration)>>,
 }
 
 impl Window {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self { notes: Mutex::new(VecDeque::from([(now, Duration::ZERO)])) }
     }
 
     /// The share of its time for which a worker was busy, from 0 to 1.
-    pub(super) fn ratio(&self, now: Instant, busy: Duration, workers: usize) -> f64 {
+    pub(crate) fn ratio(&self, now: Instant, busy: Duration, workers: usize) -> f64 {
         let mut notes = self.notes.lock();
         while notes.get(1).is_some_and(|next| now.saturating_duration_since(next.0) >= SPAN) {
             notes.pop_front();

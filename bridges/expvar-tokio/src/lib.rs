@@ -1,11 +1,11 @@
-//! What a tokio runtime knows of itself.
+//! Shows a tokio runtime's metrics as [`expvar`] variables.
 //!
 //! ```
 //! # let runtime = tokio::runtime::Runtime::new().unwrap();
 //! # let _entered = runtime.enter();
 //! # let registry = expvar::Registry::new();
-//! // In `main`, inside the runtime: let _runtime = expvar::runtime::publish("tokio")?;
-//! let shown = expvar::runtime::Runtime::publish(&registry, "tokio", runtime.handle())?;
+//! // In `main`, inside the runtime: let _runtime = expvar_tokio::publish("tokio")?;
+//! let shown = expvar_tokio::Runtime::publish(&registry, "tokio", runtime.handle())?;
 //! assert!(registry.get("tokio.alive_tasks").is_some());
 //! # Ok::<(), expvar::PublishError>(())
 //! ```
@@ -36,21 +36,22 @@
 //! shows as one that no longer parks. On targets without 64-bit atomics `busy`, `busy_ratio`,
 //! `parks` and `park_unparks` are absent, as tokio has none of them.
 
+#![forbid(unsafe_code)]
+
 use std::fmt;
 #[cfg(target_has_atomic = "64")]
 use std::time::Instant;
 
+#[cfg(any(tokio_unstable, target_has_atomic = "64"))]
+use expvar::Unit;
+use expvar::{Func, Info, PublishError, Registry};
 use serde::Serialize;
 use tokio::runtime::{Handle, RuntimeMetrics};
-
-use crate::func::Func;
-use crate::info::{Info, Unit};
-use crate::registry::{PublishError, Registry};
 
 #[cfg(target_has_atomic = "64")]
 mod busy;
 
-/// Shows the runtime that the caller is in under `prefix` in the [`global`](crate::global())
+/// Shows the runtime that the caller is in under `prefix` in the [`global`](expvar::global())
 /// registry, until what is returned is dropped.
 ///
 /// # Errors
@@ -59,7 +60,7 @@ mod busy;
 /// # Panics
 /// Outside a tokio runtime.
 pub fn publish(prefix: &str) -> Result<Runtime, PublishError> {
-    Runtime::publish(crate::global(), prefix, &Handle::current())
+    Runtime::publish(expvar::global(), prefix, &Handle::current())
 }
 
 /// A runtime's variables, shown for as long as this is held.

@@ -1,6 +1,6 @@
 //! A library that knows only `metrics`, in a service that shows variables.
 //!
-//! `cargo run --example facade`, then `curl http://127.0.0.1:8123/debug/vars` or `/metrics`.
+//! `cargo run --example metrics`, then `curl http://127.0.0.1:8123/debug/vars` or `/metrics`.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ expvar::vars! {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    expvar::facade::install()?;
+    expvar_metrics::install()?;
     library::describe();
     let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8123".to_owned());
     let server = expvar_http::spawn(addr.as_str())?;
