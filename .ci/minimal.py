@@ -36,32 +36,57 @@ def without_development(manifest):
 
 def published():
     members = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["members"]
-    for member in members:
-        manifest = (ROOT / member / "Cargo.toml").read_text()
+    for path in sorted(path for member in members for path in ROOT.glob(f"{member}/Cargo.toml")):
+        manifest = path.read_text()
         package = tomllib.loads(manifest)["package"]
         if package.get("publish") is not False and package["name"] not in SKIPPED:
-            yield member, manifest
+            yield str(path.parent.relative_to(ROOT)), manifest
 
 
-def main():
-    crates = list(published())
-    for member, manifest in crates:
-        to = TO / member
-        shutil.rmtree(to, ignore_errors=True)
-        shutil.copytree(ROOT / member, to, ignore=shutil.ignore_patterns("tests", "fuzz", "target"))
-        (to / "Cargo.toml").write_text(without_development(manifest))
-    names = ", ".join(f'"{member}"' for member, _ in crates)
+def needs(name, crates):
+    """The crate and those of ours that it depends on."""
+    found = {name}
+    tables = tomllib.loads(crates[name][1])
+    for dependency in tables.get("dependencies", {}):
+        if dependency in crates and dependency != name:
+            found |= needs(dependency, crates)
+    return found
+
+
+def build(name, crates):
+    to = TO / name
+    shutil.rmtree(to, ignore_errors=True)
+    members = []
+    for other in sorted(needs(name, crates)):
+        member, manifest = crates[other]
+        members.append(member)
+        ignored = shutil.ignore_patterns("tests", "fuzz", "target")
+        shutil.copytree(ROOT / member, to / member, ignore=ignored)
+        (to / member / "Cargo.toml").write_text(manifest)
     workspace = (ROOT / "Cargo.toml").read_text()
-    workspace = re.sub(r"(?m)^members = \[[^\]]*\]", f"members = [{names}]", workspace)
+    quoted = ", ".join(f'"{member}"' for member in members)
+    workspace = re.sub(r"(?m)^members = \[[^\]]*\]", f"members = [{quoted}]", workspace)
     workspace = re.sub(r"(?m)^exclude = .*\n", "", workspace)
-    (TO / "Cargo.toml").write_text(workspace)
-    (TO / "Cargo.lock").unlink(missing_ok=True)
-    environment = os.environ | {"RUSTC_BOOTSTRAP": "1"}
+    (to / "Cargo.toml").write_text(workspace)
+    environment = os.environ | {
+        "RUSTC_BOOTSTRAP": "1",
+        "CARGO_TARGET_DIR": str(TO / "target"),
+    }
     for command in (
         ["cargo", "generate-lockfile", "-q", "-Z", "direct-minimal-versions"],
         ["cargo", "check", "-q", "--workspace", "--all-features"],
     ):
-        subprocess.run(command, cwd=TO, env=environment, check=True)
+        subprocess.run(command, cwd=to, env=environment, check=True)
+    print(name, "builds with the oldest dependencies that it allows")
+
+
+def main():
+    crates = {}
+    for member, manifest in published():
+        name = tomllib.loads(manifest)["package"]["name"]
+        crates[name] = (member, without_development(manifest))
+    for name in crates:
+        build(name, crates)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@
 //! connection that the server had closed, lines behind a bad one, and lines that could not be
 //! sent (they wait, see [`SenderBuilder::queue_bytes`] and [`SenderBuilder::spool_dir`]).
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod carbon;
 mod error;

@@ -30,6 +30,7 @@
 //! [`Builder`]. What the servers of a process do is itself a variable, `expvar.http`, of the
 //! global registry.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod accept;
 mod auth;

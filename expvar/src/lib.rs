@@ -36,6 +36,7 @@
 //! | `process` | yes | [`memstats`] and [`process`] from the system |
 //! | `jemalloc`, `mimalloc` | no | what these allocators know of themselves, in [`memstats`] |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
 
 mod cells;

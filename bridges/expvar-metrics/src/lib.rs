@@ -27,6 +27,7 @@
 //!
 //! Nothing is ever taken out: a metric that is no longer recorded keeps its last value.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 use std::fmt;

@@ -36,6 +36,7 @@
 //! shows as one that no longer parks. On targets without 64-bit atomics `busy`, `busy_ratio`,
 //! `parks` and `park_unparks` are absent, as tokio has none of them.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 use std::fmt;
