@@ -121,7 +121,7 @@ impl Prometheus {
         buffer: &mut Vec<u8>,
     ) {
         let mut exposition = Exposition::begin(&self.mappings, format, buffer);
-        registry.visit_where(&mut wanted, &mut exposition);
+        registry.visit_old_where(&mut wanted, &mut exposition);
         for variable in self.mappings.keys().filter(|name| wanted(name)) {
             if registry.get(variable).is_none() {
                 exposition.leave_out(variable, "there is no such variable to map");

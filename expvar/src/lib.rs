@@ -24,7 +24,7 @@
 //! - Names: [`vars!`] declares statics, [`publish`] and [`Registry`] name what is made at run time,
 //!   [`Info`] and [`Unit`] say what it means.
 //! - Groups: [`group!`] declares variables that a pool or a cache owns, published for each.
-//! - Reading: [`Registry::to_json`], [`Registry::visit`] with [`Visitor`] and [`Value`], [`json`].
+//! - Reading: [`Registry::to_json`], [`Registry::visit`] with a [`Visitor`], [`json`].
 //! - The program itself: [`memstats`], [`process`], [`cmdline`], and [`alloc::Counting`], the
 //!   allocator hook that makes `memstats` exact.
 //!
@@ -46,7 +46,7 @@ mod sync;
 mod system;
 mod vars;
 
-use read::{prefetch, visit};
+use read::{number, prefetch, visit, visitor, walk};
 use registry::{global, names, numbers};
 #[cfg(feature = "process")]
 use system::fresh;
@@ -65,7 +65,9 @@ pub use group::Group;
 pub use histogram::{Bucket, Histogram, Quantiles, Reading, Snapshot, Timer};
 pub use info::{Info, Unit};
 pub use map::{KindError, Map};
+#[doc(hidden)]
 pub use names::Generation;
+pub use number::Number;
 pub use read::json;
 pub use registry::{PublishError, Registry};
 pub use system::alloc;
@@ -75,7 +77,10 @@ pub use system::cmdline;
 pub use system::{memstats, process};
 pub use text::Text;
 pub use var::{Handle, Kind, Publish, Var};
-pub use visit::{MapValue, Value, Visitor};
+#[doc(hidden)]
+pub use visit::{MapValue, OldVisitor, Value};
+pub use visitor::{Shape, Step, Visitor};
+pub use walk::Recorded;
 
 #[doc(hidden)]
 pub mod __private {

@@ -1,5 +1,8 @@
 //! Reading: the walk over a registry, and the JSON of it.
 
 pub mod json;
+pub(crate) mod number;
 pub(crate) mod prefetch;
 pub(crate) mod visit;
+pub(crate) mod visitor;
+pub(crate) mod walk;

@@ -15,7 +15,9 @@ use crate::names::{List, Named, Names};
 use crate::prefetch::Touch;
 use crate::sync::Mutex;
 use crate::var::{Handle, Publish, Var};
-use crate::visit::{self, Scratch, Value, Visitor};
+use crate::visit::{self, OldVisitor, Scratch, Value};
+use crate::visitor::Visitor;
+use crate::walk;
 
 /// Maps names to variables, in name order.
 ///
@@ -43,11 +45,18 @@ pub(crate) struct Entry {
 impl Entry {
     fn new(var: Var, info: Info) -> Self {
         static PLAIN: LazyLock<Arc<Info>> = LazyLock::new(Arc::default);
+        static COUNTER: LazyLock<Arc<Info>> = LazyLock::new(|| Arc::new(Info::new().counter()));
         if let Var::Counter(Handle::Shared(counter)) = &var {
             counter.claim();
         }
-        let info = if info == **PLAIN { Arc::clone(&PLAIN) } else { Arc::new(info) };
+        let info = if matches!(var, Var::Counter(_)) { info.counter() } else { info };
+        let same = [&PLAIN, &COUNTER].into_iter().find(|same| ****same == info);
+        let info = same.map_or_else(|| Arc::new(info), |same| Arc::clone(same));
         Self { var, info }
+    }
+
+    pub(crate) fn info(&self) -> &Info {
+        &self.info
     }
 }
 
@@ -124,21 +133,32 @@ impl Registry {
         }
     }
 
-    /// Shows each variable's value to `visitor`, in name order: the walk that every exporter uses.
+    /// Shows each variable to `visitor`, in name order, down to the leaves: the walk that every
+    /// exporter uses.
     ///
     /// Values are read one after the other, not all at one instant. No lock is held while a
     /// [`Func`](crate::Func) or the visitor runs; memory is allocated for a walk, not for a
     /// variable.
     pub fn visit(&self, visitor: &mut impl Visitor) {
-        let list = self.list();
-        let names = visitor.begin(list.generation());
-        walk(&list, names, |_| true, visitor);
+        self.visit_where(|_| true, visitor);
     }
 
     /// Like [`visit`](Self::visit), for the variables whose name `wanted` accepts; the others'
     /// functions do not run.
     pub fn visit_where(&self, wanted: impl FnMut(&str) -> bool, visitor: &mut impl Visitor) {
-        walk(&self.list(), true, wanted, visitor);
+        walk::registry(&self.list(), wanted, visitor);
+    }
+
+    #[doc(hidden)]
+    pub fn visit_old(&self, visitor: &mut impl OldVisitor) {
+        let list = self.list();
+        let names = visitor.begin(list.generation());
+        walk_old(&list, names, |_| true, visitor);
+    }
+
+    #[doc(hidden)]
+    pub fn visit_old_where(&self, wanted: impl FnMut(&str) -> bool, visitor: &mut impl OldVisitor) {
+        walk_old(&self.list(), true, wanted, visitor);
     }
 
     /// The document that `/debug/vars` answers: Go's bytes, with a line feed at the end.
@@ -184,11 +204,11 @@ fn check_name(name: &str) -> Result<(), PublishError> {
     Err(PublishError { name: name.into(), reason })
 }
 
-fn walk(
+fn walk_old(
     list: &List<Entry>,
     names_wanted: bool,
     mut wanted: impl FnMut(&str) -> bool,
-    visitor: &mut impl Visitor,
+    visitor: &mut impl OldVisitor,
 ) {
     let slabs = Slabs::now();
     let mut scratch = Scratch::new(&slabs);

@@ -3,7 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use expvar::{Counter, FloatGauge, Gauge, Histogram, Info, Map, Registry, Value, Visitor};
+use expvar::{Counter, FloatGauge, Gauge, Histogram, Info, Map, Number, Registry, Step, Visitor};
 
 struct Counted;
 
@@ -62,12 +62,16 @@ fn recording_allocates_nothing_after_the_first_time() {
 struct Sum(u64);
 
 impl Visitor for Sum {
-    fn variable(&mut self, name: &str, _: &Info, value: Value<'_>) {
-        match value {
-            Value::Counter(n) => self.0 += n + name.len() as u64,
-            Value::Map(map) => map.for_each(|_, _| self.0 += 1),
-            _ => {}
+    fn enter(&mut self, step: Step<'_>, _: &Info) {
+        if let Step::Name(name) | Step::Key(name) = step {
+            self.0 += name.len() as u64;
         }
+    }
+
+    fn leave(&mut self) {}
+
+    fn number(&mut self, number: Number) {
+        self.0 += number.to_f64() as u64;
     }
 }
 
@@ -79,6 +83,7 @@ fn a_walk_allocates_for_itself_not_for_its_variables() {
             registry.publish(&format!("counter{n}"), Counter::new()).unwrap().inc();
             registry.publish(&format!("gauge{n}"), Gauge::new()).unwrap().set(1);
             registry.publish(&format!("map{n}"), Map::new()).unwrap().add("k", 1);
+            registry.publish(&format!("counts{n}"), Map::new()).unwrap().set("k", Counter::new());
             registry.publish(&format!("text{n}"), expvar::Text::new()).unwrap().set("words");
         }
         let (mut sum, mut buffer) = (Sum(0), Vec::new());

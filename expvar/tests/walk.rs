@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Once};
 
-use expvar::{Counter, FloatGauge, Gauge, Handle, Info, Map, Registry, Text, Value, Var, Visitor};
+use expvar::{
+    Counter, FloatGauge, Gauge, Handle, Info, Map, OldVisitor, Registry, Text, Value, Var,
+};
 use proptest::prelude::*;
 
 static STATICS: Once = Once::new();
@@ -107,7 +109,7 @@ fn said(value: Value<'_>) -> String {
     String::from_utf8(buffer).unwrap()
 }
 
-impl Visitor for Halves {
+impl OldVisitor for Halves {
     fn begin(&mut self, _: expvar::Generation) -> bool {
         false
     }
@@ -134,7 +136,7 @@ fn compare(registry: &Registry, map: &Arc<Map>, kept: &BTreeMap<String, Kept>) {
     assert_eq!(Var::from(map.clone()).to_string(), format!("{{{}}}", members.join(", ")));
 
     let mut halves = Halves::default();
-    registry.visit(&mut halves);
+    registry.visit_old(&mut halves);
     let in_rows = kept.values().filter(|kept| kept.is_in_a_row()).count();
     assert_eq!((halves.turn, halves.numbers.len()), (in_rows, in_rows / 2));
     let unnamed = kept.iter().filter(|(name, _)| !halves.names.contains_key(*name));

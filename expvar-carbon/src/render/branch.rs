@@ -1,7 +1,7 @@
 //! What a reading keeps of names for the next one: as long as they are the same, nothing is made of
 //! them anew.
 
-use expvar::{Generation, Info, Value, Visitor};
+use expvar::{Generation, Info, OldVisitor, Value};
 
 use crate::render::number::Number;
 use crate::render::reading::{Parts, Reader, Verdict};
@@ -196,7 +196,7 @@ impl<'r, 'p> Walk<'r, 'p> {
     }
 }
 
-impl Visitor for Walk<'_, '_> {
+impl OldVisitor for Walk<'_, '_> {
     fn begin(&mut self, names: Generation) -> bool {
         self.known = self.branch.names == Some(names);
         if !self.known {

@@ -114,7 +114,7 @@ impl Reader {
         self.clashes.begin();
         self.path.truncate(self.prefix);
         let mut root = std::mem::take(&mut self.root);
-        registry.visit(&mut Walk::new(self, &mut root, parts));
+        registry.visit_old(&mut Walk::new(self, &mut root, parts));
         self.root = root;
         if self.clashes.end() {
             // Something came or went: what went is forgotten.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use expvar::json::{Leaf, Leaves, Step, walk};
-use expvar::{Info, MapValue, Value, Visitor};
+use expvar::{Info, MapValue, OldVisitor, Value};
 
 use super::known;
 
@@ -154,7 +154,7 @@ impl FloorCharBoundary for str {
     }
 }
 
-impl Visitor for Sample {
+impl OldVisitor for Sample {
     fn variable(&mut self, name: &str, info: &Info, value: Value<'_>) {
         self.path.clear();
         self.path.push_str(name);
@@ -355,7 +355,7 @@ mod tests {
     /// Each leaf as `path kind unit value`.
     fn lines(registry: &Registry) -> Vec<String> {
         let mut sample = Sample::default();
-        registry.visit(&mut sample);
+        registry.visit_old(&mut sample);
         let line = |item: &Item| {
             let value = match &item.found {
                 Found::Number(number) => number.to_f64().to_string(),
@@ -424,7 +424,7 @@ mod tests {
         registry.publish("array", Func::new(|| vec![7; 10_000])).unwrap();
         registry.publish("text", Text::new()).unwrap().set("é".repeat(10_000));
         let mut sample = Sample::default();
-        registry.visit(&mut sample);
+        registry.visit_old(&mut sample);
         for item in sample.items() {
             let Found::Text(range) = &item.found else { panic!("{item:?}") };
             assert!(range.len() <= MAX_TEXT_BYTES + '…'.len_utf8(), "{}", range.len());

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
 
-use expvar::{Info, Reading, Text, Unit, Value, Visitor};
+use expvar::{Info, OldVisitor, Reading, Text, Unit, Value};
 
 use super::json::Tree;
 use super::mapping::Mapping;
@@ -335,7 +335,7 @@ impl<'a> Exposition<'a> {
     }
 }
 
-impl Visitor for Exposition<'_> {
+impl OldVisitor for Exposition<'_> {
     fn variable(&mut self, name: &str, info: &Info, value: Value<'_>) {
         let mapping = self.mappings.get(name);
         if mapping.is_some_and(|mapping| mapping.hidden) {

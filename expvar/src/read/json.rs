@@ -2,22 +2,28 @@
 
 use std::fmt;
 
-use crate::cells::Slabs;
 use crate::histogram::{Quantiles, Reading};
 use crate::info::Info;
+use crate::number::Number;
 use crate::var::Var;
-use crate::visit::{Scratch, Value, Visitor};
+use crate::visit::Value;
+use crate::visitor::{self, Shape, Visitor};
+use crate::walk::Recorded;
 
 #[cfg(feature = "serde")]
 pub(crate) mod compact;
 mod integer;
 mod number;
+#[cfg(feature = "serde")]
+mod parts;
 mod string;
 #[cfg(feature = "serde")]
 mod walk;
 
 pub use integer::{put_unsigned, write_signed, write_unsigned};
 pub use number::write_float;
+#[cfg(feature = "serde")]
+pub(crate) use parts::visit;
 pub use string::write_string;
 #[cfg(feature = "serde")]
 pub use walk::{Error, Leaf, Leaves, Step, walk};
@@ -25,6 +31,7 @@ pub use walk::{Error, Leaf, Leaves, Step, walk};
 /// The document of a registry, variable by variable.
 pub(crate) struct Document<'b> {
     buffer: &'b mut Vec<u8>,
+    /// Whether nothing was written yet at the level that the walk is in.
     first: bool,
 }
 
@@ -40,10 +47,63 @@ impl<'b> Document<'b> {
 }
 
 impl Visitor for Document<'_> {
-    fn variable(&mut self, name: &str, _: &Info, value: Value<'_>) {
+    #[inline]
+    fn enter(&mut self, step: visitor::Step<'_>, _: &Info) {
         let first = std::mem::replace(&mut self.first, false);
-        write_name(self.buffer, if first { b"\"" } else { b",\n\"" }, name);
-        write_value(self.buffer, value);
+        match step {
+            visitor::Step::Name(name) => {
+                write_name(self.buffer, if first { b"\"" } else { b",\n\"" }, name)
+            }
+            visitor::Step::Key(key) => {
+                write_name(self.buffer, if first { b"\"" } else { b", \"" }, key)
+            }
+            visitor::Step::Index(_) if first => {}
+            visitor::Step::Index(_) => self.buffer.extend_from_slice(b", "),
+        }
+    }
+
+    #[inline]
+    fn leave(&mut self) {}
+
+    #[inline]
+    fn number(&mut self, number: Number) {
+        match number {
+            Number::Unsigned(n) => write_unsigned(self.buffer, n),
+            Number::Signed(n) => write_signed(self.buffer, n),
+            Number::Float(n) => write_float(self.buffer, n),
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        write_string(self.buffer, text);
+    }
+
+    fn boolean(&mut self, value: bool) {
+        self.buffer.extend_from_slice(if value { b"true" } else { b"false" });
+    }
+
+    fn null(&mut self) {
+        self.buffer.extend_from_slice(b"null");
+    }
+
+    fn histogram(&mut self, mut histogram: Recorded<'_>) {
+        write_histogram(self.buffer, histogram.reading());
+    }
+
+    fn begin(&mut self, shape: Shape) -> bool {
+        self.buffer.push(if shape == Shape::Map { b'{' } else { b'[' });
+        self.first = true;
+        true
+    }
+
+    fn end(&mut self, shape: Shape) {
+        self.buffer.push(if shape == Shape::Map { b'}' } else { b']' });
+        self.first = false;
+    }
+
+    fn json(&mut self, json: &str) -> bool {
+        self.buffer.extend_from_slice(json.as_bytes());
+        true
     }
 }
 
@@ -57,6 +117,7 @@ fn write_name(buffer: &mut Vec<u8>, before: &[u8], name: &str) {
 }
 
 /// Appends a value as `/debug/vars` shows it.
+#[doc(hidden)]
 pub fn write_value(buffer: &mut Vec<u8>, value: Value<'_>) {
     match value {
         Value::Null => buffer.extend_from_slice(b"null"),
@@ -110,8 +171,8 @@ fn write_histogram(buffer: &mut Vec<u8>, Reading { total, recent }: &Reading) {
 
 impl fmt::Display for Var {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (slabs, mut buffer) = (Slabs::now(), Vec::new());
-        Scratch::new(&slabs).read_top(self, |value| write_value(&mut buffer, value));
+        let mut buffer = Vec::new();
+        crate::walk::value(self, &mut Document { buffer: &mut buffer, first: true });
         f.write_str(&String::from_utf8_lossy(&buffer))
     }
 }

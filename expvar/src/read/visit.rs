@@ -1,4 +1,4 @@
-//! The one walk over the registry, which every exporter is a visitor of.
+//! The walk as it was: values as one enum, functions as JSON. It goes when no exporter uses it.
 
 use crate::cells::Slabs;
 use crate::histogram::Reading;
@@ -8,8 +8,8 @@ use crate::names::{Generation, List};
 use crate::prefetch::{Prefetch, Touch};
 use crate::var::Var;
 
-/// Sees every variable of a registry, in name order: see [`Registry::visit`](crate::Registry::visit).
-pub trait Visitor {
+/// Sees every variable of a registry, in name order.
+pub trait OldVisitor {
     /// Called before the variables of a walk that leaves none out. Returns whether their names are
     /// of interest: what was made of them when they were of this generation may have been kept.
     fn begin(&mut self, _names: Generation) -> bool {

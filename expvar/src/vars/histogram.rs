@@ -167,6 +167,11 @@ impl Histogram {
 
     pub(crate) fn read(&self, slabs: &Slabs, reading: &mut Reading) {
         self.read_total(slabs, &mut reading.total);
+        self.read_recent(reading);
+    }
+
+    /// What was recorded of late, of the total in `reading`.
+    pub(crate) fn read_recent(&self, reading: &mut Reading) {
         match self.window.get() {
             Some(window) => {
                 window.recent(Instant::now(), &reading.total, &mut reading.recent);
@@ -175,7 +180,16 @@ impl Histogram {
         }
     }
 
-    fn read_total(&self, slabs: &Slabs, total: &mut Snapshot) {
+    /// How many values were recorded, without reading the buckets.
+    pub(crate) fn read_count(&self, slabs: &Slabs) -> u64 {
+        self.cells.id().map_or(0, |id| slabs.sum(id))
+    }
+
+    pub(crate) fn is_float(&self) -> bool {
+        self.buckets.floats
+    }
+
+    pub(crate) fn read_total(&self, slabs: &Slabs, total: &mut Snapshot) {
         total.clear(self.buckets);
         if let Some(id) = self.cells.id() {
             total.load(id, slabs);

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 /// What a variable's number counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -51,10 +52,10 @@ impl fmt::Display for Unit {
     }
 }
 
-/// What is told about a variable beside its value.
+/// What a variable means, beside its value: help, unit, labels, whether it only goes up.
 ///
 /// [`vars!`](crate::vars) fills it in; at run time it goes to
-/// [`publish_with`](crate::Registry::publish_with):
+/// [`publish_with`](crate::Registry::publish_with). A clone copies no text.
 ///
 /// ```
 /// use expvar::{Counter, Info, Unit};
@@ -66,27 +67,41 @@ impl fmt::Display for Unit {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Info {
-    help: Cow<'static, str>,
+    help: Words,
     unit: Unit,
-    label: Cow<'static, str>,
+    label: Words,
     counter: bool,
+    known_as: &'static str,
+    members: &'static [(&'static str, Info)],
 }
 
 impl Info {
     /// No help, a plain number, the label `key`.
     pub const fn new() -> Self {
+        Self::of("", "key")
+    }
+
+    /// The same as `Info::new().help(help)`, for constants.
+    pub const fn with_help(help: &'static str) -> Self {
+        Self::of(help, "key")
+    }
+
+    /// Help and label, for constants.
+    pub(crate) const fn of(help: &'static str, label: &'static str) -> Self {
         Self {
-            help: Cow::Borrowed(""),
+            help: Words::Static(help),
             unit: Unit::None,
-            label: Cow::Borrowed("key"),
+            label: Words::Static(label),
             counter: false,
+            known_as: "",
+            members: &[],
         }
     }
 
     /// With a sentence that says what the variable means.
     #[must_use]
     pub fn help(mut self, help: impl Into<Cow<'static, str>>) -> Self {
-        self.help = help.into();
+        self.help = Words::new(help.into());
         self
     }
 
@@ -101,7 +116,7 @@ impl Info {
     /// `route,method` for a map of maps.
     #[must_use]
     pub fn label(mut self, label: impl Into<Cow<'static, str>>) -> Self {
-        self.label = label.into();
+        self.label = Words::new(label.into());
         self
     }
 
@@ -113,9 +128,39 @@ impl Info {
         self
     }
 
+    /// With the name that dashboards know this number by, for exporters whose world has one:
+    /// Prometheus, without `_total`. It is used as it stands, and so is the number.
+    #[must_use]
+    pub const fn known_as(mut self, name: &'static str) -> Self {
+        self.known_as = name;
+        self
+    }
+
+    /// With what the members of the structure mean that a function returns. A member that is not
+    /// listed has its structure's unit.
+    ///
+    /// ```
+    /// use expvar::{Func, Info, Unit};
+    ///
+    /// static MEMBERS: [(&str, Info); 2] = [
+    ///     ("hits", Info::with_help("Lookups that found an entry.").counter()),
+    ///     ("size", Info::with_help("Size of all entries.").unit(Unit::Bytes)),
+    /// ];
+    ///
+    /// let registry = expvar::Registry::new();
+    /// let stats = Func::new(|| serde_json::json!({"hits": 17, "size": 4096}));
+    /// registry.publish_with("cache", stats, Info::new().members(&MEMBERS))?;
+    /// # Ok::<(), expvar::PublishError>(())
+    /// ```
+    #[must_use]
+    pub const fn members(mut self, members: &'static [(&'static str, Info)]) -> Self {
+        self.members = members;
+        self
+    }
+
     /// The help text; empty when there is none.
     pub fn get_help(&self) -> &str {
-        &self.help
+        self.help.as_str()
     }
 
     /// The unit.
@@ -123,14 +168,24 @@ impl Info {
         self.unit
     }
 
-    /// What a map's keys are; `key` unless told.
+    /// What a map's keys are; by default `key`.
     pub fn get_label(&self) -> &str {
-        &self.label
+        self.label.as_str()
     }
 
-    /// Whether the numbers were said to only go up.
+    /// Whether the numbers only go up.
     pub const fn is_counter(&self) -> bool {
         self.counter
+    }
+
+    /// The name that dashboards know the number by; empty when there is none.
+    pub const fn get_known_as(&self) -> &'static str {
+        self.known_as
+    }
+
+    /// What the member of that name means, of a structure; this same info if it is not listed.
+    pub(crate) fn member(&self, name: &str) -> &Self {
+        self.members.iter().find(|(member, _)| *member == name).map_or(self, |(_, info)| info)
     }
 }
 
@@ -139,3 +194,34 @@ impl Default for Info {
         Self::new()
     }
 }
+
+/// A text whose clone copies no bytes.
+#[derive(Debug, Clone)]
+enum Words {
+    Static(&'static str),
+    Shared(Arc<str>),
+}
+
+impl Words {
+    fn new(text: Cow<'static, str>) -> Self {
+        match text {
+            Cow::Borrowed(text) => Self::Static(text),
+            Cow::Owned(text) => Self::Shared(text.into()),
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Static(text) => text,
+            Self::Shared(text) => text,
+        }
+    }
+}
+
+impl PartialEq for Words {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Words {}

@@ -1,0 +1,199 @@
+//! The one walk over a registry, which every exporter is a visitor of.
+
+use std::cell::OnceCell;
+use std::ptr;
+
+use super::number::Number;
+use super::visit::{Value, for_each};
+use super::visitor::{Shape, Step, Visitor};
+use crate::cells::Slabs;
+use crate::histogram::{Histogram, Reading, Snapshot};
+use crate::info::Info;
+use crate::map::Map;
+use crate::names::{List, Named};
+use crate::registry::Entry;
+use crate::var::Var;
+
+/// Levels of nested maps that are shown.
+const DEPTH: usize = 32;
+/// How often a map is shown within itself; below that it is `null`.
+const WITHIN_ITSELF: usize = 2;
+
+/// Shows the variables that `wanted` accepts.
+pub(crate) fn registry<V: Visitor>(
+    list: &List<Entry>,
+    mut wanted: impl FnMut(&str) -> bool,
+    visitor: &mut V,
+) {
+    let slabs = Slabs::now();
+    let mut walk = Walk { slabs: &slabs, buffers: Buffers::default(), visitor };
+    for_each(list, &slabs, true, |at, number| {
+        let (name, entry) = list.at(at);
+        if !wanted(name) {
+            return;
+        }
+        let info = entry.info();
+        walk.visitor.enter(Step::Name(name), info);
+        match number {
+            Some(number) => walk.row(number),
+            None => walk.value(entry.var(), info, None),
+        }
+        walk.visitor.leave();
+    });
+}
+
+/// Shows one variable's value, without a name.
+pub(crate) fn value(var: &Var, visitor: &mut impl Visitor) {
+    let slabs = Slabs::now();
+    let info = Info::new();
+    Walk { slabs: &slabs, buffers: Buffers::default(), visitor }.value(var, &info, None);
+}
+
+struct Walk<'w, V> {
+    slabs: &'w Slabs,
+    buffers: Buffers,
+    visitor: &'w mut V,
+}
+
+/// Memory for one value at a time.
+#[derive(Default)]
+struct Buffers {
+    #[cfg(feature = "serde")]
+    json: Vec<u8>,
+    reading: Reading,
+}
+
+/// The maps that the walk is in.
+struct Path<'p> {
+    map: &'p Map,
+    above: Option<&'p Path<'p>>,
+}
+
+impl<V: Visitor> Walk<'_, V> {
+    #[inline]
+    fn row(&mut self, number: Value<'static>) {
+        self.visitor.number(match number {
+            Value::Counter(n) => Number::Unsigned(n),
+            Value::Gauge(n) => Number::Signed(n),
+            Value::Float(n) => Number::Float(n),
+            _ => return,
+        });
+    }
+
+    fn value(&mut self, var: &Var, info: &Info, path: Option<&Path<'_>>) {
+        match var {
+            Var::Counter(counter) => {
+                self.visitor.number(Number::Unsigned(counter.read(self.slabs)));
+            }
+            Var::Gauge(gauge) => self.visitor.number(Number::Signed(gauge.read(self.slabs))),
+            Var::FloatGauge(gauge) => self.visitor.number(Number::Float(gauge.get())),
+            Var::Text(text) => text.with(|text| self.visitor.text(text)),
+            Var::Histogram(histogram) => {
+                let (slabs, reading) = (self.slabs, &mut self.buffers.reading);
+                self.visitor.histogram(Recorded { histogram, slabs, reading, read: Read::Nothing });
+            }
+            Var::Map(map) => self.map(map, info, path),
+            #[cfg(feature = "serde")]
+            Var::Func(func) => match func.read(&mut self.buffers.json) {
+                "null" => self.visitor.null(),
+                json => {
+                    if !self.visitor.json(json) {
+                        // It is JSON; nested too deeply to be taken apart, it ends at that level.
+                        let _ = super::json::visit(json, info, self.visitor);
+                    }
+                }
+            },
+        }
+    }
+
+    fn map(&mut self, map: &Map, info: &Info, above: Option<&Path<'_>>) {
+        let path = Path { map, above };
+        if path.is_too_deep() {
+            return self.visitor.null();
+        }
+        if self.visitor.begin(Shape::Map) {
+            let list = map.list();
+            // A counter only goes up, whatever was said of the others.
+            let counting = OnceCell::new();
+            for_each(&list, self.slabs, true, |at, number| {
+                let (key, child) = list.at(at);
+                let info = match &child.var {
+                    Var::Counter(_) if !info.is_counter() => {
+                        counting.get_or_init(|| info.clone().counter())
+                    }
+                    _ => info,
+                };
+                self.visitor.enter(Step::Key(key), info);
+                match number {
+                    Some(number) => self.row(number),
+                    None => self.value(&child.var, info, Some(&path)),
+                }
+                self.visitor.leave();
+            });
+        }
+        self.visitor.end(Shape::Map);
+    }
+}
+
+impl Path<'_> {
+    fn is_too_deep(&self) -> bool {
+        let above = || std::iter::successors(self.above, |path| path.above);
+        let within_itself = above().filter(|path| ptr::eq(path.map, self.map)).count();
+        within_itself > WITHIN_ITSELF || above().count() >= DEPTH
+    }
+}
+
+/// What a walk found of a histogram, read as far as it is asked.
+pub struct Recorded<'a> {
+    histogram: &'a Histogram,
+    slabs: &'a Slabs,
+    reading: &'a mut Reading,
+    read: Read,
+}
+
+/// What lies in the reading already.
+#[derive(PartialEq)]
+enum Read {
+    Nothing,
+    Total,
+    Everything,
+}
+
+impl Recorded<'_> {
+    /// How many values were recorded since the process began. Cheap: no bucket is read.
+    pub fn count(&self) -> u64 {
+        match self.read {
+            Read::Nothing => self.histogram.read_count(self.slabs),
+            _ => self.reading.total.count(),
+        }
+    }
+
+    /// Whether the histogram holds fractions: see [`Histogram::floats`].
+    pub fn is_float(&self) -> bool {
+        self.histogram.is_float()
+    }
+
+    /// Everything recorded since the process began. Reads the buckets, the first time.
+    pub fn total(&mut self) -> &Snapshot {
+        if self.read == Read::Nothing {
+            self.histogram.read_total(self.slabs, &mut self.reading.total);
+            self.read = Read::Total;
+        }
+        &self.reading.total
+    }
+
+    /// What was recorded in the last 60 to 70 seconds.
+    pub fn recent(&mut self) -> &Snapshot {
+        &self.reading().recent
+    }
+
+    /// Both.
+    pub fn reading(&mut self) -> &Reading {
+        if self.read != Read::Everything {
+            self.total();
+            self.histogram.read_recent(self.reading);
+            self.read = Read::Everything;
+        }
+        self.reading
+    }
+}
