@@ -4,11 +4,13 @@ pub(crate) mod address;
 mod backoff;
 mod connection;
 pub(crate) mod driver;
+mod handover;
 mod lane;
 pub(crate) mod left;
 mod pickle;
 mod queue;
 pub(crate) mod sender;
+mod setup;
 mod spool;
 pub(crate) mod stats;
 #[cfg(feature = "tls")]

@@ -1,36 +1,42 @@
 //! The lossless sender's work: drives the lanes, and answers who waits for them.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use futures_util::future::join_all;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use crate::send::connection::Network;
-use crate::send::lane::{Host, Lane, Policy, Wish};
+use crate::error::ConfigError;
+use crate::send::handover::Handover;
+use crate::send::lane::{Host, Lane, Wish};
 use crate::send::left::Left;
 use crate::send::queue::Queue;
+use crate::send::sender::builder::SenderBuilder;
+use crate::send::setup::Setup;
 use crate::send::stats::{Counts, Stats, lock};
 
 /// The part that does the work: [`run`](Driver::run) it in a tokio runtime.
 #[must_use = "nothing is sent until it runs"]
 pub struct Driver {
     shared: Arc<Shared>,
-    network: Network,
-    policy: Policy,
 }
 
 /// What the handles and the driver share.
 pub(crate) struct Shared {
-    pub(crate) lanes: Vec<Arc<Lane>>,
+    /// Locked before the requests, and those before a lane's queue.
+    setup: RwLock<Setup>,
     pub(crate) counts: Arc<Counts>,
     requests: Mutex<Requests>,
     changed: Notify,
+    change_asked: Notify,
+    /// The driver settles the spools: they go to no other lanes any more.
+    pub(crate) has_ended: Mutex<bool>,
     /// No more is taken in.
     closed: AtomicBool,
-    pub(crate) shutdown_timeout: Duration,
 }
 
 #[derive(Default)]
@@ -38,6 +44,9 @@ struct Requests {
     flushes: Vec<Flush>,
     /// The deadline of the end.
     closing: Option<Instant>,
+    changes: VecDeque<Change>,
+    /// The lanes hand over to others, at this moment at the latest.
+    leaving: Option<Instant>,
     /// The driver has ended: nobody answers any more.
     ended: bool,
 }
@@ -46,23 +55,38 @@ struct Flush {
     /// For each lane, the number of the first batch that came later.
     before: Vec<u64>,
     deadline: Instant,
+    /// It ends the sender: answered when that has ended.
+    closing: bool,
     reply: Box<dyn FnOnce(Left) + Send>,
 }
 
+/// Settings that take the place of the present ones.
+pub(crate) struct Change {
+    pub(crate) settings: SenderBuilder,
+    pub(crate) within: Duration,
+    pub(crate) reply: oneshot::Sender<Result<(), ConfigError>>,
+}
+
 impl Shared {
-    pub(crate) fn new(lanes: Vec<Lane>, counts: Counts, shutdown_timeout: Duration) -> Self {
+    pub(crate) fn new(setup: Setup, counts: Counts) -> Self {
         Self {
-            lanes: lanes.into_iter().map(Arc::new).collect(),
+            setup: RwLock::new(setup),
             counts: Arc::new(counts),
             requests: Mutex::default(),
             changed: Notify::new(),
+            change_asked: Notify::new(),
+            has_ended: Mutex::new(false),
             closed: AtomicBool::new(false),
-            shutdown_timeout,
         }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Relaxed)
+    }
+
+    /// The present setup, which stays while this is held. Nothing that waits happens meanwhile.
+    pub(crate) fn setup(&self) -> RwLockReadGuard<'_, Setup> {
+        self.setup.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks for all that was sent so far to be read within this time, and for the end then if
@@ -75,7 +99,8 @@ impl Shared {
     ) {
         let now = Instant::now();
         let deadline = now.checked_add(within).unwrap_or(now + Duration::from_secs(1 << 30));
-        let before = self.lanes.iter().map(|lane| lane.queue(|q| q.next_seq())).collect();
+        let setup = self.setup();
+        let before = setup.lanes.iter().map(|lane| lane.queue(|q| q.next_seq())).collect();
         let mut requests = lock(&self.requests);
         if closing {
             self.closed.store(true, Relaxed);
@@ -86,16 +111,49 @@ impl Shared {
             // Dropping the reply tells the caller to look for itself.
             return;
         }
-        requests.flushes.push(Flush { before, deadline, reply: Box::new(reply) });
+        requests.flushes.push(Flush { before, deadline, closing, reply: Box::new(reply) });
         drop(requests);
         self.changed.notify_one();
-        self.lanes.iter().for_each(|lane| lane.wake());
+        setup.lanes.iter().for_each(|lane| lane.wake());
+    }
+
+    /// Asks for other settings; dropping the reply says that the sender has ended.
+    pub(crate) fn change(&self, change: Change) {
+        let mut requests = lock(&self.requests);
+        if !requests.ended {
+            requests.changes.push_back(change);
+            drop(requests);
+            self.change_asked.notify_one();
+        }
+    }
+
+    /// The next settings that somebody asks for.
+    pub(crate) async fn next_change(&self) -> Change {
+        loop {
+            let change = lock(&self.requests).changes.pop_front();
+            match change {
+                Some(change) => return change,
+                None => self.change_asked.notified().await,
+            }
+        }
+    }
+
+    /// Lets `exchange` make another setup of the present one, while nobody sends.
+    pub(crate) fn exchange(&self, exchange: impl FnOnce(&Setup) -> Setup) {
+        let mut setup = self.setup.write().unwrap_or_else(PoisonError::into_inner);
+        *setup = exchange(&setup);
+        let mut requests = lock(&self.requests);
+        requests.leaving = None;
+        for flush in &mut requests.flushes {
+            // Batches may have other numbers now: all that was sent so far is waited for.
+            flush.before = setup.lanes.iter().map(|lane| lane.queue(|q| q.next_seq())).collect();
+        }
     }
 
     pub(crate) fn left(&self, before: Option<&[u64]>) -> Left {
         let mut left = Left::default();
-        for (at, lane) in self.lanes.iter().enumerate() {
-            let before = before.map_or(u64::MAX, |before| before[at]);
+        for (at, lane) in self.setup().lanes.iter().enumerate() {
+            let before = before.and_then(|before| before.get(at)).copied().unwrap_or(u64::MAX);
             let (points, bytes, unconfirmed) = lane.queue(|q| q.left(before));
             left.points = left.points.max(points);
             left.bytes = left.bytes.max(bytes);
@@ -111,7 +169,7 @@ impl Shared {
         let mut open = Vec::new();
         for flush in flushes {
             let left = self.left(Some(&flush.before));
-            if left == Left::default() || now >= flush.deadline {
+            if !flush.closing && (left == Left::default() || now >= flush.deadline) {
                 (flush.reply)(left);
             } else {
                 open.push(flush);
@@ -119,13 +177,14 @@ impl Shared {
         }
         let mut requests = lock(&self.requests);
         requests.flushes.append(&mut open);
-        requests.flushes.iter().map(|f| f.deadline).min()
+        requests.flushes.iter().filter(|f| !f.closing).map(|f| f.deadline).min()
     }
 
     fn end(&self) {
         let flushes = {
             let mut requests = lock(&self.requests);
             requests.ended = true;
+            requests.changes.clear();
             std::mem::take(&mut requests.flushes)
         };
         for flush in flushes {
@@ -135,7 +194,7 @@ impl Shared {
 
     /// What `of` says of the queue of which it says most.
     pub(crate) fn fullest(&self, of: fn(&Queue) -> u64) -> u64 {
-        self.lanes.iter().map(|lane| lane.queue(|q| of(q))).max().unwrap_or(0)
+        self.setup().lanes.iter().map(|lane| lane.queue(|q| of(q))).max().unwrap_or(0)
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -164,8 +223,13 @@ impl Shared {
 impl Host for Shared {
     fn wish(&self, lane: &Lane) -> Wish {
         let requests = lock(&self.requests);
-        let unread = |flush: &Flush| lane.queue(|q| q.left(flush.before[lane.index])) != (0, 0, 0);
-        if requests.closing.is_some() {
+        let unread = |flush: &Flush| {
+            let before = flush.before.get(lane.index).copied().unwrap_or(u64::MAX);
+            lane.queue(|q| q.left(before)) != (0, 0, 0)
+        };
+        if let Some(latest) = requests.leaving {
+            Wish::Leave(requests.closing.map_or(latest, |closing| closing.min(latest)))
+        } else if requests.closing.is_some() {
             Wish::Close
         } else if requests.flushes.iter().any(unread) {
             Wish::Flush
@@ -180,25 +244,15 @@ impl Host for Shared {
 }
 
 impl Driver {
-    pub(crate) fn new(shared: Arc<Shared>, network: Network, policy: Policy) -> Self {
-        Self { shared, network, policy }
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
     }
 
     /// Sends until `shutdown` resolves, or [`Sender::shutdown`](crate::Sender::shutdown) is called, or all handles are
     /// gone; then sends what waits within the deadline and returns what is left.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Left {
-        let shared = self.shared.clone();
+        let shared = &self.shared;
         let _ended = Ended(shared.clone());
-        let lanes = async {
-            let (network, policy, counts) = (&self.network, self.policy, &shared.counts);
-            let driven = shared.lanes.iter().map(|l| l.drive(network, policy, counts, &*shared));
-            futures_util::future::join_all(driven).await;
-        };
-        let spools = async {
-            let kept = shared.lanes.iter().map(|l| l.clone().keep_spool(shared.counts.clone()));
-            futures_util::future::join_all(kept).await;
-            std::future::pending::<()>().await;
-        };
         let deadline = async {
             tokio::pin!(shutdown);
             let mut asked = false;
@@ -212,23 +266,55 @@ impl Driver {
                 tokio::select! {
                     () = &mut shutdown, if !asked => {
                         asked = true;
-                        shared.request(shared.shutdown_timeout, true, drop);
+                        let within = shared.setup().shutdown_timeout;
+                        shared.request(within, true, drop);
                     }
                     () = shared.changed.notified() => {}
                     () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {}
                 }
             }
         };
+        let serve = async {
+            while let Some(handover) = self.serve().await {
+                handover.carry_out(shared).await;
+            }
+        };
         tokio::select! {
-            () = lanes => {}
+            () = serve => {}
             () = deadline => {}
-            () = spools => {}
         }
         let left = shared.left(None);
         let closed = shared.clone();
-        let close = move || closed.lanes.iter().for_each(|lane| lane.close_spool(&closed.counts));
+        let close = move || {
+            *lock(&closed.has_ended) = true;
+            let lanes = closed.setup().lanes.clone();
+            lanes.iter().for_each(|lane| lane.close_spool(&closed.counts));
+        };
         let _ = tokio::task::spawn_blocking(close).await;
         left
+    }
+
+    /// Drives the present lanes to their end; returns who follows them, if somebody does.
+    async fn serve(&self) -> Option<Handover> {
+        let shared = &self.shared;
+        let setup = shared.setup().clone();
+        let Setup { lanes, network, policy, .. } = &setup;
+        let next = Mutex::new(None);
+        let driven = lanes.iter().map(|l| l.drive(network, *policy, &shared.counts, &**shared));
+        let kept = lanes.iter().map(|l| l.clone().keep_spool(shared.counts.clone()));
+        let changes = async {
+            let (handover, leaving) = Handover::prepare(shared, lanes).await;
+            *lock(&next) = Some(handover);
+            lock(&shared.requests).leaving = Some(leaving);
+            lanes.iter().for_each(|lane| lane.wake());
+        };
+        tokio::select! {
+            _ = join_all(driven) => {}
+            () = async {
+                tokio::join!(join_all(kept), changes, std::future::pending::<()>());
+            } => {}
+        }
+        next.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,6 +3,7 @@
 mod flow;
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -45,8 +46,11 @@ pub(crate) struct Lane {
     pub(crate) addresses: Vec<Address>,
     queue: Mutex<Queue>,
     wake: Notify,
-    /// The queue's copy on disk, and the number after the last batch there.
-    spool: Option<Mutex<(Spool, u64)>>,
+    /// The queue's copy on disk, and the number after the last batch there; none after
+    /// [`take_spool`](Self::take_spool).
+    spool: Mutex<Option<(Spool, u64)>>,
+    /// Where the spool is, if there is one.
+    pub(crate) spool_dir: Option<PathBuf>,
     spool_wake: Notify,
 }
 
@@ -77,6 +81,9 @@ pub(crate) enum Wish {
     Flush,
     /// The same, then end.
     Close,
+    /// End the connection, then end, whatever waits: other lanes take it over. At this moment at
+    /// the latest the connection counts as lost.
+    Leave(Instant),
 }
 
 impl Lane {
@@ -84,15 +91,16 @@ impl Lane {
         index: usize,
         addresses: Vec<Address>,
         queue: Queue,
-        spool: Option<Spool>,
+        spool: Option<(Spool, u64)>,
     ) -> Self {
-        let spool = spool.map(|spool| Mutex::new((spool, queue.next_seq())));
+        let spool_dir = spool.as_ref().map(|(spool, _)| spool.dir().to_owned());
         Self {
             index,
             addresses,
             queue: Mutex::new(queue),
             wake: Notify::new(),
-            spool,
+            spool: Mutex::new(spool),
+            spool_dir,
             spool_wake: Notify::new(),
         }
     }
@@ -130,7 +138,10 @@ impl Lane {
         while self.wait_for_work(policy, host).await {
             let connected = match better.take() {
                 Some(connected) => Ok(connected),
-                None => self.dial(dial, policy, self.addresses.len()).await,
+                None => tokio::select! {
+                    connected = self.dial(dial, policy, self.addresses.len()) => connected,
+                    () = self.until_left(host) => return,
+                },
             };
             let (index, mut connection) = match connected {
                 Ok(connected) => connected,
@@ -181,7 +192,7 @@ impl Lane {
 
     /// Copies the queue's changes to the spool, for ever; at once where there is none.
     pub(crate) async fn keep_spool(self: Arc<Self>, counts: Arc<Counts>) {
-        while self.spool.is_some() {
+        while self.spool_dir.is_some() {
             let (lane, counted) = (self.clone(), counts.clone());
             let write = move || lane.write_spool(&counted);
             let written = tokio::task::spawn_blocking(write).await.unwrap_or(true);
@@ -198,8 +209,7 @@ impl Lane {
 
     /// Copies the queue's changes to the spool; returns whether the disk took them.
     pub(crate) fn write_spool(&self, counts: &Counts) -> bool {
-        let Some(spool) = &self.spool else { return true };
-        let (spool, next_seq) = &mut *lock(spool);
+        let Some((spool, next_seq)) = &mut *lock(&self.spool) else { return true };
         let (new, end, first) = self.queue(|q| {
             let new: Vec<_> = q.since(*next_seq).map(|(n, b)| (n, b.clone())).collect();
             (new, q.next_seq(), q.first_seq())
@@ -217,19 +227,29 @@ impl Lane {
         written.is_ok()
     }
 
-    /// Settles the spool at the end: what the servers are known to have read is not kept.
+    /// Settles the spool at the end: what the servers are known to have read is not kept. The
+    /// directory is free when this returns.
     pub(crate) fn close_spool(&self, counts: &Counts) {
         self.queue(Queue::forget_confirmed);
         self.write_spool(counts);
-        let synced = self.spool.as_ref().map(|spool| lock(spool).0.sync());
-        if let Some(Err(error)) = synced {
+        if let Some((spool, _)) = self.take_spool()
+            && let Err(error) = spool.sync()
+        {
             counts.note(format!("spool: {error}"));
         }
+    }
+
+    /// The spool, after the writes that are under way; the lane goes on without it.
+    pub(crate) fn take_spool(&self) -> Option<(Spool, u64)> {
+        lock(&self.spool).take()
     }
 
     /// Waits until something waits to be sent; returns false when there is nothing left to do.
     async fn wait_for_work(&self, policy: Policy, host: &impl Host) -> bool {
         loop {
+            if matches!(host.wish(self), Wish::Leave(_)) {
+                return false;
+            }
             let (waiting, oldest) = self.queue(|q| {
                 q.trim(Instant::now(), policy.window, None);
                 (q.is_waiting(), q.oldest_written())
@@ -275,11 +295,22 @@ impl Lane {
         self.queue(|q| q.rewind(since, if everything { Some(0) } else { acknowledged }));
     }
 
+    /// Waits until this lane's work goes to others.
+    async fn until_left(&self, host: &impl Host) {
+        while !matches!(host.wish(self), Wish::Leave(_)) {
+            self.wake.notified().await;
+        }
+    }
+
     /// Waits before the next attempt, not for long once somebody waits for us.
     async fn pause(&self, wait: Duration, host: &impl Host) {
         let start = Instant::now();
         loop {
-            let wait = if host.wish(self) == Wish::Serve { wait } else { wait.min(HURRY) };
+            let wait = match host.wish(self) {
+                Wish::Serve => wait,
+                Wish::Flush | Wish::Close => wait.min(HURRY),
+                Wish::Leave(_) => return,
+            };
             tokio::select! {
                 () = sleep_until(start + wait) => return,
                 () = self.wake.notified() => {}

@@ -26,7 +26,7 @@ impl Batch {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Entry {
     seq: u64,
     batch: Batch,
@@ -44,7 +44,7 @@ pub(crate) struct Dropped {
 }
 
 /// The list. Batches are numbered in the order in which they enter.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Queue {
     entries: VecDeque<Entry>,
     /// How many entries, from the front, were written to the present connection.
@@ -85,6 +85,38 @@ impl Queue {
         self.bytes += batch.cost();
         self.entries.push_back(Entry { seq: self.next_seq, batch, written: None });
         self.next_seq += 1;
+        self.make_room()
+    }
+
+    /// Keeps at most so many bytes from now on, and drops the oldest batches that no longer fit.
+    pub(crate) fn set_limit(&mut self, limit: usize) -> Dropped {
+        self.limit = limit;
+        self.make_room()
+    }
+
+    /// Appends another queue's batches under new numbers. What was written stays marked so where
+    /// nothing waits before it; else it is counted as unprotected.
+    pub(crate) fn append(&mut self, other: &Queue) -> Dropped {
+        let mut dropped = Dropped::default();
+        let keeps_marks = self.entries.is_empty();
+        for (at, entry) in other.entries.iter().enumerate() {
+            let is_written = at < other.written;
+            if is_written && !keeps_marks {
+                dropped.unprotected += entry.batch.points;
+                continue;
+            }
+            self.bytes += entry.batch.cost();
+            self.entries.push_back(Entry { seq: self.next_seq, ..entry.clone() });
+            self.next_seq += 1;
+            self.written += usize::from(is_written);
+        }
+        let room = self.make_room();
+        dropped.points += room.points;
+        dropped.unprotected += room.unprotected;
+        dropped
+    }
+
+    fn make_room(&mut self) -> Dropped {
         let mut dropped = Dropped::default();
         while self.bytes > self.limit {
             // What is being written stays: it is on its way.

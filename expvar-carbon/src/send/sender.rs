@@ -14,12 +14,11 @@ use tokio::time::Instant;
 
 use crate::error::ConfigError;
 use crate::render::lines::Lines;
-use crate::send::connection::Network;
-use crate::send::driver::{Driver, Shared};
-use crate::send::lane::{Lane, Policy};
+use crate::send::driver::{Change, Driver, Shared};
 use crate::send::left::Left;
 use crate::send::queue::Batch;
 use crate::send::sender::builder::SenderBuilder;
+use crate::send::setup::Setup;
 use crate::send::stats::{Counts, Stats, lock};
 
 /// The most that one batch holds: [`Sender::send`] cuts what is longer at line ends.
@@ -60,16 +59,10 @@ impl Sender {
         SenderBuilder::new()
     }
 
-    pub(crate) fn assemble(
-        lanes: Vec<Lane>,
-        counts: Counts,
-        network: Network,
-        policy: Policy,
-        shutdown_timeout: Duration,
-    ) -> (Sender, Driver) {
-        let shared = Arc::new(Shared::new(lanes, counts, shutdown_timeout));
+    pub(crate) fn assemble(setup: Setup, counts: Counts) -> (Sender, Driver) {
+        let shared = Arc::new(Shared::new(setup, counts));
         let owner = Arc::new(Owner { shared: shared.clone(), thread: Mutex::new(None) });
-        (Sender { owner }, Driver::new(shared, network, policy))
+        (Sender { owner }, Driver::new(shared))
     }
 
     pub(crate) fn spawn(self, driver: Driver) -> Result<Sender, ConfigError> {
@@ -98,6 +91,8 @@ impl Sender {
             shared.counts.points_dropped.add(points);
             return;
         }
+        // Held throughout: whoever changes the settings finds all of these lines or none.
+        let setup = shared.setup();
         while !rest.is_empty() {
             let batch;
             (batch, rest) = rest.split_at(cut(rest, BATCH_BYTES));
@@ -108,7 +103,7 @@ impl Sender {
             };
             points -= count;
             let batch = Batch { bytes: Bytes::copy_from_slice(batch), points: count };
-            for lane in &shared.lanes {
+            for lane in &setup.lanes {
                 let dropped = lane.push(batch.clone());
                 shared.counts.points_dropped.add(dropped.points);
                 shared.counts.points_unprotected.add(dropped.unprotected);
@@ -162,8 +157,33 @@ impl Sender {
         self.wait(within, false)
     }
 
+    /// Takes other settings; what waits goes on under them, in its order, and lines are taken in
+    /// all the while.
+    ///
+    /// Whatever can fail is done first: then the old settings stay, and nothing has happened. Then
+    /// the connections are closed as [`flush`](Self::flush) does, within this time; what was
+    /// written to one that does not end in it is sent again as after a lost connection. A spool
+    /// whose directory stays is kept open; one whose directory changes gives what it holds to the
+    /// new queue and is left empty. From several servers that each got a copy to one of them it is
+    /// that one's queue that goes on; new servers get what the slowest one still waited for.
+    ///
+    /// PEM files are read again. The counts go on.
+    ///
+    /// # Errors
+    /// A setting that cannot be used, or the sender has ended.
+    pub async fn reconfigure(
+        &self,
+        settings: SenderBuilder,
+        within: Duration,
+    ) -> Result<(), ConfigError> {
+        let (reply, answer) = oneshot::channel();
+        self.owner.shared.change(Change { settings, within, reply });
+        let ended = || ConfigError::new("sender", "it has ended", "build another one");
+        answer.await.unwrap_or_else(|_| Err(ended()))
+    }
+
     /// Takes in nothing more, sends what waits, and ends; returns what is left when the time is
-    /// over.
+    /// over. A spool's directory is free then.
     pub async fn shutdown(&self, within: Duration) -> Left {
         let (reply, answer) = oneshot::channel();
         self.owner.shared.request(within, true, move |left| {
@@ -210,8 +230,8 @@ impl Sender {
     }
 
     #[cfg(test)]
-    pub(crate) fn lanes(&self) -> &[Arc<Lane>] {
-        &self.owner.shared.lanes
+    pub(crate) fn lanes(&self) -> Vec<Arc<crate::send::lane::Lane>> {
+        self.owner.shared.setup().lanes.clone()
     }
 }
 
@@ -244,7 +264,7 @@ pub(crate) fn cut(lines: &[u8], most: usize) -> usize {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        let within = self.shared.shutdown_timeout;
+        let within = self.shared.setup().shutdown_timeout;
         self.shared.request(within, true, drop);
         if let Some(thread) = lock(&self.thread).take() {
             let _ = thread.join();

@@ -85,7 +85,7 @@ impl Spool {
             segments: Vec::new(),
             file: None,
             next_segment: paths.last().and_then(|p| number(p)).map_or(0, |n| n + 1),
-            segment_bytes: (limit as u64 / 8).clamp(64 << 10, 8 << 20),
+            segment_bytes: segment_bytes(limit),
             done: 0,
             record: Vec::new(),
         };
@@ -158,6 +158,16 @@ impl Spool {
         marked
     }
 
+    /// Where it is.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Follows the queue's limit.
+    pub(crate) fn set_limit(&mut self, limit: usize) {
+        self.segment_bytes = segment_bytes(limit);
+    }
+
     /// How much the segments take.
     pub(crate) fn bytes(&self) -> u64 {
         self.segments.iter().map(|s| s.bytes).sum()
@@ -225,6 +235,10 @@ impl Spool {
         let done = self.segments[..closed].iter().take_while(|s| s.next_seq <= self.done).count();
         self.segments.drain(..done).try_for_each(|s| std::fs::remove_file(s.path))
     }
+}
+
+fn segment_bytes(limit: usize) -> u64 {
+    (limit as u64 / 8).clamp(64 << 10, 8 << 20)
 }
 
 fn number(path: &Path) -> Option<u64> {

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::{End, HURRY, Host, Lane, Policy, Wish};
 use crate::render::refusal::Refusal;
@@ -63,7 +63,11 @@ impl Flow<'_> {
                 let silent = "the server acknowledges nothing any more";
                 return self.lost(io::Error::new(io::ErrorKind::TimedOut, silent), connection);
             }
-            let serves = host.wish(self.lane) == Wish::Serve;
+            let wish = host.wish(self.lane);
+            if let Wish::Leave(latest) = wish {
+                return self.leave(connection, latest).await;
+            }
+            let serves = wish == Wish::Serve;
             let gathers = serves && now < self.gather_until;
             let (oldest, waits) = self.lane.queue(|q| {
                 q.trim(now, self.policy.window, acknowledged);
@@ -161,6 +165,14 @@ impl Flow<'_> {
         match timeout(self.policy.timeout, connection.finish()).await {
             Ok(Ok(())) => End::Finished,
             Ok(Err(error)) => self.lost(error, connection),
+            Err(late) => self.lost(late.into(), connection),
+        }
+    }
+
+    /// Ends the connection as [`finish`](Self::finish) does, until `latest`.
+    async fn leave(&mut self, connection: &mut Connection, latest: Instant) -> End {
+        match timeout_at(latest, self.finish(connection)).await {
+            Ok(end) => end,
             Err(late) => self.lost(late.into(), connection),
         }
     }

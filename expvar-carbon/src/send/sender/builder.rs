@@ -7,10 +7,9 @@ use crate::error::ConfigError;
 use crate::send::address::{Address, Scheme};
 use crate::send::connection::Network;
 use crate::send::driver::Driver;
-use crate::send::lane::{Lane, Policy};
-use crate::send::queue::Queue;
+use crate::send::lane::Policy;
 use crate::send::sender::Sender;
-use crate::send::spool::Spool;
+use crate::send::setup::{LanePlan, Plan, spool_dir};
 use crate::send::stats::Counts;
 #[cfg(feature = "tls")]
 use crate::send::tls::Tls;
@@ -113,6 +112,14 @@ impl SenderBuilder {
     /// # Errors
     /// When a setting cannot be used; the error names it and the remedy.
     pub fn build(self) -> Result<(Sender, Driver), ConfigError> {
+        let counts = Counts::default();
+        let prepared = self.plan()?.open(&[])?;
+        let setup = prepared.begin(|index, opened| opened.lane(index, &counts));
+        Ok(Sender::assemble(setup, counts))
+    }
+
+    /// Checks the settings and reads the files of [`tls`](Self::tls); opens nothing.
+    pub(crate) fn plan(&self) -> Result<Plan, ConfigError> {
         let addresses: Vec<Address> =
             self.addresses.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
         if addresses.is_empty() {
@@ -143,13 +150,17 @@ impl SenderBuilder {
         } else {
             vec![addresses]
         };
-        let counts = Counts::default();
-        let lanes = lanes.into_iter().enumerate();
-        let lanes = lanes
-            .map(|(index, addresses)| self.lane(index, addresses, &counts))
-            .collect::<Result<_, _>>()?;
-        let policy = Policy { timeout: self.timeout, window: self.resend_window };
-        Ok(Sender::assemble(lanes, counts, network, policy, self.shutdown_timeout))
+        let lanes = lanes.into_iter().map(|addresses: Vec<Address>| LanePlan {
+            spool_dir: self.spool_dir.as_ref().map(|dir| spool_dir(dir, self.copy, &addresses)),
+            addresses,
+            queue_bytes: self.queue_bytes,
+        });
+        Ok(Plan {
+            lanes: lanes.collect(),
+            network,
+            policy: Policy { timeout: self.timeout, window: self.resend_window },
+            shutdown_timeout: self.shutdown_timeout,
+        })
     }
 
     /// Makes the sender and runs it on a thread of its own.
@@ -159,36 +170,6 @@ impl SenderBuilder {
     pub fn spawn(self) -> Result<Sender, ConfigError> {
         let (sender, driver) = self.build()?;
         sender.spawn(driver)
-    }
-
-    fn lane(
-        &self,
-        index: usize,
-        addresses: Vec<Address>,
-        counts: &Counts,
-    ) -> Result<Lane, ConfigError> {
-        let mut queue = Queue::new(self.queue_bytes);
-        let Some(dir) = &self.spool_dir else {
-            return Ok(Lane::new(index, addresses, queue, None));
-        };
-        let dir = match (self.copy, addresses.first()) {
-            (true, Some(address)) => dir.join(address.to_string().replace(['/', ':'], "_")),
-            // The queue outlives a change of servers.
-            _ => dir.join("queue"),
-        };
-        let (spool, found) = Spool::open(&dir, self.queue_bytes).map_err(|e| {
-            let problem = format!("{}: {e}", dir.display());
-            ConfigError::new("spool_dir", problem, "name a directory that this process may use")
-        })?;
-        counts.spool_records_damaged.add(found.damaged);
-        for (seq, batch) in found.batches {
-            queue.skip_to(seq);
-            counts.points_recovered.add(batch.points);
-            let dropped = queue.push(batch);
-            counts.points_dropped.add(dropped.points);
-        }
-        queue.skip_to(found.next_seq);
-        Ok(Lane::new(index, addresses, queue, Some(spool)))
     }
 
     fn network(&self, addresses: &[Address]) -> Result<Network, ConfigError> {

@@ -1,0 +1,147 @@
+//! What a sender runs on: its destinations, and how they are reached.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::ConfigError;
+use crate::send::address::Address;
+use crate::send::connection::Network;
+use crate::send::lane::{Lane, Policy};
+use crate::send::queue::Queue;
+use crate::send::spool::{Recovered, Spool};
+use crate::send::stats::Counts;
+
+/// The lanes of a sender, and what they share.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    pub(crate) lanes: Vec<Arc<Lane>>,
+    pub(crate) network: Network,
+    pub(crate) policy: Policy,
+    pub(crate) shutdown_timeout: Duration,
+}
+
+/// Checked settings, of which nothing is open yet.
+pub(crate) struct Plan {
+    pub(crate) lanes: Vec<LanePlan>,
+    pub(crate) network: Network,
+    pub(crate) policy: Policy,
+    pub(crate) shutdown_timeout: Duration,
+}
+
+/// One lane's settings.
+pub(crate) struct LanePlan {
+    pub(crate) addresses: Vec<Address>,
+    pub(crate) queue_bytes: usize,
+    pub(crate) spool_dir: Option<PathBuf>,
+}
+
+/// One lane whose spool, if it has one, can be used.
+pub(crate) struct Opened {
+    pub(crate) plan: LanePlan,
+    pub(crate) spool: Disk,
+}
+
+/// Where a lane's spool comes from.
+pub(crate) enum Disk {
+    None,
+    /// A lane that runs has this directory open.
+    InUse(PathBuf),
+    Fresh(Spool, Recovered),
+}
+
+impl LanePlan {
+    /// Opens the lane's spool, unless a running lane has its directory open.
+    ///
+    /// # Errors
+    /// When the directory cannot be used.
+    pub(crate) fn open(self, running: &[Arc<Lane>]) -> Result<Opened, ConfigError> {
+        let Some(dir) = &self.spool_dir else {
+            return Ok(Opened { plan: self, spool: Disk::None });
+        };
+        let unusable = |e: std::io::Error| {
+            let problem = format!("{}: {e}", dir.display());
+            ConfigError::new("spool_dir", problem, "name a directory that this process may use")
+        };
+        let real = std::fs::create_dir_all(dir).and_then(|()| dir.canonicalize());
+        let real = real.map_err(unusable)?;
+        if running.iter().any(|lane| lane.spool_dir.as_ref() == Some(&real)) {
+            return Ok(Opened { plan: self, spool: Disk::InUse(real) });
+        }
+        let (spool, found) = Spool::open(&real, self.queue_bytes).map_err(unusable)?;
+        Ok(Opened { plan: self, spool: Disk::Fresh(spool, found) })
+    }
+}
+
+impl Opened {
+    /// The lane of a new sender, with what its spool held.
+    pub(crate) fn lane(self, index: usize, counts: &Counts) -> Lane {
+        let mut queue = Queue::new(self.plan.queue_bytes);
+        let spool = match self.spool {
+            Disk::Fresh(spool, found) => {
+                recover(&mut queue, found, counts);
+                Some((spool, queue.next_seq()))
+            }
+            Disk::None | Disk::InUse(_) => None,
+        };
+        Lane::new(index, self.plan.addresses, queue, spool)
+    }
+}
+
+/// Puts what a spool held into the queue.
+pub(crate) fn recover(queue: &mut Queue, found: Recovered, counts: &Counts) {
+    counts.spool_records_damaged.add(found.damaged);
+    for (seq, batch) in found.batches {
+        queue.skip_to(seq);
+        counts.points_recovered.add(batch.points);
+        let dropped = queue.push(batch);
+        counts.points_dropped.add(dropped.points);
+    }
+    queue.skip_to(found.next_seq);
+}
+
+impl Plan {
+    /// Opens all spools.
+    ///
+    /// # Errors
+    /// When one of them cannot be used; then none of the new ones stays open.
+    pub(crate) fn open(self, running: &[Arc<Lane>]) -> Result<Prepared, ConfigError> {
+        let lanes = self.lanes.into_iter().map(|lane| lane.open(running));
+        Ok(Prepared {
+            lanes: lanes.collect::<Result<_, _>>()?,
+            network: self.network,
+            policy: self.policy,
+            shutdown_timeout: self.shutdown_timeout,
+        })
+    }
+}
+
+/// Settings whose files and directories are known to be usable.
+pub(crate) struct Prepared {
+    pub(crate) lanes: Vec<Opened>,
+    pub(crate) network: Network,
+    pub(crate) policy: Policy,
+    pub(crate) shutdown_timeout: Duration,
+}
+
+impl Prepared {
+    /// The setup with the lanes that `lane` makes.
+    pub(crate) fn begin(self, mut lane: impl FnMut(usize, Opened) -> Lane) -> Setup {
+        let lanes = self.lanes.into_iter().enumerate();
+        Setup {
+            lanes: lanes.map(|(index, opened)| Arc::new(lane(index, opened))).collect(),
+            network: self.network,
+            policy: self.policy,
+            shutdown_timeout: self.shutdown_timeout,
+        }
+    }
+}
+
+/// The directory of a lane's spool below the one that is configured.
+pub(crate) fn spool_dir(dir: &Path, copy: bool, addresses: &[Address]) -> PathBuf {
+    match (copy, addresses.first()) {
+        (true, Some(address)) => dir.join(address.to_string().replace(['/', ':'], "_")),
+        // The queue outlives a change of servers.
+        _ => dir.join("queue"),
+    }
+}
