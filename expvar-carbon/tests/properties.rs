@@ -17,7 +17,8 @@ fn parse(line: &str) -> Result<Parsed, &'static str> {
     }
     let mut parts = series.split(';');
     let name = parts.next().unwrap_or_default();
-    let safe = |c: char| c.is_ascii_alphanumeric() || "-_:#.".contains(c);
+    let word = |c: char| c.is_alphanumeric() || unicode_ident::is_xid_continue(c);
+    let safe = |c: char| word(c) || "-_:#.".contains(c);
     if !name.chars().all(safe) || name.len() > NAME_MAX_BYTES {
         return Err("a name of other characters, or too long");
     }

@@ -81,15 +81,15 @@ fn every_number_goes_under_its_path() {
     assert_eq!(
         pushed(&sample(), |carbon| carbon.prefix("apps.my app")),
         [
-            "apps.my_app.depth -3",
-            "apps.my_app.http.routes._api_v1.0 5",
-            "apps.my_app.http.routes._index_html 2",
-            "apps.my_app.json.a.b 1.5",
-            "apps.my_app.json.a.c -7",
-            "apps.my_app.json.off 0",
-            "apps.my_app.json.on 1",
-            "apps.my_app.load 0.1",
-            "apps.my_app.requests 18446744073709551615",
+            "apps.my_app_6777397a.depth -3",
+            "apps.my_app_6777397a.http.routes._api_v1_c367cd25.0 5",
+            "apps.my_app_6777397a.http.routes._index_html_5512f523 2",
+            "apps.my_app_6777397a.json.a.b 1.5",
+            "apps.my_app_6777397a.json.a.c -7",
+            "apps.my_app_6777397a.json.off 0",
+            "apps.my_app_6777397a.json.on 1",
+            "apps.my_app_6777397a.load 0.1",
+            "apps.my_app_6777397a.requests 18446744073709551615",
         ]
     );
 }
@@ -123,7 +123,7 @@ fn arrays_patterns_renames_and_tags_are_as_asked() {
 #[test]
 fn what_is_refused_is_shown_by_reason_and_clashes_by_name() {
     let registry = sample();
-    registry.publish("a b", Gauge::new()).unwrap().set(1);
+    registry.publish(".a_b", Gauge::new()).unwrap().set(1);
     registry.publish("a_b", Gauge::new()).unwrap().set(2);
     registry.publish(&"x".repeat(300), Gauge::new()).unwrap();
     registry.publish("...", Gauge::new()).unwrap();

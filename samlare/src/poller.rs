@@ -109,7 +109,7 @@ impl Poller {
     ) -> Result<Taken, String> {
         let endpoint = &self.endpoint;
         let result = answer.map_err(|failure| failure.to_string()).and_then(|body| {
-            let mut path = Path::new();
+            let mut path = endpoint.polling.name();
             path.push(&endpoint.prefix);
             clashes.begin();
             let prefix = path.as_str().len();
@@ -134,7 +134,9 @@ impl Poller {
             lines.clear();
         }
         if let Some(name) = &endpoint.failure_metric {
-            lines.point(name, result.is_err(), secs);
+            let mut path = endpoint.polling.name();
+            path.push(name);
+            lines.put(&path, result.is_err(), secs);
         }
         result
     }

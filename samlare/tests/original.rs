@@ -18,10 +18,19 @@ use serde_json::Value;
 const DIFFERENT: &[(&str, &[&str], &str)] = &[
     (
         "odd_keys",
-        &["p 5", "p.a.b 4", "p.a_b 1", "p.a_b 2", "p.failure 0", "p.h_ 3", "p.q_ 7", "p.x_y 6"],
+        &[
+            "p 5",
+            "p.a.b 4",
+            "p.a_b_806c5cd3 1",
+            "p.a_b_07f4401c 2",
+            "p.failure 0",
+            "p.hé 3",
+            "p.q__a29d1bac 7",
+            "p.x_y_7695c1e8 6",
+        ],
         "names are made safe for Carbon",
     ),
-    ("invalid_utf8_key", &["p.a_ 1", "p.failure 0"], "names are made safe for Carbon"),
+    ("invalid_utf8_key", &["p.a__d6eda5a1 1", "p.failure 0"], "names are made safe for Carbon"),
     ("http_404", &["p.failure 1"], "any status but 2xx is a failure"),
     ("http_204", &["p.failure 1"], "what is not JSON is a failure, nothing at all too"),
     ("http_200_no_reason", &["p.a 1", "p.failure 0"], "a reason phrase means nothing"),

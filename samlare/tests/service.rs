@@ -179,7 +179,7 @@ fn secrets_are_nowhere_to_be_seen() {
 #[test]
 fn names_that_become_the_same_are_counted_and_shown() {
     let service = Service::start(|_, stream| {
-        let _ = stream.write_all(&document(r#"{"x": {"a b": 1, "a_b": 2, "c": 3}}"#));
+        let _ = stream.write_all(&document(r#"{"x": {"a": {"b": 1}, "a.b": 2, "c": 3}}"#));
     });
     let (sink, port) = (Sink::start(), free_port());
     let config = carbon(sink.port) + &format!("Listen = \"127.0.0.1:{port}\"\n");
@@ -188,7 +188,7 @@ fn names_that_become_the_same_are_counted_and_shown() {
     assert!(shown(port, "samlare.clashing").as_u64() >= Some(2));
     let report = &shown(port, "samlare.endpoints")[service.url("/a")];
     assert_eq!((&report["last_points"], &report["last_clashing"]), (&3.into(), &1.into()));
-    assert_eq!(report["last_clash"], "p.x.a_b");
+    assert_eq!(report["last_clash"], "p.x.a.b");
     program.terminate();
 }
 

@@ -236,7 +236,10 @@ mod tests {
         let mut lines = Lines::tagged(tags);
         assert!(lines.point("a.b c", -1i64, 1_700_000_000));
         assert!(lines.point("d", 0.25, 1_700_000_010));
-        assert_eq!(lines.as_bytes(), b"a.b_c;dc=ams -1 1700000000\nd;dc=ams 0.25 1700000010\n");
+        assert_eq!(
+            lines.as_bytes(),
+            b"a.b_c_f52dd21c;dc=ams -1 1700000000\nd;dc=ams 0.25 1700000010\n"
+        );
         assert_eq!(lines.points(), 2);
     }
 

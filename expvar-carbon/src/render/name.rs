@@ -4,15 +4,22 @@
 //!
 //! 1. Dots separate segments; empty segments vanish, so that a leading, a trailing or a doubled
 //!    dot makes no difference.
-//! 2. Every character but `A-Z a-z 0-9 _ - : #` becomes one `_`.
-//! 3. A name without a segment, with a segment of more than [`SEGMENT_MAX_BYTES`], or longer in
+//! 2. Letters, marks and digits of every script and `_ - : #` stay. Every other character becomes
+//!    one `_`, and the segment gets an ending that tells it apart: `_` and the CRC-32 of its
+//!    original UTF-8 bytes, as eight hexadecimal digits. `a b` becomes `a_b_806c5cd3`, `a/b`
+//!    becomes `a_b_07f4401c`.
+//! 3. With [`Path::ascii`] only the letters and digits of ASCII stay.
+//! 4. A name without a segment, with a segment of more than [`SEGMENT_MAX_BYTES`], or longer in
 //!    all than [`NAME_MAX_BYTES`] is refused.
 //!
-//! The alphabet is what carbon-c-relay forwards unchanged; it leaves no room for the whitespace
+//! carbon-cache and go-carbon store the names of rule 2 as they are; carbon-c-relay forwards only
+//! those of rule 3 unchanged, unless its `-c` names more. Neither leaves room for the whitespace
 //! that go-carbon splits at, for the slashes that leave the storage directory, for the semicolons
 //! that start tags, nor for the bytes that make carbon-cache close the connection. A whisper file
 //! is named `<segment>.wsp` and a file name holds 255 bytes; a path holds 4,096, of which the
 //! server's own directory takes a part.
+
+use std::fmt::Write;
 
 use crate::render::refusal::Refusal;
 
@@ -30,17 +37,18 @@ pub const NAME_MAX_BYTES: usize = 3_840;
 ///
 /// ```
 /// let mut path = expvar_carbon::Path::new();
-/// path.push("apps.my app");
+/// path.push("apps.München");
 /// let apps = path.mark();
 /// path.push("requests/s");
-/// assert_eq!(path.as_str(), "apps.my_app.requests_s");
+/// assert_eq!(path.as_str(), "apps.München.requests_s_56d96a65");
 /// path.truncate(apps);
-/// assert_eq!(path.as_str(), "apps.my_app");
+/// assert_eq!(path.as_str(), "apps.München");
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Path {
     text: String,
     excess: Excess,
+    ascii: bool,
 }
 
 /// Which limits a name is past, and all that lies below it.
@@ -63,6 +71,11 @@ impl Path {
     /// An empty path.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty path that keeps letters and digits of ASCII alone, for relays that take no others.
+    pub fn ascii() -> Self {
+        Self { ascii: true, ..Self::default() }
     }
 
     /// Appends `text`, whose dots separate segments.
@@ -102,12 +115,17 @@ impl Path {
             self.text.push('.');
         }
         let start = self.text.len();
-        if is_clean {
+        let ascii = self.ascii;
+        let keeps = |c: char| match u8::try_from(c) {
+            Ok(byte) if byte.is_ascii() => is_safe(byte),
+            _ => !ascii && is_word(c),
+        };
+        if is_clean || segment.chars().all(keeps) {
             self.text.push_str(segment);
         } else {
-            self.text.extend(
-                segment.chars().map(|c| if c.is_ascii() && is_safe(c as u8) { c } else { '_' }),
-            );
+            self.text.extend(segment.chars().map(|c| if keeps(c) { c } else { '_' }));
+            // Writing to a string never fails.
+            let _ = write!(self.text, "_{:08x}", crc32fast::hash(segment.as_bytes()));
         }
         if self.text.len() - start > SEGMENT_MAX_BYTES {
             self.excess.is_overlong = true;
@@ -159,6 +177,11 @@ impl Path {
     }
 }
 
+/// A letter, a mark that letters are written with, or a digit, of any script.
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || unicode_ident::is_xid_continue(c)
+}
+
 fn is_safe(byte: u8) -> bool {
     const SAFE: [bool; 256] = {
         let mut safe = [false; 256];
@@ -184,19 +207,47 @@ mod tests {
     }
 
     #[test]
-    fn safe_names_pass_and_everything_else_becomes_an_underscore() {
-        assert_eq!(named("a.B-9_:#").unwrap(), "a.B-9_:#");
-        assert_eq!(named("x.smörgås").unwrap(), "x.sm_rg_s");
+    fn letters_of_every_script_pass() {
+        for name in
+            ["a.B-9_:#", "x.smörgås", "東京.大阪", "हिन्दी", "Ελλάδα", "١٢٣", "e\u{301}", "m²"]
+        {
+            assert_eq!(named(name).unwrap(), name);
+        }
         assert_eq!(named("..x...y.").unwrap(), "x.y");
-        assert_eq!(named("../../etc/passwd").unwrap(), "_._etc_passwd");
-        assert_eq!(named("a b\tc\n;k=v\0").unwrap(), "a_b_c__k_v_");
+    }
+
+    #[test]
+    fn what_must_change_stays_told_apart() {
+        assert_eq!(named("a b").unwrap(), "a_b_806c5cd3");
+        assert_eq!(named("a/b").unwrap(), "a_b_07f4401c");
+        assert_eq!(named("../../etc/passwd").unwrap(), "__79d3d2d4._etc_passwd_291fb90a");
+        assert_eq!(named("a b\tc\n;k=v\0").unwrap(), "a_b_c__k_v__ac9f6df5");
+        assert_eq!(named("a.b c.d").unwrap(), "a.b_c_f52dd21c.d", "only the segment that changed");
+        let odd =
+            ["a b", "a_b", "a/b", "a\u{a0}b", "a\u{2028}b", "a\u{fffd}b", "a\u{200d}b", "a😀b"];
+        let names: std::collections::BTreeSet<_> =
+            odd.iter().map(|name| named(name).unwrap()).collect();
+        assert_eq!(names.len(), odd.len(), "{names:?}");
+        assert!(names.iter().all(|name| named(name).as_ref() == Ok(name)), "a safe name stays");
+    }
+
+    #[test]
+    fn ascii_alone_where_it_is_asked_for() {
+        let mut path = Path::ascii();
+        path.push("Zürich.a_b");
+        assert_eq!(path.as_str(), "Z_rich_d30ba93e.a_b");
+        let mut other = Path::ascii();
+        other.push("Zörich.a_b");
+        assert_ne!(path.as_str(), other.as_str());
     }
 
     #[test]
     fn limits_are_exact() {
         assert!(named(&"s".repeat(251)).is_ok());
         assert_eq!(named(&"s".repeat(252)), Err(Refusal::LongName));
-        assert!(named(&"ö".repeat(251)).is_ok(), "counted as sent, not as given");
+        assert!(named(&"ö".repeat(125)).is_ok());
+        assert_eq!(named(&"ö".repeat(126)), Err(Refusal::LongName), "in bytes, not in characters");
+        assert!(named(&"😀".repeat(242)).is_ok(), "counted as sent, not as given");
         assert_eq!(named(""), Err(Refusal::EmptyName));
         assert_eq!(named("..."), Err(Refusal::EmptyName));
         let long = format!("{}ab", "abcdefg.".repeat(NAME_MAX_BYTES / 8 - 1) + "abcdef");

@@ -112,7 +112,11 @@ mod tests {
         assert_eq!(selection.rename("mem.heap.x"), Some(("h", 8)));
         assert_eq!(selection.rename("mem.heapx"), Some(("m", 3)));
         assert_eq!(selection.rename("memo"), None);
-        assert_eq!(selection.rename("a_b"), Some(("c", 3)), "paths are compared as they are sent");
+        assert_eq!(
+            selection.rename("a_b_806c5cd3"),
+            Some(("c", 12)),
+            "paths are compared as they are sent"
+        );
     }
 
     #[test]

@@ -39,6 +39,15 @@ pub struct Polling {
     pub bearer_token_file: Option<PathBuf>,
     /// PEM certificates that are trusted beside the system's.
     pub ca_file: Option<PathBuf>,
+    /// Keep only letters and digits of ASCII in names, as some relays need it.
+    pub ascii_names: bool,
+}
+
+impl Polling {
+    /// An empty name, under the rule that names of this endpoint follow.
+    pub fn name(&self) -> expvar_carbon::Path {
+        if self.ascii_names { expvar_carbon::Path::ascii() } else { expvar_carbon::Path::new() }
+    }
 }
 
 impl Default for Polling {
@@ -50,6 +59,7 @@ impl Default for Polling {
             headers: HeaderMap::new(),
             bearer_token_file: None,
             ca_file: None,
+            ascii_names: false,
         }
     }
 }
@@ -69,6 +79,7 @@ impl Defaults {
         let mut defaults = Defaults::default();
         read_polling(section, &mut defaults.polling, 1);
         defaults.polling.ca_file = section.string("CaFile").map(PathBuf::from);
+        defaults.polling.ascii_names = section.boolean("AsciiNames").unwrap_or(false);
         defaults.ignored = section.strings("IgnoreMetrics").unwrap_or_default();
         defaults.renames = renames(section);
         defaults

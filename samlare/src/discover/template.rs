@@ -73,18 +73,17 @@ impl Template {
         })
     }
 
-    /// A metric's name: every character of a value other than ASCII letters,
-    /// digits, `_` and `-` becomes `_`, so that a value is one node of it.
+    /// A metric's name. Dots and colons of a value become `_`, so that a value is one node; its
+    /// other characters follow the rule of [`expvar_carbon::Path`].
     ///
     /// # Errors
     /// When a label is missing or empty: metrics of two targets would get one
     /// name.
     pub fn metric(&self, labels: &Labels) -> Result<String, TemplateError> {
         self.fill(labels, |value, out| {
-            out.extend(value.chars().map(|c| match c {
-                'a'..='z' | 'A'..='Z' | '0'..='9' | '_' | '-' => c,
-                _ => '_',
-            }));
+            let mut node = expvar_carbon::Path::new();
+            node.push(&value.replace(['.', ':'], "_"));
+            out.push_str(node.as_str());
         })
     }
 
@@ -159,7 +158,7 @@ mod tests {
         assert_eq!(template.metric(&labels()).unwrap(), "apps.pay_api.10_0_0_1_8080.{x}");
         assert_eq!(template.labels().collect::<Vec<_>>(), ["service", "host", "port"]);
         let odd: Labels = [("a".to_owned(), "é b\n.c-d_E".to_owned())].into();
-        assert_eq!(Template::parse("{a}").unwrap().metric(&odd).unwrap(), "__b__c-d_E");
+        assert_eq!(Template::parse("{a}").unwrap().metric(&odd).unwrap(), "é_b__c-d_E_b797f789");
     }
 
     #[test]
