@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,14 +13,16 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::{self, MissedTickBehavior};
 
 use crate::builder::Settings;
-use crate::connection::{Activity, Phase, Watched};
-use crate::limits::{Limits, MAX_HEADER_BYTES};
+use crate::connection::{Activity, Watched};
+use crate::limits::{Limits, MAX_HEADER_BYTES, MAX_UNSENT_BYTES};
+use crate::streams::Streams;
 use crate::{Service, stats};
 
 /// How long, and for how many bytes, a closed connection is still read, so that the peer can
@@ -38,7 +41,10 @@ pub(crate) async fn run<F: Future>(settings: Settings, listener: TcpListener, sh
     loop {
         tokio::select! {
             _ = &mut shutdown => break,
-            stream = accept(&listener) => connections.open(stream),
+            stream = listener.accept() => match stream {
+                Ok((stream, _)) => connections.open(stream),
+                Err(error) => connections.make_room_after(&error).await,
+            },
             () = connections.reap(), if !connections.is_empty() => {}
             _ = tick.tick(), if !connections.is_empty() => connections.cut_overdue(),
         }
@@ -56,20 +62,6 @@ pub(crate) async fn run<F: Future>(settings: Settings, listener: TcpListener, sh
     connections.cut_all().await;
 }
 
-/// The next connection. Errors are the system's, or a client's that has gone already; neither
-/// ends the server.
-async fn accept(listener: &TcpListener) -> TcpStream {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => return stream,
-            Err(_) => {
-                stats::ACCEPT_ERRORS.inc();
-                time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-    }
-}
-
 fn tick_period(limits: &Limits) -> Duration {
     let timeouts = [limits.header_timeout, limits.idle_timeout, limits.write_timeout];
     let shortest = timeouts.into_iter().min().unwrap_or_default();
@@ -83,6 +75,7 @@ struct Connections {
     epoch: Instant,
     tasks: JoinSet<()>,
     open: HashMap<Id, Open>,
+    streams: Arc<Streams>,
 }
 
 struct Open {
@@ -93,7 +86,8 @@ struct Open {
 impl Connections {
     fn new(service: Service, limits: Limits) -> Self {
         let (tasks, open) = (JoinSet::new(), HashMap::new());
-        Self { service, limits, epoch: Instant::now(), tasks, open }
+        let streams = Arc::new(Streams::new(limits.connections));
+        Self { service, limits, epoch: Instant::now(), tasks, open, streams }
     }
 
     fn is_empty(&self) -> bool {
@@ -107,8 +101,11 @@ impl Connections {
             return;
         }
         let activity = Activity::new(self.epoch);
-        let connection =
-            Connection { service: self.service.clone(), activity: Arc::clone(&activity) };
+        let connection = Connection {
+            service: self.service.clone(),
+            activity: Arc::clone(&activity),
+            streams: Arc::clone(&self.streams),
+        };
         let task = self.tasks.spawn(connection.serve(stream));
         self.open.insert(task.id(), Open { activity, task });
         stats::CONNECTIONS.inc();
@@ -130,15 +127,25 @@ impl Connections {
         }
     }
 
-    /// Closes the connection that has been idle for longest, or else the one that has been
-    /// sending a request's head for longest.
+    /// Goes on after a connection could not be accepted. Either its peer has gone already, or the
+    /// system has no file descriptor for it: then the connection that is needed least gives its
+    /// own. No error ends the server.
+    async fn make_room_after(&mut self, error: &io::Error) {
+        stats::ACCEPT_ERRORS.inc();
+        let gone = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset];
+        if gone.contains(&error.kind()) {
+            return;
+        }
+        // Its task has to end before the descriptor is free.
+        let wait_ms = if self.evict() { 5 } else { 50 };
+        time::sleep(Duration::from_millis(wait_ms)).await;
+    }
+
+    /// Closes the connection that is needed least: see [`Spare`](crate::connection::Spare).
     fn evict(&mut self) -> bool {
-        let open = self.open.iter();
-        let spare = open.filter(|(_, open)| open.activity.phase() < Phase::Answering);
-        let oldest =
-            spare.min_by_key(|(_, open)| (open.activity.phase(), open.activity.since_us()));
-        let Some((&id, open)) = oldest else { return false };
-        open.task.abort();
+        let spare = self.open.iter().filter_map(|(&id, open)| Some((open.activity.spare()?, id)));
+        let Some((_, id)) = spare.min_by_key(|(spare, _)| *spare) else { return false };
+        self.open[&id].task.abort();
         self.forget(id);
         stats::EVICTED.inc();
         true
@@ -162,19 +169,24 @@ impl Connections {
 struct Connection {
     service: Service,
     activity: Arc<Activity>,
+    streams: Arc<Streams>,
 }
 
 impl Connection {
     async fn serve(self, stream: TcpStream) {
         // Responses leave in one write; waiting for more would only delay them.
         let _ = stream.set_nodelay(true);
+        limit_unsent(&stream);
         let socket = Watched { socket: stream, activity: Arc::clone(&self.activity) };
         let service = service_fn(|request: Request<Incoming>| {
             let in_flight = self.activity.answer();
             let (parts, _unread) = request.into_parts();
-            let service = &self.service;
+            let (service, streams, activity) = (&self.service, &self.streams, &self.activity);
             Box::pin(async move {
                 let response = service.answer(&parts).await;
+                if response.body().is_stream() {
+                    streams.open(activity);
+                }
                 Ok::<_, Infallible>(response.map(|body| body.tracked(in_flight)))
             })
         });
@@ -189,6 +201,7 @@ impl Connection {
         let served = loop {
             tokio::select! {
                 served = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break served,
+                () = self.activity.is_cut() => return,
                 () = &mut closing, if !is_closing => is_closing = true,
             }
             Pin::new(&mut connection).graceful_shutdown();
@@ -200,6 +213,19 @@ impl Connection {
             linger(connection.into_parts().io.into_inner().socket).await;
         }
     }
+}
+
+/// Has the kernel take no more than it can send soon, so that a peer that takes bytes steadily is
+/// seen to: with megabytes in its buffer the socket would not be writable for minutes.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn limit_unsent(stream: &TcpStream) {
+    let _ = SockRef::from(stream).set_tcp_notsent_lowat(MAX_UNSENT_BYTES);
+}
+
+/// Elsewhere the send buffer itself is small.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn limit_unsent(stream: &TcpStream) {
+    let _ = SockRef::from(stream).set_send_buffer_size(2 * MAX_UNSENT_BYTES as usize);
 }
 
 async fn linger(mut socket: TcpStream) {

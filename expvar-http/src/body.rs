@@ -1,9 +1,10 @@
-//! The body of a response: nothing, one piece, or a stream that goes on until its end.
+//! The body of a response: nothing, one piece, a document, or a stream that goes on until its end.
 
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -11,12 +12,14 @@ use futures_core::Stream;
 use http_body::{Frame, SizeHint};
 
 use crate::connection::InFlight;
+use crate::held::Held;
 use crate::stats;
 
 /// The body of a response.
 ///
-/// Most are one piece of known length. Live ones are streams; they are written as fast as the
-/// peer reads and hold at most what the socket and one frame hold.
+/// Most have a known length. A document is shared by all who read it, and handed out in pieces of
+/// 64 KiB at most; it ends early, which HTTP shows as an error, where its memory was needed for
+/// newer ones. Live bodies are streams, written as fast as the peer reads.
 pub struct Body {
     content: Content,
     /// Tells the connection when the response is complete.
@@ -25,6 +28,10 @@ pub struct Body {
 
 enum Content {
     Piece(Bytes),
+    Document {
+        held: Arc<Held>,
+        at: usize,
+    },
     Stream {
         pieces: Pin<Box<dyn Stream<Item = Bytes> + Send>>,
         /// Completes when the server is to stop.
@@ -37,6 +44,10 @@ impl Body {
         Self { content: Content::Piece(bytes.into()), _in_flight: None }
     }
 
+    pub(crate) fn document(held: Arc<Held>) -> Self {
+        Self { content: Content::Document { held, at: 0 }, _in_flight: None }
+    }
+
     /// A body that goes on until `pieces` end or the server is `closing`
     /// (see [`Service::closing`](crate::Service)).
     pub(crate) fn stream(
@@ -45,6 +56,11 @@ impl Body {
     ) -> Self {
         let content = Content::Stream { pieces: Box::pin(pieces), closing: Box::pin(closing) };
         Self { content, _in_flight: None }
+    }
+
+    /// Whether it goes on for as long as its reader likes.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self.content, Content::Stream { .. })
     }
 
     pub(crate) fn tracked(self, in_flight: InFlight) -> Self {
@@ -63,6 +79,11 @@ impl http_body::Body for Body {
         let piece = match &mut self.get_mut().content {
             Content::Piece(bytes) if bytes.is_empty() => None,
             Content::Piece(bytes) => Some(std::mem::take(bytes)),
+            Content::Document { held, at } => {
+                let piece = held.piece(*at);
+                *at += piece.as_ref().map_or(0, Bytes::len);
+                piece
+            }
             Content::Stream { pieces, closing } => match closing.as_mut().poll(cx) {
                 Poll::Ready(()) => None,
                 Poll::Pending => ready!(pieces.as_mut().poll_next(cx)),
@@ -75,12 +96,17 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(&self.content, Content::Piece(bytes) if bytes.is_empty())
+        match &self.content {
+            Content::Piece(bytes) => bytes.is_empty(),
+            Content::Document { held, at } => *at == held.len(),
+            Content::Stream { .. } => false,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Piece(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Document { held, at } => SizeHint::with_exact((held.len() - at) as u64),
             Content::Stream { .. } => SizeHint::default(),
         }
     }
@@ -90,6 +116,7 @@ impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.content {
             Content::Piece(bytes) => write!(f, "Body({} bytes)", bytes.len()),
+            Content::Document { held, .. } => write!(f, "Body({} bytes)", held.len()),
             Content::Stream { .. } => f.write_str("Body(stream)"),
         }
     }

@@ -29,8 +29,16 @@ use crate::{Prometheus, Server, Service, accept};
 ///
 /// Bounds that are not settings: a request's line and headers take at most 16 KiB (431 past
 /// that), a filter expression at most 1,024 bytes and 256 KiB compiled (400), and at most 8
-/// documents are rendered while at most 1,024 requests wait for them (503). At most 256 live pages
-/// are told of at most 20,000 values each; a page that has not read 16 messages is cut off.
+/// documents are rendered while at most 1,024 requests wait for them (503). A render that has
+/// taken 100 ms frees its place, up to 32 in all, of which at most 4 wait for one variable's
+/// function (a fifth may where several documents came to it at once). At most 256 live pages are
+/// told of at most 20,000 values each; a page that has not read 16 messages is cut off.
+///
+/// **Memory.** A rendered document is shared by all who wait for it together. All those that are
+/// being sent hold at most 64 MiB: past that the ones whose clients have read nothing for longest
+/// are given up, and their connections end early (`given_up` in `expvar.http`); the newest is
+/// always kept. A connection itself holds at most 16 KiB of a request and 80 KiB of a response;
+/// the kernel takes 32 KiB more than it has sent.
 #[derive(Clone, Debug)]
 pub struct Builder {
     settings: Settings,
@@ -54,7 +62,7 @@ impl Builder {
             settings: Settings {
                 registry: expvar::global().clone(),
                 prometheus: Prometheus::new(),
-                hosts: Hosts::default(),
+                hosts: Hosts::of_this_machine(),
                 credentials: Credentials::default(),
                 limits: Limits::default(),
                 history: false,
@@ -77,9 +85,13 @@ impl Builder {
         self
     }
 
-    /// Names that the server goes by, besides `localhost`, names under it, and IP addresses.
+    /// Names that the server goes by, besides `localhost`, names under it, IP addresses, and the
+    /// name of this machine.
     ///
-    /// A request whose `Host` header names anything else gets 421. Without this check any web
+    /// A request whose `Host` header names anything else gets 421, and the first with that name a
+    /// line on the standard error stream (for up to 16 names; `refused_hosts` in `expvar.http`
+    /// counts all). A container is often reached by a name that is not its machine's: a service's
+    /// name in Compose or Kubernetes must be given here. Without this check any web
     /// page could make its own name resolve to this server (DNS rebinding) and read variables
     /// through its visitor's browser.
     #[must_use]
@@ -117,8 +129,12 @@ impl Builder {
 
     /// Most connections at one time; 256 unless told.
     ///
-    /// Past that the connection that has been idle for longest is closed for the newest one
-    /// (`evicted` in `expvar.http`). When all are busy the newest one is closed (`refused`).
+    /// Past that a connection is closed for the newest one (`evicted` in `expvar.http`): the oldest
+    /// of those that have sent no whole request, else of those that are idle between two, else of
+    /// live pages, else of those whose client has taken no byte for a second. When all are busy the
+    /// newest one is closed (`refused`). Live pages take at most half of the connections; with one
+    /// more the oldest page is closed. Where the system has no file descriptor for a new
+    /// connection, one is closed for it in the same order.
     #[must_use]
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.settings.limits.connections = connections.max(1);

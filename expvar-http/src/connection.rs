@@ -3,16 +3,20 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 
 use crate::limits::Limits;
 
-/// What a connection is doing, in the order in which connections are given up for a newer one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A peer that takes no byte for this long may be given up for a newer connection.
+const STALLED: Duration = Duration::from_secs(1);
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Between requests, or before the first.
     Idle,
@@ -20,6 +24,8 @@ pub(crate) enum Phase {
     Reading,
     /// A request is being answered.
     Answering,
+    /// A live page is being sent what changes.
+    Streaming,
     /// The response is complete and on its way out.
     Flushing,
 }
@@ -33,8 +39,25 @@ pub(crate) struct Activity {
     epoch: Instant,
     phase: AtomicU8,
     since_us: AtomicU64,
+    /// A response has been sent on this connection.
+    served: AtomicBool,
     /// When the peer stopped taking bytes, plus one; 0 while it takes them.
     blocked_us: AtomicU64,
+    cut: Notify,
+}
+
+/// In which order connections are given up for a newer one: the first of these first, and of
+/// equals the one that has been so for longest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Spare {
+    /// It has sent no request yet, or part of one.
+    Unasked,
+    /// Between two requests.
+    Idle,
+    /// A live page, which connects again by itself.
+    Page,
+    /// Its peer takes no bytes.
+    Stalled,
 }
 
 impl Activity {
@@ -43,7 +66,9 @@ impl Activity {
             epoch,
             phase: AtomicU8::new(Phase::Idle as u8),
             since_us: AtomicU64::new(0),
+            served: AtomicBool::new(false),
             blocked_us: AtomicU64::new(0),
+            cut: Notify::new(),
         };
         activity.enter(Phase::Idle);
         Arc::new(activity)
@@ -63,12 +88,49 @@ impl Activity {
             0 => Phase::Idle,
             1 => Phase::Reading,
             2 => Phase::Answering,
+            3 => Phase::Streaming,
             _ => Phase::Flushing,
         }
     }
 
-    pub(crate) fn since_us(&self) -> u64 {
+    fn since_us(&self) -> u64 {
         self.since_us.load(Relaxed)
+    }
+
+    /// Whether the connection may be given up for a newer one: its place in the order, and since
+    /// when it has it.
+    pub(crate) fn spare(&self) -> Option<(Spare, u64)> {
+        let idle = if self.served.load(Relaxed) { Spare::Idle } else { Spare::Unasked };
+        match self.phase() {
+            Phase::Idle => Some((idle, self.since_us())),
+            Phase::Reading => Some((Spare::Unasked, self.since_us())),
+            Phase::Streaming => Some((Spare::Page, self.since_us())),
+            Phase::Answering | Phase::Flushing => {
+                let blocked_us = self.blocked_us.load(Relaxed);
+                let stalled =
+                    blocked_us > 0 && Self::has_lasted(blocked_us - 1, self.now_us(), STALLED);
+                stalled.then_some((Spare::Stalled, blocked_us))
+            }
+        }
+    }
+
+    /// The request that is being answered is that of a live page.
+    pub(crate) fn stream(&self) {
+        self.enter(Phase::Streaming);
+    }
+
+    /// Ends the connection, whatever it is doing.
+    pub(crate) fn cut(&self) {
+        self.cut.notify_one();
+    }
+
+    /// Completes when the connection is to end.
+    pub(crate) async fn is_cut(&self) {
+        self.cut.notified().await;
+    }
+
+    fn has_lasted(since_us: u64, now_us: u64, most: Duration) -> bool {
+        u128::from(now_us.saturating_sub(since_us)) >= most.as_micros()
     }
 
     /// Starts a request, which lasts until the returned value is dropped with the response's body.
@@ -80,16 +142,14 @@ impl Activity {
     /// Whether the peer has kept the connection waiting for longer than it may.
     pub(crate) fn is_overdue(&self, limits: &Limits) -> bool {
         let now_us = self.now_us();
-        let has_lasted = |since_us: u64, most: Duration| {
-            u128::from(now_us.saturating_sub(since_us)) >= most.as_micros()
-        };
+        let has_lasted = |since_us, most| Self::has_lasted(since_us, now_us, most);
         let blocked_us = self.blocked_us.load(Relaxed);
         let is_blocked = blocked_us > 0 && has_lasted(blocked_us - 1, limits.write_timeout);
         is_blocked
             || match self.phase() {
                 Phase::Idle => has_lasted(self.since_us(), limits.idle_timeout),
                 Phase::Reading => has_lasted(self.since_us(), limits.header_timeout),
-                Phase::Answering | Phase::Flushing => false,
+                Phase::Answering | Phase::Streaming | Phase::Flushing => false,
             }
     }
 
@@ -124,6 +184,7 @@ pub(crate) struct InFlight(Arc<Activity>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
+        self.0.served.store(true, Relaxed);
         self.0.enter(Phase::Flushing);
     }
 }

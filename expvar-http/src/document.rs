@@ -1,6 +1,7 @@
 //! The documents that are rendered on request.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use bytes::Bytes;
 use expvar::Registry;
@@ -8,6 +9,7 @@ use http::HeaderMap;
 use http::header::ACCEPT_ENCODING;
 use regex::{Regex, RegexBuilder};
 
+use crate::held::{Held, Ledger};
 use crate::limits::{MAX_FILTER_BYTES, MAX_FILTER_PROGRAM_BYTES, MIN_GZIP_BYTES};
 use crate::{Format, Prometheus, pretty};
 
@@ -31,51 +33,82 @@ pub(crate) enum Kind {
 /// A document's bytes, shared by all who asked for it.
 #[derive(Clone, Debug)]
 pub(crate) struct Rendered {
-    pub(crate) body: Bytes,
-    /// The body is compressed.
-    pub(crate) gzip: bool,
+    pub(crate) body: Arc<Held>,
+    pub(crate) coding: Coding,
+}
+
+/// How a document's bytes are coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Coding {
+    /// Plainly: it is compressed for nobody.
+    TooShort,
+    /// Plainly: another client would get it compressed.
+    Plain,
+    Gzip,
 }
 
 /// A filter that cannot be used: what is wrong with it, and where.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct BadFilter(pub(crate) Arc<str>);
 
+/// What a render works with.
+pub(crate) struct Source<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) prometheus: &'a Prometheus,
+    pub(crate) ledger: &'a Ledger,
+    /// Set to how many variables have been come to, the one that is being read included.
+    pub(crate) reached: &'a AtomicUsize,
+}
+
 impl Document {
+    fn filter(&self) -> Option<&str> {
+        let (Kind::Vars { filter, .. } | Kind::Metrics { filter, .. }) = &self.kind;
+        filter.as_deref()
+    }
+
+    /// Whether the variable of that name is in the document.
+    pub(crate) fn holds(&self, name: &str) -> bool {
+        let is_match = |filter: Regex| filter.is_match(name);
+        self.filter().is_none_or(|filter| compile(filter).is_ok_and(is_match))
+    }
+
     /// Renders the document by way of `buffer`, whose room is reused and whose contents are lost.
     pub(crate) fn render(
         &self,
-        registry: &Registry,
-        prometheus: &Prometheus,
+        source: &Source<'_>,
         buffer: &mut Vec<u8>,
     ) -> Result<Rendered, BadFilter> {
         buffer.clear();
+        let filter = self.filter().map(compile).transpose()?;
+        let mut reached = 0;
+        let wanted = |name: &str| {
+            reached += 1;
+            source.reached.store(reached, Relaxed);
+            filter.as_ref().is_none_or(|filter| filter.is_match(name))
+        };
         match &self.kind {
-            Kind::Vars { filter, pretty } => {
-                match filter {
-                    None => registry.render_json(buffer),
-                    Some(filter) => {
-                        let filter = compile(filter)?;
-                        registry.render_json_where(|name| filter.is_match(name), buffer);
-                    }
-                }
+            Kind::Vars { pretty, .. } => {
+                source.registry.render_json_where(wanted, buffer);
                 if *pretty {
                     let mut indented = Vec::with_capacity(2 * buffer.len());
                     pretty::indent(buffer, &mut indented);
                     *buffer = indented;
                 }
             }
-            Kind::Metrics { filter, format } => match filter {
-                None => prometheus.render(registry, *format, buffer),
-                Some(filter) => {
-                    let filter = compile(filter)?;
-                    let wanted = |name: &str| filter.is_match(name);
-                    prometheus.render_where(registry, wanted, *format, buffer);
-                }
-            },
+            Kind::Metrics { format, .. } => {
+                source.prometheus.render_where(source.registry, wanted, *format, buffer);
+            }
         }
-        let gzip = self.gzip && buffer.len() > MIN_GZIP_BYTES;
-        let body = if gzip { compress(buffer) } else { Bytes::copy_from_slice(buffer) };
-        Ok(Rendered { body, gzip })
+        let coding = match buffer.len() {
+            0..=MIN_GZIP_BYTES => Coding::TooShort,
+            _ if self.gzip => Coding::Gzip,
+            _ => Coding::Plain,
+        };
+        let body = match coding {
+            Coding::Gzip => compress(buffer),
+            _ => Bytes::copy_from_slice(buffer),
+        };
+        Ok(Rendered { body: source.ledger.hold(body), coding })
     }
 }
 

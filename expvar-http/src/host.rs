@@ -1,8 +1,16 @@
 //! Which `Host` headers are answered, so that a web page cannot read variables by DNS rebinding.
 
+use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::{Mutex, PoisonError};
 
 use http::{HeaderMap, Uri, Version, header::HOST};
+
+use crate::stats;
+
+/// Names that are reported: a client chooses what it sends.
+const MAX_REPORTED: usize = 16;
+static REPORTED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// The names that a server answers to, besides loopback names and IP literals.
 #[derive(Clone, Debug, Default)]
@@ -26,8 +34,40 @@ impl Hosts {
         self.names.push(canonical(name));
     }
 
+    /// The name of this machine, in whole and up to its first dot. A container's name is that of
+    /// the container, not of the service that it is reached by.
+    pub(crate) fn of_this_machine() -> Self {
+        let mut hosts = Self::default();
+        let name = gethostname::gethostname();
+        if let Some(name) = name.to_str().filter(|name| !name.is_empty()) {
+            hosts.allow(name);
+            hosts.allow(name.split('.').next().unwrap_or(name));
+        }
+        hosts
+    }
+
     pub(crate) fn allow_any(&mut self) {
         self.any = true;
+    }
+
+    /// Tells the operator, once for each name, that a request was refused because of it: a scraper
+    /// shows no more than the status.
+    pub(crate) fn report(&self, refusal: &Refusal) {
+        stats::REFUSED_HOSTS.inc();
+        let Refusal::Unknown(name) = refusal else { return };
+        let mut reported = REPORTED.lock().unwrap_or_else(PoisonError::into_inner);
+        if reported.len() >= MAX_REPORTED || reported.contains(name) {
+            return;
+        }
+        reported.push(name.clone());
+        drop(reported);
+        // Nothing can be done about a stream that is closed.
+        let _ = writeln!(
+            io::stderr(),
+            "expvar-http: a request was refused (421) because it asks for {name:?}, and this \
+             server does not go by that name; allow it with \
+             expvar_http::Server::builder().hosts([{name:?}])"
+        );
     }
 
     /// Checks the host that a request names, in its target if it is absolute, else in its headers.

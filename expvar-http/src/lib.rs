@@ -38,6 +38,7 @@ mod body;
 mod builder;
 mod connection;
 mod document;
+mod held;
 mod history;
 mod host;
 mod layer;
@@ -52,6 +53,7 @@ mod routes;
 mod server;
 mod service;
 mod stats;
+mod streams;
 mod ui;
 
 use std::fmt::Debug;

@@ -10,10 +10,19 @@ pub(crate) const MAX_FILTER_BYTES: usize = 1024;
 pub(crate) const MAX_FILTER_PROGRAM_BYTES: usize = 256 * 1024;
 /// Documents up to this many bytes are never compressed.
 pub(crate) const MIN_GZIP_BYTES: usize = 1024;
-/// Most documents that are rendered at one time.
+/// Most documents that are rendered at one time, those aside that have become slow.
 pub(crate) const MAX_RENDERS: usize = 8;
-/// Most renders of one and the same document at one time.
+/// Most documents that are rendered at one time, all together.
+pub(crate) const MAX_ALL_RENDERS: usize = 32;
+/// Most renders of one and the same document at one time, and most that wait for one variable.
 pub(crate) const MAX_SAME_RENDERS: usize = 4;
+/// Most bytes of rendered documents that are on their way to clients; past that the one whose
+/// clients have read nothing for longest is given up.
+pub(crate) const MAX_HELD_BYTES: usize = 64 * 1024 * 1024;
+/// Longest piece of a document that a connection holds.
+pub(crate) const MAX_PIECE_BYTES: usize = 64 * 1024;
+/// Bytes that the kernel takes of a response beyond what it has sent.
+pub(crate) const MAX_UNSENT_BYTES: u32 = 32 * 1024;
 /// Most requests that wait for documents at one time.
 pub(crate) const MAX_WAITING: usize = 1024;
 

@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use crate::Format;
 use crate::auth::Credentials;
 use crate::body::Body;
-use crate::document::Rendered;
+use crate::document::{Coding, Rendered};
 use crate::history::{Events, Span};
 use crate::host::Refusal;
 use crate::pages::Page;
@@ -40,10 +40,13 @@ pub(crate) fn metrics(document: Rendered, format: Format) -> Response {
 
 /// A rendered document of any type.
 pub(crate) fn rendered(document: Rendered, content_type: HeaderValue) -> Response {
-    let mut response = with(StatusCode::OK, content_type, Body::new(document.body));
-    if document.gzip {
+    let mut response = with(StatusCode::OK, content_type, Body::document(document.body));
+    if document.coding == Coding::Gzip {
         response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        // Only here: what was asked for plainly has Go's headers, and is fit for any client.
+    }
+    // A cache must know that others get other bytes. What is too short to be compressed is the
+    // same for all, and has Go's headers.
+    if document.coding != Coding::TooShort {
         response.headers_mut().insert(VARY, HeaderValue::from_static("Accept-Encoding"));
     }
     response
@@ -160,6 +163,24 @@ pub(crate) fn failed() -> Response {
 /// 503 when too many requests wait for documents.
 pub(crate) fn busy() -> Response {
     plain(StatusCode::SERVICE_UNAVAILABLE, "too many requests are waiting; try again later\n")
+}
+
+/// 503 when a document cannot be rendered for want of a thread.
+pub(crate) fn no_thread() -> Response {
+    plain(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "the system gives this process no more threads, and documents are rendered on one of \
+         their own; raise its limit (ulimit -u, TasksMax=, pids.max) or its memory\n",
+    )
+}
+
+/// 503 when no more live pages can be fed.
+pub(crate) fn no_page() -> Response {
+    plain(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "256 live pages are open already, the server is stopping, or the system gives no thread \
+         to feed one\n",
+    )
 }
 
 /// 503 when a document took too long.

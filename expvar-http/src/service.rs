@@ -112,6 +112,7 @@ impl Service {
     async fn route(&self, request: &Parts) -> Response {
         let Parts { uri, headers, .. } = request;
         if let Err(refusal) = self.shared.hosts.check(request.version, uri, headers) {
+            self.shared.hosts.report(&refusal);
             return response::refused_host(&refusal);
         }
         if !self.shared.credentials.admit(headers) {
@@ -162,7 +163,7 @@ impl Service {
     fn events(&self) -> Response {
         match self.shared.sampler.watch() {
             Some(events) => response::events(events, self.closing()),
-            None => response::busy(),
+            None => response::no_page(),
         }
     }
 
@@ -194,6 +195,7 @@ impl Service {
             Ok(document) => answer(document),
             Err(RenderError::BadFilter(why)) => response::bad_filter(&why.0),
             Err(RenderError::Busy) => response::busy(),
+            Err(RenderError::NoThread) => response::no_thread(),
             Err(RenderError::TimedOut) => response::timed_out(),
             Err(RenderError::Failed) => response::failed(),
         }

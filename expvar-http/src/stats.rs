@@ -27,6 +27,10 @@ pub(crate) static ACCEPT_ERRORS: Counter = Counter::new();
 pub(crate) static EVICTED: Counter = Counter::new();
 /// Connections turned away because all others were busy.
 pub(crate) static REFUSED: Counter = Counter::new();
+/// Documents that clients were reading too slowly, given up to bound memory.
+pub(crate) static GIVEN_UP: Counter = Counter::new();
+/// Requests refused because of the name that they gave the server.
+pub(crate) static REFUSED_HOSTS: Counter = Counter::new();
 /// Connections cut because their peer did not send, or did not read, in time.
 pub(crate) static TIMED_OUT: Counter = Counter::new();
 /// Nanoseconds from a request for a document to its answer, the last time.
@@ -44,7 +48,9 @@ pub(crate) fn show() {
         HTTP.set("accept_errors", &ACCEPT_ERRORS);
         HTTP.set("evicted", &EVICTED);
         HTTP.set("refused", &REFUSED);
+        HTTP.set("refused_hosts", &REFUSED_HOSTS);
         HTTP.set("timed_out", &TIMED_OUT);
+        HTTP.set("given_up", &GIVEN_UP);
         HTTP.set("pages", &history::WATCHERS);
         HTTP.set("pages_cut", &history::CUT);
         HTTP.set("history_series", &history::SERIES);

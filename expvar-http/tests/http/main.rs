@@ -1,5 +1,6 @@
 //! The server over real sockets.
 
+mod attacks;
 mod callbacks;
 mod client;
 mod go;

@@ -75,6 +75,7 @@ fn gzip_when_asked_for_and_worth_it() {
     let server = serve(&long());
     let plain = get(&server, "/debug/vars");
     assert_eq!(plain.header("Content-Encoding"), None);
+    assert_eq!(plain.header("Vary"), Some("Accept-Encoding"), "a cache must keep both apart");
     let accept = "Host: localhost\r\nAccept-Encoding: gzip, deflate";
     let reply = with_header(&server, "/debug/vars", accept);
     assert_eq!(reply.header("Content-Encoding"), Some("gzip"));

@@ -1,0 +1,35 @@
+//! The live pages that are open on a server's connections.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::connection::{Activity, Phase};
+use crate::stats;
+
+/// The connections of live pages, oldest first. A page stays for as long as it likes, so pages may
+/// take no more than half of all connections: the other half is left to who wants an answer.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    most: usize,
+    open: Mutex<VecDeque<Arc<Activity>>>,
+}
+
+impl Streams {
+    pub(crate) fn new(connections: usize) -> Self {
+        Self { most: (connections / 2).max(1), open: Mutex::default() }
+    }
+
+    /// One more page, for which the oldest may have to go.
+    pub(crate) fn open(&self, page: &Arc<Activity>) {
+        page.stream();
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|page| page.phase() == Phase::Streaming);
+        while open.len() >= self.most
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.cut();
+            stats::EVICTED.inc();
+        }
+        open.push_back(Arc::clone(page));
+    }
+}

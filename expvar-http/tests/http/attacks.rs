@@ -1,0 +1,312 @@
+//! Peers that hold what others need: connections, memory, descriptors, threads.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use expvar::{Counter, Func, Registry, Text};
+use expvar_http::Server;
+
+use crate::callbacks::stuck;
+use crate::client::{Connection, counted, eventually, get, serve, spawn};
+
+const GET: &str = "GET /debug/vars HTTP/1.1\r\nHost: localhost\r\n\r\n";
+const EVENTS: &str = "GET /debug/vars/events HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+fn one() -> Registry {
+    let registry = Registry::new();
+    registry.publish("a", Counter::new()).unwrap();
+    registry
+}
+
+/// A page that has got its first bytes.
+fn page(server: &Server) -> TcpStream {
+    let mut page = TcpStream::connect(server.local_addr()).unwrap();
+    page.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    page.write_all(EVENTS.as_bytes()).unwrap();
+    assert_ne!(page.read(&mut [0; 64]).unwrap(), 0, "a page is answered");
+    page
+}
+
+fn has_ended(stream: &mut TcpStream) -> bool {
+    loop {
+        match stream.read(&mut [0; 65536]) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error) => return error.kind() == std::io::ErrorKind::ConnectionReset,
+        }
+    }
+}
+
+#[test]
+fn pages_take_half_of_the_connections_and_the_oldest_goes_first() {
+    let server = spawn(Server::builder().registry(&one()).max_connections(8));
+    let before = counted("evicted");
+    let mut pages: Vec<TcpStream> = (0..20).map(|_| page(&server)).collect();
+    for page in &mut pages[..16] {
+        assert!(has_ended(page), "of twenty pages the first sixteen are closed");
+    }
+    assert!(counted("evicted") >= before + 16);
+    // Eight connections that have been answered stay, and so do the pages that are left.
+    let mut scrapers: Vec<Connection> =
+        (0..4).map(|_| Connection::to(server.local_addr())).collect();
+    for _ in 0..3 {
+        for scraper in &mut scrapers {
+            assert_eq!(scraper.get("/debug/vars").text(), "{\n\"a\": 0\n}\n");
+        }
+    }
+    for page in &mut pages[16..] {
+        assert_ne!(page.read(&mut [0; 65536]).unwrap(), 0, "a page that is kept goes on");
+    }
+    server.shutdown();
+}
+
+#[test]
+fn five_hundred_pages_shut_nobody_out() {
+    let server = serve(&one());
+    let mut pages: Vec<TcpStream> = Vec::new();
+    for _ in 0..500 {
+        let mut page = TcpStream::connect(server.local_addr()).unwrap();
+        page.write_all(EVENTS.as_bytes()).unwrap();
+        pages.push(page);
+        if pages.len().is_multiple_of(50) {
+            assert_eq!(get(&server, "/debug/vars").status(), "200", "beside {}", pages.len());
+        }
+    }
+    for page in &mut pages[..500 - 128] {
+        page.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        assert!(has_ended(page), "no more than half of 256 connections are pages");
+    }
+    server.shutdown();
+}
+
+#[test]
+fn half_a_head_goes_before_a_scraper_that_is_idle() {
+    let server = spawn(Server::builder().registry(&one()).max_connections(8));
+    let mut scraper = Connection::to(server.local_addr());
+    assert_eq!(scraper.get("/debug/vars").status(), "200");
+    for _ in 0..40 {
+        let mut half = Connection::to(server.local_addr());
+        half.send("GET /debug/vars HTTP/1.1\r\n");
+        // It is open until newer ones take its place.
+        std::mem::forget(half);
+    }
+    let mut last = Connection::to(server.local_addr());
+    assert_eq!(last.get("/debug/vars").status(), "200");
+    assert_eq!(scraper.get("/debug/vars").status(), "200", "the scraper's connection was kept");
+    server.shutdown();
+}
+
+#[test]
+fn who_takes_no_bytes_goes_before_a_scrape_is_refused() {
+    let registry = one();
+    registry.publish("long", Text::new()).unwrap().set("x".repeat(16 << 20));
+    let server = spawn(Server::builder().registry(&registry).max_connections(4));
+    let mut stalled: Vec<Connection> =
+        (0..4).map(|_| Connection::to(server.local_addr())).collect();
+    stalled.iter_mut().for_each(|connection| connection.send(GET));
+    eventually("a scrape", || {
+        let mut scraper = TcpStream::connect(server.local_addr()).unwrap();
+        let sent = scraper.write_all(GET.replace("vars", "vars?r=a").as_bytes());
+        let mut answer = [0; 12];
+        sent.is_ok() && scraper.read_exact(&mut answer).is_ok() && &answer == b"HTTP/1.1 200"
+    });
+    server.shutdown();
+}
+
+#[test]
+fn a_function_that_hangs_leaves_the_filter_that_the_503_recommends() {
+    let (registry, release, calls) = stuck();
+    registry.publish("b", Counter::new()).unwrap();
+    let server = spawn(Server::builder().registry(&registry));
+    let targets =
+        ["/debug/vars", "/debug/vars?pretty", "/metrics", "/debug/vars?r=s", "/metrics?r=s"];
+    let mut hung = Vec::new();
+    for round in 0..8 {
+        for target in targets {
+            let mut connection = Connection::to(server.local_addr());
+            connection.send(&format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+            hung.push(connection);
+        }
+        eventually("a render that hangs", || calls.load(Relaxed) > round.min(3));
+        assert_eq!(get(&server, "/debug/vars?r=^a").text(), "{\n\"a\": 0\n}\n");
+        assert_eq!(get(&server, "/debug/vars?r=^b").text(), "{\n\"b\": 0\n}\n");
+    }
+    // What came together, before anything was known of it, may be more than four.
+    let calls_then = calls.load(Relaxed);
+    assert!(calls_then <= 8, "{calls_then} renders wait for one function");
+    release.store(true, Relaxed);
+    for connection in &mut hung {
+        assert_eq!(connection.reply(false).unwrap().status(), "200");
+    }
+    server.shutdown();
+}
+
+#[test]
+fn who_reads_slowly_and_steadily_gets_the_whole_document() {
+    let registry = one();
+    let length = 2 << 20;
+    registry.publish("long", Text::new()).unwrap().set("x".repeat(length));
+    let timeout = Duration::from_millis(1500);
+    let server = spawn(Server::builder().registry(&registry).write_timeout(timeout));
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(32 * 1024).unwrap();
+    socket.connect(&server.local_addr().into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    stream.write_all(GET.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+    // A rate at which the megabytes that a send buffer may hold would last for longer than the
+    // timeout; the pauses are much shorter.
+    let (mut read, mut chunk) = (0, vec![0; 16 * 1024]);
+    let started = Instant::now();
+    loop {
+        match stream.read(&mut chunk).unwrap() {
+            0 => break,
+            count => read += count,
+        }
+        let due = Duration::from_secs(read as u64) / (400 * 1024);
+        std::thread::sleep(due.saturating_sub(started.elapsed()));
+    }
+    assert!(read > length, "cut after {read} bytes");
+    server.shutdown();
+}
+
+#[test]
+fn clients_that_never_read_do_not_hold_a_document_each() {
+    let registry = one();
+    let long = registry.publish("long", Text::new()).unwrap();
+    let length = 8 << 20;
+    let server = spawn(Server::builder().registry(&registry).any_host());
+    let before = counted("given_up");
+    let mut stalled = Vec::new();
+    for n in 0..30 {
+        // Another document each time.
+        long.set(format!("{n}{}", "x".repeat(length)));
+        let mut connection = Connection::to(server.local_addr());
+        connection.send(GET);
+        assert_ne!(connection.stream.peek(&mut [0; 12]).unwrap(), 0, "an answer begins");
+        stalled.push(connection);
+    }
+    // 64 MiB are seven documents of a little more than 8 MiB.
+    assert!(counted("given_up") - before >= 30 - 7);
+    assert_eq!(get(&server, "/debug/vars?r=a").text(), "{\n\"a\": 0\n}\n");
+    let mut whole = 0;
+    for mut connection in stalled {
+        // One that was given up may have ended already.
+        let _ = connection.stream.shutdown(std::net::Shutdown::Write);
+        whole += usize::from(connection.rest().len() > length);
+    }
+    assert_eq!(whole, 7, "documents that were kept");
+    server.shutdown();
+}
+
+#[test]
+fn a_refused_name_and_a_missing_thread_are_told() {
+    let child = Alone::start("under_hard_limits", "");
+    for _ in 0..3 {
+        let reply = child.get("vars.example:8123");
+        assert!(reply.starts_with("HTTP/1.1 421 "), "{reply}");
+    }
+    let own = gethostname::gethostname().into_string().unwrap();
+    for host in [own.as_str(), own.split('.').next().unwrap(), "localhost"] {
+        let reply = child.get(&format!("{host}:1"));
+        assert!(reply.starts_with("HTTP/1.1 200 OK"), "{reply}");
+    }
+    let said = child.end();
+    assert_eq!(said.matches("\"vars.example\"").count(), 2, "{said}");
+    assert!(said.contains(".hosts([\"vars.example\"])"), "{said}");
+
+    let child = Alone::start("under_hard_limits", "export RUST_MIN_STACK=70368744177664;");
+    let reply = child.get("localhost");
+    assert!(reply.starts_with("HTTP/1.1 503 "), "{reply}");
+    assert!(reply.contains("no more threads"), "{reply}");
+    child.end();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn where_descriptors_are_short_the_oldest_idle_connection_goes() {
+    let child = Alone::start("under_hard_limits", "ulimit -n 32;");
+    let idle: Vec<TcpStream> =
+        (0..60).map(|_| TcpStream::connect(child.addr).expect("a backlog")).collect();
+    for _ in 0..3 {
+        let reply = child.get("localhost");
+        assert!(reply.starts_with("HTTP/1.1 200 OK"), "{reply}");
+    }
+    drop(idle);
+    child.end();
+}
+
+/// A server in a process of its own, with limits that a shell sets.
+struct Alone {
+    child: Child,
+    addr: SocketAddr,
+}
+
+impl Alone {
+    fn start(test: &str, limits: &str) -> Self {
+        let program = std::env::current_exe().unwrap();
+        let mut child = Command::new("sh")
+            .arg("-c")
+            .arg(format!("{limits} exec \"$0\" \"$@\""))
+            .arg(program)
+            .args(["--exact", &format!("attacks::{test}"), "--ignored", "--nocapture"])
+            .args(["--test-threads", "1"])
+            .env("EXPVAR_TEST_ALONE", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        let out = child.stdout.as_mut().unwrap();
+        while !said.contains(" end\n") {
+            let mut byte = [0];
+            assert_eq!(out.read(&mut byte).unwrap(), 1, "it ended: {said}");
+            said.push(byte[0].into());
+        }
+        let addr = said.split_once("at ").unwrap().1.trim_end_matches(" end\n").parse().unwrap();
+        Self { child, addr }
+    }
+
+    fn get(&self, host: &str) -> String {
+        let mut stream = TcpStream::connect(self.addr).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let close = "Connection: close\r\n\r\n";
+        write!(stream, "GET /debug/vars HTTP/1.1\r\nHost: {host}\r\n{close}").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// What it said on its standard error stream.
+    fn end(mut self) -> String {
+        drop(self.child.stdin.take());
+        let output = self.child.wait_with_output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    }
+}
+
+/// The program that the tests above start, on its main thread, so that it needs no other.
+#[test]
+#[ignore = "started by others"]
+fn under_hard_limits() {
+    if std::env::var_os("EXPVAR_TEST_ALONE").is_none() {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        println!("at {} end", listener.local_addr().unwrap());
+        let (registry, ended) = (one(), Func::new(|| 1));
+        registry.publish("f", ended).unwrap();
+        // The server goes on until the standard input ends; there may be no thread to wait on it.
+        let stop = async {
+            let stdin = std::os::fd::AsFd::as_fd(&std::io::stdin()).try_clone_to_owned().unwrap();
+            let stdin = tokio::net::unix::pipe::Receiver::from_owned_fd(stdin).unwrap();
+            let _ = stdin.readable().await;
+        };
+        Server::builder().registry(&registry).serve(listener, stop).await.unwrap();
+    });
+}
