@@ -15,6 +15,7 @@ use crate::render::reading::Reader;
 use crate::render::renderer::Renderer;
 use crate::render::selection::{Choices, Counters};
 use crate::render::tags::Tags;
+use crate::send::event::Event;
 use crate::send::left::Left;
 use crate::send::sender::Sender;
 use crate::send::sender::builder::SenderBuilder;
@@ -151,6 +152,13 @@ impl Carbon {
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.sender = self.sender.tls(tls);
+        self
+    }
+
+    /// Calls `observer` when something goes wrong that an operator wants to hear of, and when it is
+    /// over: see [`SenderBuilder::on_event`].
+    pub fn on_event(mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.sender = self.sender.on_event(observer);
         self
     }
 

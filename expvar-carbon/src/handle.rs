@@ -39,6 +39,15 @@ impl Handle {
         self.sender.stats()
     }
 
+    /// Reads the certificates and keys of `tls://` addresses again: see [`Sender::reload_tls`].
+    ///
+    /// # Errors
+    /// When a file cannot be used; then all goes on with what was read before.
+    #[cfg(feature = "tls")]
+    pub fn reload_tls(&self) -> Result<(), ConfigError> {
+        self.sender.reload_tls()
+    }
+
     /// Waits until everything read so far has been read by the servers, or the time is over, and
     /// returns what is left then. Takes no reading of its own.
     pub async fn flush(&self, within: Duration) -> Left {

@@ -41,6 +41,7 @@ pub use render::selection::Counters;
 pub use render::tags::{TAGS_MAX_BYTES, Tags};
 pub use send::address::{Address, Scheme};
 pub use send::driver::Driver;
+pub use send::event::Event;
 pub use send::left::Left;
 pub use send::sender::Sender;
 pub use send::sender::builder::SenderBuilder;

@@ -61,6 +61,23 @@ fn chain(path: &Path) -> Vec<CertificateDer<'static>> {
 
 /// Reads one connection to its end, from a client that shows a certificate of ours.
 fn server(certificates: &Certificates) -> (u16, std::thread::JoinHandle<std::io::Result<String>>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (port, serve(listener, certificates))
+}
+
+/// The same at a port where there was one before.
+fn server_at(
+    port: u16,
+    certificates: &Certificates,
+) -> std::thread::JoinHandle<std::io::Result<String>> {
+    serve(std::net::TcpListener::bind(("127.0.0.1", port)).unwrap(), certificates)
+}
+
+fn serve(
+    listener: std::net::TcpListener,
+    certificates: &Certificates,
+) -> std::thread::JoinHandle<std::io::Result<String>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = rustls::RootCertStore::empty();
     roots.add(chain(&certificates.path("ca.pem")).remove(0)).unwrap();
@@ -75,8 +92,6 @@ fn server(certificates: &Certificates) -> (u16, std::thread::JoinHandle<std::io:
             PrivateKeyDer::from_pem_file(certificates.path("server.key")).unwrap(),
         )
         .unwrap();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let serve = async move {
         listener.set_nonblocking(true)?;
@@ -88,7 +103,7 @@ fn server(certificates: &Certificates) -> (u16, std::thread::JoinHandle<std::io:
         stream.shutdown().await?;
         Ok(text)
     };
-    (port, std::thread::spawn(move || runtime.block_on(serve)))
+    std::thread::spawn(move || runtime.block_on(serve))
 }
 
 fn lines() -> Lines {
@@ -138,6 +153,61 @@ fn strangers_get_no_line() {
         let shown = sender.stats().last_error;
         assert!(shown.contains(error) || shown.contains("refused"), "{shown}");
     }
+}
+
+#[test]
+fn renewed_certificates_are_taken_without_a_restart() {
+    let (old, new) = (Certificates::new(), Certificates::new());
+    let dir = tempfile::tempdir().unwrap();
+    let path = |file: &str| dir.path().join(file);
+    let install = |certificates: &Certificates| {
+        for file in ["ca.pem", "client.pem", "client.key"] {
+            std::fs::copy(certificates.path(file), path(file)).unwrap();
+        }
+    };
+    install(&old);
+    let tls = Tls::new().ca_file(path("ca.pem"));
+    let tls = tls.client_certificate(path("client.pem"), path("client.key"));
+    let (port, reader) = server(&old);
+    let sender = Sender::builder().to(format!("tls://127.0.0.1:{port}")).tls(tls);
+    let sender = sender.spawn().unwrap();
+    sender.send(&mut lines());
+    assert_eq!(sender.flush_blocking(SOON), Left::default());
+    reader.join().unwrap().unwrap();
+
+    // Half of it is written: the old stays.
+    std::fs::write(path("client.pem"), "-----BEGIN CERT").unwrap();
+    assert_eq!(sender.reload_tls().unwrap_err().field(), "tls.client_certificate");
+    let reader = server_at(port, &old);
+    sender.send(&mut lines());
+    assert_eq!(sender.flush_blocking(SOON), Left::default());
+    reader.join().unwrap().unwrap();
+
+    // A server of the new authority, to a client that is told.
+    install(&new);
+    sender.reload_tls().unwrap();
+    let reader = server_at(port, &new);
+    sender.send(&mut lines());
+    assert_eq!(sender.close(SOON), Left::default());
+    assert_eq!(reader.join().unwrap().unwrap().as_bytes(), lines().as_bytes());
+}
+
+#[test]
+fn a_connection_made_with_old_certificates_is_renewed_when_they_are() {
+    let certificates = Certificates::new();
+    let tls = Tls::new().ca_file(certificates.path("ca.pem"));
+    let tls =
+        tls.client_certificate(certificates.path("client.pem"), certificates.path("client.key"));
+    let (port, first) = server(&certificates);
+    let sender = Sender::builder().to(format!("tls://127.0.0.1:{port}")).tls(tls);
+    let sender = sender.spawn().unwrap();
+    sender.send(&mut lines());
+    while sender.stats().points_sent == 0 {
+        std::thread::yield_now();
+    }
+    sender.reload_tls().unwrap();
+    // Its server sees the end without a flush.
+    assert_eq!(first.join().unwrap().unwrap().as_bytes(), lines().as_bytes());
 }
 
 #[test]

@@ -44,6 +44,19 @@ impl Refusal {
             Refusal::LongDatagram => "long_datagram",
         }
     }
+
+    /// What to do about it.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Refusal::EmptyName => "give the variable a name",
+            Refusal::LongName => "shorten the name or the keys below it to 251 bytes a segment",
+            Refusal::NotANumber => "set no gauge to NaN, or exclude it",
+            Refusal::Infinite => "set no gauge to infinity, or exclude it",
+            Refusal::Timestamp => "give timestamps in seconds since 1970",
+            Refusal::Clash => "rename one of the variables; last_clash names one",
+            Refusal::LongDatagram => "use tcp:// for names of such length",
+        }
+    }
 }
 
 /// How many points were refused, by reason.

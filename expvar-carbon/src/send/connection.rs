@@ -8,10 +8,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 #[cfg(unix)]
 use tokio::net::UnixStream;
-use tokio::net::{TcpStream, UdpSocket, lookup_host};
-use tokio::time::timeout;
-
-use crate::send::address::{Address, Scheme};
+use tokio::net::{TcpStream, UdpSocket};
 
 /// The longest datagram, in bytes: what passes an Ethernet in one piece.
 pub(crate) const DATAGRAM_MAX_BYTES: usize = 1_400;
@@ -19,90 +16,6 @@ pub(crate) const DATAGRAM_MAX_BYTES: usize = 1_400;
 const BURST_DATAGRAMS: u32 = 32;
 /// The rest after a burst: 4.5 MB/s in all.
 const BURST_PAUSE: Duration = Duration::from_millis(10);
-
-/// A way to connect to addresses.
-pub(crate) trait Dial: Send + Sync {
-    /// Connects to `address`, each step within `timeout`.
-    fn dial(
-        &self,
-        address: &Address,
-        timeout: Duration,
-    ) -> impl Future<Output = io::Result<Connection>> + Send;
-}
-
-/// The real network.
-#[derive(Clone, Default)]
-pub(crate) struct Network {
-    #[cfg(feature = "tls")]
-    pub(crate) tls: Option<crate::send::tls::Connector>,
-}
-
-impl Dial for Network {
-    async fn dial(&self, address: &Address, limit: Duration) -> io::Result<Connection> {
-        #[cfg(unix)]
-        if address.scheme() == Scheme::Unix {
-            let stream = timeout(limit, UnixStream::connect(address.host())).await??;
-            return Ok(Connection::Unix(stream));
-        }
-        // Resolved anew each time, as servers move.
-        let found = lookup_host((address.host(), address.port()));
-        let mut error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for ip in timeout(limit, found).await?? {
-            let connected = match address.scheme() {
-                Scheme::Udp => datagrams(ip).await,
-                _ => match timeout(limit, TcpStream::connect(ip)).await {
-                    Ok(Ok(stream)) => self.over(stream, address, limit).await,
-                    Ok(Err(error)) => Err(error),
-                    Err(late) => Err(late.into()),
-                },
-            };
-            match connected {
-                Ok(connection) => return Ok(connection),
-                Err(e) => error = e,
-            }
-        }
-        Err(error)
-    }
-}
-
-impl Network {
-    async fn over(
-        &self,
-        stream: TcpStream,
-        address: &Address,
-        limit: Duration,
-    ) -> io::Result<Connection> {
-        stream.set_nodelay(true)?;
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        SockRef::from(&stream).set_tcp_user_timeout(Some(limit))?;
-        match address.scheme() {
-            #[cfg(feature = "tls")]
-            Scheme::Tls => {
-                use rustls::pki_types::ServerName;
-                let unset = || io::Error::other("TLS is not set up");
-                let tls = self.tls.as_ref().ok_or_else(unset)?;
-                let name = match &tls.name {
-                    Some(name) => name.clone(),
-                    None => ServerName::try_from(address.host().to_owned())
-                        .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?,
-                };
-                let stream = timeout(limit, tls.connector.connect(name, stream)).await??;
-                Ok(Connection::Tls(Box::new(stream)))
-            }
-            _ => Ok(Connection::Tcp(stream)),
-        }
-    }
-}
-
-async fn datagrams(to: std::net::SocketAddr) -> io::Result<Connection> {
-    let any: std::net::IpAddr = match to {
-        std::net::SocketAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
-        std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = UdpSocket::bind((any, 0)).await?;
-    socket.connect(to).await?;
-    Ok(Connection::Udp(socket, 0))
-}
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
@@ -210,11 +123,17 @@ impl Connection {
         }
     }
 
-    /// Closes our side and waits for the peer to close its own, which it does when it has read
-    /// everything.
-    pub(crate) async fn finish(&mut self) -> io::Result<()> {
+    /// Closes our side. The peer closes its own when it has read everything.
+    pub(crate) async fn shutdown(&mut self) -> io::Result<()> {
+        match self.stream() {
+            Ok(stream) => stream.shutdown().await,
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Waits for the peer to close its side. Datagrams are read when they are sent.
+    pub(crate) async fn until_read(&mut self) -> io::Result<()> {
         if let Ok(stream) = self.stream() {
-            stream.shutdown().await?;
             let mut ignored = [0; 512];
             while stream.read(&mut ignored).await? > 0 {}
         }

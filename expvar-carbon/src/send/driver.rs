@@ -15,6 +15,7 @@ use crate::send::handover::Handover;
 use crate::send::lane::{Host, Lane, Wish};
 use crate::send::left::Left;
 use crate::send::queue::Queue;
+use crate::send::reporter::report;
 use crate::send::sender::builder::SenderBuilder;
 use crate::send::setup::Setup;
 use crate::send::stats::{Counts, Stats, lock};
@@ -78,6 +79,16 @@ impl Shared {
             has_ended: Mutex::new(false),
             closed: AtomicBool::new(false),
         }
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn reload_tls(&self) -> Result<(), ConfigError> {
+        let setup = self.setup();
+        if let Some(tls) = &setup.network.tls {
+            tls.reload()?;
+            setup.lanes.iter().for_each(|lane| lane.wake());
+        }
+        Ok(())
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -225,7 +236,7 @@ impl Host for Shared {
         let requests = lock(&self.requests);
         let unread = |flush: &Flush| {
             let before = flush.before.get(lane.index).copied().unwrap_or(u64::MAX);
-            lane.queue(|q| q.left(before)) != (0, 0, 0)
+            lane.queue(|q| q.is_unflushed(before))
         };
         if let Some(latest) = requests.leaving {
             Wish::Leave(requests.closing.map_or(latest, |closing| closing.min(latest)))
@@ -282,6 +293,7 @@ impl Driver {
         tokio::select! {
             () = serve => {}
             () = deadline => {}
+            () = report(shared) => {}
         }
         let left = shared.left(None);
         let closed = shared.clone();

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::error::ConfigError;
 use crate::send::driver::Shared;
 use crate::send::lane::Lane;
-use crate::send::queue::{Dropped, Queue};
+use crate::send::queue::Queue;
 use crate::send::setup::{Disk, Opened, Prepared, recover};
 use crate::send::spool::Spool;
 use crate::send::stats::{Counts, lock};
@@ -108,22 +108,17 @@ fn successor(
             let mut queue = Queue::new(plan.queue_bytes);
             recover(&mut queue, found, counts);
             let on_disk = queue.next_seq();
-            count(copy(&mut queue).unwrap_or_default(), counts);
+            counts.dropped(copy(&mut queue).unwrap_or_default());
             (queue, Some((spool, on_disk)))
         }
         Disk::None => {
             let mut queue = Queue::new(plan.queue_bytes);
-            count(copy(&mut queue).unwrap_or_default(), counts);
+            counts.dropped(copy(&mut queue).unwrap_or_default());
             (queue, None)
         }
     };
-    count(queue.set_limit(plan.queue_bytes), counts);
+    counts.dropped(queue.set_limit(plan.queue_bytes));
     Lane::new(index, plan.addresses, queue, spool)
-}
-
-fn count(dropped: Dropped, counts: &Counts) {
-    counts.points_dropped.add(dropped.points);
-    counts.points_unprotected.add(dropped.unprotected);
 }
 
 /// Whose queue a lane to `addresses` takes over: of those that served one of its servers the one

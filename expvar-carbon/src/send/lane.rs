@@ -1,24 +1,33 @@
 //! One queue on its way to one server, or to the first of several that answers.
 
+mod acknowledged;
+mod closing;
 mod flow;
+mod health;
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::send::address::{Address, Scheme};
+use crate::send::address::Address;
 use crate::send::backoff::{self, Backoff};
-use crate::send::connection::{Connection, Dial};
+use crate::send::connection::Connection;
+use crate::send::network::Dial;
 use crate::send::queue::{Batch, Dropped, Queue};
 use crate::send::spool::Spool;
 use crate::send::stats::{Counts, lock};
 
-use flow::{Acknowledged, Flow};
+use acknowledged::Acknowledged;
+use closing::{Closed, Closing};
+use flow::Flow;
+use health::Health;
 
 /// The longest wait before the next attempt once a deadline runs.
 const HURRY: Duration = Duration::from_millis(250);
@@ -27,6 +36,10 @@ const HURRY: Duration = Duration::from_millis(250);
 const SPOOL_TICK: Duration = Duration::from_millis(500);
 /// How long a disk that took nothing is left alone.
 const SPOOL_RETRY: Duration = Duration::from_secs(5);
+
+/// How many connections at most wait for their server to close them, each with its part of the
+/// queue; of more the oldest is given up.
+const CLOSING_MAX: usize = 4;
 
 /// How a lane behaves.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +58,12 @@ pub(crate) struct Lane {
     /// In order of preference.
     pub(crate) addresses: Vec<Address>,
     queue: Mutex<Queue>,
+    /// Wakes the part that sends.
     wake: Notify,
+    /// Wakes those that wait for servers to close.
+    asked: Notify,
+    /// Points that this queue had no room for.
+    dropped: AtomicU64,
     /// The queue's copy on disk, and the number after the last batch there; none after
     /// [`take_spool`](Self::take_spool).
     spool: Mutex<Option<(Spool, u64)>>,
@@ -56,12 +74,10 @@ pub(crate) struct Lane {
 
 /// How a connection ended.
 enum End {
-    /// By us, and the peer has read everything.
-    Finished,
+    /// By us, and the server has yet to close it; perhaps in favour of a better one.
+    Closing(Closing, Option<(usize, Connection)>),
     /// By the peer or by an error; with how many bytes were acknowledged, where that is known.
     Lost(io::Error, Option<u64>),
-    /// By us, in favour of a better one.
-    Replaced(usize, Connection),
 }
 
 /// Who tells a lane what to do, and hears from it.
@@ -99,6 +115,8 @@ impl Lane {
             addresses,
             queue: Mutex::new(queue),
             wake: Notify::new(),
+            asked: Notify::new(),
+            dropped: AtomicU64::new(0),
             spool: Mutex::new(spool),
             spool_dir,
             spool_wake: Notify::new(),
@@ -117,12 +135,25 @@ impl Lane {
             self.wake.notify_one();
         }
         self.spool_wake.notify_one();
+        self.dropped.fetch_add(dropped.points, Relaxed);
         dropped
+    }
+
+    /// Points that this queue had no room for.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.load(Relaxed)
+    }
+
+    /// Its addresses, for people.
+    pub(crate) fn destination(&self) -> String {
+        let addresses: Vec<_> = self.addresses.iter().map(Address::to_string).collect();
+        addresses.join(", ")
     }
 
     /// Lets [`drive`](Self::drive) ask its host again.
     pub(crate) fn wake(&self) {
         self.wake.notify_one();
+        self.asked.notify_waiters();
     }
 
     /// Sends what the queue gets until the host's wish is to close and nothing waits.
@@ -133,9 +164,30 @@ impl Lane {
         counts: &Counts,
         host: &impl Host,
     ) {
+        let (close, closing) = mpsc::unbounded_channel();
+        let open = AtomicUsize::new(0);
+        tokio::join!(
+            self.send(dial, policy, counts, host, &open, close),
+            self.settle(policy, counts, host, &open, closing),
+        );
+    }
+
+    /// Connects and sends, one connection after another. Those that it has closed from our side go
+    /// to `close`; `closing` counts them.
+    async fn send<D: Dial>(
+        &self,
+        dial: &D,
+        policy: Policy,
+        counts: &Counts,
+        host: &impl Host,
+        closing: &AtomicUsize,
+        close: mpsc::UnboundedSender<Closing>,
+    ) {
         let mut backoff = Backoff::new();
+        let mut health = Health::new(self, counts, policy.timeout);
         let mut better = None;
-        while self.wait_for_work(policy, host).await {
+        while self.wait_for_work(policy, host, closing).await {
+            let generation = dial.generation();
             let connected = match better.take() {
                 Some(connected) => Ok(connected),
                 None => tokio::select! {
@@ -143,50 +195,98 @@ impl Lane {
                     () = self.until_left(host) => return,
                 },
             };
-            let (index, mut connection) = match connected {
+            let (address, connection) = match connected {
                 Ok(connected) => connected,
                 Err(error) => {
-                    counts.failed(error.to_string());
-                    self.rewind(policy, None);
+                    health.unreachable(&error);
+                    self.lost(policy, None, None);
                     self.pause(backoff.next(fastrand::f64()), host).await;
                     continue;
                 }
             };
             counts.connects.add(1);
             let since = Instant::now();
+            let id = NEXT_CONNECTION.fetch_add(1, Relaxed);
             let end = Flow {
                 lane: self,
                 policy,
                 counts,
-                pickle: self.addresses[index].scheme() == Scheme::Pickle,
+                health: &mut health,
+                id,
+                address,
+                generation,
                 written: 0,
                 last_write: since,
                 gather_until: since,
                 acknowledged: Acknowledged::new(&connection),
+                connection,
             }
-            .run(&mut connection, index, dial, host)
+            .run(dial, host)
             .await;
             // A server that accepts and hangs up at once gets no more attempts than a dead one.
             if since.elapsed() >= backoff::FIRST {
                 backoff.reset();
             }
             match end {
-                End::Finished => {
-                    self.queue(Queue::confirm);
-                    host.confirmed();
-                }
-                End::Replaced(index, connection) => {
-                    self.queue(Queue::confirm);
-                    host.confirmed();
-                    better = Some((index, connection));
+                End::Closing(connection, next) => {
+                    better = next;
+                    closing.fetch_add(1, Relaxed);
+                    // The other half lives as long as this one.
+                    let _ = close.send(connection);
                 }
                 End::Lost(error, acknowledged) => {
-                    let address = &self.addresses[index];
-                    counts.failed(format!("{address}: {error}"));
-                    self.rewind(policy, acknowledged);
+                    health.lost(address, &error, since.elapsed());
+                    self.queue(Queue::untake);
+                    self.lost(policy, Some(id), acknowledged);
                     self.pause(backoff.next(fastrand::f64()), host).await;
                 }
             }
+        }
+    }
+
+    /// Waits for the servers to close what we have closed, and tells the queue.
+    async fn settle(
+        &self,
+        policy: Policy,
+        counts: &Counts,
+        host: &impl Host,
+        open: &AtomicUsize,
+        mut closing: mpsc::UnboundedReceiver<Closing>,
+    ) {
+        let mut waits = FuturesUnordered::new();
+        let mut tickets = VecDeque::new();
+        loop {
+            let (id, address, closed) = tokio::select! {
+                Some(connection) = closing.recv() => {
+                    // One too many: its server is not waited for any longer.
+                    while tickets.len() >= CLOSING_MAX {
+                        drop(tickets.pop_front());
+                    }
+                    let (ticket, given_up) = oneshot::channel::<()>();
+                    tickets.push_back(ticket);
+                    waits.push(connection.wait(async {
+                        tokio::select! {
+                            _ = given_up => {}
+                            () = self.until_late(host) => {}
+                        }
+                    }));
+                    continue;
+                }
+                Some(settled) = waits.next() => settled,
+                else => return,
+            };
+            tickets.retain(|ticket| !ticket.is_closed());
+            match closed {
+                Closed::Read => self.queue(|q| q.confirm(id)),
+                Closed::Unconfirmed => self.queue(|q| q.unconfirm(id)),
+                Closed::Lost(error, acknowledged) => {
+                    counts.failed(format!("{}: {error}", self.addresses[address]));
+                    self.lost(policy, Some(id), acknowledged);
+                }
+            }
+            open.fetch_sub(1, Relaxed);
+            self.wake.notify_one();
+            host.confirmed();
         }
     }
 
@@ -245,7 +345,7 @@ impl Lane {
     }
 
     /// Waits until something waits to be sent; returns false when there is nothing left to do.
-    async fn wait_for_work(&self, policy: Policy, host: &impl Host) -> bool {
+    async fn wait_for_work(&self, policy: Policy, host: &impl Host, closing: &AtomicUsize) -> bool {
         loop {
             if matches!(host.wish(self), Wish::Leave(_)) {
                 return false;
@@ -257,10 +357,12 @@ impl Lane {
             if waiting {
                 return true;
             }
-            if host.wish(self) == Wish::Close {
+            // A connection that is closing may fail yet, and its points wait again.
+            if host.wish(self) == Wish::Close && closing.load(Relaxed) == 0 {
                 return false;
             }
-            let expiry = oldest.map(|at| at + policy.window);
+            // Not before a moment: what is in a closing connection is kept for longer.
+            let expiry = oldest.map(|at| (at + policy.window).max(Instant::now() + HURRY));
             tokio::select! {
                 () = self.wake.notified() => {}
                 () = sleep_until(expiry.unwrap_or_else(Instant::now)), if expiry.is_some() => {}
@@ -275,24 +377,43 @@ impl Lane {
         policy: Policy,
         count: usize,
     ) -> io::Result<(usize, Connection)> {
-        let mut last = io::Error::other("there is no address");
+        let (mut kind, mut errors) = (io::ErrorKind::Other, Vec::new());
         for (index, address) in self.addresses.iter().enumerate().take(count) {
             match dial.dial(address, policy.timeout).await {
                 Ok(connection) => return Ok((index, connection)),
-                Err(error) => last = io::Error::new(error.kind(), format!("{address}: {error}")),
+                Err(error) => {
+                    kind = error.kind();
+                    errors.push(format!("{address}: {error}"));
+                }
             }
         }
-        Err(last)
+        Err(io::Error::new(kind, errors.join("; ")))
     }
 
-    fn rewind(&self, policy: Policy, acknowledged: Option<u64>) {
+    /// Tells the queue that a connection was lost, or that none can be had.
+    fn lost(&self, policy: Policy, connection: Option<u64>, acknowledged: Option<u64>) {
         let since = match policy.window {
             Duration::ZERO => None,
             window => Instant::now().checked_sub(window),
         };
         // A clock younger than the window: everything is inside it.
         let everything = since.is_none() && policy.window > Duration::ZERO;
-        self.queue(|q| q.rewind(since, if everything { Some(0) } else { acknowledged }));
+        let acknowledged = if everything { Some(0) } else { acknowledged };
+        self.queue(|q| q.lost(connection, since, acknowledged));
+    }
+
+    /// Waits until others take over this lane's work whether or not its connections are closed.
+    async fn until_late(&self, host: &impl Host) {
+        loop {
+            let asked = self.asked.notified();
+            tokio::pin!(asked);
+            asked.as_mut().enable();
+            if let Wish::Leave(latest) = host.wish(self) {
+                sleep_until(latest).await;
+                return;
+            }
+            asked.await;
+        }
     }
 
     /// Waits until this lane's work goes to others.
@@ -318,6 +439,9 @@ impl Lane {
         }
     }
 }
+
+/// Tells connections apart, those of other lanes included: queues are handed on.
+static NEXT_CONNECTION: AtomicU64 = AtomicU64::new(1);
 
 #[cfg(test)]
 mod tests;

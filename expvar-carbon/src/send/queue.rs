@@ -1,8 +1,8 @@
 //! What waits to be sent, and what may have to be sent again: one bounded list with a cursor.
 //!
 //! Batches before the cursor were written to a connection and are kept until nobody can have
-//! lost them; those after it wait. A lost connection moves the cursor back, so that what is sent
-//! again goes oldest first and before anything newer without a second list.
+//! lost them; those after it wait. A lost connection moves its batches behind the cursor, so that
+//! what is sent again goes oldest first and before anything newer without a second list.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -30,8 +30,30 @@ impl Batch {
 struct Entry {
     seq: u64,
     batch: Batch,
-    /// When it was last written, and where it ended in its connection's bytes (0: confirmed).
-    written: Option<(Instant, u64)>,
+    /// How it was last written.
+    written: Option<Written>,
+}
+
+/// How a batch was written.
+#[derive(Debug, Clone, Copy)]
+struct Written {
+    at: Instant,
+    connection: u64,
+    /// Where it ended in its connection's bytes.
+    end: u64,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The connection is there, or nobody has said what became of it.
+    Open,
+    /// The connection waits for its server to close, which shows that it has read everything.
+    Closing,
+    /// The server did not close in time. All bytes were acknowledged.
+    Unconfirmed,
+    /// The server has read it.
+    Confirmed,
 }
 
 /// What had to go to make room.
@@ -71,9 +93,11 @@ impl Queue {
         self.next_seq
     }
 
-    /// The number of the oldest batch still kept, or that of the next one.
+    /// The lowest number of a batch still kept, or that of the next one.
     pub(crate) fn first_seq(&self) -> u64 {
-        self.entries.front().map_or(self.next_seq, |e| e.seq)
+        // What waits is in order; what was written lies as the connections left it.
+        let kept = self.entries.iter().take(self.written + self.taken + 1).map(|e| e.seq);
+        kept.min().unwrap_or(self.next_seq)
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -148,13 +172,18 @@ impl Queue {
         }
     }
 
-    /// Marks what was taken as written, at these ends in the connection's bytes. Returns how many
-    /// points went for the first time and how many again.
-    pub(crate) fn wrote(&mut self, at: Instant, ends: impl Iterator<Item = u64>) -> (u64, u64) {
+    /// Marks what was taken as written to a connection, at these ends in its bytes. Returns how
+    /// many points went for the first time and how many again.
+    pub(crate) fn wrote(
+        &mut self,
+        at: Instant,
+        connection: u64,
+        ends: impl Iterator<Item = u64>,
+    ) -> (u64, u64) {
         let (mut first, mut again) = (0, 0);
         let taken = self.entries.iter_mut().skip(self.written).take(self.taken);
         for (entry, end) in taken.zip(ends) {
-            match entry.written.replace((at, end)) {
+            match entry.written.replace(Written { at, connection, end, state: State::Open }) {
                 None => first += entry.batch.points,
                 Some(_) => again += entry.batch.points,
             }
@@ -164,47 +193,112 @@ impl Queue {
         (first, again)
     }
 
-    /// The connection is gone: what was written on it since `since`, or past `acknowledged` in
-    /// its bytes where that is known, waits again. The rest is forgotten.
-    pub(crate) fn rewind(&mut self, since: Option<Instant>, acknowledged: Option<u64>) {
+    /// What was taken was not written whole: it waits again.
+    pub(crate) fn untake(&mut self) {
         self.taken = 0;
-        let again = self.entries.iter().take(self.written).position(|entry| {
-            entry.written.is_none_or(|(at, end)| {
-                since.is_some_and(|since| at >= since) || acknowledged.is_some_and(|a| end > a)
-            })
-        });
-        let kept = again.unwrap_or(self.written);
-        self.forget(kept);
-        self.written = 0;
+    }
+
+    /// A connection is gone. Of what was written to it, that since `since` waits again, and what
+    /// lies past `acknowledged` in its bytes where that is known; the rest is forgotten.
+    ///
+    /// What earlier connections brought since `since` waits again too, as a server that died may
+    /// not have stored it; not what is in a connection whose server has yet to close it.
+    pub(crate) fn lost(
+        &mut self,
+        connection: Option<u64>,
+        since: Option<Instant>,
+        acknowledged: Option<u64>,
+    ) {
+        let (mut kept, mut again) = (Vec::new(), Vec::new());
+        for entry in self.entries.drain(..self.written) {
+            let Some(written) = entry.written else {
+                again.push(entry);
+                continue;
+            };
+            let is_recent = since.is_some_and(|since| written.at >= since);
+            let (goes_again, is_kept) = match written.state {
+                _ if Some(written.connection) == connection => {
+                    (is_recent || acknowledged.is_some_and(|a| written.end > a), false)
+                }
+                State::Closing | State::Unconfirmed => (false, true),
+                State::Open | State::Confirmed => (is_recent, false),
+            };
+            if goes_again {
+                again.push(entry);
+            } else if is_kept {
+                kept.push(entry);
+            } else {
+                self.bytes -= entry.batch.cost();
+            }
+        }
+        self.written = kept.len();
+        // What is being written on another connection stays in front of what waits.
+        kept.extend(self.entries.drain(..self.taken));
+        for entry in kept.into_iter().chain(again).rev() {
+            self.entries.push_front(entry);
+        }
+        let waiting = &mut self.entries.make_contiguous()[self.written + self.taken..];
+        waiting.sort_by_key(|entry| entry.seq);
+    }
+
+    /// What was written to a connection, whose write side is closed now, is kept until it is
+    /// [confirmed](Self::confirm), [unconfirmed](Self::unconfirm) or [lost](Self::lost).
+    pub(crate) fn closing(&mut self, connection: u64) {
+        self.mark(connection, State::Closing);
     }
 
     /// The peer has closed in answer to our closing: it has read all that was written. It is
     /// still kept for the window, as the peer may die before it has stored it.
-    pub(crate) fn confirm(&mut self) {
+    pub(crate) fn confirm(&mut self, connection: u64) {
+        self.mark(connection, State::Confirmed);
+    }
+
+    /// Nobody waits any longer for the peer's closing. It has acknowledged everything.
+    pub(crate) fn unconfirm(&mut self, connection: u64) {
+        self.mark(connection, State::Unconfirmed);
+    }
+
+    fn mark(&mut self, connection: u64, state: State) {
         for entry in self.entries.iter_mut().take(self.written) {
-            if let Some((_, end)) = &mut entry.written {
-                *end = 0;
+            if let Some(written) = &mut entry.written
+                && written.connection == connection
+            {
+                written.state = state;
             }
         }
     }
 
     /// Forgets what was confirmed.
     pub(crate) fn forget_confirmed(&mut self) {
-        let confirmed = self.entries.iter().take(self.written);
-        let count = confirmed.take_while(|e| e.written.is_some_and(|(_, end)| end == 0)).count();
-        self.forget(count);
+        let confirmed = |e: &Entry| e.written.is_some_and(|w| w.state == State::Confirmed);
+        let mut kept = 0;
+        for _ in 0..self.written {
+            if confirmed(&self.entries[kept]) {
+                if let Some(entry) = self.entries.remove(kept) {
+                    self.bytes -= entry.batch.cost();
+                }
+            } else {
+                kept += 1;
+            }
+        }
+        self.written = kept;
     }
 
-    /// Forgets what was written more than `window` ago and is known, where it can be, to have
-    /// been acknowledged.
-    pub(crate) fn trim(&mut self, now: Instant, window: Duration, acknowledged: Option<u64>) {
+    /// Forgets what was written more than `window` ago, if its connection does not wait for its
+    /// server's closing and, where that can be known, all of it was acknowledged: of `open`, the
+    /// connection in use, so many bytes.
+    pub(crate) fn trim(&mut self, now: Instant, window: Duration, open: Option<(u64, u64)>) {
         let old = self
             .entries
             .iter()
             .take(self.written)
             .take_while(|entry| {
-                entry.written.is_some_and(|(at, end)| {
-                    now.duration_since(at) >= window && acknowledged.is_none_or(|a| end <= a)
+                entry.written.is_some_and(|written| {
+                    now.duration_since(written.at) >= window
+                        && written.state != State::Closing
+                        && open.is_none_or(|(connection, acknowledged)| {
+                            written.connection != connection || written.end <= acknowledged
+                        })
                 })
             })
             .count();
@@ -220,7 +314,7 @@ impl Queue {
 
     /// When the oldest written batch was written.
     pub(crate) fn oldest_written(&self) -> Option<Instant> {
-        self.entries.front().filter(|_| self.written > 0)?.written.map(|(at, _)| at)
+        self.entries.front().filter(|_| self.written > 0)?.written.map(|written| written.at)
     }
 
     /// Whether anything waits to be written.
@@ -234,23 +328,31 @@ impl Queue {
         let (mut points, mut bytes, mut unconfirmed) = (0, 0, 0);
         for (at, entry) in self.entries.iter().enumerate() {
             if entry.seq >= before {
-                break;
-            }
-            if at < self.written {
-                if entry.written.is_some_and(|(_, end)| end > 0) {
-                    unconfirmed += entry.batch.points;
+                if at >= self.written {
+                    break;
                 }
-            } else {
+            } else if at >= self.written {
                 points += entry.batch.points;
                 bytes += entry.batch.bytes.len() as u64;
+            } else if entry.written.is_some_and(|w| w.state != State::Confirmed) {
+                unconfirmed += entry.batch.points;
             }
         }
         (points, bytes, unconfirmed)
     }
 
+    /// Whether a batch numbered below `before` waits, or was written to a connection that nobody
+    /// has begun to close.
+    pub(crate) fn is_unflushed(&self, before: u64) -> bool {
+        let mut entries = self.entries.iter().enumerate();
+        entries.any(|(at, entry)| {
+            let is_open = || entry.written.is_some_and(|w| w.state == State::Open);
+            entry.seq < before && (at >= self.written || is_open())
+        })
+    }
+
     /// The batches numbered from `seq` on, for the spool.
     pub(crate) fn since(&self, seq: u64) -> impl Iterator<Item = (u64, &Batch)> {
-        let first = self.entries.partition_point(|e| e.seq < seq);
-        self.entries.range(first..).map(|e| (e.seq, &e.batch))
+        self.entries.iter().filter(move |e| e.seq >= seq).map(|e| (e.seq, &e.batch))
     }
 }

@@ -104,9 +104,7 @@ impl Sender {
             points -= count;
             let batch = Batch { bytes: Bytes::copy_from_slice(batch), points: count };
             for lane in &setup.lanes {
-                let dropped = lane.push(batch.clone());
-                shared.counts.points_dropped.add(dropped.points);
-                shared.counts.points_unprotected.add(dropped.unprotected);
+                shared.counts.dropped(lane.push(batch.clone()));
             }
         }
     }
@@ -207,6 +205,17 @@ impl Sender {
         answer
             .recv_timeout(within.saturating_add(Duration::from_secs(1)))
             .unwrap_or_else(|_| self.owner.shared.left(None))
+    }
+
+    /// Reads the certificates and keys again that [`Tls`](crate::Tls) names, as after they were
+    /// renewed. Connections to `tls://` addresses are closed when what waits is written, and made
+    /// anew with what was read.
+    ///
+    /// # Errors
+    /// When a file cannot be used; then all goes on with what was read before.
+    #[cfg(feature = "tls")]
+    pub fn reload_tls(&self) -> Result<(), ConfigError> {
+        self.owner.shared.reload_tls()
     }
 
     /// Flushes, and calls `reply` rather than waiting.

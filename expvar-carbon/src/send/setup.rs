@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::error::ConfigError;
 use crate::send::address::Address;
-use crate::send::connection::Network;
 use crate::send::lane::{Lane, Policy};
+use crate::send::network::Network;
 use crate::send::queue::Queue;
 use crate::send::spool::{Recovered, Spool};
 use crate::send::stats::Counts;
@@ -94,8 +94,7 @@ pub(crate) fn recover(queue: &mut Queue, found: Recovered, counts: &Counts) {
     for (seq, batch) in found.batches {
         queue.skip_to(seq);
         counts.points_recovered.add(batch.points);
-        let dropped = queue.push(batch);
-        counts.points_dropped.add(dropped.points);
+        counts.dropped(queue.push(batch));
     }
     queue.skip_to(found.next_seq);
 }

@@ -5,10 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use expvar::{Counter, FloatGauge, Map, Text};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::render::lines::Lines;
 use crate::render::refusal::{Refusal, Refused};
+use crate::send::event::Observer;
+use crate::send::queue::Dropped;
 
 /// A snapshot of what the sender counts about itself; everything since it was made.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -63,6 +66,9 @@ pub(crate) struct Counts {
     pub(crate) spool_records_damaged: Arc<Counter>,
     pub(crate) spool_bytes: AtomicU64,
     pub(crate) last_push_seconds: Arc<FloatGauge>,
+    pub(crate) observer: Observer,
+    /// Points were dropped or refused.
+    pub(crate) trouble: Notify,
     /// When the push began that is on its way.
     push_began: Mutex<Option<Instant>>,
     last_error: Arc<Text>,
@@ -86,6 +92,8 @@ impl Default for Counts {
             spool_records_damaged: count(),
             spool_bytes: AtomicU64::new(0),
             last_push_seconds: Arc::new(FloatGauge::new()),
+            observer: Observer::default(),
+            trouble: Notify::new(),
             push_began: Mutex::new(None),
             last_error: Arc::new(Text::new()),
             last_success: Mutex::new(None),
@@ -96,14 +104,32 @@ impl Default for Counts {
 impl Counts {
     /// Takes over what rendering refused.
     pub(crate) fn absorb(&self, lines: &Lines) {
-        for (reason, count) in lines.refused().iter() {
-            self.refused[reason as usize].add(count);
+        if lines.refused().total() > 0 {
+            for (reason, count) in lines.refused().iter() {
+                self.refused[reason as usize].add(count);
+            }
+            self.trouble.notify_one();
         }
         self.points_rounded.add(lines.rounded());
     }
 
     pub(crate) fn refuse(&self, reason: Refusal) {
         self.refused[reason as usize].inc();
+        self.trouble.notify_one();
+    }
+
+    /// Points refused for this reason.
+    pub(crate) fn refusals(&self, reason: Refusal) -> u64 {
+        self.refused[reason as usize].get()
+    }
+
+    /// Points had to go to make room.
+    pub(crate) fn dropped(&self, dropped: Dropped) {
+        if dropped != Dropped::default() {
+            self.points_dropped.add(dropped.points);
+            self.points_unprotected.add(dropped.unprotected);
+            self.trouble.notify_one();
+        }
     }
 
     pub(crate) fn failed(&self, what: String) {

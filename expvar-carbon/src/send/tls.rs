@@ -1,7 +1,8 @@
 //! TLS: whom to trust, and who we are.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -9,6 +10,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 
 use crate::error::ConfigError;
+use crate::send::stats::lock;
 
 /// Whom to trust on `tls://` addresses, and who we are.
 ///
@@ -48,7 +50,7 @@ impl Tls {
         self
     }
 
-    pub(crate) fn connector(&self) -> Result<Connector, ConfigError> {
+    fn connector(&self) -> Result<Connector, ConfigError> {
         let name = match &self.server_name {
             None => None,
             Some(name) => Some(ServerName::try_from(name.clone()).map_err(|_| {
@@ -128,4 +130,42 @@ fn unreadable(field: &'static str, path: &Path, error: &dyn std::fmt::Display) -
 pub(crate) struct Connector {
     pub(crate) connector: TlsConnector,
     pub(crate) name: Option<ServerName<'static>>,
+}
+
+/// The settings with what their files held when they were last read. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Identity(Arc<Read>);
+
+struct Read {
+    settings: Tls,
+    connector: Mutex<Connector>,
+    generation: AtomicU64,
+}
+
+impl Identity {
+    /// Reads the files.
+    pub(crate) fn new(settings: Tls) -> Result<Self, ConfigError> {
+        let connector = Mutex::new(settings.connector()?);
+        Ok(Self(Arc::new(Read { settings, connector, generation: AtomicU64::new(0) })))
+    }
+
+    pub(crate) fn connector(&self) -> Connector {
+        lock(&self.0.connector).clone()
+    }
+
+    /// How often the files were read again.
+    pub(crate) fn generation(&self) -> u64 {
+        self.0.generation.load(Relaxed)
+    }
+
+    /// Reads the files again.
+    ///
+    /// # Errors
+    /// When they cannot be used; then what was read before stays.
+    pub(crate) fn reload(&self) -> Result<(), ConfigError> {
+        let fresh = self.0.settings.connector()?;
+        *lock(&self.0.connector) = fresh;
+        self.0.generation.fetch_add(1, Relaxed);
+        Ok(())
+    }
 }

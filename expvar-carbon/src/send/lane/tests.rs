@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::*;
+use crate::send::event::Observer;
 
 const POLICY: Policy = Policy { timeout: Duration::from_secs(5), window: Duration::from_secs(10) };
 
@@ -53,6 +54,7 @@ struct Stage {
     counts: Arc<Counts>,
     orders: Arc<Orders>,
     servers: mpsc::UnboundedReceiver<DuplexStream>,
+    events: Arc<Mutex<Vec<String>>>,
 }
 
 fn stage(addresses: &[&str], limit: usize, answers: &[bool], always: bool) -> Stage {
@@ -64,12 +66,17 @@ fn stage(addresses: &[&str], limit: usize, answers: &[bool], always: bool) -> St
         calls: Mutex::default(),
         servers: send,
     };
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let seen = events.clone();
+    let mut counts = Counts::default();
+    counts.observer = Observer::new(move |event| lock(&seen).push(event.to_string()));
     let stage = Stage {
         lane: Arc::new(Lane::new(0, addresses, Queue::new(limit), None)),
         script: Arc::new(script),
-        counts: Arc::default(),
+        counts: Arc::new(counts),
         orders: Arc::default(),
         servers,
+        events,
     };
     let (lane, script) = (stage.lane.clone(), stage.script.clone());
     let (counts, orders) = (stage.counts.clone(), stage.orders.clone());
@@ -264,4 +271,84 @@ async fn a_server_that_hangs_up_at_once_is_not_hammered() {
         connections += 1;
     }
     assert!(connections < 60, "{connections}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_host_of_datagrams_is_resolved_again_while_they_flow() {
+    let mut stage = stage(&["udp://h:1"], 1 << 20, &[true, false, true], true);
+    let start = Instant::now();
+    let mut servers = Vec::new();
+    for second in 0..150 {
+        sleep_until(start + Duration::from_secs(second)).await;
+        stage.push(&format!("a {second} 1\n"));
+        servers.extend(stage.servers.try_recv().map(BufReader::new));
+    }
+    sleep(Duration::from_secs(1)).await;
+    let calls: Vec<_> =
+        lock(&stage.script.calls).iter().map(|(_, at)| (*at - start).as_secs()).collect();
+    assert_eq!(calls, [0, 30, 60, 90, 120]);
+    // The one in vain at 30 s leaves the old one in use.
+    let [first] = lines(&mut servers[1]).await;
+    assert_eq!(first, "a 60 1");
+    assert_eq!((stage.counts.failures.get(), stage.counts.points_resent.get()), (1, 0));
+}
+
+/// The events of a lane that is told to [`Stage`], in words.
+fn told(stage: &Stage) -> Vec<String> {
+    lock(&stage.events).clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_told_once_and_its_end_with_what_was_lost() {
+    let mut stage = stage(&["h:1"], 64 << 10, &[], false);
+    stage.push("a 1 1\n");
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(told(&stage), ["tcp://h:1 is away, points wait: tcp://h:1: connection refused"]);
+    // Too much for the queue: one of two batches goes.
+    stage.push(&"a 2 2\n".repeat(6_000));
+    stage.push(&"a 3 3\n".repeat(6_000));
+    stage.script.always.store(true, Relaxed);
+    let mut server = stage.server().await;
+    let reader = tokio::spawn(async move {
+        let mut text = String::new();
+        server.read_to_string(&mut text).await.unwrap();
+    });
+    sleep(Duration::from_secs(2)).await;
+    let [_, back] = &told(&stage)[..] else { panic!("{:?}", told(&stage)) };
+    assert!(back.starts_with("tcp://h:1 is back after "), "{back}");
+    assert!(back.ends_with(" s, 6001 points were dropped"), "{back}");
+    reader.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_is_no_outage() {
+    let mut stage = stage(&["h:1"], 1 << 20, &[], true);
+    for n in 0..3 {
+        stage.push(&format!("a {n} 1\n"));
+        let mut server = stage.server().await;
+        let [_] = lines(&mut server).await;
+        sleep(Duration::from_secs(5)).await;
+        drop(server);
+        sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(told(&stage), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_hangs_is_away_until_it_keeps_a_connection() {
+    let mut stage = stage(&["h:1"], 1 << 20, &[], true);
+    stage.push(&"a 1 1\n".repeat(2_000));
+    let _silent = stage.server().await;
+    let _silent_too = stage.server().await;
+    let mut server = stage.server().await;
+    let reader = tokio::spawn(async move {
+        let mut text = String::new();
+        server.read_to_string(&mut text).await.unwrap();
+    });
+    sleep(Duration::from_secs(7)).await;
+    let told = told(&stage);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].ends_with("away, points wait: tcp://h:1: timed out"), "{told:?}");
+    assert!(told[1].contains(" is back after "), "{told:?}");
+    reader.abort();
 }

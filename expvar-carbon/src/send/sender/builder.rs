@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use crate::error::ConfigError;
 use crate::send::address::{Address, Scheme};
-use crate::send::connection::Network;
 use crate::send::driver::Driver;
+use crate::send::event::{Event, Observer};
 use crate::send::lane::Policy;
+use crate::send::network::Network;
 use crate::send::sender::Sender;
 use crate::send::setup::{LanePlan, Plan, spool_dir};
 use crate::send::stats::Counts;
 #[cfg(feature = "tls")]
-use crate::send::tls::Tls;
+use crate::send::tls::{Identity, Tls};
 
 /// The settings of a [`Sender`], each with a default but the address.
 #[derive(Debug, Clone)]
@@ -24,6 +25,7 @@ pub struct SenderBuilder {
     resend_window: Duration,
     shutdown_timeout: Duration,
     spool_dir: Option<PathBuf>,
+    observer: Observer,
     #[cfg(feature = "tls")]
     tls: Tls,
 }
@@ -38,6 +40,7 @@ impl SenderBuilder {
             resend_window: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(5),
             spool_dir: None,
+            observer: Observer::default(),
             #[cfg(feature = "tls")]
             tls: Tls::new(),
         }
@@ -107,12 +110,33 @@ impl SenderBuilder {
         self
     }
 
+    /// Calls `observer` when something goes wrong that an operator wants to hear of, and when it is
+    /// over: a destination goes away, points are dropped or refused, the spool fails. Nobody is
+    /// told unless this is set; [`Stats`](crate::Stats) counts all of it either way.
+    ///
+    /// It is called on the sender's own thread or task, which waits for it: hand the event on to a
+    /// log that does not block. Where it panics the sender goes on.
+    ///
+    /// ```
+    /// use expvar_carbon::Sender;
+    ///
+    /// let sender = Sender::builder().to("graphite:2003").on_event(|event| {
+    ///     let level = if event.is_trouble() { "WARN" } else { "INFO" };
+    ///     eprintln!("{level} {event}");
+    /// });
+    /// ```
+    pub fn on_event(mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.observer = Observer::new(observer);
+        self
+    }
+
     /// Makes the handle, and the driver to run in a tokio runtime.
     ///
     /// # Errors
     /// When a setting cannot be used; the error names it and the remedy.
     pub fn build(self) -> Result<(Sender, Driver), ConfigError> {
-        let counts = Counts::default();
+        let mut counts = Counts::default();
+        counts.observer = self.observer.clone();
         let prepared = self.plan()?.open(&[])?;
         let setup = prepared.begin(|index, opened| opened.lane(index, &counts));
         Ok(Sender::assemble(setup, counts))
@@ -188,7 +212,7 @@ impl SenderBuilder {
         }
         Ok(Network {
             #[cfg(feature = "tls")]
-            tls: wants_tls.then(|| self.tls.connector()).transpose()?,
+            tls: wants_tls.then(|| Identity::new(self.tls.clone())).transpose()?,
         })
     }
 }

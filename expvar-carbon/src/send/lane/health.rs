@@ -1,0 +1,91 @@
+//! Whether a lane's servers can be reached, and when that changes.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Lane;
+use crate::send::backoff;
+use crate::send::event::Event;
+use crate::send::stats::Counts;
+
+/// Tells when a lane's servers go away and when they are back.
+pub(super) struct Health<'a> {
+    lane: &'a Lane,
+    counts: &'a Counts,
+    away: Option<Away>,
+    /// Connections in a row that ended at once.
+    brief: u32,
+    /// How long a connection must live to be proof that the server is back.
+    proof: Duration,
+    timeout: Duration,
+}
+
+struct Away {
+    since: Instant,
+    /// Points that the lane had dropped by then.
+    dropped: u64,
+}
+
+impl<'a> Health<'a> {
+    pub(super) fn new(lane: &'a Lane, counts: &'a Counts, timeout: Duration) -> Self {
+        Self { lane, counts, away: None, brief: 0, proof: backoff::FIRST, timeout }
+    }
+
+    /// No connection could be made.
+    pub(super) fn unreachable(&mut self, error: &io::Error) {
+        self.counts.failed(error.to_string());
+        self.proof = backoff::FIRST;
+        self.gone(error.to_string());
+    }
+
+    /// A connection failed after it had lived so long. A single one is no outage: servers restart.
+    pub(super) fn lost(&mut self, address: usize, error: &io::Error, lived: Duration) {
+        let text = format!("{}: {error}", self.lane.addresses[address]);
+        self.counts.failed(text.clone());
+        if error.kind() == io::ErrorKind::TimedOut {
+            // A server that hangs is connected to all the same.
+            self.proof = self.timeout + backoff::FIRST;
+            self.gone(text);
+        } else if lived < backoff::FIRST {
+            self.brief += 1;
+            if self.brief > 1 {
+                self.gone(text);
+            }
+        }
+    }
+
+    fn gone(&mut self, error: String) {
+        if self.away.is_none() {
+            self.away = Some(Away { since: Instant::now(), dropped: self.lane.dropped() });
+            let destination = self.lane.destination();
+            self.counts.observer.tell(&Event::Away { destination, error });
+        }
+    }
+
+    /// A connection has lived so long already.
+    pub(super) fn lives(&mut self, lived: Duration) {
+        if lived >= self.proof {
+            self.serves();
+        }
+    }
+
+    /// The servers take points.
+    pub(super) fn serves(&mut self) {
+        self.brief = 0;
+        self.proof = backoff::FIRST;
+        if let Some(away) = self.away.take() {
+            self.counts.observer.tell(&Event::Back {
+                destination: self.lane.destination(),
+                after: away.since.elapsed(),
+                dropped: self.lane.dropped() - away.dropped,
+            });
+        }
+    }
+
+    /// How long a connection must live to end the outage, while there is one.
+    pub(super) fn proof(&self) -> Option<Duration> {
+        self.away.as_ref().map(|_| self.proof)
+    }
+}
