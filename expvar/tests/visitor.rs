@@ -68,12 +68,12 @@ impl Visitor for Calls {
     }
 
     fn begin(&mut self, shape: Shape) -> bool {
-        self.say(if shape == Shape::Map { "{" } else { "[" });
-        shape == Shape::Map || !self.no_arrays
+        self.say(if shape == Shape::Array { "[" } else { "{" });
+        shape != Shape::Array || !self.no_arrays
     }
 
     fn end(&mut self, shape: Shape) {
-        self.say(if shape == Shape::Map { "}" } else { "]" });
+        self.say(if shape == Shape::Array { "]" } else { "}" });
     }
 
     fn json(&mut self, json: &str) -> bool {

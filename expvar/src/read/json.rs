@@ -91,13 +91,13 @@ impl Visitor for Document<'_> {
     }
 
     fn begin(&mut self, shape: Shape) -> bool {
-        self.buffer.push(if shape == Shape::Map { b'{' } else { b'[' });
+        self.buffer.push(if shape == Shape::Array { b'[' } else { b'{' });
         self.first = true;
         true
     }
 
     fn end(&mut self, shape: Shape) {
-        self.buffer.push(if shape == Shape::Map { b'}' } else { b']' });
+        self.buffer.push(if shape == Shape::Array { b']' } else { b'}' });
         self.first = false;
     }
 

@@ -116,8 +116,10 @@ impl std::fmt::Display for Step<'_> {
 /// What lies below a name, key or index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// Values by key.
+    /// Values by key, in a [`Map`](crate::Map).
     Map,
-    /// Values by index.
+    /// Members by name, in what a function returned.
+    Structure,
+    /// Elements by index, in what a function returned.
     Array,
 }

@@ -97,7 +97,7 @@ impl<'de, V: visitor::Visitor> Visitor<'de> for Parts<'_, V> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let Self { info, visitor } = self;
-        let wanted = visitor.begin(Shape::Map);
+        let wanted = visitor.begin(Shape::Structure);
         let mut step = || {
             if !wanted {
                 return Ok(members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some());
@@ -115,7 +115,7 @@ impl<'de, V: visitor::Visitor> Visitor<'de> for Parts<'_, V> {
                 Err(error) => break Err(error),
             }
         };
-        visitor.end(Shape::Map);
+        visitor.end(Shape::Structure);
         done
     }
 }
