@@ -2,14 +2,15 @@
 //!
 //! Each message is one server-sent event whose data is a JSON object. `tick` is a Unix second and
 //! `now` the time in Unix milliseconds. The first one names the service and lists all rows as
-//! `[id, name, top, kind, unit, value]`, with a seventh element for a help text; `top` is how much
-//! of the name is the variable's own (UTF-16 units), 0 for all of it. Later ones have `gone` (ids),
+//! `[id, name, top, kind, unit, value]`, with a seventh element for a help text, and an eighth, 1,
+//! where the value is zero and was not always; `top` is how much of the name is the variable's own
+//! (UTF-16 units), 0 for all of it. Later ones have `gone` (ids),
 //! `add` (rows) and `set` (`id, value, id, value, …`), each only where there are any.
 
 use expvar::json::{write_float, write_string};
 
-use super::sample::{Kind, Number, PARTS};
-use super::series::Span;
+use super::sample::{Kind, Number};
+use super::series::{Span, Summary};
 use super::table::{Held, Row, Table};
 
 /// Who is talking.
@@ -69,6 +70,7 @@ pub(super) fn history(table: &Table, names: &[&str], span: Option<Span>, now_ms:
     integer(&mut out, table.tick.into());
     out.extend_from_slice(b",\"now\":");
     integer(&mut out, now_ms);
+    kept(&mut out, table);
     out.extend_from_slice(b",\"series\":{");
     let mut first = true;
     for name in names {
@@ -82,15 +84,50 @@ pub(super) fn history(table: &Table, names: &[&str], span: Option<Span>, now_ms:
             // How many records there are has no unit; what they are of has.
             let is_count = rate && row.kind == Kind::Histogram;
             write_string(&mut out, if is_count { "" } else { row.unit });
-            for of in Span::ALL.into_iter().filter(|of| span.is_none_or(|span| span == *of)) {
-                let points = series.points(of, table.tick.into());
-                array(&mut out, of.name(), points, write_point);
-            }
+            let spans = Span::ALL.into_iter().filter(|of| span.is_none_or(|span| span == *of));
+            let points = spans.map(|of| (of, series.points(of, table.tick.into())));
+            points_of(&mut out, &points.collect::<Vec<_>>(), rate);
             out.push(b'}');
         });
     }
     out.extend_from_slice(b"}}\n");
     out
+}
+
+/// The means of some spans; and for what is longer than seconds also the extremes, and how much a
+/// counter went up.
+fn points_of(out: &mut Vec<u8>, spans: &[(Span, Vec<Summary>)], rate: bool) {
+    for (span, points) in spans {
+        array(out, span.name(), points.iter().map(|point| point.mean), write_point);
+    }
+    type Part = fn(&Summary) -> f64;
+    let parts: [(&str, Part); 3] =
+        [("min", |point| point.low), ("max", |point| point.high), ("total", |point| point.total)];
+    for (name, part) in &parts[..if rate { 3 } else { 2 }] {
+        out.push(b',');
+        write_string(out, name);
+        out.extend_from_slice(b":{");
+        let long = spans.iter().filter(|(span, _)| *span != Span::Second);
+        for (at, (span, points)) in long.enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            write_string(out, span.name());
+            out.extend_from_slice(b":[");
+            for (at, point) in points.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                if *name == "total" {
+                    write_float(out, part(point))
+                } else {
+                    write_point(out, part(point))
+                }
+            }
+            out.push(b']');
+        }
+        out.push(b'}');
+    }
 }
 
 /// The answer to a question for the past of nothing: of what there is one.
@@ -99,9 +136,18 @@ pub(super) fn names(table: &Table, now_ms: u64) -> Vec<u8> {
     integer(&mut out, table.tick.into());
     out.extend_from_slice(b",\"now\":");
     integer(&mut out, now_ms);
+    kept(&mut out, table);
     array(&mut out, "names", table.names(), write_string);
     out.extend_from_slice(b"}\n");
     out
+}
+
+/// Of how many series the past is kept, of how many there are.
+fn kept(out: &mut Vec<u8>, table: &Table) {
+    out.extend_from_slice(b",\"kept\":");
+    integer(out, table.series() as u64);
+    out.extend_from_slice(b",\"of\":");
+    integer(out, table.wanted as u64);
 }
 
 fn begin(table: &Table, now_ms: u64) -> Vec<u8> {
@@ -136,12 +182,20 @@ fn rows<'t>(out: &mut Vec<u8>, name: &str, rows: impl Iterator<Item = (u32, &'t 
         write_string(out, row.unit);
         out.push(b',');
         value(out, row);
-        // A map's help goes with its first key alone.
-        if let Some(help) = row.help.as_deref()
-            && !said.replace(help).is_some_and(|said| std::ptr::eq(said, help))
-        {
+        // A help text goes with the first of those in a row that have it.
+        let help = row.help.as_deref();
+        let is_said = match (said, help) {
+            (Some(said), Some(help)) => std::ptr::eq(said, help),
+            (said, help) => said.is_none() && help.is_none(),
+        };
+        said = help;
+        let is_back_at_zero = row.was_moved && row.is_zero();
+        if !is_said || is_back_at_zero {
             out.push(b',');
-            write_string(out, help);
+            write_string(out, help.unwrap_or_default());
+        }
+        if is_back_at_zero {
+            out.extend_from_slice(b",1");
         }
         out.push(b']');
     });
@@ -149,25 +203,28 @@ fn rows<'t>(out: &mut Vec<u8>, name: &str, rows: impl Iterator<Item = (u32, &'t 
 
 fn value(out: &mut Vec<u8>, row: &Row) {
     match &row.held {
+        Held::Number(Number::Unsigned(n)) if *n > MAX_SAFE => quoted(out, *n),
+        Held::Number(Number::Signed(n)) if n.unsigned_abs() > MAX_SAFE => quoted(out, *n),
         Held::Number(Number::Unsigned(n)) => integer(out, *n),
         Held::Number(Number::Signed(n)) => {
             out.extend_from_slice(itoa::Buffer::new().format(*n).as_bytes());
         }
         Held::Number(Number::Float(n)) => write_float(out, *n),
         Held::Text(text) => write_string(out, text),
-        Held::Distribution(parts) => {
+        Held::Distribution(of) => {
             out.push(b'[');
-            for (at, part) in parts.iter().enumerate() {
-                if at > 0 {
-                    out.push(b',');
-                }
-                integer(out, *part);
+            integer(out, of.count);
+            for quantile in of.quantiles {
+                out.push(b',');
+                write_point(out, quantile);
             }
             out.push(b']');
-            debug_assert_eq!(parts.len(), PARTS.len());
         }
     }
 }
+
+/// Whole numbers past this are sent as texts, as a browser's numbers do not hold them.
+const MAX_SAFE: u64 = (1 << 53) - 1;
 
 /// A point with six digits, which is more than a screen shows, or `null` for a gap; integers keep
 /// all of theirs.
@@ -197,6 +254,10 @@ fn array<T>(
         write(out, item);
     }
     out.push(b']');
+}
+
+fn quoted(out: &mut Vec<u8>, n: impl itoa::Integer) {
+    write_string(out, itoa::Buffer::new().format(n));
 }
 
 fn integer(out: &mut Vec<u8>, n: u64) {

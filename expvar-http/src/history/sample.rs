@@ -64,7 +64,13 @@ impl Number {
 }
 
 /// A histogram's records since the start of the process, and its recent quantiles.
-pub(super) type Distribution = [u64; 4];
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Distribution {
+    pub(super) count: u64,
+    /// p50, p90 and p99 of the last 60 to 70 seconds.
+    pub(super) quantiles: [f64; 3],
+}
+
 /// What the parts of a [`Distribution`] are called in a series' name.
 pub(super) const PARTS: [&str; 4] = ["count", "p50", "p90", "p99"];
 
@@ -85,6 +91,8 @@ pub(super) struct Item {
     pub(super) kind: Kind,
     pub(super) unit: &'static str,
     pub(super) found: Found,
+    /// Whether it lies in a map, which may hold any number of others.
+    pub(super) is_key: bool,
     /// Whether this is the first leaf of its variable, and its help is in `helps`.
     help: Option<u32>,
 }
@@ -164,7 +172,8 @@ impl OldVisitor for Sample {
             self.helps.len() as u32 - 1
         });
         let top = name.len();
-        Flatten { sample: self, info, top, help }.value(value);
+        let is_key = matches!(value, Value::Map(_));
+        Flatten { sample: self, info, top, is_key, help }.value(value);
     }
 }
 
@@ -173,6 +182,7 @@ struct Flatten<'a> {
     sample: &'a mut Sample,
     info: &'a Info,
     top: usize,
+    is_key: bool,
     help: Option<u32>,
 }
 
@@ -184,9 +194,9 @@ impl Flatten<'_> {
             Value::Float(n) => self.number(Number::Float(n)),
             Value::Text(text) => self.text(text),
             Value::Histogram(reading) => {
-                let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|q| reading.recent.quantile(q));
-                let found = Found::Distribution([reading.total.count(), p50, p90, p99]);
-                self.push(Kind::Histogram, found);
+                let quantiles = [0.5, 0.9, 0.99].map(|q| reading.recent.quantile_float(q));
+                let distribution = Distribution { count: reading.total.count(), quantiles };
+                self.push(Kind::Histogram, Found::Distribution(distribution));
             }
             Value::Map(map) => self.map(map),
             Value::Json(json) => self.json(json),
@@ -250,7 +260,8 @@ impl Flatten<'_> {
         let start = self.sample.text.len();
         self.sample.text.push_str(&self.sample.path);
         let path = start..self.sample.text.len();
-        self.sample.items.push(Item { path, top, kind, unit, found, help: self.help });
+        let Self { is_key, help, .. } = *self;
+        self.sample.items.push(Item { path, top, kind, unit, found, is_key, help });
     }
 }
 
@@ -359,7 +370,7 @@ mod tests {
         let line = |item: &Item| {
             let value = match &item.found {
                 Found::Number(number) => number.to_f64().to_string(),
-                Found::Distribution(parts) => format!("{parts:?}"),
+                Found::Distribution(of) => format!("{} {:?}", of.count, of.quantiles),
                 Found::Text(range) => format!("{:?}", sample.text(range)),
             };
             format!("{} {:?} {:?} {value}", sample.path(item), item.kind, item.unit)
@@ -379,6 +390,9 @@ mod tests {
         registry.publish("float", FloatGauge::new()).unwrap().set(0.5);
         registry.publish("text", Text::new()).unwrap().set("hello");
         registry.publish("wait_ms", Histogram::new()).unwrap().record(5);
+        let wait = registry.publish("wait_seconds", Histogram::floats()).unwrap();
+        wait.record_float(0.05);
+        wait.record_float(0.05);
         registry.publish("map", map).unwrap();
         let expected = [
             "counter Counter \"\" 7",
@@ -388,7 +402,8 @@ mod tests {
             "map.b Gauge \"\" 2",
             "map.inner Json \"\" \"{}\"",
             "text Text \"\" \"hello\"",
-            "wait_ms Histogram \"milliseconds\" [1, 5, 5, 5]",
+            "wait_ms Histogram \"milliseconds\" 1 [5.0, 5.0, 5.0]",
+            "wait_seconds Histogram \"seconds\" 2 [0.0498046875, 0.0498046875, 0.0498046875]",
         ];
         assert_eq!(lines(&registry), expected);
     }

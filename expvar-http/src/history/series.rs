@@ -1,5 +1,13 @@
 //! One number's past: 60 seconds, 60 minutes, 24 hours and 30 days in 174 points.
 
+mod point;
+mod seconds;
+
+pub(crate) use point::Summary;
+
+use point::{Climb, Level};
+use seconds::Seconds;
+
 /// How far back a part of a [`Series`] reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Span {
@@ -27,87 +35,130 @@ impl Span {
     }
 }
 
-/// The points of one number; NaN where nothing is known.
+/// The points of one number; unknown where there was none.
 ///
-/// Places are those of a clock: the value at Unix second `t` stands at `t % 60`. A minute is the
-/// mean of its seconds, an hour of its minutes, a day of its hours (UTC), gaps left out. Means
-/// are kept in single precision, the seconds exactly.
+/// Places are those of a clock: the value at Unix second `t` stands at `t % 60`. A minute is of
+/// its seconds, an hour of its minutes, a day of its hours (UTC), gaps left out: minimum, mean and
+/// maximum, and of a counter how much it went up. 1,200 bytes in all.
 #[derive(Debug)]
 pub(crate) struct Series {
-    seconds: [f64; 60],
-    minutes: [f32; 60],
-    hours: [f32; 24],
-    days: [f32; 30],
+    seconds: Seconds,
+    minutes: [u64; 60],
+    hours: [u64; 24],
+    days: [u64; 30],
+    /// How much a counter went up in this minute, hour and day; `None` for a level.
+    climbed: Option<[f64; 3]>,
 }
 
 impl Series {
-    pub(crate) fn new() -> Self {
+    /// Of a number that goes up and down, or of a counter's rate.
+    pub(crate) fn new(rate: bool) -> Self {
+        let unknown = if rate { Climb::UNKNOWN.to_bits() } else { Level::UNKNOWN.to_bits() };
         Self {
-            seconds: [f64::NAN; 60],
-            minutes: [f32::NAN; 60],
-            hours: [f32::NAN; 24],
-            days: [f32::NAN; 30],
+            seconds: Seconds::new(),
+            minutes: [unknown; 60],
+            hours: [unknown; 24],
+            days: [unknown; 30],
+            climbed: rate.then_some([0.0; 3]),
         }
     }
 
-    /// Puts in the value at Unix second `tick`, which follows the last one's.
-    pub(crate) fn put(&mut self, tick: u64, value: f64) {
-        self.seconds[place(tick, 60)] = value;
+    /// Puts in the value at Unix second `tick`, which follows the last one's; a counter's value is
+    /// its rate, and it went up by `climb`.
+    pub(crate) fn put(&mut self, tick: u64, value: f64, climb: f64) {
+        self.seconds.set(place(tick, 60), value);
+        if let Some(climbed) = &mut self.climbed {
+            for (sum, secs) in climbed.iter_mut().zip([60, 3600, 86_400]) {
+                if tick % secs == 0 {
+                    *sum = 0.0;
+                }
+                if climb.is_finite() {
+                    *sum += climb;
+                }
+            }
+        }
         if tick % 60 != 59 {
             return;
         }
         let minute = tick / 60;
-        self.minutes[place(minute, 60)] = mean(&self.seconds) as f32;
+        self.minutes[place(minute, 60)] = self.pack(self.this(Span::Minute, tick), 1.0);
         if minute % 60 != 59 {
             return;
         }
         let hour = minute / 60;
-        self.hours[place(hour, 24)] = mean(&self.minutes.map(f64::from)) as f32;
+        self.hours[place(hour, 24)] = self.pack(self.this(Span::Hour, tick), 60.0);
         if hour % 24 == 23 {
-            self.days[place(hour / 24, 30)] = mean(&self.hours.map(f64::from)) as f32;
+            self.days[place(hour / 24, 30)] = self.pack(self.this(Span::Day, tick), 3600.0);
         }
+    }
+
+    fn pack(&self, (summary, known): (Summary, u32), secs: f64) -> u64 {
+        match self.climbed {
+            Some(_) => Climb::new(summary, known, secs).to_bits(),
+            None => Level::new(summary).to_bits(),
+        }
+    }
+
+    fn unpack(&self, point: u64, secs: f64) -> Summary {
+        match self.climbed {
+            Some(_) => Climb::from_bits(point).summary(secs),
+            None => Level::from_bits(point).summary(),
+        }
+    }
+
+    /// The minute, hour or day in which `tick` lies, as far as it has passed, and of how many
+    /// parts it is.
+    fn this(&self, span: Span, tick: u64) -> (Summary, u32) {
+        let (minute, hour) = (tick / 60, tick / 3600);
+        let before = |ring: &[u64], secs| -> Vec<Summary> {
+            ring.iter().map(|&point| self.unpack(point, secs)).collect()
+        };
+        let (mut summary, known) = match span {
+            Span::Second => (Summary::one(self.seconds.get(place(tick, 60))), 1),
+            Span::Minute => Summary::of(self.seconds.first(place(tick, 60) + 1).map(Summary::one)),
+            Span::Hour => {
+                let minutes = before(&self.minutes[..place(minute, 60)], 1.0);
+                Summary::of(minutes.into_iter().chain([self.this(Span::Minute, tick).0]))
+            }
+            Span::Day => {
+                let hours = before(&self.hours[..place(hour, 24)], 60.0);
+                Summary::of(hours.into_iter().chain([self.this(Span::Hour, tick).0]))
+            }
+        };
+        if let (Some(climbed), true) = (self.climbed, known > 0) {
+            summary.total = match span {
+                Span::Second => summary.mean,
+                Span::Minute => climbed[0],
+                Span::Hour => climbed[1],
+                Span::Day => climbed[2],
+            };
+        }
+        (summary, known)
     }
 
     /// The points of a span, oldest first; the last one is of the second, minute, hour or day in
     /// which `tick` lies, as far as it has passed.
-    pub(crate) fn points(&self, span: Span, tick: u64) -> Vec<f64> {
-        let (minute, hour) = (tick / 60, tick / 3600);
-        let this_minute = || mean(&self.seconds[..=place(tick, 60)]);
-        let this_hour = || {
-            let before = self.minutes[..place(minute, 60)].iter().map(|&point| f64::from(point));
-            mean(&before.chain([this_minute()]).collect::<Vec<_>>())
-        };
-        let this_day = || {
-            let before = self.hours[..place(hour, 24)].iter().map(|&point| f64::from(point));
-            mean(&before.chain([this_hour()]).collect::<Vec<_>>())
+    pub(crate) fn points(&self, span: Span, tick: u64) -> Vec<Summary> {
+        let (newest, _) = self.this(span, tick);
+        let unroll = |ring: &[u64], last: usize, secs| {
+            let older = ring[last + 1..].iter().chain(&ring[..last]);
+            older.map(|&point| self.unpack(point, secs)).chain([newest]).collect()
         };
         match span {
-            Span::Second => unroll(&self.seconds, place(tick, 60), self.seconds[place(tick, 60)]),
-            Span::Minute => unroll(&self.minutes, place(minute, 60), this_minute()),
-            Span::Hour => unroll(&self.hours, place(hour, 24), this_hour()),
-            Span::Day => unroll(&self.days, place(hour / 24, 30), this_day()),
+            Span::Second => {
+                let last = place(tick, 60);
+                let older = (last + 1..Seconds::LEN).chain(0..last);
+                older.map(|at| Summary::one(self.seconds.get(at))).chain([newest]).collect()
+            }
+            Span::Minute => unroll(&self.minutes, place(tick / 60, 60), 1.0),
+            Span::Hour => unroll(&self.hours, place(tick / 3600, 24), 60.0),
+            Span::Day => unroll(&self.days, place(tick / 86_400, 30), 3600.0),
         }
     }
 }
 
 fn place(at: u64, places: u64) -> usize {
     (at % places) as usize
-}
-
-/// The mean of the points that are known, NaN when none is.
-fn mean(points: &[f64]) -> f64 {
-    let (mut sum, mut known) = (0.0, 0.0);
-    for point in points.iter().filter(|point| !point.is_nan()) {
-        sum += point;
-        known += 1.0;
-    }
-    sum / known
-}
-
-/// A ring from the place after `last` on, with `newest` at the end.
-fn unroll<T: Copy + Into<f64>>(ring: &[T], last: usize, newest: f64) -> Vec<f64> {
-    let older = ring[last + 1..].iter().chain(&ring[..last]).map(|&point| point.into());
-    older.chain([newest]).collect()
 }
 
 #[cfg(test)]
@@ -117,26 +168,26 @@ mod tests {
     /// A Unix time at which a day begins.
     const MIDNIGHT: u64 = 20_000 * 86_400;
 
-    fn assert_same(points: &[f64], expected: &[f64]) {
+    fn assert_same(points: &[Summary], expected: &[f64]) {
         assert_eq!(points.len(), expected.len());
-        for (at, (a, b)) in points.iter().zip(expected).enumerate() {
-            assert!(a == b || (a.is_nan() && b.is_nan()), "point {at}: {a} is not {b}");
+        for (at, (a, b)) in points.iter().map(|point| point.mean).zip(expected).enumerate() {
+            assert!(a == *b || (a.is_nan() && b.is_nan()), "point {at}: {a} is not {b}");
         }
     }
 
     #[test]
     fn a_series_is_of_174_points_and_takes_about_a_kilobyte() {
-        let series = Series::new();
+        let series = Series::new(false);
         let points = Span::ALL.map(|span| series.points(span, MIDNIGHT).len());
         assert_eq!(points, [60, 60, 24, 30]);
-        assert!(size_of::<Series>() <= 1400, "{}", size_of::<Series>());
+        assert!(size_of::<Series>() <= 1200, "{}", size_of::<Series>());
     }
 
     #[test]
     fn seconds_come_back_oldest_first_and_exactly() {
-        let mut series = Series::new();
+        let mut series = Series::new(false);
         for second in 0..100 {
-            series.put(MIDNIGHT + second, 1e15 + second as f64);
+            series.put(MIDNIGHT + second, 1e15 + second as f64, f64::NAN);
         }
         let expected: Vec<f64> = (40..100).map(|second| 1e15 + f64::from(second)).collect();
         assert_same(&series.points(Span::Second, MIDNIGHT + 99), &expected);
@@ -144,11 +195,11 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_left_out_of_means() {
-        let mut series = Series::new();
+        let mut series = Series::new(false);
         for second in 0..60 {
-            series.put(MIDNIGHT + second, if second % 2 == 0 { 4.0 } else { f64::NAN });
+            series.put(MIDNIGHT + second, if second % 2 == 0 { 4.0 } else { f64::NAN }, f64::NAN);
         }
-        series.put(MIDNIGHT + 60, f64::NAN);
+        series.put(MIDNIGHT + 60, f64::NAN, f64::NAN);
         let mut expected = vec![f64::NAN; 60];
         expected[58] = 4.0;
         assert_same(&series.points(Span::Minute, MIDNIGHT + 60), &expected);
@@ -156,9 +207,9 @@ mod tests {
 
     #[test]
     fn the_last_point_is_of_what_has_passed_of_its_span() {
-        let mut series = Series::new();
+        let mut series = Series::new(false);
         for second in 0..90 {
-            series.put(MIDNIGHT + second, if second < 60 { 10.0 } else { 20.0 });
+            series.put(MIDNIGHT + second, if second < 60 { 10.0 } else { 20.0 }, f64::NAN);
         }
         let tick = MIDNIGHT + 89;
         assert_same(&series.points(Span::Minute, tick)[58..], &[10.0, 20.0]);
@@ -170,10 +221,10 @@ mod tests {
     #[test]
     fn forty_days_are_what_a_reader_of_all_of_them_would_say() {
         let value = |second: u64| ((second / 3600) % 24) as f64 + 100.0 * (second / 86_400) as f64;
-        let mut series = Series::new();
+        let mut series = Series::new(false);
         let seconds = 40 * 86_400;
         for second in 0..seconds {
-            series.put(MIDNIGHT + second, value(second));
+            series.put(MIDNIGHT + second, value(second), f64::NAN);
         }
         let tick = MIDNIGHT + seconds - 1;
         let days: Vec<f64> = (10..40).map(|day| 11.5 + 100.0 * f64::from(day)).collect();
@@ -181,6 +232,68 @@ mod tests {
         let hours: Vec<f64> = (0..24).map(|hour| f64::from(hour) + 3900.0).collect();
         assert_same(&series.points(Span::Hour, tick), &hours);
         assert_same(&series.points(Span::Minute, tick), &[3923.0; 60]);
+    }
+
+    /// One second in thirty at 100,000, else 10.
+    #[test]
+    fn a_spike_is_the_maximum_of_every_span() {
+        let mut series = Series::new(false);
+        let seconds = 3 * 86_400;
+        for second in 0..seconds {
+            let value = if second % 30 == 7 { 100_000.0 } else { 10.0 };
+            series.put(MIDNIGHT + second, value, f64::NAN);
+        }
+        for span in [Span::Minute, Span::Hour, Span::Day] {
+            let points = series.points(span, MIDNIGHT + seconds - 1);
+            for point in &points[points.len() - 3..] {
+                assert_eq!((point.low, point.high), (10.0, 100_000.0), "{span:?}");
+                assert!((point.mean - 3343.0).abs() < 20.0, "{span:?}: {point:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_single_precision_does_not_hold_is_kept() {
+        for value in [1e300, -1e300, 3.5e38, 1e-46, -1e-300] {
+            let mut series = Series::new(false);
+            for second in 0..86_400 {
+                series.put(MIDNIGHT + second, value * (1 + second % 2) as f64, f64::NAN);
+            }
+            for span in Span::ALL {
+                let point = *series.points(span, MIDNIGHT + 86_399).last().unwrap();
+                assert!((0.999..2.001).contains(&(point.mean / value)), "{span:?}: {point:?}");
+            }
+            let day = series.points(Span::Day, MIDNIGHT + 86_399)[29];
+            let twice = if value > 0.0 { day.high } else { day.low };
+            assert!((twice / value - 2.0).abs() < 1e-4, "{day:?}");
+        }
+    }
+
+    /// Three requests a second from a quarter past on, ten in one second of each hour.
+    #[test]
+    fn the_total_of_a_counter_is_exact_over_every_span() {
+        let mut series = Series::new(true);
+        let (from, seconds) = (915, 30 * 3600 + 1234);
+        let climb = |second: u64| match second {
+            0..915 => f64::NAN,
+            second if second % 3600 == 42 => 10.0,
+            _ => 3.0,
+        };
+        for second in 0..seconds {
+            series.put(MIDNIGHT + second, climb(second) / 1.0003, climb(second));
+        }
+        let tick = MIDNIGHT + seconds - 1;
+        let sum = |from: u64| (from..seconds).map(climb).sum::<f64>();
+        let total = |span| {
+            series.points(span, tick).iter().map(|p| p.total).filter(|t| !t.is_nan()).sum::<f64>()
+        };
+        assert_eq!(total(Span::Day), sum(from));
+        assert_eq!(total(Span::Hour), sum(7 * 3600));
+        assert_eq!(total(Span::Minute), sum((seconds / 60 - 59) * 60));
+        let hour = series.points(Span::Hour, tick)[0];
+        assert!((hour.high - 10.0).abs() < 0.02 && (hour.low - 3.0).abs() < 0.01, "{hour:?}");
+        let first = series.points(Span::Day, tick)[28];
+        assert!((first.mean - 3.0).abs() < 0.2, "{first:?}");
     }
 
     #[test]

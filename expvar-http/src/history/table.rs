@@ -1,5 +1,6 @@
 //! The rows of the live page: each leaf's last value, what changed of it, and its past.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -39,20 +40,92 @@ impl Past {
         }
     }
 
-    fn put(&mut self, tick: u32, values: Distributed) {
+    fn put(&mut self, tick: u32, points: Points) {
+        let Points { values, climb } = points;
         match self {
             Past::None => {}
-            Past::One(series) => series.put(tick.into(), values[0]),
+            Past::One(series) => series.put(tick.into(), values[0], climb),
             Past::Four(series) => {
-                series.iter_mut().zip(values).for_each(|(one, value)| one.put(tick.into(), value));
+                let all = series.iter_mut().zip(values);
+                all.for_each(|(one, value)| one.put(tick.into(), value, climb));
             }
         }
     }
 }
 
 /// A point for each of a row's series; a plain number uses the first.
-type Distributed = [f64; 4];
-const UNKNOWN: Distributed = [f64::NAN; 4];
+#[derive(Clone, Copy)]
+struct Points {
+    values: [f64; 4],
+    /// How much the first went up, where that is a count.
+    climb: f64,
+}
+
+impl Points {
+    const UNKNOWN: Self = Self { values: [f64::NAN; 4], climb: f64::NAN };
+}
+
+/// Which rows get a past where there is not room for all: lower ones first, and they may take it
+/// from higher ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// Variables that are no keys, and what the page shows on top.
+    Variable,
+    /// The first keys of each map.
+    Key,
+    /// The rest of the keys of large maps.
+    Crowd,
+}
+
+/// Keys of one map that rank before the rest of them.
+const FIRST_KEYS: u32 = 64;
+/// Members of one function that rank as variables.
+const FIRST_MEMBERS: u32 = 256;
+
+impl Rank {
+    /// The rank of the leaf that comes `ordinal`th in its variable.
+    fn of(item: &Item, ordinal: u32) -> Self {
+        match (item.is_key, ordinal) {
+            (false, 0..FIRST_MEMBERS) => Rank::Variable,
+            (_, 0..FIRST_KEYS) => Rank::Key,
+            _ => Rank::Crowd,
+        }
+    }
+}
+
+/// How many leaves of each variable are shown, so that one with very many hides no other.
+fn fair_share(items: &[Item], sample: &Sample) -> u32 {
+    if items.len() <= MAX_ROWS {
+        return u32::MAX;
+    }
+    let mut sizes = Vec::new();
+    for_each_ordinal(items, sample, |ordinal, _| match sizes.last_mut() {
+        Some(size) if ordinal > 0 => *size = ordinal + 1,
+        _ => sizes.push(1),
+    });
+    sizes.sort_unstable();
+    let mut room = MAX_ROWS as u32;
+    for (at, &size) in sizes.iter().enumerate() {
+        let share = room / (sizes.len() - at) as u32;
+        if size > share {
+            return share;
+        }
+        room -= size;
+    }
+    u32::MAX
+}
+
+/// Calls `f` with each leaf and how many leaves of its variable came before it.
+fn for_each_ordinal<'s>(items: &'s [Item], sample: &Sample, mut f: impl FnMut(u32, &'s Item)) {
+    let mut ordinal = 0;
+    let mut before: Option<&str> = None;
+    for item in items {
+        let variable = (item.top > 0).then(|| &sample.path(item)[..item.top]);
+        ordinal = if variable.is_some() && variable == before { ordinal + 1 } else { 0 };
+        before = variable;
+        f(ordinal, item);
+    }
+}
 
 /// One leaf, shown or remembered.
 pub(super) struct Row {
@@ -68,6 +141,9 @@ pub(super) struct Row {
     /// The row that came next in the last walk, most likely again.
     next: u32,
     pub(super) kind: Kind,
+    rank: Rank,
+    /// Whether it was anything but zero since it is known.
+    pub(super) was_moved: bool,
 }
 
 impl Row {
@@ -93,7 +169,9 @@ impl Row {
                 !same
             }
             (Held::Distribution(held), Found::Distribution(new)) => {
-                let same = **held == *new;
+                // Bits, as a quantile may be NaN.
+                let same = held.count == new.count
+                    && held.quantiles.map(f64::to_bits) == new.quantiles.map(f64::to_bits);
                 **held = *new;
                 !same
             }
@@ -109,26 +187,37 @@ impl Row {
     fn count(&self) -> Option<Number> {
         match &self.held {
             Held::Number(number) if self.kind == Kind::Counter => Some(*number),
-            Held::Distribution(parts) => Some(Number::Unsigned(parts[0])),
+            Held::Distribution(of) => Some(Number::Unsigned(of.count)),
             _ => None,
         }
     }
 
     /// The points that the value makes, given the count before and the seconds since.
-    fn points(&self, before: Option<Number>, secs: f64) -> Distributed {
-        let rate = match (self.count(), before) {
-            (Some(now), Some(before)) if secs > 0.0 => now.since(before) / secs,
+    fn points(&self, before: Option<Number>, secs: f64) -> Points {
+        let climb = match (self.count(), before) {
+            (Some(now), Some(before)) if secs > 0.0 => now.since(before),
             _ => f64::NAN,
         };
-        match &self.held {
+        let rate = climb / secs;
+        let values = match &self.held {
             Held::Number(_) if self.kind == Kind::Counter => [rate, f64::NAN, f64::NAN, f64::NAN],
             Held::Number(number) => [number.to_f64(), f64::NAN, f64::NAN, f64::NAN],
-            Held::Distribution(parts) => {
-                // Without a record there is no quantile; zero would be drawn as a fast one.
-                let quantile = |at: usize| if parts[0] == 0 { f64::NAN } else { parts[at] as f64 };
-                [rate, quantile(1), quantile(2), quantile(3)]
+            // Without a record there is no quantile; zero would be drawn as a fast one.
+            Held::Distribution(of) if of.count == 0 => [rate, f64::NAN, f64::NAN, f64::NAN],
+            Held::Distribution(of) => {
+                let [p50, p90, p99] = of.quantiles;
+                [rate, p50, p90, p99]
             }
-            Held::Text(_) => UNKNOWN,
+            Held::Text(_) => return Points::UNKNOWN,
+        };
+        Points { values, climb }
+    }
+
+    pub(super) fn is_zero(&self) -> bool {
+        match &self.held {
+            Held::Number(number) => number.to_f64() == 0.0,
+            Held::Distribution(of) => of.count == 0,
+            Held::Text(_) => false,
         }
     }
 }
@@ -153,8 +242,9 @@ pub(super) struct Changes {
 
 /// All rows, at most `max_series` series among them.
 ///
-/// Past that bound the series of the rows that changed least recently go, those of rows that have
-/// settled, or are gone, first of all.
+/// Past that bound variables come before keys of maps, and the first keys of each map before the
+/// rest. Within a rank the series of the rows that changed least recently go, and only of rows
+/// that have settled; those of rows that are gone go first of all.
 pub(super) struct Table {
     rows: Vec<Option<Row>>,
     free: Vec<u32>,
@@ -163,6 +253,8 @@ pub(super) struct Table {
     pub(super) tick: u32,
     /// Leaves of the last sample that were too many to show.
     pub(super) hidden: u64,
+    /// Series that all leaves of the last sample would take.
+    pub(super) wanted: usize,
     /// Series given up to make room, ever.
     pub(super) evicted: u64,
     max_series: usize,
@@ -170,6 +262,17 @@ pub(super) struct Table {
     live: usize,
     name_bytes: usize,
     first: u32,
+}
+
+/// What is known of a leaf before its row is found.
+#[derive(Clone, Copy)]
+struct Place {
+    /// The sample before, and the seconds since.
+    last: u32,
+    secs: f64,
+    /// The row that it probably has.
+    expected: u32,
+    rank: Rank,
 }
 
 /// No row.
@@ -184,6 +287,7 @@ impl Table {
             changes: Changes::default(),
             tick: 0,
             hidden: 0,
+            wanted: 0,
             evicted: 0,
             max_series,
             series: 0,
@@ -218,34 +322,42 @@ impl Table {
         self.changes.added.clear();
         self.changes.set.clear();
         self.hidden = 0;
+        self.wanted = 0;
         if last > 0 {
             self.skip(last + 1..=tick.saturating_sub(1));
         }
         let mut freed = Vec::new();
         let mut without_past = Vec::new();
         let mut previous = NOWHERE;
-        for item in sample.items() {
+        let share = fair_share(sample.items(), sample);
+        for_each_ordinal(sample.items(), sample, |ordinal, item| {
+            if ordinal >= share {
+                self.hidden += 1;
+                return;
+            }
             let expected = match self.row(previous) {
                 Some(row) => row.next,
                 None => self.first,
             };
-            let Some(id) = self.enter(sample, item, expected, (last, secs), &mut freed) else {
-                continue;
-            };
+            let place = Place { last, secs, expected, rank: Rank::of(item, ordinal) };
+            let Some(id) = self.enter(sample, item, place, &mut freed) else { return };
             match self.rows.get_mut(previous as usize) {
                 Some(Some(row)) => row.next = id,
                 _ => self.first = id,
             }
             previous = id;
-            if let Some(row) = self.row(id)
-                && row.changed == tick
-                && row.width() > 0
-                && !row.has_past()
-            {
-                without_past.push(id);
+            if let Some(Some(row)) = self.rows.get_mut(id as usize) {
+                row.rank = place.rank;
+                row.was_moved |= !row.is_zero();
+                self.wanted += row.width();
+                if row.changed == tick && row.width() > 0 && !row.has_past() {
+                    without_past.push((place.rank, ordinal, id));
+                }
             }
-        }
+        });
         self.sweep(last, &mut freed);
+        // Of two large maps each gets some.
+        without_past.sort_unstable();
         self.grant(&without_past, &mut freed);
         self.free.append(&mut freed);
     }
@@ -255,16 +367,16 @@ impl Table {
         &mut self,
         sample: &Sample,
         item: &Item,
-        expected: u32,
-        (last, secs): (u32, f64),
+        place: Place,
         freed: &mut Vec<u32>,
     ) -> Option<u32> {
+        let Place { last, secs, expected, .. } = place;
         let (name, tick) = (sample.path(item), self.tick);
         let found = match self.row(expected) {
             Some(row) if *row.name == *name => Some(expected),
             _ => self.index.get(name).copied(),
         };
-        let Some(id) = found else { return self.insert(sample, item) };
+        let Some(id) = found else { return self.insert(sample, item, place.rank) };
         let row = self.rows[id as usize].as_mut()?;
         if row.seen == tick {
             // Two leaves of one path, such as `a.b` and the key `b` of a map `a`: the first stays.
@@ -277,7 +389,7 @@ impl Table {
                 self.live -= 1;
             }
             self.remove(id, freed);
-            return self.insert(sample, item);
+            return self.insert(sample, item, place.rank);
         }
         let is_back = row.seen != last;
         let before = row.count().filter(|_| !is_back);
@@ -298,7 +410,7 @@ impl Table {
         Some(id)
     }
 
-    fn insert(&mut self, sample: &Sample, item: &Item) -> Option<u32> {
+    fn insert(&mut self, sample: &Sample, item: &Item, rank: Rank) -> Option<u32> {
         let name = sample.path(item);
         if self.live >= MAX_ROWS || self.name_bytes + name.len() > MAX_NAME_BYTES {
             self.hidden += 1;
@@ -316,6 +428,8 @@ impl Table {
             changed: self.tick,
             next: NOWHERE,
             kind: item.kind,
+            rank,
+            was_moved: false,
             name: Arc::clone(&name),
         };
         let id = match self.free.pop() {
@@ -362,51 +476,62 @@ impl Table {
                 self.live -= 1;
                 self.changes.gone.push(id as u32);
             }
-            row.past.put(self.tick, UNKNOWN);
+            row.past.put(self.tick, Points::UNKNOWN);
             if !row.has_past() || row.name.len() > MAX_GONE_NAME_BYTES {
                 self.remove(id as u32, freed);
             }
         }
     }
 
-    /// Gives the rows in `wanting` a past, as far as the bound and older ones leave room.
-    fn grant(&mut self, wanting: &[u32], freed: &mut Vec<u32>) {
-        let width = |table: &Self, id: u32| table.row(id).map_or(0, Row::width);
-        let wanted: usize = wanting.iter().map(|&id| width(self, id)).sum();
-        self.make_room((self.series + wanted).saturating_sub(self.max_series), freed);
-        for &id in wanting {
-            let needed = width(self, id);
-            if self.series + needed > self.max_series {
-                continue;
+    /// Gives the rows in `wanting` a past, in that order, as far as the bound and others leave room.
+    fn grant(&mut self, wanting: &[(Rank, u32, u32)], freed: &mut Vec<u32>) {
+        for of_rank in wanting.chunk_by(|a, b| a.0 == b.0) {
+            let rank = of_rank[0].0;
+            let width = |&(_, _, id): &_| self.row(id).map_or(0, Row::width);
+            let wanted: usize = of_rank.iter().map(width).sum();
+            self.make_room((self.series + wanted).saturating_sub(self.max_series), rank, freed);
+            for &(_, _, id) in of_rank {
+                self.give(id);
             }
-            let Some(row) = &mut self.rows[id as usize] else { continue };
-            row.past = match needed {
-                1 => Past::One(Box::new(Series::new())),
-                _ => Past::Four(Box::new(std::array::from_fn(|_| Series::new()))),
-            };
-            self.series += needed;
-            let points = row.points(None, 0.0);
-            row.past.put(self.tick, points);
         }
     }
 
-    /// Gives up at least `needed` series, or as many as may go.
-    fn make_room(&mut self, needed: usize, freed: &mut Vec<u32>) {
+    /// Gives a row its past, where there is room for that.
+    fn give(&mut self, id: u32) {
+        let Some(row) = &mut self.rows[id as usize] else { return };
+        let width = row.width();
+        if self.series + width > self.max_series {
+            return;
+        }
+        row.past = match width {
+            1 => Past::One(Box::new(Series::new(row.kind == Kind::Counter))),
+            _ => Past::Four(Box::new(std::array::from_fn(|part| Series::new(part == 0)))),
+        };
+        self.series += width;
+        let points = row.points(None, 0.0);
+        row.past.put(self.tick, points);
+    }
+
+    /// Gives up at least `needed` series for rows of this rank, or as many as may go.
+    fn make_room(&mut self, needed: usize, rank: Rank, freed: &mut Vec<u32>) {
         if needed == 0 {
             return;
         }
         let tick = self.tick;
-        let may_go =
-            |row: &Row| row.has_past() && (row.seen != tick || tick - row.changed >= SETTLED_SECS);
+        let may_go = |row: &Row| {
+            let is_settled = row.seen != tick || tick - row.changed >= SETTLED_SECS;
+            row.has_past() && (row.rank > rank || is_settled && row.rank == rank)
+                || row.has_past() && row.seen != tick
+        };
         let rows = self.rows.iter().enumerate();
-        let mut oldest: Vec<(u32, u32)> = rows
+        let mut oldest: Vec<_> = rows
             .filter_map(|(id, row)| row.as_ref().map(|row| (id, row)))
             .filter(|(_, row)| may_go(row))
-            .map(|(id, row)| (row.changed, id as u32))
+            .map(|(id, row)| (row.seen == tick, Reverse(row.rank), row.changed, id as u32))
             .collect();
         oldest.sort_unstable();
         let mut given = 0;
-        for (_, id) in oldest {
+        for (.., id) in oldest {
             if given >= needed {
                 break;
             }
@@ -427,7 +552,7 @@ impl Table {
     fn skip(&mut self, ticks: RangeInclusive<u32>) {
         for tick in ticks {
             for row in self.rows.iter_mut().flatten() {
-                row.past.put(tick, UNKNOWN);
+                row.past.put(tick, Points::UNKNOWN);
             }
         }
     }

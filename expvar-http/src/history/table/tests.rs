@@ -36,7 +36,8 @@ impl Bench {
     fn seconds(&self, name: &str, n: usize) -> Vec<Option<f64>> {
         let mut points = Vec::new();
         self.table.find(name, |_, _, series, _| {
-            points = series.points(Span::Second, self.tick.into());
+            let all = series.points(Span::Second, self.tick.into());
+            points = all.iter().map(|point| point.mean).collect();
         });
         let from = points.len().saturating_sub(n);
         points[from..].iter().map(|point| Some(*point).filter(|point| !point.is_nan())).collect()
@@ -205,4 +206,62 @@ fn more_leaves_than_are_shown_are_counted() {
     bench.after(1);
     assert!(bench.table.name_bytes <= MAX_NAME_BYTES);
     assert!(bench.table.hidden > 0);
+}
+
+/// The names of all rows of which the past is kept, that begin so.
+fn kept<'t>(table: &'t Table, prefix: &str) -> Vec<&'t str> {
+    table.names().into_iter().filter(|name| name.starts_with(prefix)).collect()
+}
+
+#[test]
+fn a_large_map_takes_no_past_from_what_is_no_key() {
+    let mut bench = Bench::new(500);
+    let crowd = bench.registry.publish("a.crowd", Map::with_limit(10_000)).unwrap();
+    for key in 0..2000 {
+        crowd.add(&format!("{key:04}"), 1);
+    }
+    bench.registry.publish("z.map", Map::new()).unwrap().add("key", 1);
+    bench.registry.publish("z.latency", Histogram::new()).unwrap();
+    let process = || serde_json::json!({"resident_bytes": 7, "cgroup": {"memory_max_bytes": 9}});
+    bench.registry.publish("process", expvar::Func::new(process)).unwrap();
+    let table = bench.after(1);
+    assert_eq!(table.wanted, 2000 + 1 + 4 + 2);
+    assert_eq!(table.series(), 500);
+    let process = ["process.cgroup.memory_max_bytes", "process.resident_bytes"];
+    assert_eq!(kept(table, "process"), process);
+    assert_eq!(kept(table, "z"), ["z.latency", "z.map.key"]);
+    assert_eq!(kept(table, "a").len(), 500 - 2 - 1 - 4);
+
+    // What comes later gets its past at once, though all keys changed just now.
+    for key in 0..2000 {
+        crowd.add(&format!("{key:04}"), 1);
+    }
+    bench.registry.publish("late", Gauge::new()).unwrap();
+    let table = bench.after(1);
+    assert_eq!(kept(table, "late"), ["late"]);
+    assert_eq!(kept(table, "z").len(), 2);
+    assert_eq!(table.series(), 500);
+}
+
+#[test]
+fn of_two_large_maps_each_gets_its_part() {
+    let mut bench = Bench::new(400);
+    for name in ["a", "b"] {
+        let map = bench.registry.publish(name, Map::with_limit(10_000)).unwrap();
+        (0..3000).for_each(|key| map.add(&format!("{key:04}"), 1));
+    }
+    let table = bench.after(1);
+    assert_eq!((kept(table, "a").len(), kept(table, "b").len()), (200, 200));
+}
+
+#[test]
+fn a_map_of_more_keys_than_are_shown_hides_no_other_variable() {
+    let mut bench = Bench::new(10);
+    let map = bench.registry.publish("a", Map::with_limit(30_000)).unwrap();
+    (0..MAX_ROWS + 5).for_each(|key| map.add(&key.to_string(), 1));
+    bench.registry.publish("z", Gauge::new()).unwrap();
+    bench.after(1);
+    assert_eq!(bench.shown().len(), MAX_ROWS);
+    assert!(bench.shown().contains(&"z"));
+    assert_eq!(bench.table.hidden, 6);
 }
