@@ -24,7 +24,8 @@
 //! `GET /debug/vars` answers what Go answers, to the byte, wherever that is valid JSON and HTTP.
 //! `GET /metrics` answers the same variables as [`Prometheus`] metrics, or as OpenMetrics to a
 //! client that asks for it. `/debug/vars/ui` is a live page of all variables, each with its last
-//! minute, hour, day and month (see [`Builder::history`]); it loads nothing from elsewhere.
+//! minute, hour, day and month (see [`Builder::history`]); its address holds what it shows, so that
+//! a link shows the same charts, and it loads nothing from elsewhere.
 //! `?r=REGEX` selects variables by name and `?pretty` indents. Nothing can be changed by request,
 //! bodies are never read, and every buffer, wait and number of connections is bounded: see
 //! [`Builder`]. What the servers of a process do is itself a variable, `expvar.http`, of the

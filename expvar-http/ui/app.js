@@ -1,17 +1,20 @@
 // The live page: wires the stream, the list, the charts and the controls together.
 
-import { Chart, SPANS, choice } from './chart.js';
-import { Detail, Past } from './detail.js';
-import { clock, duration, visible } from './format.js';
+import { Chart, SPANS, choice, make, write } from './chart.js';
+import { clock, duration, human, period, plural, visible } from './format.js';
 import { List } from './list.js';
 import { repaint } from './paint.js';
+import { Panel, extremes } from './panel.js';
+import { Range } from './range.js';
 import { Store } from './store.js';
 import { Stream } from './stream.js';
+import { format, parse } from './view.js';
 
 const $ = (id) => document.getElementById(id);
 const RESORT = 5; // seconds between two orders by change, so that rows can be read
+const NEAR = 0.7; // of its limit, from which on memory is drawn below it
+const RECENT = 300; // seconds for which a restart stands in the tab's title
 
-/** What the browser keeps; private windows may keep nothing. */
 const kept = {
   get(key) {
     try { return JSON.parse(localStorage.getItem(`expvar.${key}`)); } catch { return null; }
@@ -21,54 +24,46 @@ const kept = {
   },
 };
 
-const url = new URLSearchParams(location.search);
-const settings = {
-  filter: url.get('q') ?? '',
-  sort: url.get('sort') === 'change' ? 'change' : 'name',
-  grouped: url.get('group') !== '0',
-  totals: url.get('counters') === 'total',
-  pinned: new Set(kept.get('pinned') ?? []),
-  shut: new Set(kept.get('shut') ?? []),
-};
+const settings = parse(location.search, kept.get('pinned') ?? []);
+settings.turned = new Set(kept.get('turned') ?? []); // groups that are not as they are at first
+settings.pick = null; // the chart that another variable is chosen for
 
 const store = new Store();
+const range = new Range(store);
+const panels = new Map();
+const page = { store, range, settings, zoom, close: (name) => toggle(name), compare };
 const list = new List($('rows'), settings, {
-  open: (row) => detail.open(row),
-  pin: (row) => pin(row),
+  open: (row) => choose(row),
+  pin,
+  panel,
   shut: (entry) => {
-    if (!settings.shut.delete(entry.group)) settings.shut.add(entry.group);
-    kept.set('shut', [...settings.shut]);
+    if (!settings.turned.delete(entry.group)) settings.turned.add(entry.group);
+    kept.set('turned', [...settings.turned].slice(-500));
     arrange();
   },
 });
-const detail = new Detail(store, settings, {
-  pin: (row) => pin(row),
-  totals: (on) => total(on),
-  closed: () => $('rows').focus({ preventScroll: true }),
-});
 list.onsight = () => {
   clearTimeout(list.seeding);
-  if (![...memory.rows, ...list.rows()].some((row) => row.numeric && !row.seeded)) return;
+  const charted = [...memory.rows, ...[...panels.values()].flatMap((one) => one.rows)];
+  if (![...charted, ...list.rows()].some((row) => row.numeric && !row.seeded)) return;
   list.seeding = setTimeout(async () => {
     // With those that come next, so that most of a reader's scrolling asks for nothing.
-    const seeded = await store.seed([...memory.rows, ...list.rows(20)]);
+    const seeded = await store.seed([...charted, ...list.rows(20)]);
     list.tick();
-    if (memory.rows.some((row) => seeded.includes(row))) memory.draw();
+    if (charted.some((row) => seeded.includes(row))) draw();
   }, 100);
 };
 
-// ---- what is listed, in which order ----
-
-/** A predicate on names from the filter: `/expression/`, or words that must all occur. */
+/** A predicate on rows from the filter: `/expression/`, or words that all occur in name or help. */
 function matcher(text) {
   const expression = /^\/(.*?)\/?$/s.exec(text);
   if (expression) {
     const pattern = new RegExp(expression[1], 'i');
-    return (name) => pattern.test(name);
+    return (row) => pattern.test(row.name) || (row.help !== '' && pattern.test(row.help));
   }
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-  return (name) => {
-    const lower = name.toLowerCase();
+  return (row) => {
+    const lower = `${row.name}\n${row.help}`.toLowerCase();
     return words.every((word) => lower.includes(word));
   };
 }
@@ -83,133 +78,219 @@ function refilter() {
     wrong = error.message;
   }
   $('filter').setAttribute('aria-invalid', String(wrong !== ''));
-  $('wrong').textContent = wrong;
-  const query = new URLSearchParams();
-  if (settings.filter) query.set('q', settings.filter);
-  if (settings.sort !== 'name') query.set('sort', settings.sort);
-  if (!settings.grouped) query.set('group', '0');
-  if (settings.totals) query.set('counters', 'total');
-  const text = query.toString();
-  history.replaceState(null, '', text ? `?${text}` : location.pathname);
+  write($('wrong'), wrong);
   arrange();
 }
 
+function remember(step = false) {
+  const address = format(settings) || location.pathname;
+  if ((location.search || location.pathname) === address) return;
+  history[step ? 'pushState' : 'replaceState'](null, '', address);
+}
+
+const ZERO = 'Always zero';
+const OWN = 'expvar';
+const PINNED = 'Pinned';
+const SYSTEM = /^(process|memstats|cmdline)(\.|$)/;
+
+function place(row) {
+  if (row.idle && !settings.filter && !settings.open.has(row.name)) return 3;
+  return row.name.startsWith('expvar.') ? 2 : SYSTEM.test(row.name) ? 1 : 0;
+}
+
 function arrange() {
-  const rows = [...store.rows.values()].filter((row) => matches(row.name));
+  const found = [...store.rows.values()].filter(matches);
+  // A chart that is open stays, so that the next one can be looked for.
+  const rows = found.length === store.rows.size ? found
+    : [...store.rows.values()].filter((row) => settings.open.has(row.name) || matches(row));
   const flat = !settings.grouped || settings.sort === 'change';
   const entries = [];
-  for (const row of rows.filter((r) => settings.pinned.has(r.name))) {
-    if (!entries.length) entries.push({ key: 'group pinned', group: 'Pinned', count: 0, fixed: true });
-    entries[0].count += 1;
-    entries.push({ key: `pinned ${row.name}`, row, flat: true, pinned: true });
-  }
-  if (entries.length && settings.shut.has('Pinned')) {
-    entries.length = 1;
-    entries[0].shut = true;
-  }
-  if (settings.sort === 'change') {
-    const weight = new Map(rows.map((row) => [row, row.movement]));
-    rows.sort((a, b) => weight.get(b) - weight.get(a) || (a.name < b.name ? -1 : 1));
-  } else {
-    const by = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
-    rows.sort((a, b) => (flat ? 0 : by(a.group, b.group)) || by(a.name, b.name));
-  }
+  const below = new Set();
+  const push = (entry) => {
+    entries.push(entry);
+    const { row } = entry;
+    if (!settings.open.has(row.name) || below.has(row.name)) return;
+    below.add(row.name);
+    entries.push(row.numeric ? { key: `panel ${row.name}`, panel: row.name } : { key: `fold ${row.name}`, fold: row });
+  };
   let group = null;
+  const begin = (name, note, fold, start = false) => {
+    group = { key: `group ${name}`, group: name, note, count: 0, fixed: !fold, shut: fold && start !== settings.turned.has(name) };
+    entries.push(group);
+  };
+  const pinned = rows.filter((row) => settings.pinned.has(row.name) && matches(row));
+  if (pinned.length) begin(PINNED, '', true);
+  for (const row of pinned) {
+    group.count += 1;
+    if (!group.shut) push({ key: `pinned ${row.name}`, row, flat: true, pinned: true });
+  }
+  const where = new Map(rows.map((row) => [row, place(row)]));
+  const by = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
+  const weight = settings.sort === 'change' && new Map(rows.map((row) => [row, row.movement]));
+  rows.sort((a, b) => by(where.get(a), where.get(b)) || (weight ? weight.get(b) - weight.get(a) : flat ? 0 : by(a.group, b.group)) || by(a.name, b.name));
+  group = null;
   for (const row of rows) {
-    if (!flat && row.group !== group?.group) {
-      group = { key: `group ${row.group}`, group: row.group, count: 0, shut: settings.shut.has(row.group) && !settings.filter };
-      entries.push(group);
+    const at = where.get(row);
+    const name = at === 3 ? ZERO : at === 2 && !settings.filter ? OWN : flat ? '' : row.group || 'Without a group';
+    const key = name && `${name} ${at}`;
+    if (key !== (group?.at ?? '')) {
+      if (name) begin(name, at === 3 ? 'numbers that were never anything else' : at === 2 ? 'about this library' : '', !settings.filter, at >= 2);
+      else group = null;
+      if (group) group.at = key;
     }
     if (group) group.count += 1;
-    if (!group?.shut) entries.push({ key: row.name, row, flat });
+    if (!group?.shut) push({ key: row.name, row, flat: flat || at >= 2, stays: found.length < rows.length && !matches(row) });
   }
   list.show(entries);
-  const number = rows.length === store.rows.size ? `${rows.length}` : `${rows.length} of ${store.rows.size}`;
-  $('count').textContent = `${number} variable${rows.length === 1 ? '' : 's'}${store.hidden ? `, ${store.hidden} more not shown` : ''}`;
+  const total = store.rows.size;
+  write($('count'), `${found.length === total ? plural(total, 'variable') : `${human(found.length)} of ${plural(total, 'variable')}`}${store.hidden ? `, ${human(store.hidden)} more not shown` : ''}`);
   $('empty').hidden = rows.length > 0 || !store.start;
+  remember();
 }
 
 function pin(row) {
   if (!settings.pinned.delete(row.name)) settings.pinned.add(row.name);
-  kept.set('pinned', [...settings.pinned].slice(-500));
+  settings.pinned = new Set([...settings.pinned].slice(-500));
+  kept.set('pinned', [...settings.pinned]);
   arrange();
 }
 
-function total(on) {
-  settings.totals = on;
-  counters.pick(on ? 'total' : 'rate');
-  detail.draw();
-  refilter();
+function panel(name) {
+  let one = panels.get(name);
+  if (!one) panels.set(name, one = new Panel(name, page));
+  one.other = settings.open.get(name);
+  requestAnimationFrame(() => one.draw());
+  return one;
 }
 
-// ---- memory on top ----
+function choose(row) {
+  const { pick } = settings;
+  if (pick === null) return toggle(row.name);
+  compare(pick, row.numeric && row.name !== pick ? row.name : null);
+}
 
-/** What each line of the memory chart is called in the document; the first found is shown. */
+function toggle(name) {
+  if (!settings.open.delete(name)) settings.open.set(name, null);
+  remember(true);
+  opened();
+  $('rows').focus({ preventScroll: true });
+}
+
+/** Draws `other` into the chart of `name`; `undefined` asks for it, `null` takes it out. */
+function compare(name, other) {
+  settings.pick = other === undefined ? name : null;
+  $('pick').hidden = other !== undefined;
+  write($('pick-text'), other === undefined ? `Choose a variable to draw beside ${visible(name, 80)}.` : '');
+  if (other === undefined) return;
+  if (settings.open.has(name) && settings.open.get(name) !== other) {
+    settings.open.set(name, other);
+    remember(true);
+  }
+  opened();
+}
+
+function opened() {
+  for (const [name, one] of panels) {
+    one.other = settings.open.get(name) ?? null;
+    if (settings.open.has(name)) continue;
+    one.close();
+    panels.delete(name);
+  }
+  for (const name of list.folds.keys()) if (!settings.open.has(name)) list.folds.delete(name);
+  arrange();
+  fetch(true);
+}
+
+async function fetch(force = false) {
+  draw();
+  const rows = [...memory.rows, ...[...panels.values()].flatMap((one) => one.rows)];
+  if (await range.refresh(rows, force)) draw();
+}
+
+function draw() {
+  memory.draw();
+  for (const one of panels.values()) one.draw();
+}
+
+function zoom(from, to) {
+  settings.zoom = [from, to];
+  remember(true);
+  timed();
+}
+
+function timed() {
+  range.set(settings.span, settings.zoom);
+  spans.pick(settings.zoom ? '' : settings.span);
+  $('unzoom').hidden = !settings.zoom;
+  if (settings.zoom) write($('unzoom'), `${period(...settings.zoom, range.shown.step)} ✕`);
+  fetch(true);
+}
+
+const spans = choice('Span of time', Object.fromEntries(Object.entries(SPANS).map(([key, span]) => [key, span.name])), settings.span,
+  (span) => { Object.assign(settings, { span, zoom: null }); remember(true); timed(); });
+$('unzoom').addEventListener('click', () => { settings.zoom = null; remember(true); timed(); });
+
 const MEMORY = [
   { name: 'limit', colour: 'bad', dashed: true, of: ['process.cgroup.memory_max_bytes', 'process.cgroup.memory_high_bytes'] },
   { name: 'resident', colour: 'b', fill: true, of: ['process.resident_bytes', 'memstats.Sys'] },
   { name: 'heap', colour: 'a', fill: true, of: ['memstats.HeapAlloc'] },
 ];
 const memory = {
-  chart: new Chart('Memory; arrow keys move the crosshair'),
-  span: 'second',
-  past: new Past(store, MEMORY.flatMap((line) => line.of)),
+  chart: new Chart('Memory; arrow keys move the crosshair, drag to zoom', zoom),
   rows: [],
   draw() {
-    const lines = [];
-    this.rows = MEMORY.map((line) => line.of.map((name) => store.named.get(name)).find((r) => r?.numeric && r.value > 0));
-    this.rows.forEach((row, i) => row && lines.push({ ...MEMORY[i], points: this.past.points(row, 0, this.span) }));
-    this.rows = this.rows.filter(Boolean);
-    $('memory').hidden = lines.length === 0;
-    if (!lines.length) return;
-    this.chart.show({ lines, unit: 'bytes', step: SPANS[this.span].step, end: store.now, zero: true, marks: store.restarts });
-  },
-  tick() {
-    if (!$('memory').hidden && $('memory').getBoundingClientRect().bottom < 0) return;
-    this.draw();
-    if (this.span !== 'second') this.past.refresh().then((read) => read && this.draw());
+    const rows = MEMORY.map((line) => line.of.map((name) => store.named.get(name)).find((r) => r?.numeric && r.value > 0));
+    const [limit] = rows;
+    this.rows = rows.filter(Boolean);
+    $('memory').hidden = !rows[1] && !rows[2];
+    if ($('memory').hidden) return;
+    const share = (x) => (limit ? `${human(x / limit.value, 'ratio')} of the limit` : '');
+    const lines = MEMORY.map((line, i) => rows[i] && { ...line, unit: 'bytes', now: rows[i].value, ...range.points(rows[i], 0), note: i ? share : undefined }).filter(Boolean);
+    // A limit far above would press what there is to see flat; the share says where it is.
+    const high = Math.max(...lines.filter((line) => line.name !== 'limit').map((line) => extremes(line)?.high ?? 0));
+    const shown = lines.filter((line) => line.name !== 'limit' || high > NEAR * limit.value);
+    const { start, step, frozen } = range.shown;
+    this.chart.show({ lines: shown.reverse(), unit: 'bytes', start, step, frozen, zero: true, marks: store.restarts });
+    write($('memory-limit'), limit ? `limit ${human(limit.value, 'bytes')}` : '');
   },
 };
-$('memory-tools').append(choice('Span of time', Object.fromEntries(Object.entries(SPANS).map(([k, s]) => [k, s.name])), 'second',
-  (span) => { memory.span = span; memory.draw(); memory.past.refresh(true).then(() => memory.draw()); }));
 $('memory-chart').append(memory.chart.element);
 
-// ---- the stream ----
-
-const NAMES = { live: 'Live', lost: 'No connection', paused: 'Paused', connecting: 'Connecting' };
 let state = 'connecting';
 let since = 0;
+let silent = 0;
 
-function notice(text, kind) {
-  const box = $('notice');
-  $('notice-text').textContent = text;
-  box.className = `notice ${kind}`;
-  box.hidden = text === '';
+function tell() {
+  const words = {
+    connecting: 'Connecting', live: 'Live', quiet: `No news for ${silent} s`,
+    lost: `Lost since ${clock(since)}`, paused: `Paused at ${clock(since)}`,
+  };
+  write($('state'), words[state]);
+  $('state').className = `state ${state}`;
+  document.body.classList.toggle('stale', state !== 'live' && state !== 'connecting');
+  const title = store.title ? visible(store.title, 60) : 'Variables';
+  const restart = store.restarts.at(-1);
+  const marks = { lost: `✕ lost ${clock(since)} · `, paused: '‖ paused · ', quiet: '… waiting · ' };
+  const again = restart && store.now - restart < RECENT * 1000 ? `↻ restarted ${clock(restart)} · ` : '';
+  const text = (marks[state] ?? again) + title;
+  if (document.title !== text) document.title = text;
+  write($('title'), title);
+  write($('restarted'), restart ? `Restarted ${clock(restart)}` : '');
 }
 
 const stream = new Stream({
   message: (message) => store.take(message),
   state: (next, secs) => {
-    if (next === 'quiet') $('state').textContent = `No news for ${secs} s`;
-    if (next === state) return;
-    if (next === 'lost' && state !== 'lost') {
-      since = Date.now();
-      notice(`No word from the service since ${clock(since)}; trying again.`, 'bad');
-    } else if (next === 'live' && state === 'lost') {
-      notice('', '');
-    }
+    if (next !== state && (next === 'lost' || next === 'paused')) since = next === 'paused' ? store.now || Date.now() : Date.now();
+    if (next === state && next !== 'quiet') return;
     state = next;
-    if (next !== 'quiet') $('state').textContent = NAMES[state];
-    $('state').className = `state ${state}`;
+    silent = secs;
+    tell();
   },
 });
 
 store.onrows = () => {
-  if (store.title) {
-    const title = visible(store.title, 60);
-    $('title').textContent = title;
-    document.title = title;
-  }
+  tell();
   // Names that come and go several times a second are listed once for all of them.
   arranging ??= requestAnimationFrame(() => { arranging = null; arrange(); });
 };
@@ -225,53 +306,58 @@ store.ontick = () => {
   } else {
     list.tick();
   }
-  memory.tick();
-  detail.tick();
+  fetch();
+  if (store.restarts.length) tell();
   // After what measures the page, so that it is laid out once.
   const uptime = store.named.get('process.uptime_seconds')?.value ?? (store.now - store.began) / 1000;
-  const up = `up ${duration(Math.max(1, Math.round(uptime)))}`;
-  if ($('up').textContent !== up) $('up').textContent = up;
+  write($('up'), `up ${duration(Math.max(1, Math.round(uptime)))}`);
 };
-store.onrestart = () => notice(`The service restarted at ${clock(store.began)}; counters began again from zero.`, 'warn');
+store.onrestart = () => tell();
 document.addEventListener('visibilitychange', () => store.now && store.ontick());
 
-// ---- controls ----
-
+const sorts = choice('Sort by', { name: 'By name', change: 'By change' }, settings.sort, (value) => { settings.sort = value; refilter(); });
+const groups = choice('Group', { on: 'Grouped', off: 'Flat' }, settings.grouped ? 'on' : 'off', (value) => { settings.grouped = value === 'on'; refilter(); });
 const counters = choice('Counters as', { rate: 'Rates', total: 'Totals' }, settings.totals ? 'total' : 'rate',
-  (value) => total(value === 'total'));
-$('tools').append(
-  choice('Sort by', { name: 'By name', change: 'By change' }, settings.sort, (value) => { settings.sort = value; refilter(); }),
-  choice('Group', { on: 'Grouped', off: 'Flat' }, settings.grouped ? 'on' : 'off', (value) => { settings.grouped = value === 'on'; refilter(); }),
-  counters,
-);
+  (value) => { settings.totals = value === 'total'; refilter(); draw(); });
+$('tools').prepend(spans, $('unzoom'), make('span', { class: 'gap' }), sorts, groups, counters);
 
 $('filter').value = settings.filter;
 $('filter').addEventListener('input', () => { settings.filter = $('filter').value; refilter(); });
 $('filter').addEventListener('keydown', (event) => {
-  if (event.key === 'ArrowDown' || event.key === 'Enter') $('rows').focus();
-  else if (event.key === 'Escape') { $('filter').value = settings.filter = ''; refilter(); } else return;
+  if (event.key === 'ArrowDown' || event.key === 'Enter') {
+    list.choose();
+    $('rows').focus({ preventScroll: true });
+  } else if (event.key === 'Escape') { $('filter').value = settings.filter = ''; refilter(); } else return;
   event.preventDefault();
 });
 
 function pause() {
-  const paused = !stream.paused;
-  stream.pause(paused);
-  $('pause').textContent = paused ? 'Resume' : 'Pause';
-  $('pause').setAttribute('aria-pressed', String(paused));
-  if (paused) notice(`Paused at ${clock(store.now || Date.now())}; the service goes on.`, 'calm');
-  else notice('', '');
+  stream.pause(!stream.paused);
+  write($('pause'), stream.paused ? 'Resume' : 'Pause');
+  $('pause').setAttribute('aria-pressed', String(stream.paused));
 }
 $('pause').addEventListener('click', pause);
+
+// Back and forward, and addresses that are typed in.
+addEventListener('popstate', () => {
+  Object.assign(settings, parse(location.search, kept.get('pinned') ?? []));
+  $('filter').value = settings.filter;
+  sorts.pick(settings.sort);
+  groups.pick(settings.grouped ? 'on' : 'off');
+  counters.pick(settings.totals ? 'total' : 'rate');
+  refilter();
+  opened();
+  timed();
+});
 
 const dark = matchMedia('(prefers-color-scheme: dark)');
 function theme(choice) {
   const name = choice ?? (dark.matches ? 'dark' : 'light');
   document.documentElement.dataset.theme = name;
   $('theme').setAttribute('aria-label', name === 'dark' ? 'Light colours' : 'Dark colours');
-  $('theme').textContent = name === 'dark' ? '☀' : '☾';
+  write($('theme'), name === 'dark' ? '☀' : '☾');
   repaint();
-  memory.draw();
-  detail.draw();
+  draw();
 }
 $('theme').addEventListener('click', () => {
   const next = document.documentElement.dataset.theme === 'dark' ? 'light' : 'dark';
@@ -281,7 +367,7 @@ $('theme').addEventListener('click', () => {
 dark.addEventListener('change', () => { if (!kept.get('theme')) theme(); });
 
 $('help-open').addEventListener('click', () => $('help').showModal());
-$('notice-close').addEventListener('click', () => notice('', ''));
+$('pick-end').addEventListener('click', () => compare(settings.pick, null));
 for (const button of document.querySelectorAll('[data-close]')) {
   button.addEventListener('click', () => button.closest('dialog').close());
 }
@@ -289,6 +375,7 @@ $('help').addEventListener('click', (event) => { if (event.target === $('help'))
 
 addEventListener('keydown', (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
+  if (event.key === 'Escape' && settings.pick !== null) return compare(settings.pick, settings.open.get(settings.pick) ?? null);
   if (event.target.matches('input, [role=slider]')) return;
   if (event.key === '/') { $('filter').focus(); $('filter').select(); } else if (event.key === '?') $('help').showModal();
   else if (event.key === ' ' && event.target === document.body) pause();
@@ -297,5 +384,7 @@ addEventListener('keydown', (event) => {
 });
 
 theme(kept.get('theme'));
+range.set(settings.span, settings.zoom);
 refilter();
+timed();
 stream.open();

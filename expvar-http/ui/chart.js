@@ -1,17 +1,19 @@
-// A chart of one span of time: axes in the unit, a legend that reads out the crosshair.
+// A chart of a stretch of time: axes in the unit, a legend that reads out the crosshair, which all
+// charts of the page share.
 
-import { clock, human, moment, ticks } from './format.js';
-import { band, colours, sheet, trace } from './paint.js';
+import { clock, human, logTicks, moment, period, ticks } from './format.js';
+import { colours, sheet } from './paint.js';
+import { band, trace } from './spark.js';
 
-/** The four spans: how many seconds a point covers, and where clock times are written. */
 export const SPANS = {
-  second: { name: '60 s', long: 'last 60 seconds', step: 1, mark: 15 },
-  minute: { name: '60 min', long: 'last 60 minutes', step: 60, mark: 900 },
-  hour: { name: '24 h', long: 'last 24 hours', step: 3600, mark: 6 * 3600 },
-  day: { name: '30 d', long: 'last 30 days', step: 86400, mark: 7 * 86400 },
+  second: { name: '60 s', step: 1, points: 60 },
+  minute: { name: '60 min', step: 60, points: 60 },
+  hour: { name: '24 h', step: 3600, points: 24 },
+  day: { name: '30 d', step: 86400, points: 30 },
 };
+const MARKS = [1, 5, 15, 30, 60, 300, 900, 1800, 3600, 10800, 21600, 43200, 86400, 172800, 604800];
+const DRAG = 8; // px after which a press is a drag
 
-/** Makes an element; `text` is only ever text. */
 export function make(tag, attributes = {}, ...inside) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -23,7 +25,10 @@ export function make(tag, attributes = {}, ...inside) {
   return element;
 }
 
-/** Buttons of which one is on. */
+export function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
 export function choice(label, options, chosen, onchange) {
   const buttons = new Map();
   const group = make('div', { class: 'choice', role: 'group', 'aria-label': label });
@@ -40,8 +45,66 @@ export function choice(label, options, chosen, onchange) {
   return group;
 }
 
+/** The moment that all charts point at, in Unix ms; `null` where nobody points. */
+export const crosshair = {
+  time: null,
+  charts: new Set(),
+  aim(time) {
+    if (time === this.time) return;
+    this.time = time;
+    for (const chart of this.charts) chart.soon();
+  },
+};
+
+class Scale {
+  constructor(lines, { zero, log, unit, rate }, top, bottom) {
+    Object.assign(this, { unit, rate, top, bottom, log });
+    let low = Infinity;
+    let high = -Infinity;
+    const take = (at) => {
+      if (!Number.isFinite(at) || (log && at <= 0)) return;
+      low = Math.min(low, at);
+      high = Math.max(high, at);
+    };
+    for (const line of lines) for (const part of [line.points, line.low, line.high]) part?.forEach(take);
+    if (low > high) [low, high] = [log ? 1 : 0, log ? 10 : 1];
+    if (log) {
+      [low, high] = [low / 1.3, high * 1.3];
+    } else {
+      // From zero, unless that would leave a small movement of a large value invisible.
+      if (zero || low < high * 0.75) low = Math.min(low, 0);
+      if (high < 0 && (zero || low < high * 1.33)) high = 0;
+      if (high === low) [low, high] = high === 0 ? [0, 1] : [Math.min(0, high * 1.1), Math.max(0, high * 1.1)];
+      // Halves, as the difference of two numbers may be none.
+      const room = (high / 2 - low / 2) * 0.12;
+      if (high !== 0) high += room;
+      if (low !== 0) low -= room;
+    }
+    Object.assign(this, { low, high });
+    this.rows = (log ? logTicks : ticks)(low, high, Math.max(2, Math.floor((bottom - top) / 44)), unit);
+    // As many digits as it takes to tell them apart.
+    for (let more = 0; more < 6; more += 1) {
+      this.labels = this.rows.map((at) => human(at, unit, rate, more).replace(/(\.\d*?)0+(?= |%|\/|$)/, '$1').replace(/\.(?= |%|\/|$)/, ''));
+      if (new Set(this.labels).size === this.rows.length) break;
+    }
+  }
+
+  y(at) {
+    const share = this.log
+      ? Math.log(Math.max(at, this.low) / this.low) / Math.log(this.high / this.low)
+      : (at / 2 - this.low / 2) / (this.high / 2 - this.low / 2);
+    return this.bottom - share * (this.bottom - this.top);
+  }
+
+  get floor() {
+    return this.log ? this.bottom : this.y(Math.max(this.low, Math.min(this.high, 0)));
+  }
+}
+
 export class Chart {
-  constructor(label) {
+  /** `onzoom(from, to)` is told of a stretch of time that was dragged over. */
+  constructor(label, onzoom = () => {}) {
+    this.onzoom = onzoom;
     this.canvas = make('canvas');
     this.legend = make('ul', { class: 'legend' });
     this.plot = make('div', {
@@ -49,24 +112,39 @@ export class Chart {
       'aria-valuemin': '0', 'aria-valuemax': '0', 'aria-valuenow': '0',
     }, this.canvas);
     this.element = make('div', { class: 'chart' }, this.legend, this.plot);
-    this.cross = null;
     this.data = null;
-    this.size = new ResizeObserver(() => this.draw());
+    this.drag = null;
+    // What asks for the size of a page that was written to has it laid out once more.
+    this.size = new ResizeObserver(([{ contentRect: { width, height } }]) => { Object.assign(this, { width, height }); this.draw(); });
     this.size.observe(this.plot);
-    this.plot.addEventListener('pointermove', (event) => this.point(event));
-    this.plot.addEventListener('pointerdown', (event) => this.point(event));
-    this.plot.addEventListener('pointerleave', () => this.aim(null));
-    this.plot.addEventListener('blur', () => this.aim(null));
-    this.plot.addEventListener('keydown', (event) => this.key(event));
+    this.sight = new IntersectionObserver((seen) => { this.seen = seen.at(-1).isIntersecting; this.draw(); });
+    this.sight.observe(this.element);
+    crosshair.charts.add(this);
+    const on = (name, f) => this.plot.addEventListener(name, f);
+    on('pointermove', (event) => this.move(event));
+    on('pointerdown', (event) => this.press(event));
+    on('pointerup', (event) => this.release(event));
+    on('pointercancel', () => { this.drag = null; this.draw(); });
+    // What a finger pointed at stays until it points elsewhere.
+    on('pointerleave', (event) => { if (event.pointerType === 'mouse' && !this.drag) crosshair.aim(null); });
+    on('blur', () => crosshair.aim(null));
+    on('keydown', (event) => this.key(event));
+  }
+
+  close() {
+    crosshair.charts.delete(this);
+    this.size.disconnect();
+    this.sight.disconnect();
   }
 
   /**
-   * Shows `lines`: `{name, colour, points, fill, to}`, where `fill` shades down to the floor
-   * and `to` up to the line of that name; `end` is the Unix time of the last point in ms.
+   * Shows `lines`: `{name, colour, points, low, high, fill, to, unit, rate}`, where `fill` shades
+   * down to zero and `to` up to the line of that name; one of another unit has an axis of its own.
+   * `start` is the Unix time of the first point in ms.
    */
   show(data) {
     this.data = data;
-    this.plot.setAttribute('aria-valuemax', String(this.length - 1));
+    this.plot.setAttribute('aria-valuemax', String(Math.max(0, this.length - 1)));
     this.draw();
   }
 
@@ -75,14 +153,44 @@ export class Chart {
   }
 
   time(i) {
-    return this.data.end - (this.length - 1 - i) * this.data.step * 1000;
+    return this.data.start + i * this.data.step * 1000;
   }
 
-  point(event) {
-    if (!this.frame) return;
-    const box = this.plot.getBoundingClientRect();
-    const share = (event.clientX - box.left - this.frame.left) / this.frame.width;
-    this.aim(Math.max(0, Math.min(this.length - 1, Math.round(share * (this.length - 1)))));
+  get cross() {
+    if (crosshair.time === null || !this.length) return null;
+    const i = Math.round((crosshair.time - this.data.start) / this.data.step / 1000);
+    return i >= 0 && i < this.length ? i : null;
+  }
+
+  at(event) {
+    const share = (event.clientX - this.plot.getBoundingClientRect().left - this.frame.left) / this.frame.width;
+    return Math.max(0, Math.min(this.length - 1, Math.round(share * (this.length - 1))));
+  }
+
+  move(event) {
+    if (!this.frame || !this.length) return;
+    const i = this.at(event);
+    if (this.drag && Math.abs(event.clientX - this.drag.x) > DRAG) {
+      this.drag.to = i;
+      this.soon();
+    }
+    crosshair.aim(this.time(i));
+  }
+
+  press(event) {
+    if (!this.frame || !this.length || event.button) return;
+    this.plot.setPointerCapture(event.pointerId);
+    const i = this.at(event);
+    this.drag = { x: event.clientX, from: i, to: null };
+    crosshair.aim(this.time(i));
+  }
+
+  release() {
+    const { drag } = this;
+    this.drag = null;
+    if (!drag || drag.to === null || drag.to === drag.from) return this.soon();
+    const [from, to] = [drag.from, drag.to].sort((a, b) => a - b);
+    this.onzoom(this.time(from), this.time(to));
   }
 
   key(event) {
@@ -92,141 +200,157 @@ export class Chart {
       ArrowLeft: at - 1, ArrowDown: at - 1, ArrowRight: at + 1, ArrowUp: at + 1,
       PageDown: at - 10, PageUp: at + 10, Home: 0, End: last,
     }[event.key];
-    if (to === undefined) return;
+    if (to === undefined || last < 0) return;
     event.preventDefault();
     event.stopPropagation();
-    this.aim(Math.max(0, Math.min(last, to)));
+    crosshair.aim(this.time(Math.max(0, Math.min(last, to))));
   }
 
-  aim(index) {
-    if (index === this.cross) return;
-    this.cross = index;
-    this.draw();
+  soon() {
+    this.asked ??= requestAnimationFrame(() => { this.asked = null; this.draw(); });
   }
 
   draw() {
-    const { data, plot } = this;
-    const width = plot.clientWidth;
-    const height = plot.clientHeight;
-    if (!data || !width || !height) return;
+    const { data, width, height } = this;
+    if (!data || !width || !height || !this.seen) return;
     const ink = colours();
     const pen = sheet(this.canvas, width, height);
-    const lines = data.lines.filter((line) => line.points.some(Number.isFinite));
+    const known = (points) => points.some(Number.isFinite);
+    const lines = data.lines.filter((line) => known(line.points));
     this.read(data.lines);
 
-    let low = Infinity;
-    let high = -Infinity;
-    for (const line of lines) {
-      for (const at of line.points) {
-        if (!Number.isFinite(at)) continue;
-        low = Math.min(low, at);
-        high = Math.max(high, at);
-      }
-    }
-    if (low > high) [low, high] = [0, 1];
-    // From zero, unless that would leave a small movement of a large value invisible.
-    if (data.zero || low < high * 0.75) low = Math.min(low, 0);
-    if (high === low) [low, high] = high === 0 ? [0, 1] : [Math.min(0, high * 1.1), Math.max(0, high * 1.1)];
-    high += (high - low) * 0.06;
-    if (low !== 0) low -= (high - low) * 0.06;
-
     pen.font = '11px system-ui, sans-serif';
-    const rows = ticks(low, high, Math.max(2, Math.floor(height / 44)), data.unit);
-    const labels = rows.map((at) => human(at, data.unit, data.rate).replace(/(\.\d*?)0+(?= |%|\/|$)/, '$1').replace(/\.(?= |%|\/|$)/, ''));
-    const left = Math.ceil(Math.max(30, ...labels.map((text) => pen.measureText(text).width)) + 10);
-    this.frame = { left, width: width - left - 8, top: 6, bottom: height - 20 };
-    const { top, bottom } = this.frame;
+    const [top, bottom] = [8, height - 20];
+    const [first] = data.lines;
+    const own = (line) => line.unit !== first.unit || Boolean(line.rate) !== Boolean(first.rate);
+    const scaleOf = (some, of) => new Scale(some, { ...data, unit: of.unit, rate: of.rate }, top, bottom);
+    const scale = scaleOf(lines.filter((line) => !own(line)), first);
+    const other = lines.find(own) && scaleOf(lines.filter(own), lines.find(own));
+    const room = (of) => Math.ceil(Math.max(30, ...of.labels.map((text) => pen.measureText(text).width)) + 10);
+    const left = room(scale);
+    this.frame = { left, width: width - left - (other ? room(other) : 8), top, bottom };
+    const right = left + this.frame.width;
     const last = Math.max(1, this.length - 1);
     const x = (i) => left + (i / last) * this.frame.width;
-    const y = (at) => bottom - ((at - low) / (high - low)) * (bottom - top);
+    const y = (line) => (own(line) ? other : scale);
 
     pen.textBaseline = 'middle';
-    pen.textAlign = 'right';
     pen.lineWidth = 1;
-    rows.forEach((at, i) => {
-      pen.strokeStyle = ink.line;
-      pen.beginPath();
-      pen.moveTo(left, Math.round(y(at)) + 0.5);
-      pen.lineTo(left + this.frame.width, Math.round(y(at)) + 0.5);
-      pen.stroke();
-      pen.fillStyle = ink.dim;
-      pen.fillText(labels[i], left - 8, y(at));
+    pen.strokeStyle = ink.line;
+    pen.fillStyle = ink.dim;
+    const axis = (of, align, place, lined) => of.rows.forEach((at, i) => {
+      const level = Math.round(of.y(at)) + 0.5;
+      if (lined) this.stroke(pen, left, level, right, level);
+      pen.textAlign = align;
+      pen.fillText(of.labels[i], place, level);
     });
+    axis(scale, 'right', left - 8, true);
+    if (other) axis(other, 'left', right + 8, false);
     this.hours(pen, x, bottom, ink);
     this.marks(pen, x, top, bottom, ink);
 
     pen.lineJoin = 'round';
     pen.lineCap = 'round';
     for (const line of lines) {
-      const to = line.to && lines.find((other) => other.name === line.to);
-      if (!to && !line.fill) continue;
+      const of = y(line);
+      const at = (value) => of.y(value);
       pen.fillStyle = ink[line.colour];
-      pen.globalAlpha = line.fill ? 0.1 : 0.18;
-      band(pen, to ? to.points : line.points, to ? line.points : null, x, y, bottom);
+      const to = line.to && lines.find((one) => one.name === line.to);
+      if (to || line.fill) {
+        pen.globalAlpha = line.fill ? 0.1 : 0.08;
+        pen.fill(new Path2D(band(to ? to.points : line.points, to ? line.points : null, x, at, of.floor)));
+      }
+      if (line.high) {
+        pen.globalAlpha = 0.22;
+        pen.fill(new Path2D(band(line.high, line.low ?? line.points, x, at)));
+      }
       pen.globalAlpha = 1;
     }
     for (const line of lines) {
+      const of = y(line);
       pen.strokeStyle = ink[line.colour];
       pen.lineWidth = line.dashed ? 1.25 : 1.75;
       pen.setLineDash(line.dashed ? [5, 4] : []);
-      trace(pen, line.points, x, y);
+      pen.stroke(new Path2D(trace(line.points, x, (value) => of.y(value))));
       pen.setLineDash([]);
+      // A point without neighbours is no line.
+      line.points.forEach((at, i) => {
+        if (Number.isFinite(at) && !Number.isFinite(line.points[i - 1]) && !Number.isFinite(line.points[i + 1])) this.dot(pen, x(i), of.y(at), 2, ink[line.colour]);
+      });
     }
-    if (this.cross !== null && this.cross < this.length) {
-      const at = Math.round(x(this.cross)) + 0.5;
-      pen.strokeStyle = ink.dim;
-      pen.lineWidth = 1;
-      pen.beginPath();
-      pen.moveTo(at, top);
-      pen.lineTo(at, bottom);
-      pen.stroke();
-      for (const line of lines) {
-        const value = line.points[this.cross];
-        if (!Number.isFinite(value)) continue;
-        pen.fillStyle = ink.panel;
-        pen.strokeStyle = ink[line.colour];
-        pen.lineWidth = 2;
-        pen.beginPath();
-        pen.arc(at, y(value), 3.5, 0, 7);
-        pen.fill();
-        pen.stroke();
-      }
+    this.pointer(pen, lines, x, y, ink);
+  }
+
+  dot(pen, x, y, radius, fill, line = fill) {
+    pen.fillStyle = fill;
+    pen.strokeStyle = line;
+    pen.lineWidth = 2;
+    pen.beginPath();
+    pen.arc(x, y, radius, 0, 7);
+    pen.fill();
+    pen.stroke();
+  }
+
+  stroke(pen, x0, y0, x1, y1) {
+    pen.beginPath();
+    pen.moveTo(x0, y0);
+    pen.lineTo(x1, y1);
+    pen.stroke();
+  }
+
+  pointer(pen, lines, x, y, ink) {
+    const { cross, drag } = this;
+    const { top, bottom } = this.frame;
+    if (drag && drag.to !== null) {
+      pen.fillStyle = ink.a;
+      pen.globalAlpha = 0.15;
+      pen.fillRect(x(drag.from), top, x(drag.to) - x(drag.from), bottom - top);
+      pen.globalAlpha = 1;
+    }
+    if (cross === null) return;
+    const at = Math.round(x(cross)) + 0.5;
+    pen.strokeStyle = ink.dim;
+    pen.lineWidth = 1;
+    this.stroke(pen, at, top, at, bottom);
+    for (const line of lines) {
+      const value = line.points[cross];
+      if (!Number.isFinite(value)) continue;
+      this.dot(pen, at, y(line).y(value), 3.5, ink.panel, ink[line.colour]);
     }
   }
 
-  /** Clock times under the chart, at round ones. */
   hours(pen, x, bottom, ink) {
-    const { step, end, mark } = this.data;
-    const span = Object.values(SPANS).find((one) => one.step === step) ?? SPANS.second;
-    const narrow = this.frame.width < 360 ? 2 : 1;
-    const every = (mark ?? span.mark) * 1000 * narrow;
-    const zone = step >= 3600 ? new Date(end).getTimezoneOffset() * 60000 : 0;
+    const { step } = this.data;
+    const [first, end] = [this.time(0), this.time(this.length - 1)];
+    const wanted = Math.max(1, Math.floor(this.frame.width / 110));
+    const every = (MARKS.find((secs) => secs >= step && (end - first) / 1000 / secs <= wanted) ?? 604800) * 1000;
+    // Days are the world's, hours the reader's.
+    const zone = every >= 10800000 && step < 86400 ? new Date(end).getTimezoneOffset() * 60000 : 0;
     pen.fillStyle = ink.dim;
     pen.textBaseline = 'alphabetic';
     pen.textAlign = 'center';
-    const first = this.time(0);
     for (let at = Math.ceil((first - zone) / every) * every + zone; at <= end; at += every) {
-      const i = (at - first) / 1000 / step;
-      const text = clock(at, mark ? 1 : step);
+      const text = every >= 86400000 ? clock(at, 86400) : clock(at, every < 60000 ? 1 : 60);
       const half = pen.measureText(text).width / 2;
-      const place = Math.min(x(i), this.frame.left + this.frame.width - half);
+      const place = Math.min(x((at - first) / 1000 / step), this.frame.left + this.frame.width - half);
       if (place - half >= this.frame.left - 12) pen.fillText(text, place, bottom + 15);
     }
   }
 
-  /** A line where the service began anew. */
+  /** A line where the service began anew, and one where none of the last so many points is known. */
   marks(pen, x, top, bottom, ink) {
-    const { step, marks = [] } = this.data;
+    const { step, marks = [], faults = 0, lines } = this.data;
+    pen.strokeStyle = ink.bad;
+    for (let i = this.length - faults; i < this.length; i += 1) {
+      if (Number.isNaN(lines[0].points[i])) this.stroke(pen, x(i), top, x(i), bottom);
+    }
     for (const at of marks) {
       const i = (at - this.time(0)) / 1000 / step;
       if (i < 0 || i > this.length - 1) continue;
       pen.strokeStyle = ink.warn;
       pen.fillStyle = ink.warn;
       pen.setLineDash([2, 3]);
-      pen.beginPath();
-      pen.moveTo(x(i), top);
-      pen.lineTo(x(i), bottom);
-      pen.stroke();
+      this.stroke(pen, x(i), top, x(i), bottom);
       pen.setLineDash([]);
       pen.textAlign = i > this.length / 2 ? 'right' : 'left';
       pen.textBaseline = 'top';
@@ -234,27 +358,33 @@ export class Chart {
     }
   }
 
-  /** Writes the values under the crosshair, or the newest, into the legend. */
   read(lines) {
-    const { unit, rate, step } = this.data;
-    const at = this.cross === null ? this.length - 1 : Math.min(this.cross, this.length - 1);
-    const when = this.cross === null ? 'now' : step >= 3600 ? moment(this.time(at)) : clock(this.time(at), step);
+    const { step, frozen } = this.data;
+    const { cross } = this;
+    const at = cross ?? this.length - 1;
+    const from = this.time(at);
+    const when = cross === null && !frozen ? 'now' : step > 1 ? period(from, from + step * 1000, step) : moment(from);
     while (this.legend.children.length > lines.length + 1) this.legend.lastChild.remove();
     while (this.legend.children.length < lines.length + 1) {
-      this.legend.append(make('li', {}, make('span', { class: 'key' }), make('span'), make('b')));
+      this.legend.append(make('li', {}, make('span', { class: 'key' }), make('span'), make('b'), make('small')));
     }
     const said = [];
     lines.forEach((line, i) => {
-      const [key, name, value] = this.legend.children[i + 1].children;
+      const [key, name, value, note] = this.legend.children[i + 1].children;
       if (key.className !== `key key-${line.colour}`) key.className = `key key-${line.colour}`;
-      if (name.textContent !== line.name) name.textContent = line.name;
-      const text = human(line.points[at], unit, rate);
-      if (value.textContent !== text) value.textContent = text;
-      said.push(`${line.name} ${text}`);
+      write(name, line.name);
+      const show = (x) => human(x, line.unit, line.rate);
+      const [low, high] = [line.low?.[at], line.high?.[at]];
+      const text = show(cross === null && !frozen && line.now !== undefined ? line.now : line.points[at]);
+      write(value, text);
+      const extremes = high > low ? `${show(low)} to ${show(high)}` : '';
+      const notes = [line.note?.(line.points[at]), line.low ? extremes : Number.isFinite(high) ? `at most ${show(high)}` : ''].filter(Boolean).join(', ');
+      write(note, notes);
+      said.push(`${line.name} ${text}${notes ? ` (${notes})` : ''}`);
     });
     const head = this.legend.children[0];
-    if (head.textContent !== when) head.textContent = when;
-    head.className = this.cross === null ? 'when' : 'when at';
+    write(head, when);
+    head.className = cross === null ? 'when' : 'when at';
     this.plot.setAttribute('aria-valuenow', String(Math.max(0, at)));
     this.plot.setAttribute('aria-valuetext', `${when}: ${said.join(', ')}`);
   }

@@ -1,35 +1,41 @@
 // The list of variables: of thousands, only the rows in sight exist.
 
 import { human, visible } from './format.js';
-import { make } from './chart.js';
+import { make, write } from './chart.js';
 import { Sparks, spark } from './spark.js';
-import { fetchWhole } from './store.js';
+import { PARTS, fetchWhole } from './store.js';
 
 const SPARE = 2; // rows kept ready above and below, at least
 const BLOCK = 8; // rows made and put away together, which costs little more than one
 const REACH = 16384; // px that lines are drawn down one origin, so that few have to be moved
 const FOLD = 240; // px of a value folded out
+const PANEL = { false: 356, true: 430 }; // px of a chart, on a desk and on a phone
 
-/** What one variable shows in the list's last column. */
-export function shown(row, totals) {
+export function shown(row, totals, short = false) {
   switch (row.kind) {
     case 'c': return totals ? human(row.value, row.unit) : human(row.latest, row.unit, true);
     case 'g': return human(row.value, row.unit);
-    case 'h': return row.value[0] ? human(row.value[3], row.unit) : '–';
+    case 'h': {
+      if (!row.value[0]) return '–';
+      const said = (part) => `${PARTS[part]} ${human(row.value[part], row.unit)}`;
+      return short ? said(3) : `${said(1)}  ${said(2)}  ${said(3)}`;
+    }
     default: return visible(String(row.value ?? 'null'), 120);
   }
 }
 
 export class List {
-  /** `on` has `open(row)` and `pin(row)`; `settings` has `totals`, `pinned` and `shut`. */
+  /** `on` has `open(row)`, `pin(row)`, `shut(entry)` and `panel(name)`; `settings` is the view. */
   constructor(element, settings, on) {
     this.element = element;
+    this.here = document.getElementById('here');
+    this.bar = document.querySelector('.bar');
     this.settings = settings;
     this.on = on;
     this.entries = [];
     this.offsets = [0];
     this.live = new Map(); // entry key -> element
-    this.folds = new Map(); // row name -> what is folded out
+    this.folds = new Map(); // row name -> its whole value
     this.active = null;
     this.spare = [];
     this.sparks = new Sparks();
@@ -39,32 +45,36 @@ export class List {
     addEventListener('resize', () => { this.measure(); soon(); });
     element.addEventListener('click', (event) => this.click(event));
     element.addEventListener('keydown', (event) => this.key(event));
-    element.addEventListener('focus', () => { if (!this.active && this.entries.length) this.move(0); });
+    element.addEventListener('focus', () => { if (!this.active) this.choose(); });
     this.measure();
   }
 
   measure() {
     const phone = matchMedia('(max-width: 640px)').matches;
     const before = this.height;
+    this.phone = phone;
     this.height = phone ? 52 : 36;
-    this.spark = phone ? [84, 30] : [180, 24];
+    this.spark = phone ? [64, 30] : [180, 24];
+    this.top = null;
     if (before && before !== this.height) this.show(this.entries);
   }
 
-  /** Takes what to list: `{key, row}` or `{key, group, count}`, in order. */
+  heightOf(entry) {
+    return entry.panel ? PANEL[this.phone] : entry.fold ? FOLD : this.height;
+  }
+
+  /** Takes what to list: `{key, row}`, `{key, group, count}`, `{key, panel}` or `{key, fold}`. */
   show(entries) {
-    const out = [];
-    for (const entry of entries) {
-      if (entry.fold) continue;
-      out.push(entry);
-      if (entry.row && this.folds.has(entry.row.name) && !entry.pinned) {
-        out.push({ key: `fold ${entry.row.name}`, fold: entry.row });
-      }
-    }
     this.stale = true;
-    this.entries = out;
-    this.offsets = new Float64Array(out.length + 1);
-    out.forEach((entry, i) => { this.offsets[i + 1] = this.offsets[i] + (entry.fold ? FOLD : this.height); });
+    this.entries = entries;
+    this.offsets = new Float64Array(entries.length + 1);
+    let head = -1;
+    entries.forEach((entry, i) => {
+      this.offsets[i + 1] = this.offsets[i] + this.heightOf(entry);
+      if (entry.group !== undefined) head = i;
+      entry.head = head;
+    });
+    const out = entries;
     this.element.style.height = `${this.offsets[out.length]}px`;
     this.element.setAttribute('aria-rowcount', String(out.length));
     if (this.active && !out.some((entry) => entry.key === this.active)) this.active = null;
@@ -72,7 +82,6 @@ export class List {
     this.draw();
   }
 
-  /** The first entry that ends below `y`. */
   at(y) {
     let [low, high] = [0, this.entries.length];
     while (low < high) {
@@ -83,7 +92,6 @@ export class List {
     return low;
   }
 
-  /** The rows that exist, and so many below them. */
   rows(ahead = 0) {
     return this.entries.slice(this.from, this.to + ahead).map((entry) => entry.row).filter(Boolean);
   }
@@ -91,10 +99,17 @@ export class List {
   /** Finds what is in sight. Measuring comes before writing, which would have the page laid out twice. */
   look() {
     // Where the list begins changes only with what stands above it.
-    this.top ??= this.element.getBoundingClientRect().top + scrollY;
+    if (this.top === null) {
+      this.top = this.element.getBoundingClientRect().top + scrollY;
+      this.under = this.bar.offsetHeight;
+    }
     const y = scrollY - this.top;
     this.first = this.at(y);
     this.last = Math.min(this.entries.length, this.at(y + innerHeight) + 1);
+    // The heading of what is under the bar, once it has gone below it.
+    const at = this.at(y + this.under);
+    const head = this.entries[at]?.head ?? -1;
+    this.heading = y + this.under > 0 && head >= 0 && this.offsets[head] < y + this.under ? this.entries[head] : null;
   }
 
   draw() {
@@ -105,17 +120,22 @@ export class List {
     if (this.stale || from !== this.from || to !== this.to) this.place(from, to);
     for (const element of this.live.values()) this.fill(element);
     this.trace();
+    this.crown();
     this.onsight?.();
   }
 
-  /** Shows the lines of all rows, where one changed. */
+  crown() {
+    const { heading } = this;
+    if (this.here.hidden !== !heading) this.here.hidden = !heading;
+    if (heading) write(this.here, visible(heading.group, 160));
+  }
+
   trace() {
     if (this.drawn) return;
     this.drawn = true;
     this.sparks.show([...this.live.values()].map((element) => element.spark));
   }
 
-  /** Makes the elements of these entries, in order, and puts the others away. */
   place(from, to) {
     Object.assign(this, { from, to, stale: false });
     this.drawn = false;
@@ -136,7 +156,9 @@ export class List {
       let element = this.live.get(entry.key);
       if (!element || (entry.fold && element.entry.fold !== entry.fold)) {
         element?.remove();
-        element = entry.row ? this.spare.pop() ?? this.blank() : entry.fold ? this.fold(entry.fold) : this.head();
+        element = entry.row ? this.spare.pop() ?? this.blank()
+          : entry.panel ? this.on.panel(entry.panel).element
+            : entry.fold ? this.fold(entry.fold) : this.head();
         this.live.set(entry.key, element);
       }
       if (element === next) next = next.nextElementSibling;
@@ -153,20 +175,20 @@ export class List {
         element.setAttribute('aria-level', level);
       }
       if (entry.row) this.dress(element, entry);
-      else if (!entry.fold) this.fillHead(element, entry);
+      else if (entry.group !== undefined) this.fillHead(element, entry);
     }
   }
 
   blank() {
     const pin = make('button', { class: 'pin', type: 'button', tabindex: '-1' });
-    const name = make('span', { class: 'name', role: 'rowheader' }, make('i'), make('bdi'));
+    const name = make('span', { class: 'name', role: 'rowheader' }, make('i'), make('bdi'), make('small'));
     const element = make('div', { class: 'row', role: 'row' },
       make('span', { role: 'gridcell', class: 'cell' }, pin), name,
       make('span', { role: 'gridcell', class: 'spark', 'aria-label': 'last minute' }),
       make('span', { role: 'gridcell', class: 'value' }));
     // A text that is written over costs less than one that is put in another's place.
     const value = element.lastChild.appendChild(new Text());
-    Object.assign(element, { pin, path: name.children[0], leaf: name.children[1], value });
+    Object.assign(element, { pin, path: name.children[0], leaf: name.children[1], note: name.children[2], name, value });
     return element;
   }
 
@@ -176,7 +198,6 @@ export class List {
     return element;
   }
 
-  /** Brings an element up to date; what a row kept ready shows waits until it is in sight. */
   fill(element) {
     const { entry, index } = element;
     const active = entry.key === this.active;
@@ -189,15 +210,13 @@ export class List {
   }
 
   fillHead(element, entry) {
-    const text = visible(entry.group, 160) || 'ungrouped';
     const [name, count] = element.children;
-    if (name.textContent !== text) name.textContent = text;
-    const number = entry.shut ? `${entry.count} hidden` : String(entry.count);
-    if (count.textContent !== number) count.textContent = number;
+    write(name, visible(entry.group, 160));
+    write(count, `${entry.shut ? `${entry.count} hidden` : entry.count}${entry.note ? ` · ${entry.note}` : ''}`);
+    element.classList.toggle('fixed', Boolean(entry.fixed));
     element.setAttribute('aria-expanded', String(!entry.shut));
   }
 
-  /** Writes all of a row but its value. */
   dress(element, entry) {
     const { row } = entry;
     const flat = entry.flat && row.group;
@@ -208,6 +227,9 @@ export class List {
       element.path.textContent = flat ? `${visible(row.group, 120)}.` : '';
       element.leaf.textContent = visible(row.leaf, 160);
       element.classList.toggle('text', !row.numeric);
+      element.classList.toggle('h', row.kind === 'h');
+      write(element.note, row.kind === 'h' ? 'last minute' : '');
+      element.name.title = visible(row.help, 500);
     }
     const on = this.settings.pinned.has(row.name);
     if (element.pinned !== on || element.said !== row.name) {
@@ -218,37 +240,34 @@ export class List {
       element.pin.setAttribute('aria-label', `Pin ${visible(row.name, 80)}`);
       element.pin.title = on ? 'Unpin (p)' : 'Pin to the top (p)';
     }
-    if (row.numeric) element.removeAttribute('aria-expanded');
-    else element.setAttribute('aria-expanded', String(this.folds.has(row.name)));
+    const open = String(this.settings.open.has(row.name));
+    if (element.open !== open) element.setAttribute('aria-expanded', element.open = open);
     this.refresh(element, row);
   }
 
-  /** Writes and draws the value of a row, where it changed. */
   refresh(element, row) {
     const { totals } = this.settings;
     const [width, height] = this.spark;
     const y = this.offsets[element.index] - this.origin + (this.height - height) / 2;
     if (element.version === row.version && element.totals === totals && element.y === y) return;
     Object.assign(element, { version: row.version, totals, y });
-    const text = shown(row, totals);
+    const text = shown(row, totals, this.phone);
     if (element.value.data !== text) element.value.data = text;
     const parts = row.kind === 'h' ? [3, 1] : [0];
     element.spark = row.numeric ? spark(row.kind, parts.map((part) => row.points(part)), y, width, height) : null;
     this.drawn = false;
   }
 
-  /** A text or JSON value at its full length. */
   fold(row) {
     const box = make('pre', { tabindex: '0', 'aria-label': `Value of ${visible(row.name, 80)}` });
     const element = make('div', { class: 'row fold', role: 'row' }, make('div', { role: 'gridcell' }, box));
-    const known = this.folds.get(row.name);
-    box.textContent = known.text ?? 'Loading…';
+    box.textContent = this.folds.get(row.name)?.text ?? 'Loading…';
     this.load(row, box);
     return element;
   }
 
   async load(row, box) {
-    const known = this.folds.get(row.name);
+    const known = {};
     try {
       const value = await fetchWhole(row);
       const text = typeof value === 'string' ? value : JSON.stringify(value, null, 2) ?? 'gone';
@@ -256,10 +275,10 @@ export class List {
     } catch (error) {
       known.text = `Could not be read: ${error.message}`;
     }
-    if (box.textContent !== known.text) box.textContent = known.text;
+    this.folds.set(row.name, known);
+    write(box, known.text);
   }
 
-  /** Draws what changed of what is in sight; reads folded-out values again. */
   tick() {
     // What stands above the list comes and goes: a notice, the memory chart.
     this.top = null;
@@ -267,42 +286,41 @@ export class List {
     for (const element of this.live.values()) {
       const { row, fold } = element.entry;
       if (row && element.index >= this.first && element.index < this.last) this.refresh(element, row);
-      else if (fold && this.folds.has(fold.name)) this.load(fold, element.querySelector('pre'));
+      else if (fold) this.load(fold, element.querySelector('pre'));
     }
+    this.crown();
     this.trace();
   }
 
   click(event) {
     const element = event.target.closest('.row');
-    if (!element || element.entry.fold) return;
+    if (!element || element.entry.fold || element.entry.panel) return;
     this.active = element.entry.key;
     if (event.target.closest('.pin')) this.on.pin(element.entry.row);
     else this.enter(element.entry);
     this.draw();
   }
 
-  /** Does what a click on an entry does. */
   enter(entry) {
-    if (entry.group !== undefined) {
-      this.on.shut(entry);
-    } else if (entry.row.numeric) {
-      this.on.open(entry.row);
-    } else {
-      const { name } = entry.row;
-      if (!this.folds.delete(name)) this.folds.set(name, {});
-      this.show(this.entries);
-    }
+    if (entry.row) this.on.open(entry.row);
+    else if (!entry.fixed) this.on.shut(entry);
+  }
+
+  choose() {
+    const first = this.entries.findIndex((entry) => entry.row && !entry.stays);
+    if (first >= 0) this.move(first);
   }
 
   move(index) {
     let i = Math.max(0, Math.min(this.entries.length - 1, index));
-    if (this.entries[i]?.fold) i += index > (this.index ?? 0) && i + 1 < this.entries.length ? 1 : -1;
+    const beside = (at) => this.entries[at]?.fold || this.entries[at]?.panel;
+    if (beside(i)) i += index > (this.index ?? 0) && i + 1 < this.entries.length ? 1 : -1;
     const entry = this.entries[i];
     if (!entry) return;
     this.index = i;
     this.active = entry.key;
     const y = this.top + this.offsets[i];
-    const bar = document.querySelector('.bar').offsetHeight;
+    const bar = this.under + this.height;
     if (y < scrollY + bar) scrollTo(0, y - bar);
     else if (y + this.height > scrollY + innerHeight) scrollTo(0, y + this.height - innerHeight + 8);
     this.draw();
@@ -322,6 +340,7 @@ export class List {
     else if (entry?.group !== undefined && event.key === 'ArrowLeft' && !entry.shut) this.enter(entry);
     else if (entry?.group !== undefined && event.key === 'ArrowRight' && entry.shut) this.enter(entry);
     else if (entry?.row && event.key === 'p') this.on.pin(entry.row);
+    else if (event.key === 'Escape' && entry?.row && this.settings.open.has(entry.row.name)) this.on.open(entry.row);
     else return;
     event.preventDefault();
   }

@@ -12,7 +12,7 @@ function shape(tag, attributes, ...inside) {
 }
 
 /** Lines through `points` where they are numbers; a lone one becomes a dot. */
-function trace(points, x, y) {
+export function trace(points, x, y) {
   let path = '';
   let drawn = false;
   for (let i = 0; i < points.length; i += 1) {
@@ -29,9 +29,9 @@ function trace(points, x, y) {
 }
 
 /** The area between two lines, or under one down to `floor`. */
-function band(upper, lower, x, y, floor) {
+export function band(upper, lower, x, y, floor) {
   let path = '';
-  const ok = (i) => i < upper.length && upper[i] === upper[i] && (!lower || lower[i] === lower[i]);
+  const ok = (i) => upper[i] === upper[i] && (!lower || lower[i] === lower[i]) && i < upper.length;
   for (let from = 0; from < upper.length; from += 1) {
     if (!ok(from)) continue;
     let to = from;
@@ -57,6 +57,7 @@ export function spark(kind, lines, top, width, height) {
   }
   if (low > high) return null;
   if (kind !== 'g' || (low > 0 && low < high * 0.5)) low = Math.min(low, 0);
+  if (high < 0 && high > low * 0.5) high = 0;
   const flat = high === low;
   const n = lines[0].length - 1;
   const across = (width - 5) * FINE / n;
@@ -68,10 +69,9 @@ export function spark(kind, lines, top, width, height) {
   const [line] = lines;
   if (flat) return { kind, flat: trace(line, x, y), band: '', line: '', dot: '' };
   const dot = line[n] === line[n] ? `M${x(n)} ${y(line[n])}h.1` : '';
-  return { kind, flat: '', band: band(lines[0], lines[1], x, y, floor), line: trace(line, x, y), dot };
+  return { kind, flat: '', band: band(lines[0], lines[1], x, y, low < 0 ? y(Math.min(high, 0)) : floor), line: trace(line, x, y), dot };
 }
 
-/** A drawing that holds the lines of any number of rows, of these kinds. */
 export class Sparks {
   constructor(kinds = ['c', 'g', 'h']) {
     this.paths = {};
@@ -85,12 +85,10 @@ export class Sparks {
     this.element = shape('svg', { class: 'sparks', 'aria-hidden': 'true' }, all);
   }
 
-  /** Puts the drawing `top` px down the list. */
   place(top) {
     this.element.style.top = `${top}px`;
   }
 
-  /** Shows what `spark` gave for each row. */
   show(sparks) {
     for (const [kind, paths] of Object.entries(this.paths)) {
       const those = sparks.filter((spark) => spark?.kind === kind);

@@ -5,15 +5,17 @@ export const POINTS = 60;
 export const PARTS = ['count', 'p50', 'p90', 'p99'];
 
 class Row {
-  constructor([id, name, top, kind, unit, value]) {
-    Object.assign(this, { id, name, top, kind, unit });
-    this.value = value;
+  constructor([id, name, top, kind, unit, value, help = '', moved = 0]) {
+    Object.assign(this, { id, name, top, kind, unit, help });
+    this.everMoved = moved === 1; // whether it was ever anything but zero
+    this.set(value);
     this.before = undefined;
     this.moved = 0; // when the value last changed, in ticks of the store
     this.seeded = false;
     const series = kind === 'h' ? PARTS.length : kind === 'c' || kind === 'g' ? 1 : 0;
     // A point for each second, at its tick modulo POINTS.
     this.rings = Array.from({ length: series }, () => new Float64Array(POINTS).fill(NaN));
+    this.climbs = kind === 'c' ? new Float64Array(POINTS).fill(NaN) : null; // how much it went up
     this.tick = 0; // of the newest point
     this.version = 0; // of what a drawing of the row would show
     const inner = top > 0;
@@ -22,30 +24,43 @@ class Row {
     this.leaf = dot > 0 ? name.slice(dot + 1) : name;
   }
 
-  /** The name of the variable that this is, or is a part of. */
   get variable() {
     return this.top > 0 ? this.name.slice(0, this.top) : this.name;
   }
 
   get numeric() {
-    return this.rings.length > 0;
+    return this.kind === 'c' || this.kind === 'g' || this.kind === 'h';
+  }
+
+  /** Takes a value; whole numbers past 2⁵³ come as texts. */
+  set(value) {
+    const large = typeof value === 'string' && this.numeric;
+    this.whole = large ? value : undefined;
+    this.value = large ? Number(value) : value;
+    if (this.numeric && (this.kind === 'h' ? value[0] : this.value) !== 0) this.everMoved = true;
+  }
+
+  get idle() {
+    return this.numeric && !this.everMoved;
   }
 
   get counts() {
     return this.kind === 'c';
   }
 
-  /** The newest point of the first series: a rate for what only goes up. */
   get latest() {
     return this.rings.length ? this.rings[0][this.tick % POINTS] : NaN;
   }
 
-  /** The last minute of a part, oldest first. */
   points(part) {
+    return this.lastMinute(this.rings[part]);
+  }
+
+  lastMinute(ring) {
     const oldest = (this.tick + 1) % POINTS;
     const points = new Float64Array(POINTS);
-    points.set(this.rings[part].subarray(oldest));
-    points.set(this.rings[part].subarray(0, oldest), POINTS - oldest);
+    points.set(ring.subarray(oldest));
+    points.set(ring.subarray(0, oldest), POINTS - oldest);
     return points;
   }
 
@@ -54,6 +69,7 @@ class Row {
     this.tick = tick;
     for (let missed = Math.min(steps, POINTS) - 1; missed > 0; missed -= 1) {
       for (const ring of this.rings) ring[(tick - missed) % POINTS] = NaN;
+      if (this.climbs) this.climbs[(tick - missed) % POINTS] = NaN;
     }
     const now = this.kind === 'h' ? this.value : [this.value];
     for (let i = 0; i < this.rings.length; i += 1) {
@@ -61,7 +77,9 @@ class Row {
       if (this.kind === 'c' || (this.kind === 'h' && i === 0)) {
         const last = this.before === undefined ? NaN : (this.kind === 'h' ? this.before[0] : this.before);
         // A count that fell began again, so how much it moved is not known.
-        x = x >= last && seconds > 0 ? (x - last) / seconds : NaN;
+        const climb = x >= last && seconds > 0 ? x - last : NaN;
+        if (this.climbs) this.climbs[tick % POINTS] = climb;
+        x = climb / seconds;
       } else if (this.kind === 'h' && this.value[0] === 0) {
         x = NaN;
       }
@@ -89,7 +107,6 @@ export class Store {
   constructor() {
     this.rows = new Map(); // by id
     this.named = new Map();
-    this.helps = new Map(); // by the variable's own name
     this.tick = 0; // seconds since 1970, as the service counts them
     this.now = 0;
     this.start = null;
@@ -100,7 +117,6 @@ export class Store {
     this.onrestart = () => {};
   }
 
-  /** Takes one message of the stream, whole or of changes. */
   take(message) {
     const fresh = message.rows !== undefined;
     if (fresh) this.reset(message);
@@ -108,6 +124,7 @@ export class Store {
     const steps = this.tick ? tick - this.tick : 1;
     const seconds = this.now ? (message.now - this.now) / 1000 : 0;
     let listed = fresh;
+    this.last = null;
     this.hidden = message.hidden ?? this.hidden;
     for (const id of message.gone ?? []) {
       const row = this.rows.get(id);
@@ -125,7 +142,10 @@ export class Store {
     for (let i = 0; i < set.length; i += 2) {
       const row = this.rows.get(set[i]);
       if (row) {
-        row.value = set[i + 1];
+        const { idle } = row;
+        row.set(set[i + 1]);
+        // It leaves its place among those that are always zero.
+        if (idle !== row.idle) listed = true;
         row.moved = tick;
         row.version += 1;
       }
@@ -148,7 +168,6 @@ export class Store {
     const again = this.start !== null && this.start !== message.start;
     if (again) this.restarts.push(message.now);
     const old = this.named;
-    this.helps.clear();
     this.rows = new Map();
     this.named = new Map();
     for (const fields of message.rows) {
@@ -156,6 +175,8 @@ export class Store {
       const was = old.get(row.name);
       if (was && was.kind === row.kind) {
         row.rings = was.rings;
+        row.climbs = was.climbs;
+        row.everMoved ||= was.everMoved && !again;
         row.before = again ? undefined : was.before;
       }
       row.moved = message.tick;
@@ -169,7 +190,10 @@ export class Store {
   add(fields) {
     const row = new Row(fields);
     row.tick = this.tick;
-    if (fields[6]) this.helps.set(row.variable, fields[6]);
+    // A map's help comes with its first key.
+    const before = this.last;
+    if (fields[6] === undefined && before?.variable === row.variable) row.help = before.help;
+    this.last = row;
     this.rows.set(row.id, row);
     this.named.set(row.name, row);
     return row;

@@ -27,14 +27,12 @@ export class Stream {
     this.listen();
   }
 
-  /** Waits for the next word. */
   listen() {
     this.heard = performance.now();
     clearTimeout(this.watch);
     this.watch = setTimeout(() => this.quiet(), QUIET);
   }
 
-  /** Says each second for how long there was none. */
   quiet() {
     // A variable's function that takes its time holds up the others, not the connection.
     const silence = performance.now() - this.heard;
