@@ -15,7 +15,7 @@ use crate::config::Endpoint;
 use crate::document::{self, Number, Points, Rules};
 use crate::state::Report;
 
-/// Most endpoints in one answer; of more than that a filter shows the rest.
+/// Most endpoints in one answer; `from` leads to the rest.
 const MAX_ENDPOINTS: usize = 200;
 /// Most variables of an endpoint in one answer.
 const MAX_VARIABLES: usize = 5000;
@@ -54,7 +54,7 @@ impl Page {
         let _ = self.states.set(states);
     }
 
-    /// What there is at an address: the page and its files, `endpoints?q=WORDS` and
+    /// What there is at an address: the page and its files, `endpoints?q=WORDS&from=N` and
     /// `endpoint?url=URL&prefix=PREFIX` as JSON. `None` for everything else.
     pub async fn find(&self, uri: &Uri) -> Option<Answer> {
         let html = "text/html; charset=utf-8";
@@ -64,8 +64,10 @@ impl Page {
             "/endpoints.css" => file("text/css", include_bytes!("../ui/endpoints.css")),
             "/endpoints.js" => file("text/javascript", include_bytes!("../ui/endpoints.js")),
             "/endpoints" => {
-                let words = query(uri).remove("q").unwrap_or_default();
-                Some(Answer::new(JSON, self.endpoints(&words).to_string()))
+                let mut query = query(uri);
+                let words = query.remove("q").unwrap_or_default();
+                let from = query.remove("from").and_then(|from| from.parse().ok()).unwrap_or(0);
+                Some(Answer::new(JSON, self.endpoints(&words, from).to_string()))
             }
             "/endpoint" => Some(Answer::new(JSON, self.endpoint(uri).await.to_string())),
             _ => None,
@@ -76,8 +78,9 @@ impl Page {
         self.states.get().map(States::polled).unwrap_or_default()
     }
 
-    /// The endpoints in whose URL, prefix, state or error all words occur; those in trouble first.
-    fn endpoints(&self, words: &str) -> Value {
+    /// The endpoints in whose URL, prefix, state or error all words occur, those in trouble first;
+    /// [`MAX_ENDPOINTS`] of them from the one at `from` on.
+    fn endpoints(&self, words: &str, from: usize) -> Value {
         let words = words.to_lowercase();
         let words: Vec<&str> = words.split_whitespace().collect();
         let polled = self.polled();
@@ -100,7 +103,6 @@ impl Page {
         };
         // A stable sort: of equal ones the order of URLs stays.
         found.sort_by_key(|(_, report)| trouble(report));
-        found.truncate(MAX_ENDPOINTS);
         let row = |(at, report): (usize, Report)| {
             let recent_ms = polled[at].state.recent_ms();
             let short = |ms: f32| (ms * 100.0).round() / 100.0;
@@ -110,7 +112,8 @@ impl Page {
             "total": polled.len(),
             "states": counts,
             "matching": matching,
-            "endpoints": found.into_iter().map(row).collect::<Vec<_>>(),
+            "from": from,
+            "endpoints": found.into_iter().skip(from).take(MAX_ENDPOINTS).map(row).collect::<Vec<_>>(),
         })
     }
 

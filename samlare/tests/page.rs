@@ -29,6 +29,11 @@ struct Samlare {
 
 impl Samlare {
     fn start() -> Self {
+        Self::with(0)
+    }
+
+    /// With so many more endpoints, which are one service.
+    fn with(more: usize) -> Self {
         let registry = Registry::new();
         let hits = registry.publish("cache.hits", Counter::new()).unwrap();
         registry.publish("cache.size_bytes", Gauge::new()).unwrap().set(3 << 20);
@@ -45,7 +50,15 @@ impl Samlare {
              [[endpoint]]\nURL = \"http://{down}/debug/vars\"\nPrefix = \"apps.two\"\n",
             up.local_addr()
         );
-        std::fs::write(&config, text).unwrap();
+        let more_text: String = (0..more)
+            .map(|at| {
+                let up = up.local_addr();
+                format!(
+                    "[[endpoint]]\nURL = \"http://{up}/debug/vars\"\nPrefix = \"more.{at:03}\"\n"
+                )
+            })
+            .collect();
+        std::fs::write(&config, text + &more_text).unwrap();
         let program = Command::new(env!("CARGO_BIN_EXE_samlare"))
             .arg("--config")
             .arg(&config)
@@ -55,7 +68,9 @@ impl Samlare {
             .unwrap();
         let samlare = Self { program, addr, up, hits, down, _config: folder };
         let began = Instant::now();
-        while samlare.get("/endpoints")["states"] != json!({"up": 1, "down": 1, "waiting": 0}) {
+        while samlare.get("/endpoints")["states"]
+            != json!({"up": 1 + more, "down": 1, "waiting": 0})
+        {
             assert!(began.elapsed() < PATIENCE, "{}", samlare.get("/endpoints"));
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -110,6 +125,24 @@ fn endpoints_in_trouble_come_first_and_secrets_never() {
 }
 
 #[test]
+fn every_endpoint_is_within_reach() {
+    let samlare = Samlare::with(230);
+    let first = samlare.get("/endpoints");
+    assert_eq!((&first["matching"], &first["from"]), (&json!(232), &json!(0)));
+    let prefixes = |answer: &Value| -> Vec<String> {
+        let all = answer["endpoints"].as_array().unwrap().iter();
+        all.map(|one| one["prefix"].as_str().unwrap().to_owned()).collect()
+    };
+    let mut seen = prefixes(&first);
+    assert_eq!(seen.len(), 200);
+    seen.extend(prefixes(&samlare.get("/endpoints?from=200")));
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 232);
+    assert_eq!(prefixes(&samlare.get("/endpoints?from=1000")), [""; 0]);
+}
+
+#[test]
 fn one_endpoint_shows_its_variables_now() {
     let samlare = Samlare::start();
     let up = samlare.up.local_addr();
@@ -156,6 +189,9 @@ async fn the_page_shows_who_is_up_and_what_they_show() {
             let name = format!("samlare-{size}-{}", if dark { "dark" } else { "light" });
             tokio::time::sleep(Duration::from_secs(2)).await;
             browser.picture(&name).await;
+            // What failed leaves its mark in the line of the one that is down, and in no other.
+            let marks = "return [...document.querySelectorAll('#endpoints .x .line')].map((line) => /^(M\\d+ 20V220)+$/.test(line.getAttribute('d')))";
+            assert_eq!(browser.run(marks).await, json!([true, false]));
             // By keyboard alone: to the second endpoint, and into it.
             browser.run("document.querySelectorAll('#endpoints .open')[1].focus()").await;
             browser.press(&["Enter"]).await;
@@ -171,6 +207,12 @@ async fn the_page_shows_who_is_up_and_what_they_show() {
             samlare.hits.add(5);
             browser.until("they move", &format!("{hits} !== {before}")).await;
             browser.picture(&format!("{name}-endpoint")).await;
+            let search = browser.run("return location.search").await;
+            assert!(search.as_str().unwrap().contains("&prefix=apps.one"), "{search}");
+            browser.client.back().await.unwrap();
+            browser.until("it is closed", "!document.getElementById('detail').open").await;
+            browser.client.forward().await.unwrap();
+            browser.until("and open again", "document.getElementById('detail').open").await;
             browser.press(&["Escape"]).await;
             browser.until("it is closed", "!document.getElementById('detail').open").await;
         }
@@ -180,4 +222,33 @@ async fn the_page_shows_who_is_up_and_what_they_show() {
     for url in browser.requests().await {
         assert!(url.starts_with(&origin), "a request to {url}");
     }
+}
+
+#[tokio::test]
+#[ignore = "needs chromium"]
+async fn of_many_endpoints_all_are_scrolled_to_and_one_leads_to_its_live_page() {
+    let samlare = Samlare::with(230);
+    let browser = Chromium::start().await;
+    browser.screen(Screen::DESKTOP).await;
+    browser.client.goto(&format!("http://{}", samlare.addr)).await.unwrap();
+    let names =
+        "[...document.querySelectorAll('#endpoints .prefix')].map((one) => one.textContent)";
+    browser.until("the first are listed", &format!("{names}.length === 200")).await;
+    browser.run("scrollTo(0, document.body.scrollHeight)").await;
+    browser
+        .until("the last is in sight", &format!("{names}.some((name) => name.includes('more.229')) && document.querySelector('#below td').style.height === '0px'"))
+        .await;
+    browser.picture("samlare-many").await;
+    browser
+        .run("const box = document.getElementById('filter'); box.value = 'apps.one'; box.dispatchEvent(new Event('input'))")
+        .await;
+    browser.until("one is found", &format!("{names}.length === 1")).await;
+    browser.run("document.querySelector('#endpoints tr').click()").await;
+    browser.until("its variables", "document.querySelectorAll('#variables tr').length === 4").await;
+    // A link shows the same endpoint.
+    browser.client.refresh().await.unwrap();
+    browser
+        .until("its variables again", "document.querySelectorAll('#variables tr').length === 4")
+        .await;
+    assert_eq!(browser.complaints().await, [""; 0]);
 }

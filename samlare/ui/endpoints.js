@@ -1,20 +1,17 @@
 // All endpoints at a glance, and one of them on a click.
 
-import { Chart, make } from './debug/vars/ui/chart.js';
-import { clock, duration, human, visible } from './debug/vars/ui/format.js';
+import { Chart, make, write } from './debug/vars/ui/chart.js';
+import { clock, duration, human, plural, visible } from './debug/vars/ui/format.js';
 import { colours, repaint } from './debug/vars/ui/paint.js';
 import { Sparks, spark } from './debug/vars/ui/spark.js';
 
 const EVERY = 2000; // ms between two looks
 const RECENT = 60;
+const PAGE = 200; // endpoints in one answer
 const SHOWN = 300; // variables of an endpoint in the table at one time
 
 const $ = (id) => document.getElementById(id);
 let answer = null;
-
-function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
 
 async function ask(address) {
   const response = await fetch(address, { headers: { accept: 'application/json' } });
@@ -28,6 +25,13 @@ function polls(endpoint) {
   return [...new Array(Math.max(0, RECENT - points.length)).fill(NaN), ...points];
 }
 
+/** Upright lines where a poll failed. */
+function failures(endpoint, width, height) {
+  const lost = polls(endpoint).map((ms, i) => [ms, i]).slice(RECENT - endpoint.recent_ms.length).filter(([ms]) => Number.isNaN(ms));
+  const across = (width - 5) * 10 / (RECENT - 1);
+  return { kind: 'x', band: '', flat: '', dot: '', line: lost.map(([, i]) => `M${Math.round(10 + i * across)} 20V${(height - 2) * 10}`).join('') };
+}
+
 function ago(secs) {
   const passed = Date.now() / 1000 - secs;
   return secs ? `polled ${passed < 1 ? 'now' : `${duration(Math.round(passed))} ago`}` : 'not polled yet';
@@ -37,9 +41,9 @@ function ago(secs) {
 
 function blank() {
   const open = make('button', { type: 'button', class: 'open' });
-  const sparks = new Sparks(['g']);
+  const sparks = new Sparks(['g', 'x']);
   const row = make('tr', {},
-    make('td', { class: 'name' }, make('span', { class: 'dot' }), open, make('div', { class: 'prefix' }), make('div', { class: 'fault' })),
+    make('td', { class: 'name' }, make('span', { class: 'dot' }), open, make('div', { class: 'prefix' }, make('span', { class: 'fault' }), make('span'))),
     make('td', { class: 'wide' }, sparks.element),
     make('td', { class: 'number' }), make('td', { class: 'number wide' }), make('td', { class: 'number wide' }));
   row.sparks = sparks;
@@ -49,7 +53,8 @@ function blank() {
 
 function fill(row, endpoint) {
   row.endpoint = endpoint;
-  const [dot, open, prefix, fault] = row.cells[0].children;
+  const [dot, open, below] = row.cells[0].children;
+  const [fault, prefix] = below.children;
   const { state } = endpoint;
   if (dot.className !== `dot ${state}`) dot.className = `dot ${state}`;
   write(open, visible(endpoint.url, 300));
@@ -57,29 +62,44 @@ function fill(row, endpoint) {
   if (open.getAttribute('aria-label') !== label) open.setAttribute('aria-label', label);
   write(prefix, [visible(endpoint.prefix, 200), ago(endpoint.last_poll_secs)].filter(Boolean).join(' · '));
   write(fault, state === 'down' ? visible(endpoint.last_error, 400) : '');
+  if (below.title !== fault.textContent) below.title = fault.textContent;
   write(row.cells[2], state === 'waiting' ? '–' : human(endpoint.last_ms, 'milliseconds'));
   write(row.cells[3], human(endpoint.last_points));
   write(row.cells[4], endpoint.failures ? `${human(endpoint.failures)} of ${human(endpoint.polls)}` : '0');
   const drawn = `${endpoint.polls} ${endpoint.last_poll_secs}`;
   if (row.drawn !== drawn) {
     row.drawn = drawn;
-    row.sparks.show([spark('g', [polls(endpoint)], 0, 180, 24)]);
+    row.sparks.show([spark('g', [polls(endpoint)], 0, 180, 24), failures(endpoint, 180, 24)]);
   }
+}
+
+/** Rows above and below those that exist, which are as high as they would be. */
+function space(id, rows) {
+  const cell = $(id).firstElementChild.firstElementChild;
+  const height = `${rows * high()}px`;
+  if (cell.style.height !== height) cell.style.height = height;
+}
+
+/** The height of a row, which is the same for all. */
+function high() {
+  return matchMedia('(max-width: 640px)').matches ? 64 : 56;
 }
 
 function show() {
   const body = $('endpoints');
   while (body.children.length > answer.endpoints.length) body.lastChild.remove();
   while (body.children.length < answer.endpoints.length) body.append(blank());
+  space('above', answer.from);
+  space('below', Math.max(0, answer.matching - answer.from - answer.endpoints.length));
   answer.endpoints.forEach((endpoint, i) => fill(body.children[i], endpoint));
   const { up, down, waiting } = answer.states;
-  const waits = waiting ? `, ${waiting} not polled yet` : '';
-  write($('summary'), `${human(answer.total)} endpoint${answer.total === 1 ? '' : 's'}${waits}`);
+  const waits = waiting ? `, ${human(waiting)} not polled yet` : '';
+  write($('summary'), `${plural(answer.total, 'endpoint')}${waits}`);
   write($('state'), down ? `${human(down)} down` : up ? 'All up' : 'Waiting');
   $('state').className = `state ${down ? 'down' : up ? 'up' : ''}`;
+  document.body.classList.remove('stale');
   document.title = down ? `(${down} down) samlare` : 'samlare';
-  const rest = answer.matching - answer.endpoints.length;
-  write($('count'), `${human(answer.matching)} of ${human(answer.total)}${rest > 0 ? `, first ${answer.endpoints.length} shown` : ''}`);
+  write($('count'), `${human(answer.matching)} of ${human(answer.total)}`);
   $('empty').hidden = answer.matching > 0;
   write($('empty'), answer.total ? 'No endpoint matches this filter.' : 'No endpoints are configured or discovered yet.');
   const open = detail.endpoint && answer.endpoints.find((e) => e.url === detail.endpoint.url && e.prefix === detail.endpoint.prefix);
@@ -89,19 +109,36 @@ function show() {
   }
 }
 
+/** The first endpoint to ask for, so that those in sight are in the answer. */
+function wanted() {
+  const top = $('above').getBoundingClientRect().top;
+  const first = Math.floor(-top / high());
+  return Math.max(0, Math.min(first - 60, (answer?.matching ?? 0) - PAGE));
+}
+
 let asked = 0;
 async function refresh() {
   const mine = ++asked;
   try {
-    const got = await ask(`endpoints?${new URLSearchParams({ q: $('filter').value })}`);
+    const got = await ask(`endpoints?${new URLSearchParams({ q: $('filter').value, from: wanted() })}`);
     if (mine !== asked) return;
     answer = got;
     show();
   } catch {
-    write($('state'), `No answer since ${clock(Date.now())}`);
+    if (!document.body.classList.contains('stale')) write($('state'), `No answer since ${clock(Date.now())}`);
     $('state').className = 'state lost';
+    document.body.classList.add('stale');
+    document.title = 'No answer · samlare';
   }
 }
+
+addEventListener('scroll', () => {
+  if (!answer) return;
+  const first = Math.floor(-$('above').getBoundingClientRect().top / high());
+  const last = first + innerHeight / high();
+  const end = answer.from + answer.endpoints.length;
+  if (first < answer.from || (last > end && end < answer.matching)) refresh();
+}, { passive: true });
 
 // ---- one endpoint ----
 
@@ -110,15 +147,17 @@ const detail = {
   chart: new Chart('Duration of the last polls; arrow keys move the crosshair'),
   rings: new Map(),
 
-  open(endpoint) {
+  open(endpoint, step = true) {
     this.endpoint = endpoint;
+    if (step) address(true);
     this.rings = new Map();
     this.variables = [];
     $('variables').replaceChildren();
     $('variable-filter').value = '';
     write($('variable-count'), 'Reading…');
     write($('detail-name'), visible(endpoint.url, 1000));
-    $('detail').showModal();
+    $('live').hidden = true;
+    if (!$('detail').open) $('detail').showModal();
     $('detail').focus();
     this.draw();
     this.look();
@@ -131,15 +170,15 @@ const detail = {
     $('detail-state').className = `state ${endpoint.state}`;
     write($('detail-about'), [
       endpoint.prefix && `as ${visible(endpoint.prefix, 300)}`, `every ${duration(step)}`, ago(endpoint.last_poll_secs),
-      `${human(endpoint.last_bytes, 'bytes')}`, `${human(endpoint.last_points)} points`,
+      `${human(endpoint.last_bytes, 'bytes')}`, plural(endpoint.last_points, 'point'),
       endpoint.last_clashing && `${human(endpoint.last_clashing)} named as another: ${visible(endpoint.last_clash, 300)}`,
-      endpoint.skipped && `${human(endpoint.skipped)} slots skipped`,
+      endpoint.skipped && `${plural(endpoint.skipped, 'slot')} skipped`,
     ].filter(Boolean).join(' · '));
     const when = endpoint.state === 'down' ? '' : 'Last failure: ';
     write($('detail-error'), endpoint.last_error ? when + visible(endpoint.last_error, 1000) : '');
     this.chart.show({
-      lines: [{ name: 'duration', colour: 'b', points: polls(endpoint), fill: true }],
-      unit: 'milliseconds', step, mark: step * 15, end: endpoint.last_poll_secs * 1000, zero: true,
+      lines: [{ name: 'duration', colour: 'b', unit: 'milliseconds', points: polls(endpoint), fill: true }],
+      step, start: (endpoint.last_poll_secs - (RECENT - 1) * step) * 1000, zero: true, faults: endpoint.recent_ms.length,
     });
   },
 
@@ -158,6 +197,10 @@ const detail = {
       write($('variable-count'), visible(got.error, 300));
     } else {
       this.variables = got.variables;
+      // A service of this library has a page of its own beside its document.
+      const live = /^https?:.*\/vars\/?$/.test(endpoint.url) && got.variables.some(([name]) => name.startsWith('expvar.http.'));
+      $('live').hidden = !live;
+      if (live) $('live').href = `${endpoint.url.replace(/\/$/, '')}/ui`;
       this.more = got.more;
       for (const [name, value] of got.variables) {
         if (typeof value !== 'number') continue;
@@ -196,7 +239,12 @@ const detail = {
   },
 };
 $('detail-chart').append(detail.chart.element);
-$('detail').addEventListener('close', () => { detail.endpoint = null; clearTimeout(detail.next); });
+$('detail').addEventListener('close', () => {
+  const { endpoint } = detail;
+  detail.endpoint = null;
+  clearTimeout(detail.next);
+  if (endpoint) address(true);
+});
 $('detail').addEventListener('click', (event) => { if (event.target === $('detail')) $('detail').close(); });
 $('detail').addEventListener('keydown', (event) => { if (event.target === $('detail')) detail.chart.key(event); });
 document.querySelector('[data-close]').addEventListener('click', () => $('detail').close());
@@ -212,10 +260,41 @@ function unit(name) {
 
 // ---- controls ----
 
-$('filter').value = new URLSearchParams(location.search).get('q') ?? '';
+/** Writes what is shown into the address; what Back should undo gets an entry of its own. */
+function address(step = false) {
+  const query = new URLSearchParams();
+  if ($('filter').value) query.set('q', $('filter').value);
+  if (detail.endpoint) {
+    query.set('url', detail.endpoint.url);
+    if (detail.endpoint.prefix) query.set('prefix', detail.endpoint.prefix);
+  }
+  const text = query.toString();
+  if (location.search.replace('?', '') === text) return;
+  history[step ? 'pushState' : 'replaceState'](null, '', text ? `?${text}` : location.pathname);
+}
+
+/** Shows what the address says. */
+async function follow() {
+  const query = new URLSearchParams(location.search);
+  $('filter').value = query.get('q') ?? '';
+  refresh();
+  const [url, prefix] = [query.get('url'), query.get('prefix') ?? ''];
+  if (!url) {
+    detail.endpoint = null;
+    $('detail').close();
+    return;
+  }
+  try {
+    const found = await ask(`endpoints?${new URLSearchParams({ q: url })}`);
+    const endpoint = found.endpoints.find((one) => one.url === url && one.prefix === prefix);
+    if (endpoint) detail.open(endpoint, false);
+  } catch { /* refresh says so */ }
+}
+addEventListener('popstate', follow);
+
 $('filter').addEventListener('input', () => {
-  const q = $('filter').value;
-  history.replaceState(null, '', q ? `?${new URLSearchParams({ q })}` : location.pathname);
+  address();
+  scrollTo(0, 0);
   refresh();
 });
 $('variable-filter').addEventListener('input', () => detail.list());
@@ -247,5 +326,5 @@ addEventListener('keydown', (event) => {
 document.addEventListener('visibilitychange', () => { if (!document.hidden) refresh(); });
 
 theme(kept());
-refresh();
+follow();
 setInterval(() => { if (!document.hidden) refresh(); }, EVERY);
