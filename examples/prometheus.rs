@@ -10,7 +10,7 @@ use expvar_http::{Mapping, Prometheus, Server};
 
 expvar::vars! {
     /// Jobs by queue and outcome.
-    static JOBS: Map = "jobs", label: "queue,outcome", counter;
+    static JOBS: Map = "jobs", labels: ["queue", "outcome"], counter;
     /// Time that a job took.
     static JOB_TIME: Histogram = "job.time", unit: Nanoseconds;
     /// The version that runs.

@@ -91,8 +91,10 @@ impl Layer {
                 published => published,
             }
         };
-        let requests = Info::new().help("Requests that ended.").label("route,method,status");
-        let latency = Info::new().help("Time to the head of the response.").label("route,method");
+        let requests =
+            Info::new().help("Requests that ended.").labels(["route", "method", "status"]);
+        let latency =
+            Info::new().help("Time to the head of the response.").labels(["route", "method"]);
         let in_flight = Info::new().help("Requests without a response yet.").label("route");
         Ok(Self::of(Maps {
             requests: map("requests", requests.counter())?,

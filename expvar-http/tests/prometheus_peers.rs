@@ -26,7 +26,7 @@ fn service() -> (Registry, Prometheus) {
     let routes = Map::new();
     routes.set("/\"quoted\"\\\n", Map::new()).set("GET", Counter::new()).add(3);
     routes.set("/größe", Map::new()).set("PUT", Counter::new()).add(4);
-    registry.publish_with("routes", routes, info().label("route,method")).unwrap();
+    registry.publish_with("routes", routes, info().labels(["route", "method"])).unwrap();
     let mixed = registry.publish_with("mixed", Map::new(), info()).unwrap();
     mixed.set("a", Counter::new()).add(1);
     mixed.add("b", 2);

@@ -67,7 +67,7 @@ fn counters_and_gauges() {
 #[test]
 fn maps_become_labels() {
     let registry = Registry::new();
-    let info = Info::new().help("By route.").label("route,http method").counter();
+    let info = Info::new().help("By route.").labels(["route", "http method"]).counter();
     let routes = registry.publish_with("routes", Map::new(), info).unwrap();
     let login = routes.set("/\"lo\\gin\"\n", Map::new());
     login.add("GET", 2);
@@ -106,7 +106,7 @@ fn a_text_is_an_info_metric_where_a_label_was_declared() {
     registry.publish("motto", Text::new()).unwrap().set("never mind");
     let info = Info::new().help("The build.").label("version");
     registry.publish_with("build", Text::new(), info).unwrap().set("1.2 \"beta\"");
-    let info = Info::new().label("zone,state");
+    let info = Info::new().labels(["zone", "state"]);
     let zones = registry.publish_with("zones", Map::new(), info).unwrap();
     zones.set("eu", Text::new()).set("up");
     assert_eq!(

@@ -52,7 +52,7 @@ use registry::{global, names, numbers};
 use system::fresh;
 #[cfg(feature = "serde")]
 use vars::func;
-use vars::{counter, float_gauge, gauge, group, histogram, info, map, text, var};
+use vars::{counter, float_gauge, gauge, group, histogram, info, map, spec, text, var};
 
 pub use cells::{Usage, usage};
 pub use counter::Counter;
@@ -86,5 +86,11 @@ pub use walk::Recorded;
 pub mod __private {
     pub use crate::global::{Declaration, count_overflow, report_conflict};
     pub use crate::group::Shown;
+    pub use crate::spec::{Levels, Spec, check_name};
     pub use inventory::submit;
+
+    /// In scope where `init:` is.
+    pub mod kinds {
+        pub use crate::{Counter, FloatGauge, Gauge, Histogram, Map, Text};
+    }
 }

@@ -1,5 +1,6 @@
 //! Names for variables.
 
+mod declare;
 pub(crate) mod global;
 pub(crate) mod names;
 pub(crate) mod numbers;

@@ -1,6 +1,7 @@
 //! Variables: counters, gauges, histograms, texts, maps, functions and groups of them.
 
 pub(crate) mod counter;
+mod declaration;
 pub(crate) mod float_gauge;
 #[cfg(feature = "serde")]
 pub(crate) mod func;
@@ -9,5 +10,6 @@ pub(crate) mod group;
 pub(crate) mod histogram;
 pub(crate) mod info;
 pub(crate) mod map;
+pub(crate) mod spec;
 pub(crate) mod text;
 pub(crate) mod var;

@@ -39,9 +39,9 @@ fn instances_share_names_and_go_one_by_one() {
     }
     let info = registry.info("pool.hits").unwrap();
     assert_eq!(info.get_help(), "Connections that were there when asked for.");
-    assert_eq!(info.get_label(), "pool");
+    assert_eq!(info.get_labels(), ["pool"]);
     let info = registry.info("pool.errors").unwrap();
-    assert_eq!((info.get_label(), info.is_counter()), ("pool,kind", true));
+    assert_eq!((info.get_labels(), info.is_counter()), (&["pool".into(), "kind".into()][..], true));
 
     drop(main);
     assert!(registry.to_json().contains("\"pool.hits\": {\"spare\": 0}"));

@@ -170,7 +170,7 @@ impl Family {
 
     /// Adds a set's labels that are new, in the order in which the metric has them.
     fn learn_labels(&mut self, key: &Key, set: &Set) {
-        let given = key.labels().map(|label| legal(label.key()));
+        let given = key.labels().map(|label| label.key().into());
         for name in given.chain(set.iter().map(|(name, _)| name.clone())) {
             if !self.labels.contains(&name) && set.iter().any(|(used, _)| *used == name) {
                 self.labels.push(name);
@@ -223,10 +223,7 @@ impl Family {
     }
 
     fn info(&self, told: Option<&(Box<str>, Unit)>) -> Info {
-        let mut info = Info::new();
-        if !self.labels.is_empty() {
-            info = info.label(self.labels.join(","));
-        }
+        let mut info = Info::new().labels(self.labels.iter().map(|label| label.to_string()));
         if let Some((help, unit)) = told {
             info = info.help(help.to_string()).unit(*unit);
         }
@@ -237,16 +234,11 @@ impl Family {
 /// A metric's labels in order. One that is empty is none, as everywhere in Prometheus.
 fn set_of(key: &Key) -> Set {
     let labels = key.labels().filter(|label| !label.value().is_empty());
-    let pairs = labels.map(|label| (legal(label.key()), label.value().into()));
+    let pairs = labels.map(|label| (label.key().into(), label.value().into()));
     let mut set: Vec<(Box<str>, Box<str>)> = pairs.collect();
     set.sort();
     set.dedup_by(|late, early| late.0 == early.0);
     set.into()
-}
-
-/// A label's name without commas, which separate labels in `Info`.
-fn legal(label: &str) -> Box<str> {
-    label.replace(',', "_").into()
 }
 
 /// Puts a variable at the end of a path, with the maps that lead there.

@@ -48,7 +48,10 @@ fn every_kind_appears_under_its_name() {
          \"p99\":0.24609375,\"p999\":0.24609375}\n}\n"
     );
     let info = registry.info("by_code").unwrap();
-    assert_eq!((info.get_label(), info.is_counter()), ("method,code", true));
+    assert_eq!(
+        (info.get_labels(), info.is_counter()),
+        (&["method".into(), "code".into()][..], true)
+    );
 }
 
 #[test]
@@ -68,7 +71,7 @@ fn labels_that_come_later_move_what_was_there_and_handles_stay() {
         registry.to_json(),
         "{\n\"jobs\": {\"\": {\"\": 3}, \"mail\": {\"\": 10, \"eu\": 4}}\n}\n"
     );
-    assert_eq!(registry.info("jobs").unwrap().get_label(), "queue,zone");
+    assert_eq!(registry.info("jobs").unwrap().get_labels(), ["queue", "zone"]);
 }
 
 #[test]

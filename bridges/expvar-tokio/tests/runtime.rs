@@ -86,7 +86,7 @@ fn tasks_that_wait_are_alive() {
     runtime.block_on(task).unwrap().unwrap();
     eventually(&registry, "tokio.alive_tasks", |tasks| tasks == 0);
     let info = registry.info("tokio.parks").unwrap();
-    assert_eq!((info.get_label(), info.is_counter()), ("worker", true));
+    assert_eq!((&*info.get_labels()[0], info.is_counter()), ("worker", true));
 }
 
 #[test]

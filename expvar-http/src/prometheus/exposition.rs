@@ -359,11 +359,9 @@ impl OldVisitor for Exposition<'_> {
 impl<'a> Plan<'a> {
     fn new(variable: &'a str, info: &'a Info, mapping: Option<&'a Mapping>) -> Option<Self> {
         let unit = mapping.and_then(|mapping| mapping.unit).unwrap_or(info.get_unit());
-        let declared = info.get_label();
         let labels = match mapping.and_then(|mapping| mapping.labels.as_ref()) {
             Some(labels) => labels.clone(),
-            None if declared == "key" => Vec::new(),
-            None => names::labels(declared.split(',')),
+            None => names::labels(info.get_labels().iter().map(|label| &**label)),
         };
         let counter = match mapping.and_then(|mapping| mapping.counter) {
             None if info.is_counter() => Some(true),

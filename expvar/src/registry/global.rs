@@ -1,11 +1,10 @@
 //! The registry of the whole process, and the statics that declare themselves in it.
 
-use std::fmt::Write as _;
-
 use once_cell::sync::Lazy;
 
-use crate::info::{Info, Unit};
+use crate::info::Info;
 use crate::registry::{PublishError, Registry};
+use crate::spec::Spec;
 use crate::var::{Handle, Publish, Var};
 use crate::{Counter, Map, Text};
 
@@ -90,11 +89,7 @@ fn publish_process(_registry: &Registry) {
 /// A static that [`vars!`](crate::vars) declares.
 #[doc(hidden)]
 pub struct Declaration {
-    name: &'static str,
-    help: &'static [&'static str],
-    unit: Unit,
-    label: &'static str,
-    counter: bool,
+    spec: Spec,
     var: Var,
     place: Place,
 }
@@ -104,41 +99,8 @@ type Place = (&'static str, u32, &'static str);
 
 impl Declaration {
     #[doc(hidden)]
-    pub const fn new(
-        name: &'static str,
-        help: &'static [&'static str],
-        var: Var,
-        place: Place,
-    ) -> Self {
-        Self { name, help, unit: Unit::None, label: "key", counter: false, var, place }
-    }
-
-    #[doc(hidden)]
-    pub const fn unit(mut self, unit: Unit) -> Self {
-        self.unit = unit;
-        self
-    }
-
-    #[doc(hidden)]
-    pub const fn label(mut self, label: &'static str) -> Self {
-        self.label = label;
-        self
-    }
-
-    #[doc(hidden)]
-    pub const fn counter(mut self) -> Self {
-        self.counter = true;
-        self
-    }
-
-    fn info(&self) -> Info {
-        let mut help = String::new();
-        for line in self.help.iter().map(|line| line.trim()).filter(|line| !line.is_empty()) {
-            let space = if help.is_empty() { "" } else { " " };
-            let _ = write!(help, "{space}{line}");
-        }
-        let info = Info::new().help(help).unit(self.unit).label(self.label);
-        if self.counter { info.counter() } else { info }
+    pub const fn new(spec: Spec, var: Var, place: Place) -> Self {
+        Self { spec, var, place }
     }
 }
 
@@ -147,19 +109,21 @@ inventory::collect!(Declaration);
 fn publish_declared(registry: &Registry) {
     let mut declared: Vec<&Declaration> = inventory::iter::<Declaration>.into_iter().collect();
     // The linker's order is arbitrary; that of the source is not.
-    declared.sort_by_key(|declaration| (declaration.name, declaration.place));
+    declared.sort_by_key(|declaration| (declaration.spec.name, declaration.place));
     let mut holder: Option<&Declaration> = None;
     for declaration in declared {
-        let Err(error) =
-            registry.publish_with(declaration.name, declaration.var.clone(), declaration.info())
-        else {
+        let Err(error) = registry.publish_with(
+            declaration.spec.name,
+            declaration.var.clone(),
+            declaration.spec.info(),
+        ) else {
             if let Var::Counter(Handle::Static(counter)) = &declaration.var {
                 counter.claim();
             }
             holder = Some(declaration);
             continue;
         };
-        let holder = holder.filter(|holder| holder.name == declaration.name);
+        let holder = holder.filter(|holder| holder.spec.name == declaration.spec.name);
         let shared = error.existing().is_some_and(|first| join(&declaration.var, first));
         if !shared {
             report_clash(&error, declaration, holder);
@@ -199,11 +163,7 @@ fn report_clash(error: &PublishError, late: &Declaration, holder: Option<&Declar
         }
         (None, None) => format!("{} is not shown: {error}", place(late)),
     };
-    let key = match late.name {
-        "" => "(empty)",
-        name => name,
-    };
-    CLASHES.set(key, Text::new()).set(text);
+    CLASHES.set(late.spec.name, Text::new()).set(text);
 }
 
 /// Counts a recording that went to `(other)` because a limit of names, keys or label sets was reached.
@@ -219,104 +179,4 @@ pub fn report_conflict(name: &str, text: String) {
     if !known && CLASHES.len() < 1000 {
         CLASHES.set(name, Text::new()).set(text);
     }
-}
-
-/// Declares variables that are shown, at zero, before anything touches them.
-///
-/// Each is a plain static; its doc comment is its help text. They are collected at link time (by
-/// the `inventory` crate, which needs neither an init call nor a particular linker), so a variable
-/// is in the [`global`](crate::global()) registry whether or not its code ever runs. On a target
-/// where that does not work (see `inventory`'s list), publish the statics by hand:
-/// `expvar::publish("http.requests", &REQUESTS)`.
-///
-/// After the name may come `unit:` one of [`Unit`](crate::Unit), `label:` what a map's keys are,
-/// `counter` where a map's or a gauge's numbers only go up, and `init:` a constant expression other
-/// than the kind's `new()`.
-///
-/// Two statics of one name and kind are one variable. Of two kinds (or two histograms of different
-/// precision) the first by source location is shown, and the map `expvar.clashes` names both.
-///
-/// ```
-/// expvar::vars! {
-///     /// Requests answered.
-///     pub static REQUESTS: Counter = "http.requests";
-///     /// Time to answer a request.
-///     static LATENCY: Histogram = "http.latency", unit: Nanoseconds;
-///     /// Requests by route.
-///     static ROUTES: Map = "http.routes", label: "route", counter;
-///     /// Bodies received.
-///     static SIZES: Histogram = "http.sizes", unit: Bytes, init: Histogram::with_precision(6);
-/// }
-///
-/// REQUESTS.inc();
-/// ROUTES.add("/", 1);
-/// assert!(expvar::global().to_json().contains("\"http.requests\": 1"));
-/// ```
-#[macro_export]
-macro_rules! vars {
-    ($(
-        $(#[doc = $help:literal])*
-        $vis:vis static $ident:ident: $kind:ident = $name:literal
-        $(, $option:ident $(: $value:expr)?)*
-    );* $(;)?) => {$(
-        $(#[doc = $help])*
-        $vis static $ident: $crate::$kind = $crate::__init!($kind $(, $option $(: $value)?)*);
-
-        $crate::__private::submit! {{
-            let declaration = $crate::__private::Declaration::new(
-                $name,
-                &[$($help),*],
-                $crate::Var::$kind($crate::Handle::Static(&$ident)),
-                (
-                    ::core::file!(),
-                    ::core::line!(),
-                    ::core::concat!(::core::module_path!(), "::", ::core::stringify!($ident)),
-                ),
-            );
-            $(let declaration = $crate::__option!(declaration, $option $(: $value)?);)*
-            declaration
-        }}
-    )*};
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __init {
-    ($kind:ident) => {
-        $crate::$kind::new()
-    };
-    ($kind:ident, init: $init:expr $(, $rest:ident $(: $value:expr)?)*) => {{
-        #[allow(unused_imports)]
-        use $crate::$kind;
-        $init
-    }};
-    ($kind:ident, $option:ident $(: $value:expr)? $(, $rest:ident $(: $others:expr)?)*) => {
-        $crate::__init!($kind $(, $rest $(: $others)?)*)
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __option {
-    ($declaration:ident, unit: $unit:expr) => {{
-        #[allow(unused_imports)]
-        use $crate::Unit::*;
-        $declaration.unit($unit)
-    }};
-    ($declaration:ident, label: $label:expr) => {
-        $declaration.label($label)
-    };
-    ($declaration:ident, counter) => {
-        $declaration.counter()
-    };
-    ($declaration:ident, init: $init:expr) => {
-        $declaration
-    };
-    ($declaration:ident, $option:ident $(: $value:expr)?) => {
-        compile_error!(concat!(
-            "vars! knows no `",
-            stringify!($option),
-            "`: it takes `unit: Bytes`, `label: \"route\"`, `counter` and `init: …`"
-        ))
-    };
 }

@@ -111,9 +111,10 @@ impl Drop for Shown {
 /// Declares a struct of variables that something owns (a connection pool, a cache), to be
 /// published once for each instance of it and removed when that instance goes.
 ///
-/// Fields are declared as those of [`vars!`](crate::vars): kind, name, and then `unit:`, `counter`
-/// and `init:` where needed; each is an `Arc` of its kind. After the struct's name come the prefix
-/// that the names share and, where it should not be `instance`, what an instance is called.
+/// Fields are declared as statics are in [`vars!`](crate::vars): kind, name, and then `unit:`,
+/// `label:`, `counter` and `init:` where needed; each is an `Arc` of its kind. Structs and fields
+/// take any attribute. After the struct's name come the prefix that the names share and, where it
+/// should not be `instance`, what an instance is called.
 ///
 /// `publish` shows each variable at the instance's key of the map `prefix.name`. So all instances
 /// together are one Prometheus family with a label, and one branch in Graphite.
@@ -121,6 +122,7 @@ impl Drop for Shown {
 /// ```
 /// expvar::group! {
 ///     /// What a pool of connections shows.
+///     #[derive(Debug)]
 ///     pub struct PoolVars = "pool", label: "pool" {
 ///         /// Connections that were there when asked for.
 ///         pub hits: Counter = "hits";
@@ -145,17 +147,115 @@ impl Drop for Shown {
 #[macro_export]
 macro_rules! group {
     ($(
-        $(#[doc = $doc:literal])*
-        $vis:vis struct $group:ident = $prefix:literal $(, label: $label:literal)? {$(
-            $(#[doc = $help:literal])*
-            $field_vis:vis $field:ident: $kind:ident = $name:literal
-            $(, $option:ident $(: $value:expr)?)*
-        );* $(;)?}
+        $(#[$($attr:tt)+])*
+        $vis:vis struct $group:ident
+            = $prefix:tt $(:: $more:ident)* $(! $bang:tt)?
+            $(, $option:ident: $label:tt $(:: $label_more:ident)* $(! $label_bang:tt)?)?
+        { $($field:tt)* }
     )*) => {$(
-        $(#[doc = $doc])*
+        $crate::__group! {
+            {
+                [$([$($attr)+])*] [$vis] $group,
+                [$prefix $(:: $more)* $(! $bang)?],
+                [$($option $label $(:: $label_more)* $(! $label_bang)?)?]
+            }
+            [] [] [] [] $($field)*
+        }
+    )*};
+}
+
+/// Reads a group's fields, then writes the struct. Beside the head come the fields that were read,
+/// and the attributes of the next one: all of them, help texts, conditions.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __group {
+    // Fields without other attributes than help texts, all at once: however many there are, they do
+    // not come up against the compiler's limit of recursion.
+    (
+        $head:tt [] [] [] []
+        $(
+            $(#[doc = $help:expr])*
+            $vis:vis $field:ident: $(::)? $($kind:ident)::+
+                $(<$($member:ident)::+, $labels:ty $(,)?>)?
+                = $name:expr
+            $(, $option:ident $(: $value:tt $(:: $more:ident)* $(! $bang:tt)? $(($($arg:tt)*))?)?)*
+        );+ $(;)?
+    ) => {
+        $crate::__group_struct! { $head [$({
+            [$([doc = $help])*] [$([doc = $help])*] [] [$vis] $field,
+            ($($kind)::+ $(<$($member)::+, $labels>)?), $name,
+            [$([$option $(: $value $(:: $more)* $(! $bang)? $(($($arg)*))?)?])*]
+        })+] }
+    };
+    ($head:tt [$($done:tt)*] [] [] []) => {
+        $crate::__group_struct! { $head [$($done)*] }
+    };
+    ($head:tt $done:tt [$($all:tt)*] [$($help:tt)*] $cfgs:tt #[doc = $text:expr] $($rest:tt)*) => {
+        $crate::__group! {
+            $head $done [$($all)* [doc = $text]] [$($help)* [doc = $text]] $cfgs $($rest)*
+        }
+    };
+    ($head:tt $done:tt [$($all:tt)*] $help:tt [$($cfgs:tt)*] #[cfg $cfg:tt] $($rest:tt)*) => {
+        $crate::__group! {
+            $head $done [$($all)* [cfg $cfg]] $help [$($cfgs)* [cfg $cfg]] $($rest)*
+        }
+    };
+    ($head:tt $done:tt [$($all:tt)*] $help:tt $cfgs:tt #[$($attr:tt)+] $($rest:tt)*) => {
+        $crate::__group! { $head $done [$($all)* [$($attr)+]] $help $cfgs $($rest)* }
+    };
+    (
+        $head:tt [$($done:tt)*] $all:tt $help:tt $cfgs:tt
+        $vis:vis $field:ident: $(::)? $($kind:ident)::+
+            $(<$($member:ident)::+, $labels:ty $(,)?>)?
+            = $name:expr
+        $(, $option:ident $(: $value:tt $(:: $more:ident)* $(! $bang:tt)? $(($($arg:tt)*))?)?)*
+        $(; $($rest:tt)*)?
+    ) => {
+        $crate::__group! {
+            $head
+            [$($done)* {
+                $all $help $cfgs [$vis] $field,
+                ($($kind)::+ $(<$($member)::+, $labels>)?), $name,
+                [$([$option $(: $value $(:: $more)* $(! $bang)? $(($($arg)*))?)?])*]
+            }]
+            [] [] [] $($($rest)*)?
+        }
+    };
+    (
+        $head:tt [$($done:tt)*] $all:tt $help:tt $cfgs:tt
+        $vis:vis $field:ident: $(::)? $($kind:ident)::+
+            $(<$($member:ident)::+, $labels:ty $(,)?>)?
+            = $name:expr
+        $(, $option:ident $(: $value:expr)?)*
+        $(; $($rest:tt)*)?
+    ) => {
+        $crate::__group! {
+            $head
+            [$($done)* {
+                $all $help $cfgs [$vis] $field,
+                ($($kind)::+ $(<$($member)::+, $labels>)?), $name,
+                [$([$option $(: $value)?])*]
+            }]
+            [] [] [] $($($rest)*)?
+        }
+    };
+}
+
+/// Writes a group's struct and what publishes it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __group_struct {
+    (
+        { [$([$($attr:tt)+])*] [$vis:vis] $group:ident, [$($prefix:tt)+], [$($label:tt)*] }
+        [$({
+            [$([$($all:tt)+])*] [$($help:tt)*] [$([$($cfg:tt)+])*] [$field_vis:vis] $field:ident,
+            ($($kind:tt)+), $name:expr, $options:tt
+        })*]
+    ) => {
+        $(#[$($attr)+])*
         $vis struct $group {$(
-            $(#[doc = $help])*
-            $field_vis $field: ::std::sync::Arc<$crate::$kind>,
+            $(#[$($all)+])*
+            $field_vis $field: ::std::sync::Arc<$crate::__kind!($($kind)+)>,
         )*}
 
         impl $group {
@@ -164,63 +264,56 @@ macro_rules! group {
             /// # Errors
             /// The instance is shown already, or a name is taken by something that is no map.
             /// Nothing stays shown then.
-            #[allow(dead_code)]
+            #[allow(dead_code, deprecated)]
             $vis fn publish(
                 registry: &$crate::Registry,
                 instance: &str,
             ) -> ::core::result::Result<$crate::Group<Self>, $crate::PublishError> {
-                const LABEL: &str = $crate::__label!($($label)?);
+                const _: () = {
+                    let _ = $crate::__private::check_name($($prefix)+);
+                };
+                // Inline constants have no name that could hide one of the caller's.
+                let prefix = const { $crate::__private::check_name($($prefix)+) };
+                let label = const { $crate::__label!($($label)*) };
                 let mut shown = $crate::__private::Shown::new(registry, instance);
                 let vars = Self {$(
+                    $(#[$($cfg)+])*
                     $field: {
-                        let info = $crate::Info::new().help(::core::concat!($($help),*).trim());
-                        let info = info.label(LABEL);
-                        $(let info = $crate::__info!(info, $option $(: $value)?);)*
-                        let var = $crate::__init!($kind $(, $option $(: $value)?)*);
-                        shown.publish($prefix, $name, var, info)?
+                        // Checked even where nothing calls this function.
+                        const _: () = {
+                            let _ = $crate::__spec!($name, [$($help)*], ($($kind)+), $options);
+                        };
+                        let spec =
+                            const { $crate::__spec!($name, [$($help)*], ($($kind)+), $options) };
+                        shown.publish(
+                            prefix,
+                            spec.name(),
+                            $crate::__init!(($($kind)+), $options),
+                            spec.info_under(::core::option::Option::Some(label)),
+                        )?
                     },
                 )*};
                 ::core::result::Result::Ok($crate::Group::new(vars, shown))
             }
         }
-    )*};
+    };
 }
 
+/// What an instance of a group is called.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __label {
     () => {
         "instance"
     };
-    ($label:literal) => {
-        $label
+    (label $($label:tt)+) => {
+        $crate::__private::check_name($($label)+)
     };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __info {
-    ($info:ident, unit: $unit:expr) => {{
-        #[allow(unused_imports)]
-        use $crate::Unit::*;
-        $info.unit($unit)
-    }};
-    // A map's own label follows the instance's.
-    ($info:ident, label: $label:expr) => {{
-        let labels = ::std::format!("{},{}", $info.get_label(), $label);
-        $info.label(labels)
-    }};
-    ($info:ident, counter) => {
-        $info.counter()
-    };
-    ($info:ident, init: $init:expr) => {
-        $info
-    };
-    ($info:ident, $option:ident $(: $value:expr)?) => {
-        compile_error!(concat!(
-            "group! knows no `",
-            stringify!($option),
-            "`: it takes `unit: Bytes`, `label: \"route\"`, `counter` and `init: …`"
+    ($other:ident $($label:tt)+) => {
+        ::core::compile_error!(::core::concat!(
+            "`",
+            ::core::stringify!($other),
+            ":` is no option of a group: write `label: \"pool\"`"
         ))
     };
 }

@@ -1,4 +1,4 @@
-//! What is told about a variable beside its value: help, unit, label.
+//! A variable's metadata: help, unit, labels.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -65,33 +65,33 @@ impl fmt::Display for Unit {
 /// registry.publish_with("received", Counter::new(), info)?;
 /// # Ok::<(), expvar::PublishError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Info {
     help: Words,
     unit: Unit,
-    label: Words,
+    labels: Labels,
     counter: bool,
     known_as: &'static str,
     members: &'static [(&'static str, Info)],
 }
 
 impl Info {
-    /// No help, a plain number, the label `key`.
+    /// No help, a plain number, no labels.
     pub const fn new() -> Self {
-        Self::of("", "key")
+        Self::of("", &[])
     }
 
     /// The same as `Info::new().help(help)`, for constants.
     pub const fn with_help(help: &'static str) -> Self {
-        Self::of(help, "key")
+        Self::of(help, &[])
     }
 
-    /// Help and label, for constants.
-    pub(crate) const fn of(help: &'static str, label: &'static str) -> Self {
+    /// Help and labels, for constants.
+    pub(crate) const fn of(help: &'static str, labels: &'static [Cow<'static, str>]) -> Self {
         Self {
             help: Words::Static(help),
             unit: Unit::None,
-            label: Words::Static(label),
+            labels: Labels::Static(labels),
             counter: false,
             known_as: "",
             members: &[],
@@ -112,11 +112,21 @@ impl Info {
         self
     }
 
-    /// With what a map's keys are, for exporters that turn keys into labels: `route`, or
-    /// `route,method` for a map of maps.
+    /// With one label: the name of a map's keys, for exporters that turn keys into labels.
+    /// Replaces labels that were given before.
     #[must_use]
-    pub fn label(mut self, label: impl Into<Cow<'static, str>>) -> Self {
-        self.label = Words::new(label.into());
+    pub fn label(self, label: impl Into<Cow<'static, str>>) -> Self {
+        self.labels([label])
+    }
+
+    /// With a label for each level of a map of maps, outermost first: `["route", "method"]`.
+    /// Replaces labels that were given before.
+    #[must_use]
+    pub fn labels<S>(mut self, labels: impl IntoIterator<Item = S>) -> Self
+    where
+        S: Into<Cow<'static, str>>,
+    {
+        self.labels = Labels::Shared(labels.into_iter().map(Into::into).collect());
         self
     }
 
@@ -168,9 +178,12 @@ impl Info {
         self.unit
     }
 
-    /// What a map's keys are; by default `key`.
-    pub fn get_label(&self) -> &str {
-        self.label.as_str()
+    /// The names of a map's keys, level by level. Empty when none were given.
+    pub fn get_labels(&self) -> &[Cow<'static, str>] {
+        match &self.labels {
+            Labels::Static(labels) => labels,
+            Labels::Shared(labels) => labels,
+        }
     }
 
     /// Whether the numbers only go up.
@@ -189,10 +202,30 @@ impl Info {
     }
 }
 
+impl PartialEq for Info {
+    fn eq(&self, other: &Self) -> bool {
+        self.help == other.help
+            && self.unit == other.unit
+            && self.get_labels() == other.get_labels()
+            && self.counter == other.counter
+            && self.known_as == other.known_as
+            && self.members == other.members
+    }
+}
+
+impl Eq for Info {}
+
 impl Default for Info {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Labels whose clone copies no bytes.
+#[derive(Debug, Clone)]
+enum Labels {
+    Static(&'static [Cow<'static, str>]),
+    Shared(Arc<[Cow<'static, str>]>),
 }
 
 /// A text whose clone copies no bytes.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "serde")]
 use crate::func::Func;
+use crate::spec::Levels;
 use crate::{Counter, FloatGauge, Gauge, Histogram, Map, Text};
 
 /// A variable of any kind, as the registry holds it; a cheap clone of a pointer.
@@ -173,3 +174,20 @@ impl Publish for Var {
         (self.clone(), self)
     }
 }
+
+macro_rules! declared {
+    ($($kind:ident: $levels:ident),*) => {$(
+        /// What the macros need of a kind.
+        impl $kind {
+            #[doc(hidden)]
+            pub const __KIND: (Kind, Levels) = (Kind::$kind, Levels::$levels);
+
+            #[doc(hidden)]
+            pub const fn __var(&'static self) -> Var {
+                Var::$kind(Handle::Static(self))
+            }
+        }
+    )*};
+}
+
+declared!(Counter: None, Gauge: None, FloatGauge: None, Text: Any, Histogram: None, Map: Any);

@@ -1,0 +1,217 @@
+//! The parts that `vars!` and `group!` share: kinds, metadata, options.
+
+/// The type that a kind stands for.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __kind {
+    (Counter) => {
+        $crate::Counter
+    };
+    (Gauge) => {
+        $crate::Gauge
+    };
+    (FloatGauge) => {
+        $crate::FloatGauge
+    };
+    (Text) => {
+        $crate::Text
+    };
+    (Histogram) => {
+        $crate::Histogram
+    };
+    (Map) => {
+        $crate::Map
+    };
+    (Family<$($member:ident)::+, $labels:ty>) => {
+        $crate::Family<$crate::__kind!($($member)::+), $labels>
+    };
+    (Int) => {
+        ::core::compile_error!(
+            "`Int` is Go's word: write `Counter` for a count that only goes up, or `Gauge`"
+        )
+    };
+    (Float) => {
+        ::core::compile_error!("`Float` is Go's word: write `FloatGauge`")
+    };
+    (String) => {
+        ::core::compile_error!("`String` is Go's word: write `Text`")
+    };
+    (Func) => {
+        ::core::compile_error!(
+            "a `Func` is made at run time: write `expvar::publish(\"name\", Func::new(|| …))`"
+        )
+    };
+    (Family) => {
+        ::core::compile_error!(
+            "a `Family` has a kind and labels: write `Family<Counter, (Method, Status)>`"
+        )
+    };
+    ($($path:ident)::+) => {
+        $($path)::+
+    };
+    ($($path:ident)::+ <$($member:ident)::+, $labels:ty>) => {
+        $($path)::+ <$crate::__kind!($($member)::+), $labels>
+    };
+}
+
+/// A variable of a kind: what `init:` says, or the kind's `new()`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __init {
+    // What `__kind` answers with an error needs no second one.
+    ((Int), $options:tt) => {
+        ()
+    };
+    ((Float), $options:tt) => {
+        ()
+    };
+    ((String), $options:tt) => {
+        ()
+    };
+    ((Func), $options:tt) => {
+        ()
+    };
+    ((Family), $options:tt) => {
+        ()
+    };
+    (($($kind:tt)+), []) => {
+        <$crate::__kind!($($kind)+)>::new()
+    };
+    (($($kind:tt)+), [[init: $($init:tt)+] $($rest:tt)*]) => {{
+        #[allow(unused_imports)]
+        use $crate::__private::kinds::*;
+        $crate::__once!($($rest)*);
+        $($init)+
+    }};
+    ($kind:tt, [$option:tt $($rest:tt)*]) => {
+        $crate::__init!($kind, [$($rest)*])
+    };
+}
+
+/// Nothing, unless there is another `init:`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __once {
+    () => {};
+    ([init $($init:tt)*] $($rest:tt)*) => {
+        ::core::compile_error!("`init:` is given twice: remove one")
+    };
+    ($option:tt $($rest:tt)*) => {
+        $crate::__once!($($rest)*);
+    };
+}
+
+/// The metadata of a declaration, as a constant.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __spec {
+    ($name:expr, [$([$($attr:tt)+])*], ($($kind:tt)+), [$([$($option:tt)+])*]) => {{
+        let spec = $crate::__private::Spec::new(
+            $name,
+            &[$($crate::__help!($($attr)+)),*],
+            <$crate::__kind!($($kind)+)>::__KIND,
+        );
+        $(let spec = $crate::__option!(spec, $($option)+);)*
+        spec.end()
+    }};
+}
+
+/// The text of an attribute that is a doc comment.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __help {
+    (doc = $help:expr) => {
+        $help
+    };
+    ($($other:tt)+) => {
+        ""
+    };
+}
+
+/// One option of a declaration.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __option {
+    ($spec:ident, unit: $($unit:tt)+) => {
+        $spec.unit($crate::__unit!($($unit)+))
+    };
+    ($spec:ident, labels: [$($label:tt)*]) => {
+        $spec.labels(&[$($label)*])
+    };
+    ($spec:ident, labels: $($other:tt)+) => {
+        ::core::compile_error!("`labels:` is a list: write `labels: [\"route\", \"method\"]`")
+    };
+    ($spec:ident, label: [$($label:tt)*]) => {
+        ::core::compile_error!("`label:` is one name: write `labels: […]` for several")
+    };
+    ($spec:ident, label: $($label:tt)+) => {
+        $spec.labels(&[$($label)+])
+    };
+    ($spec:ident, counter) => {
+        $spec.counter()
+    };
+    ($spec:ident, counter: $($value:tt)+) => {
+        ::core::compile_error!("`counter` takes no value: write it alone, or leave it out")
+    };
+    ($spec:ident, init: $($init:tt)+) => {
+        $spec
+    };
+    ($spec:ident, $option:ident $($value:tt)*) => {
+        ::core::compile_error!(::core::concat!(
+            "`",
+            ::core::stringify!($option $($value)*),
+            "` is no option: write `unit: Bytes`, `label: \"route\"`, \
+             `labels: [\"route\", \"method\"]`, `counter` or `init: …`"
+        ))
+    };
+}
+
+/// The unit that an option names.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __unit {
+    (None) => {
+        $crate::Unit::None
+    };
+    (Bytes) => {
+        $crate::Unit::Bytes
+    };
+    (Nanoseconds) => {
+        $crate::Unit::Nanoseconds
+    };
+    (Microseconds) => {
+        $crate::Unit::Microseconds
+    };
+    (Milliseconds) => {
+        $crate::Unit::Milliseconds
+    };
+    (Seconds) => {
+        $crate::Unit::Seconds
+    };
+    (Ratio) => {
+        $crate::Unit::Ratio
+    };
+    (Percent) => {
+        $crate::Unit::Percent
+    };
+    (Other($name:expr)) => {
+        $crate::Unit::Other($name)
+    };
+    (Unit:: $($unit:tt)+) => {
+        $crate::__unit!($($unit)+)
+    };
+    ($unknown:ident) => {
+        ::core::compile_error!(::core::concat!(
+            "`",
+            ::core::stringify!($unknown),
+            "` is no unit: write one of None, Bytes, Nanoseconds, Microseconds, Milliseconds, \
+             Seconds, Ratio, Percent, `Other(\"requests\")`, or the path of a constant of \
+             yours, `self::UNIT`"
+        ))
+    };
+    ($($unit:tt)+) => {{
+        #[allow(unused_imports)]
+        use $crate::Unit::*;
+        $($unit)+
+    }};
+}

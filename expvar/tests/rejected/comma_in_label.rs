@@ -1,0 +1,5 @@
+expvar::vars! {
+    static REQUESTS: Map = "requests", label: "route,method";
+}
+
+fn main() {}

@@ -1,0 +1,5 @@
+expvar::vars! {
+    static REQUESTS: Counter = "two\nlines";
+}
+
+fn main() {}

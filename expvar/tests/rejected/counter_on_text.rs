@@ -1,0 +1,5 @@
+expvar::vars! {
+    static VERSION: Text = "version", counter;
+}
+
+fn main() {}

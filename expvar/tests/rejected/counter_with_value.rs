@@ -1,0 +1,5 @@
+expvar::vars! {
+    static ROUTES: Map = "routes", counter: true;
+}
+
+fn main() {}

@@ -1,0 +1,7 @@
+expvar::group! {
+    struct Misnamed = "pool", labels: "pool" {
+        hits: Gauge = "hits", counter: true;
+    }
+}
+
+fn main() {}

@@ -1,0 +1,5 @@
+expvar::vars! {
+    static SIZES: Histogram = "sizes", init: Histogram::new(), init: Histogram::new();
+}
+
+fn main() {}

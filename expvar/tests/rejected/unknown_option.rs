@@ -1,0 +1,5 @@
+expvar::vars! {
+    static SIZES: Histogram = "sizes", units: Bytes;
+}
+
+fn main() {}

@@ -1,0 +1,5 @@
+expvar::vars! {
+    static SIZES: Histogram = "sizes", unit: Kilobytes;
+}
+
+fn main() {}
