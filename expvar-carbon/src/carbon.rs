@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use expvar::Registry;
 
-use crate::error::ConfigError;
 use crate::handle::Handle;
 use crate::push::{Push, Settings};
 use crate::render::lines::Lines;
@@ -15,12 +14,13 @@ use crate::render::reading::Reader;
 use crate::render::renderer::Renderer;
 use crate::render::selection::{Choices, Counters};
 use crate::render::tags::Tags;
-use crate::send::event::Event;
-use crate::send::left::Left;
 use crate::send::sender::Sender;
 use crate::send::sender::builder::SenderBuilder;
+use expvar_push::ConfigError;
+use expvar_push::Event;
+use expvar_push::Left;
 #[cfg(feature = "tls")]
-use crate::send::tls::Tls;
+use expvar_push::Tls;
 
 /// Pushes a registry to Graphite at exact intervals, and loses nothing on the way.
 ///
@@ -242,8 +242,7 @@ impl Carbon {
             shutdown_timeout: self.shutdown_timeout,
             registry: self.registry,
         };
-        let (orders, push) = Push::new(settings, reader, sender.clone(), driver);
-        Ok((Handle::new(orders, sender, self.shutdown_timeout), push))
+        Ok(Push::new(settings, reader, sender, driver))
     }
 
     /// Renders as this push would, without sending.

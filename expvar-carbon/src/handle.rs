@@ -1,36 +1,37 @@
 //! What the owner of a running push holds.
 
-use std::sync::{Mutex, mpsc as blocking};
-use std::thread::JoinHandle;
+use std::fmt;
+use std::ops::Deref;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use expvar_push::{ConfigError, Left};
 
-use crate::error::ConfigError;
-use crate::push::{Order, Push, Reply};
-use crate::send::left::Left;
-use crate::send::sender::{Sender, spawn};
-use crate::send::stats::{Stats, lock};
+use crate::push::Push;
+use crate::send::sender::Sender;
+use crate::send::stats::Stats;
 
-/// A running push. Dropping it takes a last reading, sends what waits within the
-/// [`shutdown_timeout`](crate::Carbon::shutdown_timeout), and ends it.
+/// A running push.
+///
+/// Dropping it does not end the push, which then runs as long as the process does, as
+/// `expvar_http::spawn` does: but what the program did last is not pushed when it ends. Keep the
+/// [`drop_guard`](Self::drop_guard) in `main` for that, or call [`close`](Self::close) or
+/// [`shutdown`](Self::shutdown) there.
+#[must_use = "the push goes on without it, but what the program does last is not pushed: \
+              keep its drop_guard() in main"]
 pub struct Handle {
-    orders: mpsc::Sender<Order>,
+    task: expvar_push::Handle,
     sender: Sender,
-    shutdown_timeout: Duration,
-    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Handle {
-    pub(crate) fn new(orders: mpsc::Sender<Order>, sender: Sender, timeout: Duration) -> Self {
-        Self { orders, sender, shutdown_timeout: timeout, thread: Mutex::new(None) }
+    pub(crate) fn new(task: expvar_push::Handle, sender: Sender) -> Self {
+        Self { task, sender }
     }
 
-    pub(crate) fn spawn(self, push: Push) -> Result<Self, ConfigError> {
-        let thread = spawn(async move {
+    pub(crate) fn spawn(mut self, push: Push) -> Result<Self, ConfigError> {
+        self.task = self.task.spawn("expvar-carbon", async move {
             push.run(std::future::pending()).await;
         })?;
-        *lock(&self.thread) = Some(thread);
         Ok(self)
     }
 
@@ -51,60 +52,65 @@ impl Handle {
     /// Waits until everything read so far has been read by the servers, or the time is over, and
     /// returns what is left then. Takes no reading of its own.
     pub async fn flush(&self, within: Duration) -> Left {
-        self.order(|reply| Order::Flush(within, reply)).await
+        self.task.flush(within).await.unwrap_or_else(|| self.sender.left())
     }
 
     /// The same as [`flush`](Self::flush) for callers outside of async code: blocks the thread.
     pub fn flush_blocking(&self, within: Duration) -> Left {
-        self.wait(within, |reply| Order::Flush(within, reply)).unwrap_or_else(|| self.sender.left())
+        self.task.flush_blocking(within).unwrap_or_else(|| self.sender.left())
     }
 
     /// Takes a last reading, sends what waits, ends, and returns what is left when the
     /// [`shutdown_timeout`](crate::Carbon::shutdown_timeout) is over.
     pub async fn shutdown(self) -> Left {
-        let within = self.shutdown_timeout;
-        self.order(|reply| Order::Close(within, reply)).await
+        self.task.shutdown().await.unwrap_or_else(|| self.sender.left())
     }
 
     /// The same as [`shutdown`](Self::shutdown) for callers outside of async code: blocks the
     /// thread.
     pub fn close(self) -> Left {
-        let within = self.shutdown_timeout;
-        self.wait(within, |reply| Order::Close(within, reply)).unwrap_or_else(|| self.sender.left())
+        self.task.close().unwrap_or_else(|| self.sender.left())
     }
 
-    async fn order(&self, order: impl FnOnce(Reply) -> Order) -> Left {
-        let (reply, answer) = oneshot::channel();
-        let reply = Box::new(move |left| {
-            let _ = reply.send(left);
-        });
-        // Where nobody runs any more the reply is dropped, and the answer an error.
-        let _ = self.orders.send(order(reply)).await;
-        answer.await.unwrap_or_else(|_| self.sender.left())
-    }
-
-    /// None where no answer came in time: a variable's function hangs.
-    fn wait(&self, within: Duration, order: impl FnOnce(Reply) -> Order) -> Option<Left> {
-        let (reply, answer) = blocking::sync_channel(1);
-        let reply = Box::new(move |left| {
-            let _ = reply.send(left);
-        });
-        let _ = self.orders.try_send(order(reply));
-        // It answers in time; a second more is for a machine that is busy.
-        match answer.recv_timeout(within.saturating_add(Duration::from_secs(1))) {
-            Ok(left) => Some(left),
-            Err(blocking::RecvTimeoutError::Disconnected) => Some(self.sender.left()),
-            Err(blocking::RecvTimeoutError::Timeout) => None,
-        }
+    /// [Closes](Self::close) the push when the guard is dropped: kept in `main`, what the program
+    /// did last is pushed when it returns or panics.
+    ///
+    /// ```no_run
+    /// # use expvar_carbon::Carbon;
+    /// fn main() -> Result<(), expvar_carbon::ConfigError> {
+    ///     let _carbon = Carbon::new("graphite:2003").spawn()?.drop_guard();
+    ///     // … the program …
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn drop_guard(self) -> DropGuard {
+        DropGuard(self)
     }
 }
 
-impl Drop for Handle {
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+/// Takes a last reading when it is dropped, sends what waits within the
+/// [`shutdown_timeout`](crate::Carbon::shutdown_timeout), and ends the push. Blocks the thread
+/// meanwhile; does nothing where the push has ended.
+#[must_use = "it closes the push at once unless it is kept: `let _guard = …`"]
+#[derive(Debug)]
+pub struct DropGuard(Handle);
+
+impl Deref for DropGuard {
+    type Target = Handle;
+
+    fn deref(&self) -> &Handle {
+        &self.0
+    }
+}
+
+impl Drop for DropGuard {
     fn drop(&mut self) {
-        let Some(thread) = lock(&self.thread).take() else { return };
-        let within = self.shutdown_timeout;
-        if self.wait(within, |reply| Order::Close(within, reply)).is_some() {
-            let _ = thread.join();
-        }
+        self.0.task.close();
     }
 }

@@ -20,16 +20,16 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod carbon;
-mod error;
 mod handle;
 mod push;
 mod render;
-mod schedule;
 mod send;
 
 pub use carbon::Carbon;
-pub use error::ConfigError;
-pub use handle::Handle;
+#[cfg(feature = "tls")]
+pub use expvar_push::Tls;
+pub use expvar_push::{ConfigError, Event, Left};
+pub use handle::{DropGuard, Handle};
 pub use push::Push;
 pub use render::clashes::Clashes;
 pub use render::lines::Lines;
@@ -41,10 +41,6 @@ pub use render::selection::Counters;
 pub use render::tags::{TAGS_MAX_BYTES, Tags};
 pub use send::address::{Address, Scheme};
 pub use send::driver::Driver;
-pub use send::event::Event;
-pub use send::left::Left;
 pub use send::sender::Sender;
 pub use send::sender::builder::SenderBuilder;
 pub use send::stats::Stats;
-#[cfg(feature = "tls")]
-pub use send::tls::Tls;

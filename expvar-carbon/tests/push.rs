@@ -285,11 +285,11 @@ async fn it_runs_as_a_task_and_returns_what_is_left() {
 }
 
 #[test]
-fn dropping_the_handle_takes_a_last_reading() {
+fn dropping_the_guard_takes_a_last_reading() {
     let (sink, registry) = (Sink::new(), Registry::new());
     let gauge = registry.publish("a", Gauge::new()).unwrap();
     let carbon = Carbon::new(&sink.address).registry(&registry);
-    let carbon = carbon.interval(Duration::from_secs(3_600)).spawn().unwrap();
+    let carbon = carbon.interval(Duration::from_secs(3_600)).spawn().unwrap().drop_guard();
     gauge.set(7);
     drop(carbon);
     assert_eq!(sink.lines(), ["a 7"]);

@@ -2,7 +2,7 @@
 
 use regex::RegexSet;
 
-use crate::error::ConfigError;
+use expvar_push::ConfigError;
 
 /// Any of several patterns.
 ///

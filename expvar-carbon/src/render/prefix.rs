@@ -1,6 +1,6 @@
 //! What stands before every name, with what tells this process from others.
 
-use crate::error::ConfigError;
+use expvar_push::ConfigError;
 
 /// Replaces `{host}`, `{pid}` and `{exe}` in a prefix, each by one segment.
 pub(crate) fn expand(prefix: &str) -> Result<String, ConfigError> {

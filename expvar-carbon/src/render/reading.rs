@@ -12,7 +12,7 @@ use crate::render::name::{Mark, Path};
 use crate::render::number::Number;
 use crate::render::refusal::Refusal;
 use crate::render::selection::{Counters, Selection};
-use crate::schedule::Moment;
+use expvar_push::Moment;
 
 /// Renders a registry's values as lines, reading after reading.
 ///

@@ -6,7 +6,7 @@ use expvar::Registry;
 
 use crate::render::lines::Lines;
 use crate::render::reading::{Parts, Reader};
-use crate::schedule::Moment;
+use expvar_push::Moment;
 
 /// What is written at once.
 const PART_BYTES: usize = 256 << 10;

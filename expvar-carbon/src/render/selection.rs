@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::error::ConfigError;
 use crate::render::name::Path;
 use crate::render::pattern::Patterns;
+use expvar_push::ConfigError;
 
 /// What is sent of a counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,6 +1,6 @@
 //! Tags that every point carries: `;key=value`, sorted by key.
 
-use crate::error::ConfigError;
+use expvar_push::ConfigError;
 
 /// The most that the tags of a line may take, in bytes.
 pub const TAGS_MAX_BYTES: usize = 4_096;

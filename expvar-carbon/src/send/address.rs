@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::ConfigError;
+use expvar_push::ConfigError;
 
 /// What is spoken to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

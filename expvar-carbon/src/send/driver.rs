@@ -2,23 +2,24 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use crate::error::ConfigError;
 use crate::send::handover::Handover;
 use crate::send::lane::{Host, Lane, Wish};
-use crate::send::left::Left;
-use crate::send::queue::Queue;
 use crate::send::reporter::report;
 use crate::send::sender::builder::SenderBuilder;
 use crate::send::setup::Setup;
-use crate::send::stats::{Counts, Stats, lock};
+use crate::send::stats::{Counts, Stats};
+use expvar_push::ConfigError;
+use expvar_push::Left;
+use expvar_push::Queue;
 
 /// The part that does the work: [`run`](Driver::run) it in a tokio runtime.
 #[must_use = "nothing is sent until it runs"]
@@ -97,7 +98,7 @@ impl Shared {
 
     /// The present setup, which stays while this is held. Nothing that waits happens meanwhile.
     pub(crate) fn setup(&self) -> RwLockReadGuard<'_, Setup> {
-        self.setup.read().unwrap_or_else(PoisonError::into_inner)
+        self.setup.read()
     }
 
     /// Asks for all that was sent so far to be read within this time, and for the end then if
@@ -112,7 +113,7 @@ impl Shared {
         let deadline = now.checked_add(within).unwrap_or(now + Duration::from_secs(1 << 30));
         let setup = self.setup();
         let before = setup.lanes.iter().map(|lane| lane.queue(|q| q.next_seq())).collect();
-        let mut requests = lock(&self.requests);
+        let mut requests = self.requests.lock();
         if closing {
             self.closed.store(true, Relaxed);
             let earlier = requests.closing.map_or(deadline, |other| other.min(deadline));
@@ -130,7 +131,7 @@ impl Shared {
 
     /// Asks for other settings; dropping the reply says that the sender has ended.
     pub(crate) fn change(&self, change: Change) {
-        let mut requests = lock(&self.requests);
+        let mut requests = self.requests.lock();
         if !requests.ended {
             requests.changes.push_back(change);
             drop(requests);
@@ -141,7 +142,7 @@ impl Shared {
     /// The next settings that somebody asks for.
     pub(crate) async fn next_change(&self) -> Change {
         loop {
-            let change = lock(&self.requests).changes.pop_front();
+            let change = self.requests.lock().changes.pop_front();
             match change {
                 Some(change) => return change,
                 None => self.change_asked.notified().await,
@@ -151,9 +152,9 @@ impl Shared {
 
     /// Lets `exchange` make another setup of the present one, while nobody sends.
     pub(crate) fn exchange(&self, exchange: impl FnOnce(&Setup) -> Setup) {
-        let mut setup = self.setup.write().unwrap_or_else(PoisonError::into_inner);
+        let mut setup = self.setup.write();
         *setup = exchange(&setup);
-        let mut requests = lock(&self.requests);
+        let mut requests = self.requests.lock();
         requests.leaving = None;
         for flush in &mut requests.flushes {
             // Batches may have other numbers now: all that was sent so far is waited for.
@@ -176,7 +177,7 @@ impl Shared {
     /// Answers the requests that are fulfilled or over, and returns the next deadline.
     fn settle(&self) -> Option<Instant> {
         let now = Instant::now();
-        let flushes = std::mem::take(&mut lock(&self.requests).flushes);
+        let flushes = std::mem::take(&mut self.requests.lock().flushes);
         let mut open = Vec::new();
         for flush in flushes {
             let left = self.left(Some(&flush.before));
@@ -186,14 +187,14 @@ impl Shared {
                 open.push(flush);
             }
         }
-        let mut requests = lock(&self.requests);
+        let mut requests = self.requests.lock();
         requests.flushes.append(&mut open);
         requests.flushes.iter().filter(|f| !f.closing).map(|f| f.deadline).min()
     }
 
     fn end(&self) {
         let flushes = {
-            let mut requests = lock(&self.requests);
+            let mut requests = self.requests.lock();
             requests.ended = true;
             requests.changes.clear();
             std::mem::take(&mut requests.flushes)
@@ -233,7 +234,7 @@ impl Shared {
 
 impl Host for Shared {
     fn wish(&self, lane: &Lane) -> Wish {
-        let requests = lock(&self.requests);
+        let requests = self.requests.lock();
         let unread = |flush: &Flush| {
             let before = flush.before.get(lane.index).copied().unwrap_or(u64::MAX);
             lane.queue(|q| q.is_unflushed(before))
@@ -269,7 +270,7 @@ impl Driver {
             let mut asked = false;
             loop {
                 let next = shared.settle();
-                let closing = lock(&shared.requests).closing;
+                let closing = shared.requests.lock().closing;
                 let until = next.into_iter().chain(closing).min();
                 if closing.is_some_and(|at| Instant::now() >= at) {
                     return;
@@ -298,7 +299,7 @@ impl Driver {
         let left = shared.left(None);
         let closed = shared.clone();
         let close = move || {
-            *lock(&closed.has_ended) = true;
+            *closed.has_ended.lock() = true;
             let lanes = closed.setup().lanes.clone();
             lanes.iter().for_each(|lane| lane.close_spool(&closed.counts));
         };
@@ -316,8 +317,8 @@ impl Driver {
         let kept = lanes.iter().map(|l| l.clone().keep_spool(shared.counts.clone()));
         let changes = async {
             let (handover, leaving) = Handover::prepare(shared, lanes).await;
-            *lock(&next) = Some(handover);
-            lock(&shared.requests).leaving = Some(leaving);
+            *next.lock() = Some(handover);
+            shared.requests.lock().leaving = Some(leaving);
             lanes.iter().for_each(|lane| lane.wake());
         };
         tokio::select! {
@@ -326,7 +327,7 @@ impl Driver {
                 tokio::join!(join_all(kept), changes, std::future::pending::<()>());
             } => {}
         }
-        next.into_inner().unwrap_or_else(PoisonError::into_inner)
+        next.into_inner()
     }
 }
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::error::ConfigError;
 use crate::send::driver::Shared;
 use crate::send::lane::Lane;
-use crate::send::queue::Queue;
 use crate::send::setup::{Disk, Opened, Prepared, recover};
-use crate::send::spool::Spool;
-use crate::send::stats::{Counts, lock};
+use crate::send::stats::Counts;
+use expvar_push::ConfigError;
+use expvar_push::Queue;
+use expvar_push::Spool;
 
 /// Settings that are ready to take the place of the present ones.
 pub(crate) struct Handover {
@@ -54,7 +54,7 @@ impl Handover {
 impl Shared {
     /// Moves what the lanes hold to new ones. Blocks while spools are written.
     fn hand_over(&self, prepared: Prepared) {
-        let has_ended = lock(&self.has_ended);
+        let has_ended = self.has_ended.lock();
         if *has_ended {
             return;
         }

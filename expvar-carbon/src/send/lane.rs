@@ -8,21 +8,22 @@ mod health;
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::send::address::Address;
-use crate::send::backoff::{self, Backoff};
 use crate::send::connection::Connection;
 use crate::send::network::Dial;
-use crate::send::queue::{Batch, Dropped, Queue};
-use crate::send::spool::Spool;
-use crate::send::stats::{Counts, lock};
+use crate::send::stats::Counts;
+use expvar_push::Backoff;
+use expvar_push::Spool;
+use expvar_push::{Batch, Dropped, Queue};
 
 use acknowledged::Acknowledged;
 use closing::{Closed, Closing};
@@ -125,7 +126,7 @@ impl Lane {
 
     /// Calls `f` with the queue. Nothing that waits happens under this lock.
     pub(crate) fn queue<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
-        f(&mut lock(&self.queue))
+        f(&mut self.queue.lock())
     }
 
     pub(crate) fn push(&self, batch: Batch) -> Dropped {
@@ -224,7 +225,7 @@ impl Lane {
             .run(dial, host)
             .await;
             // A server that accepts and hangs up at once gets no more attempts than a dead one.
-            if since.elapsed() >= backoff::FIRST {
+            if since.elapsed() >= Backoff::FIRST {
                 backoff.reset();
             }
             match end {
@@ -309,7 +310,7 @@ impl Lane {
 
     /// Copies the queue's changes to the spool; returns whether the disk took them.
     pub(crate) fn write_spool(&self, counts: &Counts) -> bool {
-        let Some((spool, next_seq)) = &mut *lock(&self.spool) else { return true };
+        let Some((spool, next_seq)) = &mut *self.spool.lock() else { return true };
         let (new, end, first) = self.queue(|q| {
             let new: Vec<_> = q.since(*next_seq).map(|(n, b)| (n, b.clone())).collect();
             (new, q.next_seq(), q.first_seq())
@@ -341,7 +342,7 @@ impl Lane {
 
     /// The spool, after the writes that are under way; the lane goes on without it.
     pub(crate) fn take_spool(&self) -> Option<(Spool, u64)> {
-        lock(&self.spool).take()
+        self.spool.lock().take()
     }
 
     /// Waits until something waits to be sent; returns false when there is nothing left to do.

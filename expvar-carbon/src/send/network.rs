@@ -1,25 +1,21 @@
-//! Connects to servers: resolves names, tries all of their addresses, agrees on TLS.
+//! Connects to servers: by any of their addresses, and over TLS.
 
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use expvar_push::race;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use socket2::SockRef;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 use tokio::net::{TcpStream, UdpSocket, lookup_host};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::send::address::{Address, Scheme};
 use crate::send::connection::Connection;
 #[cfg(feature = "tls")]
-use crate::send::tls::Identity;
-
-/// How long an address has the race for itself before the next one is tried beside it:
-/// "Connection Attempt Delay", RFC 8305, section 5.
-const NEXT_ADDRESS: Duration = Duration::from_millis(250);
+use expvar_push::Identity;
 
 /// A way to connect to addresses.
 pub(crate) trait Dial: Send + Sync {
@@ -52,8 +48,7 @@ impl Dial for Network {
         }
         // Resolved anew each time, as servers move.
         let found = lookup_host((address.host(), address.port()));
-        let addresses = alternate(timeout(limit, found).await??);
-        race(addresses, |ip| async move {
+        race(timeout(limit, found).await??, |ip| async move {
             match address.scheme() {
                 Scheme::Udp => datagrams(ip).await,
                 _ => {
@@ -108,112 +103,4 @@ async fn datagrams(to: SocketAddr) -> io::Result<Connection> {
     let socket = UdpSocket::bind((any, 0)).await?;
     socket.connect(to).await?;
     Ok(Connection::Udp(socket, 0))
-}
-
-/// The addresses with the two families in turn, in the resolver's order otherwise: RFC 8305,
-/// section 4.
-fn alternate(found: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
-    let found: Vec<_> = found.collect();
-    let first_is_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
-    let (one, other): (Vec<SocketAddr>, Vec<SocketAddr>) =
-        found.iter().copied().partition(|address: &SocketAddr| address.is_ipv6() == first_is_v6);
-    let (mut one, mut other) = (one.into_iter(), other.into_iter());
-    let mut turns = Vec::with_capacity(found.len());
-    loop {
-        let before = turns.len();
-        turns.extend(one.next().into_iter().chain(other.next()));
-        if turns.len() == before {
-            return turns;
-        }
-    }
-}
-
-/// The first connection to any of `addresses` ("happy eyeballs", RFC 8305): each address is tried
-/// when the one before it has failed, or has not answered for [`NEXT_ADDRESS`], and goes on being
-/// tried beside those after it. The last error when all have failed.
-async fn race<C, F: Future<Output = io::Result<C>>>(
-    addresses: Vec<SocketAddr>,
-    connect: impl Fn(SocketAddr) -> F,
-) -> io::Result<C> {
-    let mut untried = addresses.into_iter();
-    let mut tried = FuturesUnordered::new();
-    let mut error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    loop {
-        let next = untried.next();
-        let is_last = next.is_none();
-        tried.extend(next.map(&connect));
-        tokio::select! {
-            answer = tried.next() => match answer {
-                Some(Ok(connection)) => return Ok(connection),
-                Some(Err(e)) => error = e,
-                None => return Err(error),
-            },
-            () = sleep(NEXT_ADDRESS), if !is_last => {}
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    use tokio::time::Instant;
-
-    fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
-        texts.iter().map(|text| text.parse().unwrap()).collect()
-    }
-
-    #[test]
-    fn families_take_turns_in_the_resolvers_order() {
-        let found = addresses(&["[::1]:1", "[::2]:1", "1.0.0.1:1", "[::3]:1", "1.0.0.2:1"]);
-        let turns = ["[::1]:1", "1.0.0.1:1", "[::2]:1", "1.0.0.2:1", "[::3]:1"];
-        assert_eq!(alternate(found.into_iter()), addresses(&turns));
-        let one = addresses(&["1.0.0.1:1", "1.0.0.2:1"]);
-        assert_eq!(alternate(one.clone().into_iter()), one);
-    }
-
-    /// Port 1 never answers, port 2 fails at once, port 3 answers after 100 ms.
-    async fn answer(address: SocketAddr) -> io::Result<SocketAddr> {
-        match address.port() {
-            1 => std::future::pending().await,
-            2 => Err(io::ErrorKind::ConnectionRefused.into()),
-            _ => {
-                sleep(Duration::from_millis(100)).await;
-                Ok(address)
-            }
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_dead_address_costs_a_quarter_of_a_second_and_a_refusing_one_nothing() {
-        for (texts, cost_ms) in [
-            (&["1.0.0.1:3", "1.0.0.2:3"][..], 100),
-            (&["1.0.0.1:1", "1.0.0.2:3"], 350),
-            (&["1.0.0.1:2", "1.0.0.2:3"], 100),
-            (&["1.0.0.1:1", "1.0.0.2:2", "1.0.0.3:1", "1.0.0.4:3"], 600),
-        ] {
-            let start = Instant::now();
-            let winner = race(addresses(texts), answer).await.unwrap();
-            assert_eq!(winner.port(), 3);
-            assert_eq!(start.elapsed().as_millis(), cost_ms, "{texts:?}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_slow_first_address_goes_on_being_tried() {
-        let connect = |address: SocketAddr| async move {
-            sleep(Duration::from_millis(300) * u32::from(address.port())).await;
-            Ok(address)
-        };
-        let winner = race(addresses(&["1.0.0.1:1", "1.0.0.2:1"]), connect).await.unwrap();
-        assert_eq!(winner.to_string(), "1.0.0.1:1");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn all_that_fail_give_the_last_error() {
-        let error = race(addresses(&["1.0.0.1:2", "1.0.0.2:2"]), answer).await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
-        let none = race(Vec::new(), answer).await.unwrap_err();
-        assert_eq!(none.to_string(), "the name has no address");
-    }
 }

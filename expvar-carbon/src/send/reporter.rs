@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::render::refusal::Refusal;
 use crate::send::driver::Shared;
-use crate::send::event::Event;
+use expvar_push::Event;
 
 /// How often what has begun is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -81,8 +81,11 @@ pub(super) async fn report(shared: &Shared) {
         }
         for (reason, spell) in Refusal::ALL.into_iter().zip(&mut refusals) {
             match spell.look(counts.refusals(reason), |last| last.elapsed() >= QUIET) {
-                Some(News::Begins) => counts.observer.tell(&Event::Refusing { reason }),
+                Some(News::Begins) => counts
+                    .observer
+                    .tell(&Event::Refusing { reason: reason.name(), remedy: reason.remedy() }),
                 Some(News::Ends(points)) => {
+                    let reason = reason.name();
                     counts.observer.tell(&Event::Refused { reason, points });
                 }
                 None => {}

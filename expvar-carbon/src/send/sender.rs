@@ -2,24 +2,24 @@
 
 pub(crate) mod builder;
 
-use std::future::Future;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
 use expvar::{Func, Map};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::error::ConfigError;
 use crate::render::lines::Lines;
 use crate::send::driver::{Change, Driver, Shared};
-use crate::send::left::Left;
-use crate::send::queue::Batch;
 use crate::send::sender::builder::SenderBuilder;
 use crate::send::setup::Setup;
-use crate::send::stats::{Counts, Stats, lock};
+use crate::send::stats::{Counts, Stats};
+use expvar_push::Batch;
+use expvar_push::Left;
+use expvar_push::{ConfigError, spawn};
 
 /// The most that one batch holds: [`Sender::send`] cuts what is longer at line ends.
 const BATCH_BYTES: usize = 64 << 10;
@@ -66,10 +66,10 @@ impl Sender {
     }
 
     pub(crate) fn spawn(self, driver: Driver) -> Result<Sender, ConfigError> {
-        let thread = spawn(async move {
+        let thread = spawn("expvar-carbon", async move {
             driver.run(std::future::pending()).await;
         })?;
-        *lock(&self.owner.thread) = Some(thread);
+        *self.owner.thread.lock() = Some(thread);
         Ok(self)
     }
 
@@ -244,23 +244,6 @@ impl Sender {
     }
 }
 
-/// Runs `task` on a thread of its own.
-pub(crate) fn spawn(
-    task: impl Future<Output = ()> + Send + 'static,
-) -> Result<std::thread::JoinHandle<()>, ConfigError> {
-    let cannot = |e: std::io::Error| {
-        ConfigError::new("spawn", e.to_string(), "allow this process one more thread")
-    };
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
-    let run = move || {
-        runtime.block_on(task);
-        // A name that is being looked up may take long; it is not worth waiting for.
-        runtime.shutdown_background();
-    };
-    std::thread::Builder::new().name("expvar-carbon".into()).spawn(run).map_err(cannot)
-}
-
 /// Where to cut: after the last line that ends within `most` bytes, or after the first line.
 pub(crate) fn cut(lines: &[u8], most: usize) -> usize {
     if lines.len() <= most {
@@ -275,7 +258,7 @@ impl Drop for Owner {
     fn drop(&mut self) {
         let within = self.shared.setup().shutdown_timeout;
         self.shared.request(within, true, drop);
-        if let Some(thread) = lock(&self.thread).take() {
+        if let Some(thread) = self.thread.lock().take() {
             let _ = thread.join();
         }
     }

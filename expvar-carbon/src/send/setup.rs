@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::ConfigError;
 use crate::send::address::Address;
 use crate::send::lane::{Lane, Policy};
 use crate::send::network::Network;
-use crate::send::queue::Queue;
-use crate::send::spool::{Recovered, Spool};
 use crate::send::stats::Counts;
+use expvar_push::ConfigError;
+use expvar_push::Queue;
+use expvar_push::{Recovered, Spool};
 
 /// The lanes of a sender, and what they share.
 #[derive(Clone)]

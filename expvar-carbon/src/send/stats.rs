@@ -1,17 +1,18 @@
 //! What the sender counts about itself.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use expvar::{Counter, FloatGauge, Map, Text};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::render::lines::Lines;
 use crate::render::refusal::{Refusal, Refused};
-use crate::send::event::Observer;
-use crate::send::queue::Dropped;
+use expvar_push::Dropped;
+use expvar_push::Observer;
 
 /// A snapshot of what the sender counts about itself; everything since it was made.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -143,17 +144,17 @@ impl Counts {
     }
 
     pub(crate) fn succeeded(&self, at: Instant) {
-        *lock(&self.last_success) = Some(at);
+        *self.last_success.lock() = Some(at);
     }
 
     /// A push is handed over that began then.
     pub(crate) fn push_began(&self, at: Instant) {
-        *lock(&self.push_began) = Some(at);
+        *self.push_began.lock() = Some(at);
     }
 
     /// Everything that waited was written.
     pub(crate) fn push_ended(&self, at: Instant) {
-        if let Some(began) = lock(&self.push_began).take() {
+        if let Some(began) = self.push_began.lock().take() {
             self.last_push_seconds.set(at.duration_since(began).as_secs_f64());
         }
     }
@@ -190,15 +191,10 @@ impl Counts {
     }
 
     pub(crate) fn last_success_age(&self) -> Option<Duration> {
-        lock(&self.last_success).map(|at| at.elapsed())
+        self.last_success.lock().map(|at| at.elapsed())
     }
 
     pub(crate) fn refused(&self) -> Refused {
         Refused::from_counts(|reason| self.refused[reason as usize].get())
     }
-}
-
-/// Locks without regard to poison: every critical section here leaves its data whole.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

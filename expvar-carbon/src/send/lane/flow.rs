@@ -14,8 +14,8 @@ use crate::send::address::Scheme;
 use crate::send::connection::Connection;
 use crate::send::network::Dial;
 use crate::send::pickle;
-use crate::send::queue::Batch;
 use crate::send::stats::Counts;
+use expvar_push::Batch;
 
 /// How much is written in one go.
 const WRITE_BYTES: usize = 128 << 10;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Lane;
-use crate::send::backoff;
-use crate::send::event::Event;
 use crate::send::stats::Counts;
+use expvar_push::Backoff;
+use expvar_push::Event;
 
 /// Tells when a lane's servers go away and when they are back.
 pub(super) struct Health<'a> {
@@ -30,13 +30,13 @@ struct Away {
 
 impl<'a> Health<'a> {
     pub(super) fn new(lane: &'a Lane, counts: &'a Counts, timeout: Duration) -> Self {
-        Self { lane, counts, away: None, brief: 0, proof: backoff::FIRST, timeout }
+        Self { lane, counts, away: None, brief: 0, proof: Backoff::FIRST, timeout }
     }
 
     /// No connection could be made.
     pub(super) fn unreachable(&mut self, error: &io::Error) {
         self.counts.failed(error.to_string());
-        self.proof = backoff::FIRST;
+        self.proof = Backoff::FIRST;
         self.gone(error.to_string());
     }
 
@@ -46,9 +46,9 @@ impl<'a> Health<'a> {
         self.counts.failed(text.clone());
         if error.kind() == io::ErrorKind::TimedOut {
             // A server that hangs is connected to all the same.
-            self.proof = self.timeout + backoff::FIRST;
+            self.proof = self.timeout + Backoff::FIRST;
             self.gone(text);
-        } else if lived < backoff::FIRST {
+        } else if lived < Backoff::FIRST {
             self.brief += 1;
             if self.brief > 1 {
                 self.gone(text);
@@ -74,7 +74,7 @@ impl<'a> Health<'a> {
     /// The servers take points.
     pub(super) fn serves(&mut self) {
         self.brief = 0;
-        self.proof = backoff::FIRST;
+        self.proof = Backoff::FIRST;
         if let Some(away) = self.away.take() {
             self.counts.observer.tell(&Event::Back {
                 destination: self.lane.destination(),

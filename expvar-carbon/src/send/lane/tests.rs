@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::*;
-use crate::send::event::Observer;
+use expvar_push::Observer;
 
 const POLICY: Policy = Policy { timeout: Duration::from_secs(5), window: Duration::from_secs(10) };
 
@@ -23,8 +23,8 @@ struct Script {
 
 impl Dial for Script {
     async fn dial(&self, address: &Address, _: Duration) -> io::Result<Connection> {
-        lock(&self.calls).push((address.to_string(), Instant::now()));
-        let answer = lock(&self.answers).pop_front();
+        self.calls.lock().push((address.to_string(), Instant::now()));
+        let answer = self.answers.lock().pop_front();
         if !answer.unwrap_or(self.always.load(Relaxed)) {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
@@ -69,7 +69,7 @@ fn stage(addresses: &[&str], limit: usize, answers: &[bool], always: bool) -> St
     let events = Arc::new(Mutex::new(Vec::new()));
     let seen = events.clone();
     let mut counts = Counts::default();
-    counts.observer = Observer::new(move |event| lock(&seen).push(event.to_string()));
+    counts.observer = Observer::new(move |event| seen.lock().push(event.to_string()));
     let stage = Stage {
         lane: Arc::new(Lane::new(0, addresses, Queue::new(limit), None)),
         script: Arc::new(script),
@@ -150,7 +150,7 @@ async fn attempts_at_a_dead_server_keep_to_the_backoff() {
     let start = Instant::now();
     stage.push("a 1 1\n");
     sleep(Duration::from_secs(3_600)).await;
-    let calls = lock(&stage.script.calls).clone();
+    let calls = stage.script.calls.lock().clone();
     let mut before = start;
     let mut ceiling = Duration::from_secs(1);
     for (_, at) in &calls[1..] {
@@ -214,7 +214,7 @@ async fn a_server_that_takes_nothing_is_left_after_the_timeout() {
     let silent = stage.server().await;
     let mut next = stage.server().await;
     let waited = Instant::now() - start;
-    assert!(waited >= POLICY.timeout && waited <= POLICY.timeout + backoff::FIRST);
+    assert!(waited >= POLICY.timeout && waited <= POLICY.timeout + Backoff::FIRST);
     stage.orders.close.store(true, Relaxed);
     let mut got = String::new();
     next.read_to_string(&mut got).await.unwrap();
@@ -234,7 +234,7 @@ async fn the_second_server_serves_until_the_first_is_back() {
     drop(two);
     stage.push("a 2 2\n");
     assert_eq!(lines(&mut stage.server().await).await, ["a 2 2"]);
-    let names: Vec<_> = lock(&stage.script.calls).iter().map(|(name, _)| name.clone()).collect();
+    let names: Vec<_> = stage.script.calls.lock().iter().map(|(name, _)| name.clone()).collect();
     // Both at first, the first again after a minute in vain, and at the next connection.
     assert_eq!(names, ["tcp://one:1", "tcp://two:1", "tcp://one:1", "tcp://one:1"]);
 }
@@ -285,7 +285,7 @@ async fn the_host_of_datagrams_is_resolved_again_while_they_flow() {
     }
     sleep(Duration::from_secs(1)).await;
     let calls: Vec<_> =
-        lock(&stage.script.calls).iter().map(|(_, at)| (*at - start).as_secs()).collect();
+        stage.script.calls.lock().iter().map(|(_, at)| (*at - start).as_secs()).collect();
     assert_eq!(calls, [0, 30, 60, 90, 120]);
     // The one in vain at 30 s leaves the old one in use.
     let [first] = lines(&mut servers[1]).await;
@@ -295,7 +295,7 @@ async fn the_host_of_datagrams_is_resolved_again_while_they_flow() {
 
 /// The events of a lane that is told to [`Stage`], in words.
 fn told(stage: &Stage) -> Vec<String> {
-    lock(&stage.events).clone()
+    stage.events.lock().clone()
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,17 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::error::ConfigError;
 use crate::send::address::{Address, Scheme};
 use crate::send::driver::Driver;
-use crate::send::event::{Event, Observer};
 use crate::send::lane::Policy;
 use crate::send::network::Network;
 use crate::send::sender::Sender;
 use crate::send::setup::{LanePlan, Plan, spool_dir};
 use crate::send::stats::Counts;
+use expvar_push::ConfigError;
+use expvar_push::{Event, Observer};
 #[cfg(feature = "tls")]
-use crate::send::tls::{Identity, Tls};
+use expvar_push::{Identity, Tls};
 
 /// The settings of a [`Sender`], each with a default but the address.
 #[derive(Debug, Clone)]

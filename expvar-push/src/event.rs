@@ -5,12 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::render::refusal::Refusal;
-
 /// What an operator wants to hear of, once when it begins and once when it is over.
 ///
 /// Its text is one line for a log: what happened, where, and what to do about it where something
-/// can be done. See [`SenderBuilder::on_event`](crate::SenderBuilder::on_event).
+/// can be done.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
@@ -44,13 +42,15 @@ pub enum Event {
     },
     /// Points are refused that no server would store.
     Refusing {
-        /// Why.
-        reason: Refusal,
+        /// Why, in a word or two.
+        reason: &'static str,
+        /// What to do about it.
+        remedy: &'static str,
     },
     /// None were refused for this reason for ten minutes.
     Refused {
         /// Why they were refused.
-        reason: Refusal,
+        reason: &'static str,
         /// Points that were refused since [`Refusing`](Self::Refusing).
         points: u64,
     },
@@ -113,11 +113,11 @@ impl fmt::Display for Event {
                     "the queue for {destination} is empty again, {points} points were dropped"
                 )
             }
-            Event::Refusing { reason } => {
-                write!(f, "points are refused: {}: {}", reason.name(), reason.remedy())
+            Event::Refusing { reason, remedy } => {
+                write!(f, "points are refused: {reason}: {remedy}")
             }
             Event::Refused { reason, points } => {
-                write!(f, "no more points are refused: {}, {points} were", reason.name())
+                write!(f, "no more points are refused: {reason}, {points} were")
             }
             Event::SpoolFailed { directory, error } => write!(
                 f,
@@ -133,15 +133,16 @@ impl fmt::Display for Event {
 
 /// Whom events are told; nobody by default.
 #[derive(Clone, Default)]
-pub(crate) struct Observer(Option<Arc<dyn Fn(&Event) + Send + Sync>>);
+pub struct Observer(Option<Arc<dyn Fn(&Event) + Send + Sync>>);
 
 impl Observer {
-    pub(crate) fn new(observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+    /// Calls `observer` with each event.
+    pub fn new(observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(observer)))
     }
 
-    /// Hold no lock: this is foreign code. If it panics, the sender goes on.
-    pub(crate) fn tell(&self, event: &Event) {
+    /// Tells the observer. Hold no lock: this is foreign code. If it panics, the sender goes on.
+    pub fn tell(&self, event: &Event) {
         if let Some(observer) = &self.0 {
             let _ = catch_unwind(AssertUnwindSafe(|| observer(event)));
         }

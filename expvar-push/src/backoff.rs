@@ -3,32 +3,48 @@
 use std::time::Duration;
 
 /// The first wait is at most this.
-pub(crate) const FIRST: Duration = Duration::from_secs(1);
+const FIRST: Duration = Duration::from_secs(1);
 /// No wait is longer.
-pub(crate) const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// Waits drawn evenly from zero to a ceiling that doubles from 1 s to 60 s ("full jitter"), so
 /// that a thousand clients of one server do not come back at one moment.
+///
+/// ```
+/// let mut backoff = expvar_push::Backoff::new();
+/// assert!(backoff.next(1.0) <= expvar_push::Backoff::FIRST);
+/// assert_eq!(backoff.next(1.0), 2 * expvar_push::Backoff::FIRST);
+/// ```
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     ceiling: Duration,
 }
 
 impl Backoff {
-    pub(crate) fn new() -> Self {
+    /// The first wait is at most this.
+    pub const FIRST: Duration = FIRST;
+
+    /// Begins at 1 s.
+    pub fn new() -> Self {
         Self { ceiling: FIRST }
     }
 
     /// The next wait; `random` is even over 0..1.
-    pub(crate) fn next(&mut self, random: f64) -> Duration {
+    pub fn next(&mut self, random: f64) -> Duration {
         let wait = self.ceiling.mul_f64(random.clamp(0.0, 1.0));
         self.ceiling = (self.ceiling * 2).min(LONGEST);
         wait
     }
 
     /// It worked: begin at 1 s again.
-    pub(crate) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.ceiling = FIRST;
+    }
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

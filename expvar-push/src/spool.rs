@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use fs4::FileExt;
 
-use crate::send::queue::Batch;
+use crate::queue::Batch;
 
 const FORMAT: &[u8] = b"expvar-carbon spool 1\n";
 const HEAD_BYTES: usize = 20;
@@ -30,7 +30,7 @@ const MARK: u32 = u32::MAX;
 
 /// The queue of one lane on disk.
 #[derive(Debug)]
-pub(crate) struct Spool {
+pub struct Spool {
     dir: PathBuf,
     /// Held locked, so that no other process uses the directory.
     _lock: File,
@@ -54,13 +54,13 @@ struct Segment {
 
 /// What a directory held.
 #[derive(Debug, Default)]
-pub(crate) struct Recovered {
+pub struct Recovered {
     /// With their numbers, in order.
-    pub(crate) batches: Vec<(u64, Batch)>,
+    pub batches: Vec<(u64, Batch)>,
     /// The number that the next batch gets.
-    pub(crate) next_seq: u64,
+    pub next_seq: u64,
     /// Segments whose tail was torn or damaged, and cut off.
-    pub(crate) damaged: u64,
+    pub damaged: u64,
 }
 
 impl Spool {
@@ -68,7 +68,7 @@ impl Spool {
     ///
     /// # Errors
     /// When it cannot be read, or another process uses it.
-    pub(crate) fn open(dir: &Path, limit: usize) -> io::Result<(Self, Recovered)> {
+    pub fn open(dir: &Path, limit: usize) -> io::Result<(Self, Recovered)> {
         std::fs::create_dir_all(dir)?;
         let lock = OpenOptions::new().create(true).append(true).open(dir.join("lock"))?;
         FileExt::try_lock(&lock).map_err(|_| {
@@ -126,11 +126,7 @@ impl Spool {
     ///
     /// # Errors
     /// When the disk takes no more; what was written of the failed record is cut off again.
-    pub(crate) fn append(
-        &mut self,
-        batches: &[(u64, Batch)],
-        next_seq: &mut u64,
-    ) -> io::Result<()> {
+    pub fn append(&mut self, batches: &[(u64, Batch)], next_seq: &mut u64) -> io::Result<()> {
         for (seq, batch) in batches {
             let points = u32::try_from(batch.points).unwrap_or(MARK - 1).min(MARK - 1);
             self.write(*seq, points, &batch.bytes)?;
@@ -147,7 +143,7 @@ impl Spool {
     ///
     /// # Errors
     /// When the disk takes no more, or a segment cannot be removed.
-    pub(crate) fn done_below(&mut self, seq: u64) -> io::Result<()> {
+    pub fn done_below(&mut self, seq: u64) -> io::Result<()> {
         if seq <= self.done {
             return Ok(());
         }
@@ -159,17 +155,17 @@ impl Spool {
     }
 
     /// Where it is.
-    pub(crate) fn dir(&self) -> &Path {
+    pub fn dir(&self) -> &Path {
         &self.dir
     }
 
     /// Follows the queue's limit.
-    pub(crate) fn set_limit(&mut self, limit: usize) {
+    pub fn set_limit(&mut self, limit: usize) {
         self.segment_bytes = segment_bytes(limit);
     }
 
     /// How much the segments take.
-    pub(crate) fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.segments.iter().map(|s| s.bytes).sum()
     }
 
@@ -177,7 +173,7 @@ impl Spool {
     ///
     /// # Errors
     /// When the disk fails.
-    pub(crate) fn sync(&self) -> io::Result<()> {
+    pub fn sync(&self) -> io::Result<()> {
         self.file.as_ref().map_or(Ok(()), File::sync_data)
     }
 

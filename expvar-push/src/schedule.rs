@@ -15,7 +15,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// - The clock went back by up to an interval: the next boundary is waited for.
 /// - It went back further: its new time is taken, and boundaries come a second time.
 #[derive(Debug)]
-pub(crate) struct Schedule {
+pub struct Schedule {
     interval_secs: u64,
     next: u64,
     last: Option<u64>,
@@ -23,7 +23,7 @@ pub(crate) struct Schedule {
 
 /// What to do now.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Due {
+pub enum Due {
     /// Look again after so long.
     Wait(Duration),
     /// Read now.
@@ -32,27 +32,27 @@ pub(crate) enum Due {
 
 /// One reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Moment {
+pub struct Moment {
     /// The boundary, in seconds since 1970.
-    pub(crate) timestamp: u64,
+    pub timestamp: u64,
     /// How long after it the reading is.
-    pub(crate) late: Duration,
+    pub late: Duration,
     /// Boundaries that went by unread before it.
-    pub(crate) skipped: u64,
+    pub skipped: u64,
     /// Seconds since the reading before, by their timestamps; none at the first one.
-    pub(crate) since_last_secs: Option<u64>,
+    pub since_last_secs: Option<u64>,
 }
 
 impl Moment {
     /// Whether it is later than a tenth of the interval, or a second.
-    pub(crate) fn is_late(&self, interval: Duration) -> bool {
+    pub fn is_late(&self, interval: Duration) -> bool {
         self.late > (interval / 10).min(Duration::from_secs(1))
     }
 }
 
 impl Schedule {
     /// Begins with the next boundary after `now`, which counts from 1970.
-    pub(crate) fn new(interval_secs: u64, now: Duration) -> Self {
+    pub fn new(interval_secs: u64, now: Duration) -> Self {
         let interval_secs = interval_secs.max(1);
         let mut schedule = Self { interval_secs, next: 0, last: None };
         schedule.next = schedule.boundary(now) + interval_secs;
@@ -65,7 +65,7 @@ impl Schedule {
     }
 
     /// What to do at `now`. A reading is handed out once.
-    pub(crate) fn poll(&mut self, now: Duration) -> Due {
+    pub fn poll(&mut self, now: Duration) -> Due {
         let next = Duration::from_secs(self.next);
         let interval = Duration::from_secs(self.interval_secs);
         if now + 2 * interval < next {
@@ -90,7 +90,7 @@ impl Schedule {
 
     /// The reading at the end: for the last boundary where it is unread, else for the next one,
     /// whose own reading this process will not see.
-    pub(crate) fn finish(&mut self, now: Duration) -> Moment {
+    pub fn finish(&mut self, now: Duration) -> Moment {
         let boundary = self.boundary(now);
         let timestamp = self.last.map_or(boundary, |last| boundary.max(last + self.interval_secs));
         Moment {

@@ -13,7 +13,8 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(crate) fn new(
+    /// A setting that is called `field` in the program; the rest is for whoever wrote it.
+    pub fn new(
         field: impl Into<String>,
         problem: impl Into<String>,
         remedy: impl Into<String>,

@@ -1,16 +1,16 @@
 //! TLS: whom to trust, and who we are.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
 
+use parking_lot::Mutex;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 
 use crate::error::ConfigError;
-use crate::send::stats::lock;
 
 /// Whom to trust on `tls://` addresses, and who we are.
 ///
@@ -127,14 +127,16 @@ fn unreadable(field: &'static str, path: &Path, error: &dyn std::fmt::Display) -
 
 /// What a connection to a `tls://` address is made with.
 #[derive(Clone)]
-pub(crate) struct Connector {
-    pub(crate) connector: TlsConnector,
-    pub(crate) name: Option<ServerName<'static>>,
+pub struct Connector {
+    /// Trusts and shows what the files held.
+    pub connector: TlsConnector,
+    /// The name that the server's certificate must be for; that of its host where there is none.
+    pub name: Option<ServerName<'static>>,
 }
 
 /// The settings with what their files held when they were last read. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Identity(Arc<Read>);
+pub struct Identity(Arc<Read>);
 
 struct Read {
     settings: Tls,
@@ -144,17 +146,21 @@ struct Read {
 
 impl Identity {
     /// Reads the files.
-    pub(crate) fn new(settings: Tls) -> Result<Self, ConfigError> {
+    ///
+    /// # Errors
+    /// When they cannot be used.
+    pub fn new(settings: Tls) -> Result<Self, ConfigError> {
         let connector = Mutex::new(settings.connector()?);
         Ok(Self(Arc::new(Read { settings, connector, generation: AtomicU64::new(0) })))
     }
 
-    pub(crate) fn connector(&self) -> Connector {
-        lock(&self.0.connector).clone()
+    /// What a connection is made with now.
+    pub fn connector(&self) -> Connector {
+        self.0.connector.lock().clone()
     }
 
     /// How often the files were read again.
-    pub(crate) fn generation(&self) -> u64 {
+    pub fn generation(&self) -> u64 {
         self.0.generation.load(Relaxed)
     }
 
@@ -162,9 +168,9 @@ impl Identity {
     ///
     /// # Errors
     /// When they cannot be used; then what was read before stays.
-    pub(crate) fn reload(&self) -> Result<(), ConfigError> {
+    pub fn reload(&self) -> Result<(), ConfigError> {
         let fresh = self.0.settings.connector()?;
-        *lock(&self.0.connector) = fresh;
+        *self.0.connector.lock() = fresh;
         self.0.generation.fetch_add(1, Relaxed);
         Ok(())
     }

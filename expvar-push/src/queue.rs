@@ -13,11 +13,13 @@ use tokio::time::Instant;
 /// What a batch costs beside its bytes; counted so that many small batches stay bounded too.
 const OVERHEAD_BYTES: usize = 128;
 
-/// Some lines that were handed over together.
+/// What was handed over at once.
 #[derive(Debug, Clone)]
-pub(crate) struct Batch {
-    pub(crate) bytes: Bytes,
-    pub(crate) points: u64,
+pub struct Batch {
+    /// What is to be sent.
+    pub bytes: Bytes,
+    /// How many points it is.
+    pub points: u64,
 }
 
 impl Batch {
@@ -58,16 +60,16 @@ enum State {
 
 /// What had to go to make room.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Dropped {
+pub struct Dropped {
     /// Points that were never written.
-    pub(crate) points: u64,
+    pub points: u64,
     /// Points that were written once and can no longer be written again.
-    pub(crate) unprotected: u64,
+    pub unprotected: u64,
 }
 
 /// The list. Batches are numbered in the order in which they enter.
 #[derive(Debug, Clone)]
-pub(crate) struct Queue {
+pub struct Queue {
     entries: VecDeque<Entry>,
     /// How many entries, from the front, were written to the present connection.
     written: usize,
@@ -79,33 +81,35 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    pub(crate) fn new(limit: usize) -> Self {
+    /// An empty queue that keeps at most so many bytes; a batch counts 128 more than its own.
+    pub fn new(limit: usize) -> Self {
         Self { entries: VecDeque::new(), written: 0, taken: 0, bytes: 0, limit, next_seq: 0 }
     }
 
     /// Lets the next batch have the number `seq`, which is higher than any so far.
-    pub(crate) fn skip_to(&mut self, seq: u64) {
+    pub fn skip_to(&mut self, seq: u64) {
         self.next_seq = self.next_seq.max(seq);
     }
 
     /// The number that the next batch gets.
-    pub(crate) fn next_seq(&self) -> u64 {
+    pub fn next_seq(&self) -> u64 {
         self.next_seq
     }
 
     /// The lowest number of a batch still kept, or that of the next one.
-    pub(crate) fn first_seq(&self) -> u64 {
+    pub fn first_seq(&self) -> u64 {
         // What waits is in order; what was written lies as the connections left it.
         let kept = self.entries.iter().take(self.written + self.taken + 1).map(|e| e.seq);
         kept.min().unwrap_or(self.next_seq)
     }
 
-    pub(crate) fn bytes(&self) -> usize {
+    /// How many bytes it keeps.
+    pub fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Appends a batch and drops the oldest ones that no longer fit.
-    pub(crate) fn push(&mut self, batch: Batch) -> Dropped {
+    pub fn push(&mut self, batch: Batch) -> Dropped {
         self.bytes += batch.cost();
         self.entries.push_back(Entry { seq: self.next_seq, batch, written: None });
         self.next_seq += 1;
@@ -113,14 +117,14 @@ impl Queue {
     }
 
     /// Keeps at most so many bytes from now on, and drops the oldest batches that no longer fit.
-    pub(crate) fn set_limit(&mut self, limit: usize) -> Dropped {
+    pub fn set_limit(&mut self, limit: usize) -> Dropped {
         self.limit = limit;
         self.make_room()
     }
 
     /// Appends another queue's batches under new numbers. What was written stays marked so where
     /// nothing waits before it; else it is counted as unprotected.
-    pub(crate) fn append(&mut self, other: &Queue) -> Dropped {
+    pub fn append(&mut self, other: &Queue) -> Dropped {
         let mut dropped = Dropped::default();
         let keeps_marks = self.entries.is_empty();
         for (at, entry) in other.entries.iter().enumerate() {
@@ -160,7 +164,7 @@ impl Queue {
     }
 
     /// Takes waiting batches of about `bytes` in all, at least one if there is one, to write them.
-    pub(crate) fn take(&mut self, bytes: usize, into: &mut Vec<Batch>) {
+    pub fn take(&mut self, bytes: usize, into: &mut Vec<Batch>) {
         let mut sum = 0;
         while let Some(entry) = self.entries.get(self.written + self.taken) {
             if self.taken > 0 && sum + entry.batch.bytes.len() > bytes {
@@ -174,7 +178,7 @@ impl Queue {
 
     /// Marks what was taken as written to a connection, at these ends in its bytes. Returns how
     /// many points went for the first time and how many again.
-    pub(crate) fn wrote(
+    pub fn wrote(
         &mut self,
         at: Instant,
         connection: u64,
@@ -194,7 +198,7 @@ impl Queue {
     }
 
     /// What was taken was not written whole: it waits again.
-    pub(crate) fn untake(&mut self) {
+    pub fn untake(&mut self) {
         self.taken = 0;
     }
 
@@ -203,7 +207,7 @@ impl Queue {
     ///
     /// What earlier connections brought since `since` waits again too, as a server that died may
     /// not have stored it; not what is in a connection whose server has yet to close it.
-    pub(crate) fn lost(
+    pub fn lost(
         &mut self,
         connection: Option<u64>,
         since: Option<Instant>,
@@ -243,18 +247,18 @@ impl Queue {
 
     /// What was written to a connection, whose write side is closed now, is kept until it is
     /// [confirmed](Self::confirm), [unconfirmed](Self::unconfirm) or [lost](Self::lost).
-    pub(crate) fn closing(&mut self, connection: u64) {
+    pub fn closing(&mut self, connection: u64) {
         self.mark(connection, State::Closing);
     }
 
     /// The peer has closed in answer to our closing: it has read all that was written. It is
     /// still kept for the window, as the peer may die before it has stored it.
-    pub(crate) fn confirm(&mut self, connection: u64) {
+    pub fn confirm(&mut self, connection: u64) {
         self.mark(connection, State::Confirmed);
     }
 
     /// Nobody waits any longer for the peer's closing. It has acknowledged everything.
-    pub(crate) fn unconfirm(&mut self, connection: u64) {
+    pub fn unconfirm(&mut self, connection: u64) {
         self.mark(connection, State::Unconfirmed);
     }
 
@@ -269,7 +273,7 @@ impl Queue {
     }
 
     /// Forgets what was confirmed.
-    pub(crate) fn forget_confirmed(&mut self) {
+    pub fn forget_confirmed(&mut self) {
         let confirmed = |e: &Entry| e.written.is_some_and(|w| w.state == State::Confirmed);
         let mut kept = 0;
         for _ in 0..self.written {
@@ -287,7 +291,7 @@ impl Queue {
     /// Forgets what was written more than `window` ago, if its connection does not wait for its
     /// server's closing and, where that can be known, all of it was acknowledged: of `open`, the
     /// connection in use, so many bytes.
-    pub(crate) fn trim(&mut self, now: Instant, window: Duration, open: Option<(u64, u64)>) {
+    pub fn trim(&mut self, now: Instant, window: Duration, open: Option<(u64, u64)>) {
         let old = self
             .entries
             .iter()
@@ -313,18 +317,18 @@ impl Queue {
     }
 
     /// When the oldest written batch was written.
-    pub(crate) fn oldest_written(&self) -> Option<Instant> {
+    pub fn oldest_written(&self) -> Option<Instant> {
         self.entries.front().filter(|_| self.written > 0)?.written.map(|written| written.at)
     }
 
     /// Whether anything waits to be written.
-    pub(crate) fn is_waiting(&self) -> bool {
+    pub fn is_waiting(&self) -> bool {
         self.entries.len() > self.written + self.taken
     }
 
     /// Points and bytes that wait or are being written, and points that were written and may
     /// still be lost, of the batches numbered below `before`.
-    pub(crate) fn left(&self, before: u64) -> (u64, u64, u64) {
+    pub fn left(&self, before: u64) -> (u64, u64, u64) {
         let (mut points, mut bytes, mut unconfirmed) = (0, 0, 0);
         for (at, entry) in self.entries.iter().enumerate() {
             if entry.seq >= before {
@@ -343,7 +347,7 @@ impl Queue {
 
     /// Whether a batch numbered below `before` waits, or was written to a connection that nobody
     /// has begun to close.
-    pub(crate) fn is_unflushed(&self, before: u64) -> bool {
+    pub fn is_unflushed(&self, before: u64) -> bool {
         let mut entries = self.entries.iter().enumerate();
         entries.any(|(at, entry)| {
             let is_open = || entry.written.is_some_and(|w| w.state == State::Open);
@@ -352,7 +356,7 @@ impl Queue {
     }
 
     /// The batches numbered from `seq` on, for the spool.
-    pub(crate) fn since(&self, seq: u64) -> impl Iterator<Item = (u64, &Batch)> {
+    pub fn since(&self, seq: u64) -> impl Iterator<Item = (u64, &Batch)> {
         self.entries.iter().filter(move |e| e.seq >= seq).map(|e| (e.seq, &e.batch))
     }
 }

@@ -1,0 +1,41 @@
+//! What expvar's pushing exporters share.
+//!
+//! Programs use the exporters, `expvar-carbon` for one. This crate is for whoever writes another:
+//!
+//! - [`Schedule`] says when to read: at whole intervals of the wall clock. [`Task`] does it, and
+//!   hands what was read to an [`Export`]; [`Handle`] flushes and ends it.
+//! - [`Queue`] is what waits, bounded; [`Spool`] its copy on disk; [`Backoff`] the pauses between
+//!   attempts.
+//! - [`connect`] and [`race`] reach a host that has several addresses; [`Tls`] says whom to trust.
+//! - [`Event`] is what an operator wants to hear of, [`ConfigError`] a setting that cannot be used,
+//!   [`Left`] what a deadline left over.
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod backoff;
+mod error;
+mod event;
+mod handle;
+mod left;
+mod queue;
+mod race;
+mod schedule;
+mod spool;
+mod task;
+mod thread;
+#[cfg(feature = "tls")]
+mod tls;
+
+pub use backoff::Backoff;
+pub use error::ConfigError;
+pub use event::{Event, Observer};
+pub use handle::{Handle, Order, Reply};
+pub use left::Left;
+pub use queue::{Batch, Dropped, Queue};
+pub use race::{connect, race};
+pub use schedule::{Due, Moment, Schedule};
+pub use spool::{Recovered, Spool};
+pub use task::{Export, Task, publish_beside};
+pub use thread::spawn;
+#[cfg(feature = "tls")]
+pub use tls::{Connector, Identity, Tls};

@@ -1,0 +1,179 @@
+//! The task behind a push: reads at boundaries, hands over with jitter and pace.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use expvar::{Counter, FloatGauge, Map, Registry};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::handle::{Handle, Order, Reply};
+use crate::left::Left;
+use crate::schedule::{Due, Moment, Schedule};
+
+/// How one exporter reads, and where it takes what it has read.
+pub trait Export: Send {
+    /// Reads every variable for this moment. What was read before has been handed over.
+    fn read(&mut self, moment: Moment);
+
+    /// Hands over the next part of what was read, or all that is left of it; returns how many parts
+    /// are left. Never waits.
+    fn hand_over(&mut self, all: bool) -> usize;
+
+    /// Sends what was handed over, and calls `reply` when it has arrived or the time is over.
+    fn flush(&mut self, within: Duration, reply: Reply);
+
+    /// Sends what was handed over, ends, and returns what is left when the time is over.
+    fn shutdown(&mut self, within: Duration) -> impl Future<Output = Left> + Send;
+}
+
+/// Reads at whole intervals of the wall clock and hands over what was read: a moment later, up to
+/// a tenth of the interval, different for each process, and over a quarter of the interval where
+/// it has many parts.
+#[must_use = "nothing is sent until it runs"]
+pub struct Task<E> {
+    export: E,
+    interval: Duration,
+    shutdown_timeout: Duration,
+    orders: mpsc::Receiver<Order>,
+    clock: Box<dyn Fn() -> Duration + Send + Sync>,
+    /// The share of a tenth of the interval by which this process sends later than others.
+    jitter: f64,
+    shown: Shown,
+}
+
+/// What is shown of the readings.
+#[derive(Default)]
+struct Shown {
+    readings: Arc<Counter>,
+    readings_late: Arc<Counter>,
+    readings_skipped: Arc<Counter>,
+    late_seconds: Arc<FloatGauge>,
+    last_reading_seconds: Arc<FloatGauge>,
+}
+
+impl<E: Export> Task<E> {
+    /// A task, which is to be [run](Self::run), and its handle.
+    pub fn new(export: E, interval: Duration, shutdown_timeout: Duration) -> (Handle, Self) {
+        let (orders, received) = mpsc::channel(16);
+        let task = Self {
+            export,
+            interval,
+            shutdown_timeout,
+            orders: received,
+            clock: Box::new(wall_clock),
+            jitter: fastrand::f64(),
+            shown: Shown::default(),
+        };
+        (Handle::new(orders, shutdown_timeout), task)
+    }
+
+    /// Takes another clock than the wall's, which counts from 1970, and another jitter than a
+    /// random one: for tests.
+    #[doc(hidden)]
+    pub fn in_time(
+        &mut self,
+        clock: impl Fn() -> Duration + Send + Sync + 'static,
+        jitter: f64,
+    ) -> &mut Self {
+        self.clock = Box::new(clock);
+        self.jitter = jitter;
+        self
+    }
+
+    /// Adds to `map` what there is to tell of the readings.
+    pub fn show(&self, map: &Map) {
+        let shown = &self.shown;
+        map.set("readings", shown.readings.clone());
+        map.set("readings_late", shown.readings_late.clone());
+        map.set("readings_skipped", shown.readings_skipped.clone());
+        map.set("late_seconds", shown.late_seconds.clone());
+        map.set("last_reading_seconds", shown.last_reading_seconds.clone());
+    }
+
+    /// Pushes until `shutdown` resolves or the handle closes it; then takes a last reading, sends
+    /// what waits within the deadline and returns what is left.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Left {
+        tokio::pin!(shutdown);
+        let mut schedule = Schedule::new(self.interval.as_secs(), (self.clock)());
+        // When the next part of what was read goes, and the pause after it: all of them together
+        // take a quarter of the interval.
+        let (mut next_part, mut pause) = (None, None);
+        let mut has_handle = true;
+        loop {
+            if next_part.is_some_and(|at| at <= Instant::now()) {
+                let left = self.export.hand_over(false);
+                let quarter = self.interval / 4;
+                let pause = *pause.get_or_insert_with(|| quarter.div_f64((left + 1) as f64));
+                next_part = (left > 0).then(|| Instant::now() + pause);
+            }
+            let wait = match schedule.poll((self.clock)()) {
+                Due::Wait(wait) => wait,
+                Due::Read(moment) => {
+                    // What is left of the push before goes first: it is older.
+                    self.export.hand_over(true);
+                    self.read(moment);
+                    let jitter = self.interval.mul_f64(self.jitter / 10.0);
+                    (next_part, pause) = (Some(Instant::now() + jitter), None);
+                    continue;
+                }
+            };
+            let (within, reply) = tokio::select! {
+                () = sleep(wait) => continue,
+                () = sleep_until(next_part.unwrap_or_else(Instant::now)), if next_part.is_some() => {
+                    continue;
+                }
+                () = &mut shutdown => (self.shutdown_timeout, None),
+                order = self.orders.recv(), if has_handle => match order {
+                    Some(Order::Flush(within, reply)) => {
+                        self.export.hand_over(true);
+                        next_part = None;
+                        self.export.flush(within, reply);
+                        continue;
+                    }
+                    Some(Order::Close(within, reply)) => (within, Some(reply)),
+                    None => {
+                        // A handle that is not kept is no wish to end.
+                        has_handle = false;
+                        continue;
+                    }
+                },
+            };
+            self.export.hand_over(true);
+            let moment = schedule.finish((self.clock)());
+            self.read(moment);
+            self.export.hand_over(true);
+            let left = self.export.shutdown(within).await;
+            if let Some(reply) = reply {
+                reply(left);
+            }
+            return left;
+        }
+    }
+
+    fn read(&mut self, moment: Moment) {
+        let (began, shown) = (Instant::now(), &self.shown);
+        shown.late_seconds.set(moment.late.as_secs_f64());
+        shown.readings.inc();
+        shown.readings_skipped.add(moment.skipped);
+        if moment.is_late(self.interval) {
+            shown.readings_late.inc();
+        }
+        self.export.read(moment);
+        shown.last_reading_seconds.set(began.elapsed().as_secs_f64());
+    }
+}
+
+/// Publishes what an exporter shows of itself, as `name` or, where that is taken, as `name.2` and
+/// so on; returns under which name.
+pub fn publish_beside(registry: &Registry, name: &str, map: Map) -> Option<String> {
+    let map = Arc::new(map);
+    let others = (2..100).map(|n| format!("{name}.{n}"));
+    let mut names = std::iter::once(name.to_owned()).chain(others);
+    names.find(|name| registry.publish(name, map.clone()).is_ok())
+}
+
+fn wall_clock() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
