@@ -1,65 +1,105 @@
-//! The cells that every recording lands in: one row a thread, written by nobody else.
+//! The cells that every recording lands in.
 //!
-//! A thread leases a slab (a row of cells) and adds with a plain load and store; reading sums a
-//! cell over all slabs. Small slabs are claimed without a lock from a fixed set of starters, so
-//! that the allocator hook can count in the same cells; larger ones come from the [`Pool`].
+//! Cells lie in pages of 64. Every page that was ever recorded into has a *shared* copy, to which
+//! anybody adds with `fetch_add`. A thread that records into a page often earns a *private* copy
+//! of it, which only that thread writes, with a plain load and store. Private copies together stay
+//! within a limit ([`set_limit`]), and what one costs rises as the limit comes near. What a thread
+//! holds when it ends, or has not used for long, is folded into the shared copy and serves the
+//! next. So memory and the time of a read depend on the variables and the limit, never on how many
+//! threads there are or were.
+//!
+//! The storage knows nothing of variables: one is an id, or a run of pages ([`Cells`], [`Run`]).
+//!
+//! Floors, each using only those above it: `page` - `arena`, `index` - `store` - `windows`, `heat`,
+//! `held` - `record` - this file, which has what belongs to the process and the thread.
 
-mod pool;
+mod arena;
+mod heat;
+mod held;
+pub(crate) mod hook;
+mod ids;
+mod index;
+pub(crate) mod page;
+mod reader;
+mod record;
+mod sizes;
+mod store;
+mod windows;
 
-use std::cell::Cell;
-use std::sync::atomic::AtomicU32;
+use std::cell::RefCell;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-use crate::sync::{AtomicU64, Mutex};
-use pool::{Pool, Slab, State};
+use held::Held;
+use ids::Ids;
+pub(crate) use ids::Use;
+use page::{CELLS, FLOAT_SUM, SUM, bump, bump_float, share_float};
+pub(crate) use reader::{Reader, float_sum};
+use record::{Copy, Local, Thread};
+use store::Store;
+use windows::Windows;
 
-/// Cells at the start of every slab that belong to the allocator hook.
-pub(crate) const HOOK_CELLS: u32 = 128;
+use crate::sync::{AtomicU32, AtomicU64};
 
-/// How many threads at a time can hold a starter slab.
-const STARTERS: usize = 256;
-/// Cells of a starter slab: 2 KiB a thread.
-const STARTER_CELLS: usize = 256;
-
-static POOL: Pool = Pool(Mutex::new(State::new(HOOK_CELLS)));
-static STARTER: [Starter; STARTERS] = [const { Starter::new() }; STARTERS];
-/// Which starters are leased, a bit each.
-static CLAIMED: [AtomicU64; STARTERS / 64] = [const { AtomicU64::new(0) }; STARTERS / 64];
-/// Starters below this have been leased at least once; the rest are zero.
-static STARTERS_USED: AtomicU32 = AtomicU32::new(0);
+static STORE: Store = Store::new();
+static IDS: Ids = Ids::new();
+/// What was recorded nowhere, because the system refused memory for a shared copy.
+static LOST: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
-    /// The slab that this thread holds. It has no destructor, so an access is one load.
-    static SLAB: Cell<Slab> = const { Cell::new(&[]) };
-    /// Returns the slab when the thread ends.
-    static LEASE: Lease = const { Lease };
+    /// It has no destructor, so an access is one addition.
+    static WINDOWS: Windows = const { Windows::new() };
+    static LOCAL: Local = const { Local::new() };
+    static HELD: Lease = const { Lease(RefCell::new(Held::new())) };
 }
 
-#[repr(align(128))]
-struct Starter {
-    cells: [AtomicU64; STARTER_CELLS],
-}
-
-impl Starter {
-    const fn new() -> Self {
-        Self { cells: [const { AtomicU64::new(0) }; STARTER_CELLS] }
-    }
-}
-
-struct Lease;
+/// Gives back what the thread holds when it ends.
+struct Lease(RefCell<Held>);
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        give_back(SLAB.replace(&[]));
+        let held = self.0.get_mut();
+        let process = process();
+        WINDOWS.with(|windows| {
+            LOCAL.with(|local| record::end(held, local, &STORE, windows, process));
+        });
+        hook::end(process);
     }
 }
 
-/// Adds to the calling thread's cell, wrapping. About a nanosecond; waits for nobody.
+/// The calling thread, as [`record`] sees it.
+struct Calling;
+
+impl Thread for Calling {
+    #[inline(always)]
+    fn windows<R>(&self, f: impl FnOnce(&Windows) -> R) -> R {
+        WINDOWS.with(f)
+    }
+
+    #[inline(always)]
+    fn local<R>(&self, f: impl FnOnce(&Local) -> R) -> R {
+        LOCAL.with(f)
+    }
+
+    fn held<R>(&self, f: impl FnOnce(&RefCell<Held>) -> R) -> Option<R> {
+        HELD.try_with(|held| f(&held.0)).ok()
+    }
+
+    fn process(&self) -> u64 {
+        process()
+    }
+}
+
+/// The process that this is. Asked each time, because a `fork` changes it.
+pub(crate) fn process() -> u64 {
+    u64::from(std::process::id())
+}
+
+/// Adds to a cell, wrapping. About a nanosecond where the calling thread does so often; waits for
+/// nobody.
 #[inline]
 pub(crate) fn add(id: u32, n: u64) {
-    match SLAB.get().get(id as usize) {
-        // Only this thread writes the cell, so a load and a store lose nothing.
-        Some(cell) => cell.store(cell.load(Relaxed).wrapping_add(n), Relaxed),
+    match WINDOWS.with(|windows| windows.at(id)) {
+        Some((page, at)) => bump(&page[at], n),
         None => add_cold(id, n),
     }
 }
@@ -67,300 +107,297 @@ pub(crate) fn add(id: u32, n: u64) {
 #[cold]
 #[inline(never)]
 fn add_cold(id: u32, n: u64) {
-    match grow(id) {
-        Some(slab) => {
-            let cell = &slab[id as usize];
-            cell.store(cell.load(Relaxed).wrapping_add(n), Relaxed);
-        }
-        None => POOL.update(id, id, |sum| sum.wrapping_add(n)),
+    let at = id as usize % CELLS;
+    match record::copy(&Calling, &STORE, id / CELLS as u32) {
+        Some(Copy::Private(page)) => bump(&page[at], n),
+        Some(Copy::Shared(page)) => _ = page[at].fetch_add(n, Relaxed),
+        None => lose(),
     }
 }
 
-/// The calling thread's cells of a run of ids, in a slab that is leased now if need be. `None` in a
-/// thread that is too far into its teardown to hold a slab: use [`update_shared`].
-pub(crate) fn row(id: u32, len: u32) -> Option<&'static [AtomicU64]> {
-    let range = id as usize..(id + len) as usize;
-    let held = SLAB.get().get(range.clone());
-    held.or_else(|| grow(id + len - 1).map(|slab| &slab[range]))
+fn lose() {
+    LOST.fetch_add(1, Relaxed);
 }
 
-/// Changes one cell of a run that ends with `last`, for a thread that can hold no slab.
-pub(crate) fn update_shared(id: u32, last: u32, change: impl FnOnce(u64) -> u64) {
-    POOL.update(id, last, change);
-}
-
-/// Leases a slab in which `id` lies; `None` in a thread whose lease was already returned for good.
-fn grow(id: u32) -> Option<Slab> {
-    let old = SLAB.get();
-    if old.is_empty() && (id as usize) < STARTER_CELLS {
-        return starter().or_else(|| lease(id, old));
-    }
-    lease(id, old)
-}
-
-fn lease(id: u32, old: Slab) -> Option<Slab> {
-    // The guard first: a thread that can no longer return a slab must not take one.
-    LEASE.try_with(|_| ()).ok()?;
-    let slab = if starter_index(old).is_some() {
-        let slab = POOL.lease(id, &[]);
-        give_back(old);
-        slab
-    } else {
-        POOL.lease(id, old)
-    };
-    SLAB.set(slab);
-    Some(slab)
-}
-
-fn give_back(slab: Slab) {
-    if let Some(index) = starter_index(slab) {
-        // Pairs with the claim in `starter`: the next holder sees our last values.
-        CLAIMED[index / 64].fetch_and(!(1 << (index % 64)), Release);
-    } else if !slab.is_empty() {
-        POOL.give_back(slab);
-    }
-}
-
-/// Claims a starter slab for the calling thread: no lock, no allocation. For the allocator hook
-/// too, so the slab is in place before the thread-exit guard is registered, which may allocate.
-fn starter() -> Option<Slab> {
-    for (word, bits) in CLAIMED.iter().enumerate() {
-        let mut seen = bits.load(Relaxed);
-        while seen != u64::MAX {
-            let bit = seen.trailing_ones();
-            // Pairs with the release in `give_back`.
-            seen = bits.fetch_or(1 << bit, AcqRel);
-            if seen & (1 << bit) == 0 {
-                let index = word * 64 + bit as usize;
-                // Pairs with the load in `starters`.
-                STARTERS_USED.fetch_max(index as u32 + 1, Release);
-                let slab: Slab = &STARTER[index].cells;
-                SLAB.set(slab);
-                if LEASE.try_with(|_| ()).is_err() {
-                    give_back(SLAB.replace(&[]));
-                    return None;
-                }
-                return Some(slab);
-            }
-        }
-    }
-    None
-}
-
-fn starter_index(slab: Slab) -> Option<usize> {
-    let offset = (slab.as_ptr() as usize).checked_sub(STARTER.as_ptr() as usize)?;
-    (!slab.is_empty() && offset < size_of_val(&STARTER)).then(|| offset / size_of::<Starter>())
-}
-
-/// The slab that the calling thread holds, or an empty one.
-#[inline(always)]
-pub(crate) fn held_slab() -> Slab {
-    SLAB.get()
-}
-
-/// The calling thread's slab for the allocator hook, whose cells are the first [`HOOK_CELLS`]:
-/// no lock, no allocation. `None` where the thread can hold none, or all starters are held.
-pub(crate) fn hook_slab() -> Option<Slab> {
-    let slab = SLAB.get();
-    if slab.is_empty() { starter() } else { Some(slab) }
-}
-
-/// Adds the hook's cells from `id` on to `totals`, over all threads, and allocates nothing: what
-/// counts allocations must not show up in the count.
-pub(crate) fn add_hook_cells(id: usize, totals: &mut [u64]) {
-    let range = id..id + totals.len();
-    POOL.locked(|slabs| {
-        let slabs = slabs.iter().copied().chain(starters());
-        for row in slabs.filter_map(|slab| slab.get(range.clone())) {
-            for (total, cell) in totals.iter_mut().zip(row) {
-                *total = total.wrapping_add(cell.load(Relaxed));
-            }
-        }
-    });
-}
-
-/// The slabs as they were at one moment, for reading many cells.
-pub(crate) struct Slabs {
-    /// Longest first, so that a sum stops at the first one that is too short.
-    list: Vec<Slab>,
-}
-
-impl Slabs {
-    pub(crate) fn now() -> Self {
-        let mut list = Vec::new();
-        POOL.list(&mut list);
-        list.extend(starters());
-        list.sort_unstable_by_key(|slab| std::cmp::Reverse(slab.len()));
-        Self { list }
-    }
-
-    /// The sum of a cell over all threads, wrapping.
-    #[inline]
-    pub(crate) fn sum(&self, id: u32) -> u64 {
-        sum(&self.list, id)
-    }
-
-    /// The sum of a cell that holds a float's bits in each thread.
-    pub(crate) fn sum_float(&self, id: u32) -> f64 {
-        let cells = self.list.iter().map_while(|slab| slab.get(id as usize));
-        // From +0, which an empty sum is not.
-        cells.fold(0.0, |total, cell| total + f64::from_bits(cell.load(Relaxed)))
-    }
-
-    /// Adds the cells from `id` on to `totals`, one by one. A slab may end in the middle of them.
-    pub(crate) fn add_row(&self, id: u32, totals: &mut [u64]) {
-        for slab in &self.list {
-            let Some(cells) = slab.get(id as usize..) else { break };
-            for (total, cell) in totals.iter_mut().zip(cells) {
-                *total = total.wrapping_add(cell.load(Relaxed));
-            }
-        }
-    }
-}
-
-#[inline]
-fn sum(longest_first: &[Slab], id: u32) -> u64 {
-    let cells = longest_first.iter().map_while(|slab| slab.get(id as usize));
-    cells.fold(0, |total, cell| total.wrapping_add(cell.load(Relaxed)))
-}
-
-fn starters() -> impl Iterator<Item = Slab> + Clone {
-    // Pairs with the maximum in `starter`.
-    let used = STARTERS_USED.load(Acquire) as usize;
-    STARTER[..used].iter().map(|starter| -> Slab { &starter.cells })
-}
-
-/// The cells of one variable: a run of ids that is given out at first use and comes back on drop.
+/// The cell of one number: an id that is given out at first use and comes back on drop.
 pub(crate) struct Cells {
-    /// The first id, or `NONE`.
-    first: AtomicU32,
+    /// The id, or `NONE`.
+    id: AtomicU32,
 }
 
-/// No slab is that long, so a hot path that finds it falls into the cold one by itself.
-const NONE: u32 = u32::MAX;
+/// No id is that large, nor are those of a run that would begin here, so a hot path that finds it
+/// falls into the cold one by itself.
+const NONE: u32 = u32::MAX - (1 << 20);
 
 impl Cells {
     pub(crate) const fn new() -> Self {
-        Self { first: AtomicU32::new(NONE) }
+        Self { id: AtomicU32::new(NONE) }
+    }
+
+    /// The id; `None` before anything was recorded.
+    #[inline]
+    pub(crate) fn id(&self) -> Option<u32> {
+        // Pairs with the release in `claim`: whoever sees the id sees its cell zeroed.
+        let id = self.id.load(Acquire);
+        (id != NONE).then_some(id)
+    }
+
+    /// The id, given out now if there is none yet. `None` where all are in use.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn claim(&self, of: Use) -> Option<u32> {
+        if let Some(id) = self.id() {
+            return Some(id);
+        }
+        LOCAL.with(|local| {
+            local.growing(|nested| {
+                let fresh = IDS.cell(of, nested)?;
+                match self.id.compare_exchange(NONE, fresh, AcqRel, Acquire) {
+                    Ok(_) => Some(fresh),
+                    Err(other) => {
+                        IDS.release_cell(fresh, of, nested);
+                        Some(other)
+                    }
+                }
+            })
+        })
+    }
+
+    /// Makes a static that has no cell yet share that of another.
+    pub(crate) fn share(&self, id: u32) {
+        self.id.store(id, Release);
+    }
+
+    /// Adds to the cell if the thread's windows show it. Else [`claim`](Self::claim) and [`add`]
+    /// do.
+    #[inline]
+    pub(crate) fn try_add(&self, n: u64) -> bool {
+        // Pairs with the release in `claim`.
+        let id = self.id.load(Acquire);
+        let found = WINDOWS.with(|windows| windows.at(id));
+        if let Some((page, at)) = found {
+            bump(&page[at], n);
+        }
+        found.is_some()
+    }
+
+    /// Adds to the cell, whose id is given out now if need be.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn add_cold(&self, of: Use, n: u64) {
+        match self.claim(of) {
+            Some(id) => add_cold(id, n),
+            None => lose(),
+        }
+    }
+
+    /// The sum of a cell that only goes up.
+    pub(crate) fn sum(&self) -> u64 {
+        let Some(id) = self.id() else { return 0 };
+        let shared = STORE.shared(id / CELLS as u32);
+        shared.map_or(0, |shared| STORE.read_one(shared, process(), id as usize % CELLS))
+    }
+
+    /// Gives the id back. Called by the owner's `Drop`, once.
+    pub(crate) fn release(&mut self, of: Use) {
+        let id = std::mem::replace(self.id.get_mut(), NONE);
+        if id != NONE {
+            let at = id as usize % CELLS;
+            if let Some(shared) = STORE.shared(id / CELLS as u32) {
+                STORE.zero(shared, process(), at..at + 1);
+            }
+            LOCAL.with(|local| local.growing(|nested| IDS.release_cell(id, of, nested)));
+        }
+    }
+}
+
+/// The sum of a cell that goes up and down.
+pub(crate) fn settled(id: u32) -> u64 {
+    let shared = STORE.shared(id / CELLS as u32);
+    shared.map_or(0, |shared| STORE.read_settled(shared, process(), id as usize % CELLS))
+}
+
+/// Replaces a cell's sum by what `change` makes of it. Of what is added meanwhile, each is kept on
+/// top of that or replaced. Takes the lock of the page. `false` where the system refuses memory.
+pub(crate) fn set(id: u32, change: impl FnOnce(u64) -> u64) -> bool {
+    let number = id / CELLS as u32;
+    let shared = LOCAL.with(|local| local.growing(|nested| STORE.shared_or_new(number, !nested)));
+    match shared {
+        Some(shared) => {
+            STORE.set(shared, process(), id as usize % CELLS, change);
+            true
+        }
+        None => {
+            lose();
+            false
+        }
+    }
+}
+
+/// The cells of a distribution: a run of pages that is given out at first use and comes back on
+/// drop. Each page has sums of its own, so that a record needs one page only.
+pub(crate) struct Run {
+    /// The first id, or `NONE`.
+    first: AtomicU32,
+    /// An odd number, so that the pages that are in use in many runs, the same of each, have places
+    /// of their own in a thread's windows.
+    pages: u32,
+}
+
+impl Run {
+    /// A run of at least `cells`.
+    pub(crate) const fn new(cells: usize) -> Self {
+        Self { first: AtomicU32::new(NONE), pages: cells.div_ceil(CELLS) as u32 | 1 }
+    }
+
+    /// How many pages there are.
+    pub(crate) fn pages(&self) -> u32 {
+        self.pages
     }
 
     /// The first id; `None` before anything was recorded.
     #[inline]
-    pub(crate) fn id(&self) -> Option<u32> {
-        // Pairs with the release in `claim`: whoever sees the id sees its cells zeroed.
-        let id = self.first.load(Acquire);
-        (id != NONE).then_some(id)
+    pub(crate) fn first(&self) -> Option<u32> {
+        // Pairs with the release in `claim`.
+        let first = self.first.load(Acquire);
+        (first != NONE).then_some(first)
     }
 
     /// The first id, given out now if there is none yet.
-    #[inline]
-    pub(crate) fn id_or_claim(&self, len: u32) -> u32 {
-        match self.id() {
-            Some(id) => id,
-            None => self.claim(len),
-        }
-    }
-
     #[cold]
     #[inline(never)]
-    fn claim(&self, len: u32) -> u32 {
-        // Statics of one name share their cells: that is settled before any of them has some.
-        crate::global::settle();
-        self.claim_unsettled(len)
-    }
-
-    pub(crate) fn claim_unsettled(&self, len: u32) -> u32 {
-        let fresh = POOL.allocate(len);
-        match self.first.compare_exchange(NONE, fresh, AcqRel, Acquire) {
-            Ok(_) => fresh,
-            Err(other) => {
-                release(fresh, len);
-                other
-            }
+    pub(crate) fn claim(&self) -> Option<u32> {
+        if let Some(first) = self.first() {
+            return Some(first);
         }
+        LOCAL.with(|local| {
+            local.growing(|nested| {
+                let fresh = IDS.run(self.pages, nested)?;
+                match self.first.compare_exchange(NONE, fresh, AcqRel, Acquire) {
+                    Ok(_) => Some(fresh),
+                    Err(other) => {
+                        IDS.release_run(fresh, self.pages, nested);
+                        Some(other)
+                    }
+                }
+            })
+        })
     }
 
     /// Makes a static that has no cells yet share those of another.
-    pub(crate) fn share(&self, id: u32) {
-        self.first.store(id, Release);
+    pub(crate) fn share(&self, first: u32) {
+        self.first.store(first, Release);
     }
 
-    /// Adds to the first cell.
+    /// Adds one to a cell and `n` to its page's sum of whole numbers, if the thread's windows show
+    /// the page.
     #[inline]
-    pub(crate) fn add(&self, n: u64) {
-        // Pairs with the release in `claim_unsettled`: whoever sees the id sees its cells zeroed.
-        let id = self.first.load(Acquire);
-        match SLAB.get().get(id as usize) {
-            Some(cell) => cell.store(cell.load(Relaxed).wrapping_add(n), Relaxed),
-            None => self.add_cold(n),
+    pub(crate) fn try_record(&self, cell: u32, n: u64) -> bool {
+        // Pairs with the release in `claim`.
+        let id = self.first.load(Acquire).wrapping_add(cell);
+        let found = WINDOWS.with(|windows| windows.at(id));
+        if let Some((page, at)) = found {
+            bump(&page[SUM], n);
+            bump(&page[at], 1);
         }
+        found.is_some()
     }
 
-    /// The calling thread's first cell, the one after it, and the one at `offset`, which is later;
-    /// `None` before the first record, or where the thread's slab ends before it.
+    /// The same, and adds `n` to its page's sum of floats.
     #[inline]
-    pub(crate) fn first_two_and(&self, offset: usize) -> Option<[&'static AtomicU64; 3]> {
-        // Pairs with the release in `claim_unsettled`.
-        let id = self.first.load(Acquire) as usize;
-        let slab = SLAB.get();
-        let last = slab.get(id + offset)?;
-        Some([slab.get(id)?, slab.get(id + 1)?, last])
+    pub(crate) fn try_record_float(&self, cell: u32, n: f64) -> bool {
+        let id = self.first.load(Acquire).wrapping_add(cell);
+        let found = WINDOWS.with(|windows| windows.at(id));
+        if let Some((page, at)) = found {
+            bump(&page[SUM], 1);
+            bump_float(&page[FLOAT_SUM], n);
+            bump(&page[at], 1);
+        }
+        found.is_some()
     }
 
+    /// Adds one to a cell, `n` to its page's sum of whole numbers and `float` to that of floats.
     #[cold]
     #[inline(never)]
-    fn add_cold(&self, n: u64) {
-        add(self.id_or_claim(1), n);
+    pub(crate) fn record_cold(&self, cell: u32, n: u64, float: f64) {
+        let Some(first) = self.claim() else { return lose() };
+        let id = first + cell;
+        let at = id as usize % CELLS;
+        match record::copy(&Calling, &STORE, id / CELLS as u32) {
+            Some(Copy::Private(page)) => {
+                bump(&page[SUM], n);
+                bump_float(&page[FLOAT_SUM], float);
+                bump(&page[at], 1);
+            }
+            Some(Copy::Shared(page)) => {
+                page[SUM].fetch_add(n, Relaxed);
+                if float != 0.0 {
+                    share_float(&page[FLOAT_SUM], float);
+                }
+                page[at].fetch_add(1, Relaxed);
+            }
+            None => lose(),
+        }
     }
 
-    /// The first cell's sum.
-    pub(crate) fn sum(&self) -> u64 {
-        self.id().map_or(0, |id| POOL.locked(|slabs| sum_any(slabs, id)))
-    }
-
-    /// Runs `f` on the first cell's sum while no other `locked` runs.
-    pub(crate) fn locked<R>(&self, f: impl FnOnce(u64) -> R) -> R {
-        POOL.locked(|slabs| f(self.id().map_or(0, |id| sum_any(slabs, id))))
-    }
-
-    /// Gives `len` ids back. Called by the owner's `Drop`, once.
-    pub(crate) fn release(&mut self, len: u32) {
-        let id = std::mem::replace(self.first.get_mut(), NONE);
-        if id != NONE {
-            release(id, len);
+    /// Gives the pages back. Called by the owner's `Drop`, once.
+    pub(crate) fn release(&mut self) {
+        let first = std::mem::replace(self.first.get_mut(), NONE);
+        if first != NONE {
+            let number = first / CELLS as u32;
+            let process = process();
+            for shared in (number..number + self.pages).filter_map(|number| STORE.shared(number)) {
+                STORE.zero(shared, process, 0..page::READ);
+            }
+            let give_back = |nested| IDS.release_run(first, self.pages, nested);
+            LOCAL.with(|local| local.growing(give_back));
         }
     }
 }
 
-fn sum_any(slabs: &[Slab], id: u32) -> u64 {
-    let cells = slabs.iter().copied().chain(starters()).filter_map(|slab| slab.get(id as usize));
-    cells.fold(0, |total, cell| total.wrapping_add(cell.load(Relaxed)))
+impl Reader {
+    /// Reads what was recorded until now, and later.
+    pub(crate) fn now() -> Self {
+        Self::of(&STORE, process())
+    }
 }
 
-fn release(id: u32, len: u32) {
-    let starters: Vec<Slab> = starters().collect();
-    POOL.release(id, len, &starters);
-}
-
-/// What the cells take: for tests and for those who want to know.
+/// Bytes that recording takes: see [`usage`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
-    /// Cells that variables hold, 8 bytes in each thread's slab.
+    /// Cells that variables hold: one for a number, 1,088 for a histogram. They take memory only
+    /// in pages of 64 that were recorded into.
     pub cells: usize,
-    /// Slabs made so far, leased or waiting.
-    pub slabs: usize,
-    /// Bytes of all slabs together; untouched pages of them take no memory.
-    pub slab_bytes: usize,
+    /// Bytes of the copies that all threads share: 9 a number, 576 a page of a histogram in which
+    /// a value fell.
+    pub shared_bytes: usize,
+    /// Bytes of the copies that threads hold to themselves, of those variables that each records
+    /// into often.
+    pub private_bytes: usize,
+    /// What `private_bytes` stays within: see [`set_limit`].
+    pub limit_bytes: usize,
+    /// Records that were lost because the system refused memory for a shared copy.
+    pub lost: u64,
 }
 
-/// How many cells are in use and what the slabs take; one lock, no walk.
+/// What recording takes now. A few loads.
 pub fn usage() -> Usage {
-    let (cells, slabs, pool_cells) = POOL.usage();
-    let starters = starters().count();
+    let (shared, private) = STORE.held();
     Usage {
-        cells: cells - HOOK_CELLS as usize,
-        slabs: slabs + starters,
-        slab_bytes: (pool_cells + starters * STARTER_CELLS) * size_of::<AtomicU64>(),
+        cells: IDS.used() as usize,
+        shared_bytes: shared as usize * page::BYTES,
+        private_bytes: private as usize * page::BYTES,
+        limit_bytes: STORE.limit() as usize * page::BYTES,
+        lost: LOST.load(Relaxed),
     }
+}
+
+/// Sets how many bytes threads' private copies may take together. Default: 16 MiB; at most 144.
+///
+/// Can be set once, best at the beginning of `main`: threads keep what they hold already. Beyond
+/// the limit, recording goes to shared copies, which costs an atomic addition in place of a
+/// nanosecond and loses nothing. With 0, all of it does. Returns false if it was set before.
+pub fn set_limit(bytes: usize) -> bool {
+    STORE.set_limit(bytes)
 }

@@ -54,7 +54,7 @@ use system::fresh;
 use vars::func;
 use vars::{counter, float_gauge, gauge, group, histogram, info, map, spec, text, var};
 
-pub use cells::{Usage, usage};
+pub use cells::{Usage, set_limit, usage};
 pub use counter::Counter;
 pub use float_gauge::FloatGauge;
 #[cfg(feature = "serde")]

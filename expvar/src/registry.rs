@@ -9,13 +9,13 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, LazyLock};
 
-use crate::cells::Slabs;
+use crate::cells::Reader;
 use crate::info::Info;
 use crate::json;
 use crate::names::{List, Named, Names};
 use crate::prefetch::Touch;
 use crate::sync::Mutex;
-use crate::var::{Handle, Publish, Var};
+use crate::var::{Publish, Var};
 use crate::visit::{self, OldVisitor, Scratch, Value};
 use crate::visitor::Visitor;
 use crate::walk;
@@ -47,9 +47,7 @@ impl Entry {
     fn new(var: Var, info: Info) -> Self {
         static PLAIN: LazyLock<Arc<Info>> = LazyLock::new(Arc::default);
         static COUNTER: LazyLock<Arc<Info>> = LazyLock::new(|| Arc::new(Info::new().counter()));
-        if let Var::Counter(Handle::Shared(counter)) = &var {
-            counter.claim();
-        }
+        var.named();
         let info = if matches!(var, Var::Counter(_)) { info.counter() } else { info };
         let same = [&PLAIN, &COUNTER].into_iter().find(|same| ****same == info);
         let info = same.map_or_else(|| Arc::new(info), |same| Arc::clone(same));
@@ -211,9 +209,9 @@ fn walk_old(
     mut wanted: impl FnMut(&str) -> bool,
     visitor: &mut impl OldVisitor,
 ) {
-    let slabs = Slabs::now();
-    let mut scratch = Scratch::new(&slabs);
-    visit::for_each(list, &slabs, names_wanted, |at, value| {
+    let reader = Reader::now();
+    let mut scratch = Scratch::new(&reader);
+    visit::for_each(list, &reader, names_wanted, |at, value| {
         // Names are of no interest only where every variable is wanted.
         if !names_wanted && value.is_some_and(|value| visitor.number(value)) {
             return;

@@ -58,7 +58,7 @@ fn counts_are_exact() {
     totals();
     threads_that_exit();
     blocks_freed_elsewhere();
-    more_threads_than_there_are_slabs();
+    more_threads_than_most();
     teardown();
     memory_comes_back();
     everything_agrees_with_memstats();
@@ -118,7 +118,7 @@ fn totals() {
     }
 }
 
-/// Many short threads, eight at a time: slabs change hands all the while.
+/// Many short threads, eight at a time: what they hold changes hands all the while.
 fn threads_that_exit() {
     let work = || {
         for _ in 0..250 {
@@ -146,8 +146,8 @@ fn blocks_freed_elsewhere() {
     assert_eq!(of_size(LARGE, work), (4000, 4000));
 }
 
-/// Past a certain number of threads they share cells, and then take up slabs again.
-fn more_threads_than_there_are_slabs() {
+/// Many threads at a time, of which the first allocations go to shared cells.
+fn more_threads_than_most() {
     let work = || {
         let together = Arc::new(Barrier::new(600));
         let threads: Vec<_> = (0..600)

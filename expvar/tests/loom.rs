@@ -1,145 +1,289 @@
-//! A model of the pool: every interleaving of lease, record, read, exit, and reuse of an id.
+//! A model of the cells: every interleaving of lease, record, fold, exit, read, set and reuse.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test -p expvar --test loom --release`
+//! It runs the code that ships, with pages of one cell, an arena of four pages and a price of one
+//! record. `RUSTFLAGS="--cfg loom" cargo test -p expvar --test loom --release`
 
 #![cfg(loom)]
 #![allow(dead_code)]
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::cell::RefCell;
 
 use loom::sync::Arc;
-use loom::sync::atomic::AtomicU32;
 use loom::thread;
 
-/// What the pool is made of, here of the model checker's parts.
+/// What the cells are made of, here of the model checker's parts.
 mod sync {
-    pub(crate) use loom::sync::atomic::AtomicU64;
+    macro_rules! constant {
+        ($($(#[$about:meta])* $visible:vis fn $name:ident() -> $out:ty $body:block)*) => {
+            $($(#[$about])* $visible fn $name() -> $out $body)*
+        };
+    }
 
-    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+    macro_rules! each {
+        ($element:expr) => {
+            std::array::from_fn(|_| $element)
+        };
+    }
 
-    impl<T> Mutex<T> {
-        pub(crate) fn new(value: T) -> Self {
-            Self(loom::sync::Mutex::new(value))
-        }
+    macro_rules! zeroes {
+        ($len:expr) => {
+            &*Box::leak(Box::new($crate::sync::Zeroes::<{ $len }>::new().0))
+        };
+    }
 
-        pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
-            self.0.lock().unwrap()
+    pub(crate) use {constant, each, zeroes};
+
+    pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64};
+
+    pub(crate) struct Zeroes<const N: usize>(pub(crate) [AtomicU64; N]);
+
+    impl<const N: usize> Zeroes<N> {
+        pub(crate) fn new() -> Self {
+            Self(std::array::from_fn(|_| AtomicU64::new(0)))
         }
     }
 
-    pub(crate) fn zeroed_slab(len: usize) -> &'static [AtomicU64] {
-        Vec::leak((0..len).map(|_| AtomicU64::new(0)).collect())
+    /// Entries are made under a lock that the model does not see.
+    pub(crate) struct Table<T: 'static, const N: usize>([std::sync::OnceLock<&'static T>; N]);
+
+    impl<T, const N: usize> Table<T, N> {
+        pub(crate) fn new() -> Self {
+            Self(std::array::from_fn(|_| std::sync::OnceLock::new()))
+        }
+
+        pub(crate) fn get(&self, at: usize) -> Option<&T> {
+            self.0.get(at)?.get().copied()
+        }
+
+        pub(crate) fn set(&self, at: usize, value: Box<T>) {
+            if let Some(entry) = self.0.get(at) {
+                entry.get_or_init(|| Box::leak(value));
+            }
+        }
+    }
+
+    pub(crate) fn zeroed<const N: usize>() -> Option<Box<[AtomicU64; N]>> {
+        Some(Box::new(std::array::from_fn(|_| AtomicU64::new(0))))
+    }
+
+    pub(crate) fn pause(_times: u32) {
+        loom::thread::yield_now();
     }
 }
 
-#[path = "../src/cells/pool.rs"]
-mod pool;
-
-use pool::{Pool, Slab, State};
-
-fn pool() -> Arc<Pool> {
-    Arc::new(Pool(sync::Mutex::new(State::new(0))))
+#[path = "."]
+mod cells {
+    #[path = "../src/cells/arena.rs"]
+    pub(crate) mod arena;
+    #[path = "../src/cells/heat.rs"]
+    pub(crate) mod heat;
+    #[path = "../src/cells/held.rs"]
+    pub(crate) mod held;
+    #[path = "../src/cells/index.rs"]
+    pub(crate) mod index;
+    #[path = "../src/cells/page.rs"]
+    pub(crate) mod page;
+    #[path = "../src/cells/record.rs"]
+    pub(crate) mod record;
+    pub(crate) mod sizes {
+        pub(crate) const CELLS: usize = 1;
+        pub(super) const CHUNK: usize = 2;
+        pub(super) const AHEAD: u32 = 0;
+        pub(super) const SHARED: usize = 1;
+        pub(super) const PRIVATE: usize = 1;
+        pub(super) const LEAF: usize = 2;
+        pub(super) const LEAVES: usize = 1;
+        pub(super) const PLACES: usize = 2;
+        pub(super) const SECOND: usize = 1;
+        pub(super) const PRICE: u16 = 1;
+        pub(super) const LOOK: u64 = 1;
+    }
+    #[path = "../src/cells/store.rs"]
+    pub(crate) mod store;
+    #[path = "../src/cells/windows.rs"]
+    pub(crate) mod windows;
 }
 
-/// Checks every interleaving with at most three preemptions: more finds nothing new in a minute.
+use cells::held::Held;
+use cells::page::{Sums, bump};
+use cells::record::{self, Copy, Local, Thread};
+use cells::store::Store;
+use cells::windows::Windows;
+
+/// A page number.
+const PAGE: u32 = 1;
+
+/// Checks every interleaving with at most three preemptions.
 fn model(f: impl Fn() + Send + Sync + 'static) {
+    model_with(3, f);
+}
+
+fn model_with(preemptions: usize, f: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
+    builder.preemption_bound = Some(preemptions);
     builder.check(f);
 }
 
-/// What `cells::add` does: only the leaseholder writes.
-fn add(slab: Slab, id: u32, n: u64) {
-    let cell = &slab[id as usize];
-    cell.store(cell.load(Relaxed).wrapping_add(n), Relaxed);
+fn store() -> &'static Store {
+    Box::leak(Box::new(Store::new()))
 }
 
-fn sum(pool: &Pool, id: u32) -> u64 {
-    let mut slabs = Vec::new();
-    pool.list(&mut slabs);
-    slabs.iter().filter_map(|slab| slab.get(id as usize)).map(|cell| cell.load(Relaxed)).sum()
+/// What a thread has in its thread-locals.
+struct Mine {
+    windows: Windows,
+    local: Local,
+    held: RefCell<Held>,
 }
 
-#[test]
-fn nothing_is_lost_when_slabs_change_hands() {
-    model(|| {
-        let pool = pool();
-        let id = pool.allocate(1);
-        let threads: Vec<_> = (0..2)
-            .map(|_| {
-                let pool = Arc::clone(&pool);
-                thread::spawn(move || {
-                    let slab = pool.lease(id, &[]);
-                    add(slab, id, 1);
-                    add(slab, id, 1);
-                    pool.give_back(slab);
-                })
-            })
-            .collect();
-        // A reader sees something between nothing and everything, and never less than before.
-        let first = sum(&pool, id);
-        let second = sum(&pool, id);
-        assert!(first <= second && second <= 4);
-        for thread in threads {
-            thread.join().unwrap();
+impl Mine {
+    fn new() -> Self {
+        Self { windows: Windows::new(), local: Local::new(), held: RefCell::new(Held::new()) }
+    }
+
+    fn add(&self, store: &'static Store, number: u32, n: u64) {
+        if let Some((page, at)) = self.windows.at(number) {
+            return bump(&page[at], n);
         }
-        assert_eq!(sum(&pool, id), 4);
-    });
+        match record::copy(self, store, number).unwrap() {
+            Copy::Private(page) => bump(&page[0], n),
+            Copy::Shared(page) => {
+                page[0].fetch_add(n, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn end(self, store: &Store) {
+        record::end(&mut self.held.borrow_mut(), &self.local, store, &self.windows, 1);
+    }
+}
+
+impl Thread for Mine {
+    fn windows<R>(&self, f: impl FnOnce(&Windows) -> R) -> R {
+        f(&self.windows)
+    }
+
+    fn local<R>(&self, f: impl FnOnce(&Local) -> R) -> R {
+        f(&self.local)
+    }
+
+    fn held<R>(&self, f: impl FnOnce(&RefCell<Held>) -> R) -> Option<R> {
+        Some(f(&self.held))
+    }
+
+    fn process(&self) -> u64 {
+        1
+    }
+}
+
+fn read(store: &Store) -> u64 {
+    let Some(shared) = store.shared(PAGE) else { return 0 };
+    let mut sums: Sums = [0; _];
+    store.read(shared, 1, &mut sums);
+    sums[0]
 }
 
 #[test]
-fn a_thread_that_outgrows_its_slab_leaves_what_it_counted() {
+fn nothing_is_lost_or_goes_back_while_threads_lease_record_and_end() {
     model(|| {
-        let pool = pool();
-        let small = pool.allocate(1);
-        let other = {
-            let pool = Arc::clone(&pool);
-            thread::spawn(move || {
-                let slab = pool.lease(small, &[]);
-                add(slab, small, 1);
-                let large = pool.allocate(40);
-                let slab = pool.lease(large + 39, slab);
-                add(slab, small, 1);
-                add(slab, large + 39, 1);
-                pool.give_back(slab);
-                large + 39
-            })
+        let store = store();
+        let worker = move || {
+            let mine = Mine::new();
+            // The first goes to the shared copy, the second earns a private one.
+            for _ in 0..3 {
+                mine.add(store, PAGE, 1);
+            }
+            mine.end(store);
         };
-        // Takes over the other's first slab in some interleavings.
-        let slab = pool.lease(small, &[]);
-        add(slab, small, 1);
-        pool.give_back(slab);
-        pool.update(small, small, |n| n + 1);
-        let large = other.join().unwrap();
-        assert_eq!((sum(&pool, small), sum(&pool, large)), (4, 1));
+        let thread = thread::spawn(worker);
+        let first = read(store);
+        let second = read(store);
+        assert!(first <= second && second <= 3);
+        worker();
+        thread.join().unwrap();
+        assert_eq!(read(store), 6);
+        assert_eq!(store.held(), (1, 0), "one shared copy, no private ones");
     });
 }
 
 #[test]
-fn a_reused_id_starts_from_zero_in_every_slab() {
+fn a_page_that_was_given_back_starts_from_zero() {
+    // Three find nothing more in four minutes.
+    model_with(2, || {
+        let store = store();
+        let worker = move |number| {
+            let mine = Mine::new();
+            for _ in 0..2 {
+                mine.add(store, number, 1);
+            }
+            mine.end(store);
+            let mine = Mine::new();
+            for _ in 0..2 {
+                mine.add(store, PAGE, 1);
+            }
+            mine.end(store);
+        };
+        let thread = thread::spawn(move || worker(PAGE + 1));
+        worker(PAGE);
+        thread.join().unwrap();
+        assert_eq!(read(store), 6);
+    });
+}
+
+#[test]
+fn an_id_that_is_used_again_starts_from_zero_in_every_copy() {
+    use loom::sync::atomic::AtomicU32;
+    use std::sync::atomic::Ordering::{Acquire, Release};
     model(|| {
-        let pool = pool();
-        // As `Cells` keeps it: whoever sees the id sees its cells zeroed.
-        let shared = Arc::new(AtomicU32::new(u32::MAX));
-        let worker = {
-            let (pool, shared) = (Arc::clone(&pool), Arc::clone(&shared));
-            let first = pool.allocate(1);
-            let slab = pool.lease(first, &[]);
-            add(slab, first, 5);
-            thread::spawn(move || {
-                let id = shared.load(Acquire);
-                if id != u32::MAX {
-                    add(slab, id, 1);
+        let store = store();
+        let holder = Mine::new();
+        holder.add(store, PAGE, 1);
+        holder.add(store, PAGE, 4);
+        // As a variable keeps it: whoever sees the id sees its cell zeroed.
+        let id = Arc::new(AtomicU32::new(0));
+        let seen = Arc::clone(&id);
+        let holder = thread::spawn({
+            // Moves what the thread holds to another, as if it had been there all the time.
+            let holder = Sendable(holder);
+            move || {
+                let holder = holder;
+                let id = seen.load(Acquire);
+                if id != 0 {
+                    holder.0.add(store, id, 1);
                 }
-                pool.give_back(slab);
-                u64::from(id != u32::MAX)
-            })
-        };
-        pool.release(0, 1, &[]);
-        let id = pool.allocate(1);
-        assert_eq!(id, 0, "the id is given out again");
-        shared.store(id, Release);
-        let added = worker.join().unwrap();
-        assert_eq!(sum(&pool, id), added);
+                holder.0.end(store);
+                u64::from(id != 0)
+            }
+        });
+        if let Some(shared) = store.shared(PAGE) {
+            store.zero(shared, 1, 0..1);
+        }
+        id.store(PAGE, Release);
+        let added = holder.join().unwrap();
+        assert_eq!(read(store), added);
+    });
+}
+
+/// The model's threads are run one at a time.
+struct Sendable(Mine);
+
+#[test]
+fn a_set_replaces_what_was_added_before_it() {
+    model(|| {
+        let store = store();
+        let other = Mine::new();
+        other.add(store, PAGE, 5);
+        let thread = thread::spawn(move || {
+            let mine = Mine::new();
+            for _ in 0..2 {
+                mine.add(store, PAGE, 1);
+            }
+            mine.end(store);
+        });
+        let shared = store.shared(PAGE).unwrap();
+        store.set(shared, 1, 0, |_| 10);
+        let value = store.read_settled(shared, 1, 0);
+        assert!((10..=12).contains(&value), "{value}");
+        thread.join().unwrap();
+        assert!((10..=12).contains(&read(store)));
     });
 }

@@ -1,4 +1,4 @@
-//! Recordings from threads that come, outgrow their slabs and go, against a lock.
+//! Recordings from threads that come and go, against a lock.
 
 #![forbid(unsafe_code)]
 

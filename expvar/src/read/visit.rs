@@ -1,6 +1,6 @@
 //! The walk as it was: values as one enum, functions as JSON. It goes when no exporter uses it.
 
-use crate::cells::Slabs;
+use crate::cells::Reader;
 use crate::histogram::Reading;
 use crate::info::Info;
 use crate::map::{Child, Map};
@@ -57,7 +57,7 @@ pub enum Value<'a> {
 #[derive(Clone, Copy)]
 pub struct MapValue<'a> {
     children: &'a List<Child>,
-    slabs: &'a Slabs,
+    reader: &'a Reader,
     depth: u8,
 }
 
@@ -74,8 +74,8 @@ impl MapValue<'_> {
     }
 
     fn walk(self, names_wanted: bool, mut f: impl FnMut(&str, Value<'_>)) {
-        let mut scratch = Scratch { slabs: self.slabs, buffers: Buffers::default() };
-        for_each(self.children, self.slabs, names_wanted, |at, number| {
+        let mut scratch = Scratch { reader: self.reader, buffers: Buffers::default() };
+        for_each(self.children, self.reader, names_wanted, |at, number| {
             let (key, child) = self.children.at(at);
             match number {
                 Some(value) => f(key, value),
@@ -103,12 +103,12 @@ impl MapValue<'_> {
 /// Calls `f` for the place of each variable, with its value where it is in a row of numbers.
 pub(crate) fn for_each<T: Touch>(
     list: &List<T>,
-    slabs: &Slabs,
+    reader: &Reader,
     names_wanted: bool,
     mut f: impl FnMut(usize, Option<Value<'static>>),
 ) {
     let (mut names, mut values) = (Prefetch::new(list.names()), Prefetch::new(list.values()));
-    list.numbers().read(slabs, |at, number| {
+    list.numbers().read(reader, |at, number| {
         if names_wanted {
             // `f` looks at both itself; it finds them near.
             names.next();
@@ -121,9 +121,9 @@ pub(crate) fn for_each<T: Touch>(
 /// Levels of nested maps that are shown; a map that holds itself ends there with `null`.
 const DEPTH: u8 = 32;
 
-/// What a walk reads through: the slabs, and memory for one value at a time.
+/// What a walk reads through: the reader, and memory for one value at a time.
 pub(crate) struct Scratch<'s> {
-    slabs: &'s Slabs,
+    reader: &'s Reader,
     buffers: Buffers,
 }
 
@@ -135,8 +135,8 @@ struct Buffers {
 }
 
 impl<'s> Scratch<'s> {
-    pub(crate) fn new(slabs: &'s Slabs) -> Self {
-        Self { slabs, buffers: Buffers::default() }
+    pub(crate) fn new(reader: &'s Reader) -> Self {
+        Self { reader, buffers: Buffers::default() }
     }
 
     /// Reads a variable that is not inside a map.
@@ -148,12 +148,12 @@ impl<'s> Scratch<'s> {
     #[inline]
     fn read<R>(&mut self, var: &Var, depth: u8, f: impl FnOnce(Value<'_>) -> R) -> R {
         match var {
-            Var::Counter(counter) => f(Value::Counter(counter.read(self.slabs))),
-            Var::Gauge(gauge) => f(Value::Gauge(gauge.read(self.slabs))),
+            Var::Counter(counter) => f(Value::Counter(counter.read(self.reader))),
+            Var::Gauge(gauge) => f(Value::Gauge(gauge.read(self.reader))),
             Var::FloatGauge(gauge) => f(Value::Float(gauge.get())),
             Var::Text(text) => text.with(|text| f(Value::Text(text))),
             Var::Histogram(histogram) => {
-                histogram.read(self.slabs, &mut self.buffers.reading);
+                histogram.read(self.reader, &mut self.buffers.reading);
                 f(Value::Histogram(&self.buffers.reading))
             }
             Var::Map(map) => self.read_map(map, depth, f),
@@ -167,6 +167,6 @@ impl<'s> Scratch<'s> {
 
     fn read_map<R>(&self, map: &Map, depth: u8, f: impl FnOnce(Value<'_>) -> R) -> R {
         let Some(depth) = depth.checked_sub(1) else { return f(Value::Null) };
-        f(Value::Map(MapValue { children: &map.list(), slabs: self.slabs, depth }))
+        f(Value::Map(MapValue { children: &map.list(), reader: self.reader, depth }))
     }
 }

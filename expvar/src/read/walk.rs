@@ -6,8 +6,8 @@ use std::ptr;
 use super::number::Number;
 use super::visit::{Value, for_each};
 use super::visitor::{Shape, Step, Visitor};
-use crate::cells::Slabs;
-use crate::histogram::{Histogram, Reading, Snapshot};
+use crate::cells::Reader;
+use crate::histogram::{Histogram, Moment, Reading, Snapshot};
 use crate::info::Info;
 use crate::map::Map;
 use crate::names::{List, Named};
@@ -25,9 +25,9 @@ pub(crate) fn registry<V: Visitor>(
     mut wanted: impl FnMut(&str) -> bool,
     visitor: &mut V,
 ) {
-    let slabs = Slabs::now();
-    let mut walk = Walk { slabs: &slabs, buffers: Buffers::default(), visitor };
-    for_each(list, &slabs, true, |at, number| {
+    let reader = Reader::now();
+    let mut walk = Walk { reader: &reader, buffers: Buffers::default(), visitor };
+    for_each(list, &reader, true, |at, number| {
         let (name, entry) = list.at(at);
         if !wanted(name) {
             return;
@@ -44,13 +44,13 @@ pub(crate) fn registry<V: Visitor>(
 
 /// Shows one variable's value, without a name.
 pub(crate) fn value(var: &Var, visitor: &mut impl Visitor) {
-    let slabs = Slabs::now();
+    let reader = Reader::now();
     let info = Info::new();
-    Walk { slabs: &slabs, buffers: Buffers::default(), visitor }.value(var, &info, None);
+    Walk { reader: &reader, buffers: Buffers::default(), visitor }.value(var, &info, None);
 }
 
 struct Walk<'w, V> {
-    slabs: &'w Slabs,
+    reader: &'w Reader,
     buffers: Buffers,
     visitor: &'w mut V,
 }
@@ -83,26 +83,36 @@ impl<V: Visitor> Walk<'_, V> {
     fn value(&mut self, var: &Var, info: &Info, path: Option<&Path<'_>>) {
         match var {
             Var::Counter(counter) => {
-                self.visitor.number(Number::Unsigned(counter.read(self.slabs)));
+                self.visitor.number(Number::Unsigned(counter.read(self.reader)));
             }
-            Var::Gauge(gauge) => self.visitor.number(Number::Signed(gauge.read(self.slabs))),
+            Var::Gauge(gauge) => self.visitor.number(Number::Signed(gauge.read(self.reader))),
             Var::FloatGauge(gauge) => self.visitor.number(Number::Float(gauge.get())),
             Var::Text(text) => text.with(|text| self.visitor.text(text)),
             Var::Histogram(histogram) => {
-                let (slabs, reading) = (self.slabs, &mut self.buffers.reading);
-                self.visitor.histogram(Recorded { histogram, slabs, reading, read: Read::Nothing });
+                let (reader, reading) = (self.reader, &mut self.buffers.reading);
+                self.visitor.histogram(Recorded {
+                    histogram,
+                    reader,
+                    reading,
+                    read: Read::Nothing,
+                });
             }
             Var::Map(map) => self.map(map, info, path),
             #[cfg(feature = "serde")]
-            Var::Func(func) => match func.read(&mut self.buffers.json) {
-                "null" => self.visitor.null(),
-                json => {
-                    if !self.visitor.json(json) {
-                        // It is JSON; nested too deeply to be taken apart, it ends at that level.
-                        let _ = super::json::visit(json, info, self.visitor);
+            Var::Func(func) => {
+                let json = func.read(&mut self.buffers.json);
+                // What a function did shows in what comes after it.
+                self.reader.refresh();
+                match json {
+                    "null" => self.visitor.null(),
+                    json => {
+                        if !self.visitor.json(json) {
+                            // It is JSON; nested too deeply to be taken apart, it ends at that level.
+                            let _ = super::json::visit(json, info, self.visitor);
+                        }
                     }
                 }
-            },
+            }
         }
     }
 
@@ -115,7 +125,7 @@ impl<V: Visitor> Walk<'_, V> {
             let list = map.list();
             // A counter only goes up, whatever was said of the others.
             let counting = OnceCell::new();
-            for_each(&list, self.slabs, true, |at, number| {
+            for_each(&list, self.reader, true, |at, number| {
                 let (key, child) = list.at(at);
                 let info = match &child.var {
                     Var::Counter(_) if !info.is_counter() => {
@@ -146,7 +156,7 @@ impl Path<'_> {
 /// What a walk found of a histogram, read as far as it is asked.
 pub struct Recorded<'a> {
     histogram: &'a Histogram,
-    slabs: &'a Slabs,
+    reader: &'a Reader,
     reading: &'a mut Reading,
     read: Read,
 }
@@ -155,7 +165,7 @@ pub struct Recorded<'a> {
 #[derive(PartialEq)]
 enum Read {
     Nothing,
-    Total,
+    Total(Moment),
     Everything,
 }
 
@@ -163,7 +173,7 @@ impl Recorded<'_> {
     /// How many values were recorded since the process began. Cheap: no bucket is read.
     pub fn count(&self) -> u64 {
         match self.read {
-            Read::Nothing => self.histogram.read_count(self.slabs),
+            Read::Nothing => self.histogram.read_count(self.reader),
             _ => self.reading.total.count(),
         }
     }
@@ -176,8 +186,8 @@ impl Recorded<'_> {
     /// Everything recorded since the process began. Reads the buckets, the first time.
     pub fn total(&mut self) -> &Snapshot {
         if self.read == Read::Nothing {
-            self.histogram.read_total(self.slabs, &mut self.reading.total);
-            self.read = Read::Total;
+            let moment = self.histogram.read_total(self.reader, &mut self.reading.total);
+            self.read = Read::Total(moment);
         }
         &self.reading.total
     }
@@ -189,9 +199,9 @@ impl Recorded<'_> {
 
     /// Both.
     pub fn reading(&mut self) -> &Reading {
-        if self.read != Read::Everything {
-            self.total();
-            self.histogram.read_recent(self.reading);
+        self.total();
+        if let Read::Total(moment) = self.read {
+            self.histogram.read_recent(moment, self.reader, self.reading);
             self.read = Read::Everything;
         }
         self.reading

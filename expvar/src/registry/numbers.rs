@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::cells::Slabs;
+use crate::cells::Reader;
 use crate::prefetch::Prefetch;
 use crate::var::{Handle, Var};
 use crate::visit::Value;
@@ -57,15 +57,15 @@ impl Numbers {
 
     /// Calls `f` for the place of each variable, with its value if it is in a row.
     #[inline]
-    pub(crate) fn read(&self, slabs: &Slabs, mut f: impl FnMut(usize, Option<Value<'static>>)) {
+    pub(crate) fn read(&self, reader: &Reader, mut f: impl FnMut(usize, Option<Value<'static>>)) {
         let mut cells = self.cells.iter();
         let mut gauges = Prefetch::new(&self.gauges);
         let mut floats = Prefetch::new(&self.floats);
         for (at, row) in self.rows.iter().enumerate() {
             let value = if let Row::Cell = row {
-                cells.next().map(|&cell| Value::Counter(slabs.sum(cell)))
+                cells.next().map(|&cell| Value::Counter(reader.sum(cell)))
             } else if let Row::Gauge = row {
-                gauges.next().map(|gauge| Value::Gauge(gauge.read_own(slabs)))
+                gauges.next().map(|gauge| Value::Gauge(gauge.read_own(reader)))
             } else {
                 float(*row, &mut floats).map(Value::Float)
             };

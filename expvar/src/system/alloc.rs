@@ -15,11 +15,12 @@
 //! exactly. Around another allocator: `Counting::with(Jemalloc)`. Without the sizes, which is
 //! cheaper still: `static ALLOC: Counting<System, false> = Counting::new();`.
 //!
-//! The hook adds to the calling thread's own cells, as all recording in this crate does. It takes
-//! no lock and allocates nothing, so it may run before `main`, in a thread that is being torn down
-//! and in one that never records anything else. Past 256 threads at a time, and late in a thread's
-//! teardown, it adds to cells that threads share, which is slower and just as exact. Linux is what
-//! is tested.
+//! The hook adds to cells of the calling thread, after its first allocations, as all recording in
+//! this crate does; they count toward the limit ([`set_limit`](crate::set_limit)), 1,152 bytes a
+//! thread. It takes no lock and allocates nothing, so it may run before `main`, in a thread that is
+//! being torn down and in one that never records anything else. Before a thread has its cells, past
+//! the limit, and late in the thread's teardown, it adds to cells that all threads share, which is
+//! slower and just as exact. Linux is what is tested.
 
 // This is the one file of the crate that may hold `unsafe`: what implements `GlobalAlloc`, and the
 // few calls of C for which the standard library has no safe form.

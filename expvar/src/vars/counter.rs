@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use crate::cells::{Cells, Slabs};
+use crate::cells::{Cells, Reader, Use};
 
 /// A count that only goes up: requests, bytes, errors.
 ///
 /// Recording costs about one nanosecond however many threads do it, allocates nothing and never
-/// waits; each thread adds to a cell of its own and reading sums the cells. The count starts at
-/// zero and wraps after 2⁶⁴.
+/// waits: a thread that does so often adds to a cell of its own, any other to one that all share,
+/// and reading sums the cells. The count starts at zero and wraps after 2⁶⁴; no reader ever sees it
+/// go back.
 ///
 /// A counter can be a static, a field, or an `Arc` that the registry shares:
 ///
@@ -32,30 +33,39 @@ impl Counter {
     /// Adds one.
     #[inline]
     pub fn inc(&self) {
-        self.cells.add(1);
+        self.add(1);
     }
 
     /// Adds `n`, wrapping after 2⁶⁴.
     #[inline]
     pub fn add(&self, n: u64) {
-        self.cells.add(n);
+        if !self.cells.try_add(n) {
+            self.add_cold(n);
+        }
     }
 
-    /// The count: a sum over the threads' cells, taken one after the other.
+    #[cold]
+    #[inline(never)]
+    fn add_cold(&self, n: u64) {
+        if self.cells.id().is_none() {
+            // Statics of one name share their cells: that is settled before any of them has some.
+            crate::global::settle();
+        }
+        self.cells.add_cold(Use::Up, n);
+    }
+
+    /// The count: a sum over the copies that threads hold, taken one after the other.
     pub fn get(&self) -> u64 {
         self.cells.sum()
     }
 
-    pub(crate) fn read(&self, slabs: &Slabs) -> u64 {
-        self.cells.id().map_or(0, |id| slabs.sum(id))
+    pub(crate) fn read(&self, reader: &Reader) -> u64 {
+        self.cells.id().map_or(0, |id| reader.sum(id))
     }
 
-    /// Takes a cell before the first recording, so that threads that all begin at once find every
-    /// counter in the first slab that they lease, and readers find the cells in name order.
+    /// Takes a cell before the first recording, so that readers find the cells in name order.
     pub(crate) fn claim(&self) {
-        if self.cell().is_none() {
-            self.cells.claim_unsettled(1);
-        }
+        self.cells.claim(Use::Up);
     }
 
     /// The cell, which it keeps once it has it.
@@ -65,14 +75,15 @@ impl Counter {
 
     /// Makes `self`, a static that nothing was recorded in, count in `first`'s cells.
     pub(crate) fn join(&'static self, first: &'static Self) {
-        let id = first.cells.id().unwrap_or_else(|| first.cells.claim_unsettled(1));
-        self.cells.share(id);
+        if let Some(id) = first.cells.claim(Use::Up) {
+            self.cells.share(id);
+        }
     }
 }
 
 impl Drop for Counter {
     fn drop(&mut self) {
-        self.cells.release(1);
+        self.cells.release(Use::Up);
     }
 }
 

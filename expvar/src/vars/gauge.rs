@@ -2,63 +2,111 @@
 
 use std::fmt;
 use std::sync::atomic::AtomicI64;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use once_cell::race::OnceRef;
 
-use crate::cells::{Cells, Slabs};
+use crate::cells::{self, Cells, Reader, Use};
 use crate::prefetch::Touch;
 
 /// An integer that goes up and down: requests in flight, a queue's length. Go's `Int`.
 ///
-/// `add`, `inc`, `dec` and `sub` cost what [`Counter::add`](crate::Counter::add) costs: a cell of
-/// the calling thread. `set` on a gauge that nobody ever added to is one atomic store; once
-/// somebody has, it takes a lock and reads the cells. Of adds that run at the same time as a `set`,
-/// each is either kept on top of the new value or replaced by it; a walk over a whole registry,
-/// which takes no lock for a gauge, may see the `set` without them. Arithmetic wraps.
-// In this order the two fields that a reader needs lie in one cache line wherever memory is aligned
-// to 16 bytes, as allocators' is; also inside an `Arc`.
+/// `add`, `inc`, `dec` and `sub` cost what [`Counter::add`](crate::Counter::add) costs. `set` on a
+/// gauge that nobody ever added to is one atomic store; once somebody has, it takes a lock and
+/// reads the cells. Of adds that run at the same time as a `set`, each is either kept on top of the
+/// new value or replaced by it. Readers see values that the gauge held: none between a `set` and
+/// what it replaces, and, unless it moves while they read it nine times over, none in which one
+/// thread's `dec` counts and another's earlier `inc` does not. Arithmetic wraps.
+// In this order the fields that a reader needs lie in one cache line wherever memory is aligned to
+// 16 bytes, as allocators' is; also inside an `Arc`.
 #[repr(C)]
 pub struct Gauge {
-    /// What was last set, less the cells' sum at that moment.
-    base: AtomicI64,
-    /// What was added.
+    /// The value while there is no cell; from then on `MOVED`, but for a moment.
+    value: AtomicI64,
+    /// What was added, and later the value.
     cells: Cells,
+    /// What was last set, as far as the cell has it. Changes under the lock of the cell's page.
+    set: AtomicI64,
     /// The static of the same name that this one stands for.
     first: OnceRef<'static, Gauge>,
 }
 
+/// In place of a value that was moved into the cell.
+const MOVED: i64 = i64::MIN;
+
 impl Gauge {
     /// A gauge at zero.
     pub const fn new() -> Self {
-        Self { base: AtomicI64::new(0), cells: Cells::new(), first: OnceRef::new() }
+        Self {
+            value: AtomicI64::new(0),
+            cells: Cells::new(),
+            set: AtomicI64::new(0),
+            first: OnceRef::new(),
+        }
     }
 
     /// Sets the value.
     #[inline]
     pub fn set(&self, value: i64) {
-        let this = self.first.get().unwrap_or(self);
-        if this.cells.id().is_none() {
-            this.base.store(value, Release);
-            // Somebody may have begun to add meanwhile.
-            if this.cells.id().is_none() {
-                return;
-            }
+        let this = self.this();
+        if this.cells.id().is_none() && value != MOVED {
+            this.value.store(value, Release);
+            // Where a cell is given out meanwhile, whoever reads next moves the value there.
+        } else {
+            this.set_cell(value);
         }
-        // What was added so far is to be replaced, at once for those who read.
-        this.cells.locked(|sum| this.base.store(value.wrapping_sub(sum as i64), Release));
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn set_cell(&self, value: i64) {
+        if let Some(id) = self.cell() {
+            cells::set(id, |_| {
+                // What was set before, and not moved yet, is replaced too.
+                self.value.swap(MOVED, AcqRel);
+                self.set.store(value, Relaxed);
+                value as u64
+            });
+        }
+    }
+
+    /// Moves a value into the cell that was set while there was none. What was added is kept.
+    #[cold]
+    #[inline(never)]
+    fn move_value(&self) {
+        let Some(id) = self.cells.id() else { return };
+        cells::set(id, |sum| {
+            // Under the lock, so that one of those who come here finds the value.
+            match self.value.swap(MOVED, AcqRel) {
+                MOVED => sum,
+                value => {
+                    let before = self.set.swap(value, Relaxed);
+                    sum.wrapping_sub(before as u64).wrapping_add(value as u64)
+                }
+            }
+        });
     }
 
     /// Adds `n`, which may be negative.
     #[inline]
     pub fn add(&self, n: i64) {
-        self.cells.add(n as u64);
+        if !self.cells.try_add(n as u64) {
+            self.add_cold(n);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn add_cold(&self, n: i64) {
+        if self.cell().is_some() {
+            self.cells.add_cold(Use::UpAndDown, n as u64);
+        }
     }
 
     /// Subtracts `n`.
     #[inline]
     pub fn sub(&self, n: i64) {
-        self.cells.add(n.wrapping_neg() as u64);
+        self.add(n.wrapping_neg());
     }
 
     /// Adds one.
@@ -75,31 +123,63 @@ impl Gauge {
 
     /// The value.
     pub fn get(&self) -> i64 {
-        let this = self.first.get().unwrap_or(self);
-        this.cells.locked(|sum| this.base.load(Acquire).wrapping_add(sum as i64))
+        self.this().read_by(cells::settled)
     }
 
-    pub(crate) fn read(&self, slabs: &Slabs) -> i64 {
-        self.first.get().unwrap_or(self).read_own(slabs)
+    pub(crate) fn read(&self, reader: &Reader) -> i64 {
+        self.this().read_own(reader)
     }
 
     /// The same of one that stands for no other, as only statics do.
     #[inline]
-    pub(crate) fn read_own(&self, slabs: &Slabs) -> i64 {
-        let sum = self.cells.id().map_or(0, |id| slabs.sum(id));
-        self.base.load(Relaxed).wrapping_add(sum as i64)
+    pub(crate) fn read_own(&self, reader: &Reader) -> i64 {
+        self.read_by(|id| reader.settled(id))
+    }
+
+    #[inline]
+    fn read_by(&self, settled: impl FnOnce(u32) -> u64) -> i64 {
+        // Pairs with the swap in `move_value`: whoever sees the value moved sees the cell.
+        let value = self.value.load(Acquire);
+        if value != MOVED {
+            if self.cells.id().is_none() {
+                return value;
+            }
+            self.move_value();
+            let id = self.cells.id();
+            return id.map_or(value, |id| cells::settled(id) as i64);
+        }
+        self.cells.id().map_or(0, |id| settled(id) as i64)
     }
 
     /// The id of the cell that adds go to, given out now if there is none yet.
-    pub(crate) fn cell(&self) -> u32 {
-        self.cells.id_or_claim(1)
+    pub(crate) fn cell(&self) -> Option<u32> {
+        if self.cells.id().is_none() {
+            // Statics of one name share their cells: that is settled before any of them has some.
+            crate::global::settle();
+        }
+        self.claim()
+    }
+
+    fn claim(&self) -> Option<u32> {
+        let this = self.this();
+        let id = this.cells.claim(Use::UpAndDown);
+        if this.value.load(Acquire) != MOVED {
+            this.move_value();
+        }
+        id
+    }
+
+    #[inline]
+    fn this(&self) -> &Self {
+        self.first.get().unwrap_or(self)
     }
 
     /// Makes `self`, a static, stand for `first`.
     pub(crate) fn join(&'static self, first: &'static Self) {
-        let id = first.cells.id().unwrap_or_else(|| first.cells.claim_unsettled(1));
-        let early = self.base.swap(0, Relaxed);
-        self.cells.share(id);
+        let early = self.get();
+        if let Some(id) = first.claim() {
+            self.cells.share(id);
+        }
         let _ = self.first.set(first);
         if early != 0 {
             first.set(early);
@@ -109,13 +189,13 @@ impl Gauge {
 
 impl Drop for Gauge {
     fn drop(&mut self) {
-        self.cells.release(1);
+        self.cells.release(Use::UpAndDown);
     }
 }
 
 impl Touch for Gauge {
     fn touch(&self) -> u64 {
-        self.base.load(Relaxed) as u64
+        self.value.load(Relaxed) as u64
     }
 }
 

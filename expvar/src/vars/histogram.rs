@@ -2,32 +2,38 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use once_cell::sync::OnceCell;
 
-use crate::cells::{self, Cells, Slabs};
-use crate::sync::AtomicU64;
+use crate::cells::{Reader, Run};
 
 mod buckets;
+mod place;
 mod snapshot;
 mod window;
 
 use buckets::Buckets;
+use place::Place;
 pub use snapshot::{Bucket, Quantiles, Reading, Snapshot};
+pub(crate) use window::Moment;
 use window::Window;
 
 /// A distribution of whole numbers: latencies in nanoseconds, sizes in bytes.
 ///
 /// Buckets are log-linear and cover all of `u64`. By default a quantile is within 3.2 % of the
-/// exact one; [`with_precision`](Self::with_precision) chooses otherwise. Recording adds to three
-/// cells of the calling thread: no lock, no allocation, no clock.
+/// exact one; [`with_precision`](Self::with_precision) chooses otherwise. Recording adds to two
+/// cells that lie in one page of 64 buckets, four factors of two, and its sum: no lock, no clock.
+/// Pages in which no value falls take no memory; each of the others takes 576 bytes, and as much in
+/// each thread that records into it often, within the limit for all threads
+/// ([`set_limit`](crate::set_limit)). Latencies over three decades take three or four.
 ///
 /// `count` and `sum` cover the life of the process. Quantiles, minimum, maximum and mean are shown
-/// over a sliding window, the last 60 to 70 seconds: one thread for all histograms of the process,
-/// started by the first record, notes every 10 seconds where those that moved stand. A histogram
-/// that nobody records into keeps one such note and costs nothing else.
+/// over a sliding window, the last 60 to 70 seconds: one thread for all histograms of the process
+/// notes every 10 seconds where those that moved stand. It is started when a histogram is published
+/// or read, never by a record. The window begins then too; what was recorded before counts as
+/// recent for the first minute. A histogram that nobody records into keeps one note and costs
+/// nothing else.
 ///
 /// ```
 /// let latency = expvar::Histogram::new();
@@ -40,38 +46,31 @@ use window::Window;
 /// ```
 pub struct Histogram {
     buckets: Buckets,
-    /// How many cells: count, sum, and one a bucket.
-    len: u32,
-    cells: Cells,
+    run: Run,
     window: OnceCell<Arc<Window>>,
 }
 
-/// Cells before the buckets: the count and the sum.
-const HEAD: u32 = 2;
-
 impl Histogram {
-    /// An empty histogram with 16 buckets to a factor of two: a relative error of at most 3.2 %,
-    /// 978 cells (8 KiB of address space) a thread that records.
+    /// An empty histogram with 16 buckets to a factor of two: a relative error of at most 3.2 %.
     pub const fn new() -> Self {
         Self::with_precision(4)
     }
 
     /// An empty histogram with 2^`bits` buckets to a factor of two: a relative error of at most
-    /// 1 / 2^(`bits` + 1). `bits` from 1 (25 %) to 8 (0.2 %, 115 KiB of address space a thread that
-    /// records); others are taken as the nearest of these.
+    /// 1 / 2^(`bits` + 1). `bits` from 1 (25 %, a page to 32 factors of two) to 8 (0.2 %, four pages
+    /// to a factor of two); others are taken as the nearest of these.
     pub const fn with_precision(bits: u8) -> Self {
-        let buckets = Buckets::new(bits);
-        let len = HEAD + buckets.len() as u32;
-        Self { buckets, len, cells: Cells::new(), window: OnceCell::new() }
+        Self::of(Buckets::new(bits))
     }
 
     /// An empty histogram of fractions: latencies in seconds, shares. What is from 2⁻³⁰ (about a
-    /// billionth) to 2⁶⁴ is within 3.2 %, the sum is exact as far as floats are; 1,507 cells
-    /// (12 KiB of address space) a thread that records.
+    /// billionth) to 2⁶⁴ is within 3.2 %, the sum is exact as far as floats are.
     pub const fn floats() -> Self {
-        let buckets = Buckets::of_floats();
-        let len = HEAD + buckets.len() as u32;
-        Self { buckets, len, cells: Cells::new(), window: OnceCell::new() }
+        Self::of(Buckets::of_floats())
+    }
+
+    const fn of(buckets: Buckets) -> Self {
+        Self { buckets, run: Run::new(buckets.len()), window: OnceCell::new() }
     }
 
     /// Records a fraction into a histogram made by [`floats`](Self::floats); any other records its
@@ -82,13 +81,8 @@ impl Histogram {
             return self.record(value as u64);
         }
         let Some(index) = Buckets::index_float(value) else { return };
-        let index = HEAD as usize + index;
-        if let Some([count, sum, bucket]) = self.cells.first_two_and(index) {
-            bump(count, 1);
-            bump_float(sum, value);
-            bump(bucket, 1);
-        } else {
-            self.record_cold(index as u32, move |sum| (f64::from_bits(sum) + value).to_bits());
+        if !self.run.try_record_float(index as u32, value) {
+            self.record_cold(index as u32, 1, value);
         }
     }
 
@@ -98,13 +92,9 @@ impl Histogram {
         if self.buckets.floats {
             return self.record_whole(value);
         }
-        let index = HEAD as usize + self.buckets.index(value);
-        if let Some([count, sum, bucket]) = self.cells.first_two_and(index) {
-            bump(count, 1);
-            bump(sum, value);
-            bump(bucket, 1);
-        } else {
-            self.record_cold(index as u32, move |sum| sum.wrapping_add(value));
+        let index = self.buckets.index(value) as u32;
+        if !self.run.try_record(index, value) {
+            self.record_cold(index, value, 0.0);
         }
     }
 
@@ -117,22 +107,42 @@ impl Histogram {
 
     #[cold]
     #[inline(never)]
-    fn record_cold(&self, index: u32, add_to: impl FnOnce(u64) -> u64) {
-        let id = self.cells.id_or_claim(self.len);
-        self.window.get_or_init(|| Window::start(id, self.buckets));
-        match cells::row(id, self.len) {
-            Some(row) => {
-                bump(&row[0], 1);
-                row[1].store(add_to(row[1].load(Relaxed)), Relaxed);
-                bump(&row[index as usize], 1);
-            }
-            None => {
-                let last = id + self.len - 1;
-                cells::update_shared(id, last, |count| count.wrapping_add(1));
-                cells::update_shared(id + 1, last, add_to);
-                cells::update_shared(id + index, last, |count| count.wrapping_add(1));
-            }
+    fn record_cold(&self, index: u32, n: u64, float: f64) {
+        if self.run.first().is_none() {
+            // Statics of one name share their cells: that is settled before any of them has some.
+            crate::global::settle();
+            self.begin();
         }
+        self.run.record_cold(index, n, float);
+    }
+
+    /// Takes cells, and tells the window if there is one.
+    fn begin(&self) -> Option<u32> {
+        let first = self.run.claim()?;
+        if let (Some(window), Some(place)) = (self.window.get(), self.place()) {
+            window.begin(place);
+        }
+        Some(first)
+    }
+
+    /// Where the cells are, if there are any.
+    fn place(&self) -> Option<Place> {
+        self.run.first().map(|first| Place::new(first, &self.run, self.buckets))
+    }
+
+    /// Begins the window, and sees to it that it is rolled. Called when the histogram gets a name or
+    /// is read, never to record.
+    pub(crate) fn watch(&self) {
+        self.window(crate::cells::process());
+    }
+
+    fn window(&self, process: u64) -> &Window {
+        let window = self.window.get_or_init(Window::start);
+        if let Some(place) = self.place() {
+            window.begin(place);
+        }
+        window::watch(process);
+        window
     }
 
     /// Records a duration in nanoseconds (at most 584 years); a histogram of fractions records
@@ -154,46 +164,47 @@ impl Histogram {
     /// Everything recorded so far.
     pub fn snapshot(&self) -> Snapshot {
         let mut total = Snapshot::default();
-        self.read_total(&Slabs::now(), &mut total);
+        self.read_total(&Reader::now(), &mut total);
         total
     }
 
     /// What was recorded in the last 60 to 70 seconds.
     pub fn recent(&self) -> Snapshot {
         let mut reading = Reading::default();
-        self.read(&Slabs::now(), &mut reading);
+        self.read(&Reader::now(), &mut reading);
         reading.recent
     }
 
-    pub(crate) fn read(&self, slabs: &Slabs, reading: &mut Reading) {
-        self.read_total(slabs, &mut reading.total);
-        self.read_recent(reading);
+    pub(crate) fn read(&self, reader: &Reader, reading: &mut Reading) {
+        let moment = self.read_total(reader, &mut reading.total);
+        self.read_recent(moment, reader, reading);
     }
 
-    /// What was recorded of late, of the total in `reading`.
-    pub(crate) fn read_recent(&self, reading: &mut Reading) {
-        match self.window.get() {
-            Some(window) => {
-                window.recent(Instant::now(), &reading.total, &mut reading.recent);
-            }
-            None => reading.recent.clone_from(&reading.total),
-        }
+    /// What was recorded in the last minute, of the total in `reading`, which was read at `moment`.
+    pub(crate) fn read_recent(&self, moment: Moment, reader: &Reader, reading: &mut Reading) {
+        let window = self.window(reader.process());
+        window.recent(moment, &reading.total, &mut reading.recent);
     }
 
-    /// How many values were recorded, without reading the buckets.
-    pub(crate) fn read_count(&self, slabs: &Slabs) -> u64 {
-        self.cells.id().map_or(0, |id| slabs.sum(id))
+    /// How many values were recorded. Of fractions that is a cell a page.
+    pub(crate) fn read_count(&self, reader: &Reader) -> u64 {
+        self.place().map_or(0, |place| place.count(reader))
     }
 
     pub(crate) fn is_float(&self) -> bool {
         self.buckets.floats
     }
 
-    pub(crate) fn read_total(&self, slabs: &Slabs, total: &mut Snapshot) {
+    pub(crate) fn read_total(&self, reader: &Reader, total: &mut Snapshot) -> Moment {
         total.clear(self.buckets);
-        if let Some(id) = self.cells.id() {
-            total.load(id, slabs);
+        // First the time: a note that holds more than was recorded until then is right soon, one
+        // that holds less would make what is missing look recent for as long as it took to read.
+        let mut moment = Moment { at: Instant::now(), stamp: 0 };
+        if let Some(place) = self.place() {
+            moment.stamp = place.stamp(reader);
+            total.load(&place, reader);
         }
+        moment
     }
 
     /// Makes `self`, a static that nothing was recorded in, record into `first`'s cells. A
@@ -202,22 +213,13 @@ impl Histogram {
         if self.buckets != first.buckets {
             return false;
         }
-        let id = first.cells.id().unwrap_or_else(|| first.cells.claim_unsettled(first.len));
-        let window = first.window.get_or_init(|| Window::start(id, first.buckets));
-        let _ = self.window.set(Arc::clone(window));
-        self.cells.share(id);
+        if let Some(id) = first.begin() {
+            let window = first.window.get_or_init(Window::start);
+            let _ = self.window.set(Arc::clone(window));
+            self.run.share(id);
+        }
         true
     }
-}
-
-#[inline]
-fn bump(cell: &AtomicU64, n: u64) {
-    cell.store(cell.load(Relaxed).wrapping_add(n), Relaxed);
-}
-
-#[inline]
-fn bump_float(cell: &AtomicU64, n: f64) {
-    cell.store((f64::from_bits(cell.load(Relaxed)) + n).to_bits(), Relaxed);
 }
 
 impl Drop for Histogram {
@@ -225,7 +227,7 @@ impl Drop for Histogram {
         if let Some(window) = self.window.take() {
             window.stop();
         }
-        self.cells.release(self.len);
+        self.run.release();
     }
 }
 

@@ -118,6 +118,7 @@ impl Map {
     /// Puts a variable at `key`, in place of whatever was there; the map's limit does not apply.
     pub fn set<V: Publish>(&self, key: &str, var: V) -> V::Handle {
         let (var, handle) = var.into_var();
+        var.named();
         let old = self.this().keys.lock().insert(key.into(), Child { var, known: None });
         if let Some(old) = old {
             old.retire();

@@ -67,6 +67,15 @@ impl fmt::Display for Kind {
 }
 
 impl Var {
+    /// Called before the variable gets a name.
+    pub(crate) fn named(&self) {
+        match self {
+            Self::Counter(Handle::Shared(counter)) => counter.claim(),
+            Self::Histogram(histogram) => histogram.watch(),
+            _ => {}
+        }
+    }
+
     /// The variable's kind.
     pub fn kind(&self) -> Kind {
         match self {

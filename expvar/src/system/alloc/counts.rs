@@ -1,71 +1,32 @@
-//! What the hook has counted, in the cells at the start of every thread's slab.
-
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
+//! What the hook has counted.
 
 use super::class::{CLASS_SIZES, CLASSES};
-use crate::cells::{HOOK_CELLS, add_hook_cells, held_slab, hook_slab};
+use crate::cells::hook;
+use crate::cells::page::{CELLS, SUM};
 
-// Ids of the cells. What frees count comes first, and is read first: a block that another thread
-// frees meanwhile must not be seen as freed and not as allocated.
-const FREES: usize = 0;
-const FREED_BYTES: usize = FREES + CLASSES;
-const ALLOCATIONS: usize = FREED_BYTES + 1;
-const ALLOCATED_BYTES: usize = ALLOCATIONS + CLASSES;
-const IN_PLACE: usize = ALLOCATED_BYTES + 1;
+// The hook's pages. What frees count is read first: a block that another thread frees meanwhile
+// must not be seen as freed and not as allocated.
+const FREED: usize = 0;
+const ALLOCATED: usize = 1;
+
+// Cells of the second page, after those of the classes. Bytes are the sums of the pages.
+const IN_PLACE: usize = CLASSES;
 const MOVED: usize = IN_PLACE + 1;
-const UNUSED: usize = MOVED + 1;
-const CELLS: usize = HOOK_CELLS as usize;
-const _: () = assert!(UNUSED < CELLS);
-
-/// For threads that can hold no slab of their own.
-static SHARED: [AtomicU64; CELLS] = [const { AtomicU64::new(0) }; CELLS];
+const _: () = assert!(MOVED < CELLS);
 
 #[inline(always)]
 pub(super) fn allocated(class: usize, size: usize) {
-    add(ALLOCATIONS + class, ALLOCATED_BYTES, size as u64);
+    hook::add(ALLOCATED, class, size as u64);
 }
 
 #[inline(always)]
 pub(super) fn freed(class: usize, size: usize) {
-    add(FREES + class, FREED_BYTES, size as u64);
+    hook::add(FREED, class, size as u64);
 }
 
 #[inline(always)]
 pub(super) fn reallocated(in_place: bool) {
-    // The second cell of the pair is one that is not shown.
-    add(if in_place { IN_PLACE } else { MOVED }, UNUSED, 0);
-}
-
-/// Adds one to a block count and `size` to a byte count.
-#[inline(always)]
-fn add(blocks: usize, bytes: usize, size: u64) {
-    match held_slab().first_chunk::<CELLS>() {
-        Some(cells) => add_to(cells, blocks, bytes, size),
-        None => add_cold(blocks, bytes, size),
-    }
-}
-
-#[inline(always)]
-fn add_to(cells: &[AtomicU64; CELLS], blocks: usize, bytes: usize, size: u64) {
-    // Only this thread writes the cells, so a load and a store lose nothing.
-    let add = |cell: &AtomicU64, n| cell.store(cell.load(Relaxed).wrapping_add(n), Relaxed);
-    add(&cells[blocks], 1);
-    add(&cells[bytes], size);
-}
-
-/// The thread's first allocation, or one of a thread that can hold no slab. It takes its arguments
-/// in registers, so that the hot path need not put them into memory for it.
-#[cold]
-#[inline(never)]
-fn add_cold(blocks: usize, bytes: usize, size: u64) {
-    match hook_slab().and_then(|slab| slab.first_chunk::<CELLS>()) {
-        Some(cells) => add_to(cells, blocks, bytes, size),
-        None => {
-            SHARED[blocks].fetch_add(1, Relaxed);
-            SHARED[bytes].fetch_add(size, Relaxed);
-        }
-    }
+    hook::add(ALLOCATED, if in_place { IN_PLACE } else { MOVED }, 0);
 }
 
 /// What was allocated and freed since the process started.
@@ -130,15 +91,9 @@ impl Counts {
 /// A few microseconds, and no allocation. Exact for what happened before the call. While other threads allocate, the
 /// figures are of slightly different moments, and no block is seen as freed and not as allocated.
 pub fn counts() -> Option<Counts> {
-    let mut cells = [0; CELLS];
-    let (freeing, allocating) = cells.split_at_mut(ALLOCATIONS);
-    for (start, row) in [(FREES, freeing), (ALLOCATIONS, allocating)] {
-        add_hook_cells(start, row);
-        for (total, shared) in row.iter_mut().zip(&SHARED[start..]) {
-            *total = total.wrapping_add(shared.load(Relaxed));
-        }
-    }
-    let allocations: u64 = cells[ALLOCATIONS..][..CLASSES].iter().sum();
+    let freed = hook::read(FREED);
+    let allocated = hook::read(ALLOCATED);
+    let allocations: u64 = allocated[..CLASSES].iter().sum();
     if allocations == 0 {
         return None;
     }
@@ -147,17 +102,17 @@ pub fn counts() -> Option<Counts> {
         counts.size = CLASS_SIZES[class];
         // The first class's cells hold the blocks that are too large for any.
         if class > 0 {
-            counts.allocations = cells[ALLOCATIONS + class];
-            counts.frees = cells[FREES + class];
+            counts.allocations = allocated[class];
+            counts.frees = freed[class];
         }
     }
     Some(Counts {
         allocations,
-        frees: cells[FREES..][..CLASSES].iter().sum(),
-        allocated_bytes: cells[ALLOCATED_BYTES],
-        freed_bytes: cells[FREED_BYTES],
-        reallocations_in_place: cells[IN_PLACE],
-        reallocations_moved: cells[MOVED],
+        frees: freed[..CLASSES].iter().sum(),
+        allocated_bytes: allocated[SUM],
+        freed_bytes: freed[SUM],
+        reallocations_in_place: allocated[IN_PLACE],
+        reallocations_moved: allocated[MOVED],
         by_size,
     })
 }

@@ -1,15 +1,19 @@
 //! What a histogram held at one moment, or between two.
 
-use super::HEAD;
 use super::buckets::Buckets;
-use crate::cells::Slabs;
+use super::place::Place;
+use crate::cells::page::{CELLS, SUM};
+use crate::cells::{Reader, float_sum};
 
 /// What a histogram held at one moment, or between two: see [`Snapshot::since`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Snapshot {
     buckets: Buckets,
-    /// Count, sum, and a number a bucket, as in the cells.
-    cells: Vec<u64>,
+    /// The sum of whole numbers, or the bits of that of fractions.
+    sum: u64,
+    /// The bucket whose number is the first of `counts`. Those before it and behind are empty.
+    start: usize,
+    counts: Vec<u64>,
 }
 
 /// What an exporter sees of a histogram.
@@ -44,23 +48,17 @@ pub struct Bucket {
 impl Snapshot {
     /// How many values were recorded.
     pub fn count(&self) -> u64 {
-        self.counts().iter().fold(0, |sum, n| sum.wrapping_add(*n))
+        self.counts.iter().fold(0, |sum, n| sum.wrapping_add(*n))
     }
 
     /// Their sum, modulo 2⁶⁴; of fractions, its whole part.
     pub fn sum(&self) -> u64 {
-        match self.cells.get(1) {
-            Some(&bits) if self.buckets.floats => f64::from_bits(bits) as u64,
-            sum => sum.copied().unwrap_or(0),
-        }
+        if self.buckets.floats { f64::from_bits(self.sum) as u64 } else { self.sum }
     }
 
     /// Their sum, of fractions as they were recorded.
     pub fn sum_float(&self) -> f64 {
-        match self.cells.get(1) {
-            Some(&bits) if self.buckets.floats => f64::from_bits(bits),
-            _ => self.sum() as f64,
-        }
+        if self.buckets.floats { f64::from_bits(self.sum) } else { self.sum as f64 }
     }
 
     /// Whether the histogram holds fractions: see [`Histogram::floats`](super::Histogram::floats).
@@ -71,7 +69,7 @@ impl Snapshot {
 
     /// Whether nothing was recorded.
     pub fn is_empty(&self) -> bool {
-        self.counts().iter().all(|&n| n == 0)
+        self.counts.iter().all(|&n| n == 0)
     }
 
     /// The lower bound of the lowest bucket that holds anything: at most one bucket's width below
@@ -97,7 +95,7 @@ impl Snapshot {
     }
 
     fn last(&self) -> Option<usize> {
-        self.counts().iter().rposition(|&n| n != 0)
+        self.counts.iter().rposition(|&n| n != 0).map(|at| self.start + at)
     }
 
     /// Sum divided by count; 0 when empty. Exact unless the sum wrapped.
@@ -125,16 +123,17 @@ impl Snapshot {
         // At least the first, at most the last; NaN asks for the first.
         let rank = ((q * count as f64).ceil() as u64).clamp(1, count.max(1));
         let mut seen = 0u64;
-        self.counts().iter().position(|&n| {
+        let at = self.counts.iter().position(|&n| {
             seen = seen.saturating_add(n);
             seen >= rank
-        })
+        });
+        at.map(|at| self.start + at)
     }
 
     /// What was recorded after `earlier` was taken, of the same histogram.
     pub fn since(&self, earlier: &Snapshot) -> Snapshot {
         let mut difference = self.clone();
-        difference.subtract(earlier.cells.iter().copied().enumerate());
+        difference.subtract(earlier.sum, earlier.held());
         difference
     }
 
@@ -142,13 +141,12 @@ impl Snapshot {
     /// keeps its memory: what [`since`](Self::since) returns, without an allocation.
     pub fn assign_since(&mut self, later: &Snapshot, earlier: &Snapshot) {
         self.copy(later);
-        self.subtract(earlier.cells.iter().copied().enumerate());
+        self.subtract(earlier.sum, earlier.held());
     }
 
     /// The buckets that hold anything, in ascending order.
     pub fn buckets(&self) -> impl Iterator<Item = Bucket> + '_ {
-        let held = self.counts().iter().enumerate().filter(|&(_, &count)| count != 0);
-        held.map(|(index, &count)| {
+        self.held().map(|(index, count)| {
             let (low, high) = self.buckets.bounds(index);
             Bucket { low, high, count }
         })
@@ -156,59 +154,81 @@ impl Snapshot {
 
     /// Like [`buckets`](Self::buckets), with fractions: lower bound, upper bound, count.
     pub fn buckets_float(&self) -> impl Iterator<Item = (f64, f64, u64)> + '_ {
-        let held = self.counts().iter().enumerate().filter(|&(_, &count)| count != 0);
-        held.map(|(index, &count)| {
+        self.held().map(|(index, count)| {
             let (low, high) = self.buckets.bounds_float(index);
             (low, high, count)
         })
     }
 
-    fn counts(&self) -> &[u64] {
-        self.cells.get(HEAD as usize..).unwrap_or(&[])
+    /// The buckets that hold anything, by index, with their numbers.
+    pub(super) fn held(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+        let counts = self.counts.iter().enumerate().filter(|&(_, &count)| count != 0);
+        counts.map(|(at, &count)| (self.start + at, count))
+    }
+
+    /// The sum as it is kept.
+    pub(super) fn raw_sum(&self) -> u64 {
+        self.sum
     }
 
     /// Empties the snapshot for a histogram of this shape; keeps its memory.
     pub(super) fn clear(&mut self, buckets: Buckets) {
         self.buckets = buckets;
-        self.cells.clear();
-        self.cells.resize(HEAD as usize + buckets.len(), 0);
+        self.sum = 0;
+        self.start = 0;
+        self.counts.clear();
     }
 
-    pub(super) fn load(&mut self, id: u32, slabs: &Slabs) {
-        slabs.add_row(id, &mut self.cells);
-        if self.buckets.floats {
-            self.cells[1] = slabs.sum_float(id + 1).to_bits();
-        }
+    /// Adds what a histogram holds. Empty before.
+    pub(super) fn load(&mut self, place: &Place, reader: &Reader) {
+        reader.run(place.first, place.pages, |at, sums| {
+            if self.counts.is_empty() {
+                self.start = at;
+            }
+            self.counts.resize(at - self.start, 0);
+            self.counts.extend_from_slice(&sums[..CELLS]);
+            if self.buckets.floats {
+                let sum = f64::from_bits(self.sum) + float_sum(sums);
+                self.sum = sum.to_bits();
+            } else {
+                self.sum = self.sum.wrapping_add(sums[SUM]);
+            }
+        });
     }
 
-    pub(super) fn cells(&self) -> &[u64] {
-        &self.cells
-    }
-
-    pub(super) fn subtract(&mut self, earlier: impl Iterator<Item = (usize, u64)>) {
+    pub(super) fn subtract(&mut self, sum: u64, earlier: impl Iterator<Item = (usize, u64)>) {
+        self.sum = if self.buckets.floats {
+            (f64::from_bits(self.sum) - f64::from_bits(sum)).to_bits()
+        } else {
+            self.sum.wrapping_sub(sum)
+        };
         for (index, n) in earlier {
-            if let Some(cell) = self.cells.get_mut(index) {
-                *cell = match index {
-                    1 if self.buckets.floats => {
-                        (f64::from_bits(*cell) - f64::from_bits(n)).to_bits()
-                    }
-                    1 => cell.wrapping_sub(n),
-                    // Only a sum may shrink: a bucket that seems to belongs to another histogram.
-                    _ => cell.saturating_sub(n),
-                };
+            let at = index.checked_sub(self.start);
+            if let Some(count) = at.and_then(|at| self.counts.get_mut(at)) {
+                // One that seems to shrink belongs to another histogram.
+                *count = count.saturating_sub(n);
             }
         }
     }
 
     pub(super) fn copy(&mut self, other: &Snapshot) {
         self.buckets = other.buckets;
-        self.cells.clone_from(&other.cells);
+        self.sum = other.sum;
+        self.start = other.start;
+        self.counts.clone_from(&other.counts);
+    }
+}
+
+impl PartialEq for Snapshot {
+    fn eq(&self, other: &Self) -> bool {
+        let shape = |snapshot: &Self| (snapshot.buckets, snapshot.sum);
+        shape(self) == shape(other) && self.held().eq(other.held())
     }
 }
 
 impl Default for Snapshot {
     /// Nothing recorded.
     fn default() -> Self {
-        Self { buckets: Buckets::new(4), cells: Vec::new() }
+        Self { buckets: Buckets::new(4), sum: 0, start: 0, counts: Vec::new() }
     }
 }

@@ -1,14 +1,12 @@
 //! The sliding window: where a histogram stood at moments of the last minute.
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::buckets::Buckets;
+use super::place::Place;
 use super::snapshot::Snapshot;
-use crate::cells::Slabs;
+use crate::cells::Reader;
 use crate::sync::Mutex;
 
 /// What is shown goes back at least this far.
@@ -16,104 +14,113 @@ const SPAN: Duration = Duration::from_secs(60);
 /// How often notes are taken, so how much further it can go back.
 const STEP: Duration = Duration::from_secs(10);
 
-/// Every window of the process, and whether the thread that rolls them runs.
-static WINDOWS: Mutex<(Vec<Weak<Window>>, bool)> = Mutex::new((Vec::new(), false));
+static WINDOWS: Mutex<Windows> = Mutex::new(Windows { all: Vec::new(), rolled_in: 0 });
+
+/// Every window of the process.
+struct Windows {
+    all: Vec<Weak<Window>>,
+    /// The process in which a thread rolls them, or 0. A `fork` leaves that thread behind.
+    rolled_in: u64,
+}
 
 /// The notes of one histogram.
 pub(super) struct Window {
-    id: u32,
-    buckets: Buckets,
-    /// Held while cells are read, so that `stop` can wait for a reader.
-    notes: Mutex<VecDeque<Note>>,
-    stopped: AtomicBool,
+    state: Mutex<State>,
 }
 
-/// A histogram's cells that were not zero at one moment.
+struct State {
+    /// `None` before the first record, and again once the cells were given back. It is used under
+    /// the lock, so that `stop` waits for who reads.
+    place: Option<Place>,
+    notes: VecDeque<Note>,
+}
+
+/// When a histogram's cells were read, and its stamp then: see [`Place::stamp`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Moment {
+    pub(super) at: Instant,
+    pub(super) stamp: u64,
+}
+
+/// Where a histogram stood at one moment.
 struct Note {
     at: Instant,
+    stamp: u64,
+    sum: u64,
+    /// The buckets that were not empty.
     cells: Box<[(u32, u64)]>,
 }
 
 impl Note {
-    fn new(at: Instant, total: &Snapshot) -> Self {
-        let cells = total.cells().iter().enumerate().filter(|&(_, &n)| n != 0);
-        Self { at, cells: cells.map(|(index, &n)| (index as u32, n)).collect() }
+    fn new(at: Instant, stamp: u64, total: &Snapshot) -> Self {
+        let cells = total.held().map(|(index, n)| (index as u32, n)).collect();
+        Self { at, stamp, sum: total.raw_sum(), cells }
     }
 
     fn cells(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
         self.cells.iter().map(|&(index, n)| (index as usize, n))
     }
-
-    /// The histogram's count then: its first cell.
-    fn count(&self) -> u64 {
-        self.cells().next().map_or(0, |(index, n)| if index == 0 { n } else { 0 })
-    }
 }
 
 impl Window {
     /// A window that is rolled every 10 seconds from now on.
-    pub(super) fn start(id: u32, buckets: Buckets) -> Arc<Self> {
-        let window = Arc::new(Self::at(Instant::now(), id, buckets));
-        let mut windows = WINDOWS.lock();
-        windows.0.push(Arc::downgrade(&window));
-        if !windows.1 {
-            // Without the thread, reading still rolls: the window is then as old as the last read.
-            let thread = std::thread::Builder::new().name("expvar-window".into());
-            windows.1 = thread.spawn(roll_all).is_ok();
-        }
+    pub(super) fn start() -> Arc<Self> {
+        let window = Arc::new(Self::at(Instant::now()));
+        WINDOWS.lock().all.push(Arc::downgrade(&window));
         window
     }
 
-    fn at(now: Instant, id: u32, buckets: Buckets) -> Self {
-        let empty = Note { at: now, cells: Box::default() };
-        let notes = Mutex::new(VecDeque::from([empty]));
-        Self { id, buckets, notes, stopped: AtomicBool::new(false) }
+    fn at(now: Instant) -> Self {
+        let nothing = Note { at: now, stamp: 0, sum: 0, cells: Box::default() };
+        Self { state: Mutex::new(State { place: None, notes: VecDeque::from([nothing]) }) }
+    }
+
+    /// Tells where the cells are.
+    pub(super) fn begin(&self, place: Place) {
+        self.state.lock().place.get_or_insert(place);
     }
 
     /// Ends the window before its cells are given back.
     pub(super) fn stop(&self) {
-        let mut notes = self.notes.lock();
-        self.stopped.store(true, Relaxed);
-        notes.clear();
+        let mut state = self.state.lock();
+        state.place = None;
+        state.notes.clear();
     }
 
-    /// What `total` holds beyond where the histogram stood a minute before `now`.
-    pub(super) fn recent(&self, now: Instant, total: &Snapshot, recent: &mut Snapshot) {
-        let mut notes = self.notes.lock();
-        note(&mut notes, now, total);
+    /// What `total`, which was read at `moment`, holds beyond where the histogram stood a minute
+    /// before that.
+    pub(super) fn recent(&self, moment: Moment, total: &Snapshot, recent: &mut Snapshot) {
+        let Moment { at: now, stamp } = moment;
+        let notes = &mut self.state.lock().notes;
+        forget(notes, now);
         recent.copy(total);
         if let Some(oldest) = notes.front() {
-            recent.subtract(oldest.cells());
+            recent.subtract(oldest.sum, oldest.cells());
+        }
+        if is_due(notes, now, stamp) {
+            notes.push_back(Note::new(now, stamp, total));
         }
     }
 
     /// Takes a note if something was recorded since the last one.
-    fn roll(&self, now: Instant, slabs: &Slabs) {
-        let mut notes = self.notes.lock();
-        if self.stopped.load(Relaxed) {
-            return;
+    fn roll(&self, now: Instant, reader: &Reader, total: &mut Snapshot) {
+        let state = &mut *self.state.lock();
+        let Some(place) = state.place else { return };
+        forget(&mut state.notes, now);
+        let stamp = place.stamp(reader);
+        if is_due(&state.notes, now, stamp) {
+            total.clear(place.buckets);
+            total.load(&place, reader);
+            state.notes.push_back(Note::new(now, stamp, total));
         }
-        if notes.back().is_some_and(|last| last.count() == slabs.sum(self.id)) {
-            forget(&mut notes, now);
-            return;
-        }
-        let mut total = Snapshot::default();
-        total.clear(self.buckets);
-        total.load(self.id, slabs);
-        note(&mut notes, now, &total);
     }
 }
 
-/// Notes where the histogram stands, unless the last note is young or says the same.
-fn note(notes: &mut VecDeque<Note>, now: Instant, total: &Snapshot) {
-    let due = notes.back().is_none_or(|last| {
-        now.saturating_duration_since(last.at) >= STEP
-            && !last.cells().eq(Note::new(now, total).cells())
-    });
-    if due {
-        notes.push_back(Note::new(now, total));
-    }
-    forget(notes, now);
+/// Whether to note where the histogram stands: the last note is not young and says otherwise.
+fn is_due(notes: &VecDeque<Note>, now: Instant, stamp: u64) -> bool {
+    notes
+        .back()
+        .is_none_or(|last| last.stamp != stamp && now.saturating_duration_since(last.at) >= STEP)
 }
 
 /// Drops the notes that a later one, itself a minute old, makes useless.
@@ -123,22 +130,32 @@ fn forget(notes: &mut VecDeque<Note>, now: Instant) {
     }
 }
 
-/// Rolls every window for as long as there is one.
+/// Sees to it that the windows are rolled in this process. Never called to record.
+pub(super) fn watch(process: u64) {
+    let mut windows = WINDOWS.lock();
+    if windows.rolled_in != process {
+        // Without the thread, reading still rolls: the window is then as old as the last read.
+        let thread = std::thread::Builder::new().name("expvar-window".into());
+        if thread.spawn(roll_all).is_ok() {
+            windows.rolled_in = process;
+        }
+    }
+}
+
+/// Rolls every window, for good.
 fn roll_all() {
+    let mut total = Snapshot::default();
     loop {
         std::thread::sleep(STEP);
         let windows: Vec<Arc<Window>> = {
             let mut windows = WINDOWS.lock();
-            windows.0.retain(|window| window.strong_count() > 0);
-            if windows.0.is_empty() {
-                *windows = (Vec::new(), false);
-                return;
-            }
-            windows.0.iter().filter_map(Weak::upgrade).collect()
+            windows.all.retain(|window| window.strong_count() > 0);
+            windows.all.iter().filter_map(Weak::upgrade).collect()
         };
-        let (slabs, now) = (Slabs::now(), Instant::now());
+        let reader = Reader::now();
         for window in windows {
-            window.roll(now, &slabs);
+            reader.refresh();
+            window.roll(Instant::now(), &reader, &mut total);
         }
     }
 }
@@ -150,27 +167,36 @@ mod tests {
 
     fn recent(window: &Window, histogram: &Histogram, now: Instant) -> Snapshot {
         let mut recent = Snapshot::default();
-        window.recent(now, &histogram.snapshot(), &mut recent);
+        let stamp = place(histogram).stamp(&Reader::now());
+        window.recent(Moment { at: now, stamp }, &histogram.snapshot(), &mut recent);
         recent
+    }
+
+    fn place(histogram: &Histogram) -> Place {
+        Place::new(histogram.run.first().unwrap(), &histogram.run, histogram.buckets)
+    }
+
+    fn roll(window: &Window, now: Instant) {
+        window.roll(now, &Reader::now(), &mut Snapshot::default());
     }
 
     #[test]
     fn a_bad_minute_shows_and_then_goes() {
         let (histogram, start) = (Histogram::new(), Instant::now());
         histogram.record(1);
-        let id = histogram.cells.id().unwrap();
-        let window = Window::at(start, id, histogram.buckets);
+        let window = Window::at(start);
+        window.begin(place(&histogram));
         let at = |secs: u64| start + Duration::from_secs(secs);
         for secs in (10..=100).step_by(10) {
             if secs == 50 {
                 histogram.record(1_000_000);
             }
-            window.roll(at(secs), &Slabs::now());
+            roll(&window, at(secs));
         }
         assert_eq!(recent(&window, &histogram, at(105)).max(), 1_015_807, "45 to 55 s ago");
         assert_eq!(recent(&window, &histogram, at(109)).count(), 1);
         assert!(recent(&window, &histogram, at(121)).is_empty(), "61 to 71 s ago");
-        assert_eq!(window.notes.lock().len(), 1, "an idle histogram keeps one note");
+        assert_eq!(window.state.lock().notes.len(), 1, "an idle histogram keeps one note");
         histogram.record(7);
         assert_eq!(recent(&window, &histogram, at(125)).max(), 7);
         assert_eq!(histogram.snapshot().count(), 3);
@@ -180,9 +206,10 @@ mod tests {
     fn a_stopped_window_reads_no_cells() {
         let histogram = Histogram::new();
         histogram.record(1);
-        let window = Window::at(Instant::now(), histogram.cells.id().unwrap(), histogram.buckets);
+        let window = Window::at(Instant::now());
+        window.begin(place(&histogram));
         window.stop();
-        window.roll(Instant::now() + STEP, &Slabs::now());
-        assert!(window.notes.lock().is_empty());
+        roll(&window, Instant::now() + STEP);
+        assert!(window.state.lock().notes.is_empty());
     }
 }

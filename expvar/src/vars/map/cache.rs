@@ -169,9 +169,9 @@ impl Keys {
         let turn = (query.hash >> 32) as usize % PROBES;
         let at = held.or(free).or_else(|| self.probe(query.hash).nth(turn));
         if let Some(at) = at {
-            self.used += usize::from(self.places[at].is_none());
             let Query { map, key, ends, hash } = *query;
-            let cell = known.gauge.cell();
+            let Some(cell) = known.gauge.cell() else { return };
+            self.used += usize::from(self.places[at].is_none());
             self.places[at] = Some(Place { map, ends, hash, key: key.into(), cell, known });
         }
     }

@@ -1,0 +1,128 @@
+//! Which ids are in use.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::index::NUMBERS;
+use super::page::CELLS;
+use crate::sync::{AtomicU32, Mutex, pause};
+
+/// Gives out ids: single ones, and runs of whole pages.
+pub(crate) struct Ids {
+    free: Mutex<Free>,
+    /// Page numbers from here on were never given out. The first is 1.
+    next: AtomicU32,
+    /// How many ids are given out.
+    used: AtomicU32,
+}
+
+struct Free {
+    /// Ids of counters, and of gauges, whose pages are read differently.
+    cells: [Vec<u32>; 2],
+    /// What was never given out of the page that was begun last, of each.
+    begun: [std::ops::Range<u32>; 2],
+    /// First ids of runs by their number of pages.
+    runs: BTreeMap<u32, Vec<u32>>,
+}
+
+/// What a single id is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// A count that only goes up.
+    Up,
+    /// A number that goes up and down.
+    UpAndDown,
+}
+
+/// How often the lock is tried before an id is given out without it.
+const TRIES: u32 = 1_500;
+
+impl Ids {
+    pub(crate) const fn new() -> Self {
+        Self {
+            free: Mutex::new(Free {
+                cells: [const { Vec::new() }; 2],
+                begun: [0..0, 0..0],
+                runs: BTreeMap::new(),
+            }),
+            next: AtomicU32::new(0),
+            used: AtomicU32::new(0),
+        }
+    }
+
+    /// A single id. `nested` says that the calling thread is in the middle of this already, which
+    /// an allocator that records can be. `None` where all two billion are in use.
+    pub(crate) fn cell(&self, of: Use, nested: bool) -> Option<u32> {
+        let id = match self.lock(nested) {
+            Some(mut free) => {
+                let free = &mut *free;
+                let begun = &mut free.begun[of as usize];
+                match free.cells[of as usize].pop().or_else(|| begun.next()) {
+                    Some(id) => id,
+                    None => {
+                        let first = self.pages(1)?;
+                        *begun = first + 1..first + CELLS as u32;
+                        first
+                    }
+                }
+            }
+            None => self.pages(1)?,
+        };
+        self.used.fetch_add(1, Relaxed);
+        Some(id)
+    }
+
+    /// The first id of a run of pages.
+    pub(crate) fn run(&self, pages: u32, nested: bool) -> Option<u32> {
+        let free = self.lock(nested);
+        let free = free.and_then(|mut free| free.runs.get_mut(&pages)?.pop());
+        let first = match free {
+            Some(first) => first,
+            None => self.pages(pages)?,
+        };
+        self.used.fetch_add(pages * CELLS as u32, Relaxed);
+        Some(first)
+    }
+
+    fn pages(&self, count: u32) -> Option<u32> {
+        let after = |next: u32| next.checked_add(count).filter(|&next| next < NUMBERS - 1);
+        let number = self.next.fetch_update(Relaxed, Relaxed, after).ok()? + 1;
+        Some(number * CELLS as u32)
+    }
+
+    /// Takes an id back, whose cell is zero.
+    pub(crate) fn release_cell(&self, id: u32, of: Use, nested: bool) {
+        self.used.fetch_sub(1, Relaxed);
+        if let Some(mut free) = self.lock(nested) {
+            free.cells[of as usize].push(id);
+        }
+    }
+
+    /// Takes a run back, whose cells are zero.
+    pub(crate) fn release_run(&self, first: u32, pages: u32, nested: bool) {
+        self.used.fetch_sub(pages * CELLS as u32, Relaxed);
+        if let Some(mut free) = self.lock(nested) {
+            free.runs.entry(pages).or_default().push(first);
+        }
+    }
+
+    /// How many ids are given out.
+    pub(crate) fn used(&self) -> u32 {
+        self.used.load(Relaxed)
+    }
+
+    /// `None` where it would not be released: the calling thread holds it, or one of the process
+    /// that this one was forked from. An id is then given out that nobody had, or lost.
+    fn lock(&self, nested: bool) -> Option<impl std::ops::DerefMut<Target = Free>> {
+        if nested {
+            return None;
+        }
+        (0..TRIES).find_map(|times| {
+            let free = self.free.try_lock();
+            if free.is_none() {
+                pause(times);
+            }
+            free
+        })
+    }
+}

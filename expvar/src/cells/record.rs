@@ -1,0 +1,146 @@
+//! Recording where the hot path finds no private copy.
+
+use std::cell::{Cell, RefCell};
+
+use super::heat::Heat;
+use super::held::Held;
+use super::page::Page;
+use super::store::Store;
+use super::windows::Windows;
+
+/// What a thread knows beside its windows: all zeroes at first, so that it costs a thread nothing
+/// before it is used.
+pub(crate) struct Local {
+    heat: Heat,
+    /// Records that went to a shared copy.
+    cold: Cell<u64>,
+    /// Private copies that are held.
+    holds: Cell<usize>,
+    /// The shared copy that was recorded into last: who records into one variable after the other
+    /// looks up one page in 64.
+    last: Cell<Option<(u32, &'static Page)>>,
+    /// Set while memory for a shared copy is asked for. An allocator that records comes here then,
+    /// and must not ask for memory itself.
+    growing: Cell<bool>,
+}
+
+impl Local {
+    pub(crate) const fn new() -> Self {
+        Self {
+            heat: Heat::new(),
+            cold: Cell::new(0),
+            holds: Cell::new(0),
+            last: Cell::new(None),
+            growing: Cell::new(false),
+        }
+    }
+
+    /// Records that went to a shared copy.
+    pub(crate) fn cold(&self) -> u64 {
+        self.cold.get()
+    }
+
+    /// Runs `f`, which may ask for memory, unless that is under way already: `f` is told so.
+    pub(crate) fn growing<R>(&self, f: impl FnOnce(bool) -> R) -> R {
+        let nested = self.growing.replace(true);
+        let result = f(nested);
+        self.growing.set(nested);
+        result
+    }
+}
+
+/// What belongs to the calling thread.
+pub(crate) trait Thread {
+    fn windows<R>(&self, f: impl FnOnce(&Windows) -> R) -> R;
+    fn local<R>(&self, f: impl FnOnce(&Local) -> R) -> R;
+    /// `None` where the thread has ended and can hold nothing.
+    fn held<R>(&self, f: impl FnOnce(&RefCell<Held>) -> R) -> Option<R>;
+    fn process(&self) -> u64;
+}
+
+/// Where to record.
+pub(crate) enum Copy {
+    /// Written by the calling thread alone.
+    Private(&'static Page),
+    /// Written by all threads.
+    Shared(&'static Page),
+}
+
+/// The copy of a page to record into, where the thread's windows do not show it: the private one if
+/// the thread holds or has just earned it, else the shared one. `None` where the system refuses the
+/// memory for that.
+pub(crate) fn copy(thread: &impl Thread, store: &'static Store, number: u32) -> Option<Copy> {
+    thread.local(|local| {
+        if local.holds.get() != 0
+            && let Some(page) = find(thread, number)
+        {
+            return Some(Copy::Private(page));
+        }
+        if local.heat.note(number, || store.eighths())
+            && let Some(page) = promote(thread, local, store, number)
+        {
+            return Some(Copy::Private(page));
+        }
+        local.cold.set(local.cold.get() + 1);
+        match local.last.get() {
+            Some((last, page)) if last == number => Some(Copy::Shared(page)),
+            _ => {
+                let page = shared(local, store, number)?;
+                local.last.set(Some((number, page)));
+                Some(Copy::Shared(page))
+            }
+        }
+    })
+}
+
+fn find(thread: &impl Thread, number: u32) -> Option<&'static Page> {
+    thread.windows(|windows| {
+        windows.second(number).or_else(|| {
+            let page = thread.held(|held| held.try_borrow().ok()?.find(number)).flatten()?;
+            windows.put(number, page);
+            Some(page)
+        })
+    })
+}
+
+fn shared(local: &Local, store: &'static Store, number: u32) -> Option<&'static Page> {
+    if let Some(page) = store.shared(number) {
+        return Some(page);
+    }
+    local.growing(|nested| store.shared_or_new(number, !nested))
+}
+
+/// Gives the thread a private copy of a page that it holds none of. `None` where the limit is
+/// reached, the thread has ended or is here already (an allocator that records).
+#[cold]
+#[inline(never)]
+fn promote(
+    thread: &impl Thread,
+    local: &Local,
+    store: &'static Store,
+    number: u32,
+) -> Option<&'static Page> {
+    let promote = |held: &RefCell<Held>| {
+        let mut held = held.try_borrow_mut().ok()?;
+        let process = thread.process();
+        if held.is_due(local.cold()) {
+            thread.windows(|windows| held.look(local.cold(), store, windows, process));
+        }
+        let shared = shared(local, store, number)?;
+        if !held.reserve() {
+            return None;
+        }
+        let (index, page) = store.lease(shared, process, true)?;
+        held.insert(number, index, page);
+        thread.windows(|windows| windows.put(number, page));
+        local.holds.set(held.len());
+        Some(page)
+    };
+    thread.held(promote).flatten()
+}
+
+/// Gives back what the thread holds, which ends.
+pub(crate) fn end(held: &mut Held, local: &Local, store: &Store, windows: &Windows, process: u64) {
+    local.holds.set(0);
+    held.end(store, windows, process);
+}

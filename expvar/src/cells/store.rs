@@ -1,0 +1,239 @@
+//! All pages: the shared copy of each, and the private ones that are counted with it.
+//!
+//! The sum of a cell is its shared copy plus all private ones. Who reads holds the lock of the
+//! shared copy, and so does who folds a private copy into it: no sum is ever read with a value
+//! missing or twice, so none goes back. Nobody takes a lock to record.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::arena::Arena;
+use super::index::Index;
+use super::page::{
+    self, BEFORE, CELLS, FLOAT_SUM, Guard, NEXT, Page, READ, SUM, Sums, add_float, lock, try_lock,
+};
+use super::sizes::{PRIVATE, SHARED};
+use crate::sync::{AtomicU32, constant};
+
+/// Bytes of all private copies together, unless [`Store::set_limit`] says otherwise.
+pub(crate) const LIMIT: usize = 16 << 20;
+
+/// How often a gauge's cells are read until they agree.
+const TRIES: usize = 8;
+
+pub(crate) struct Store {
+    index: Index,
+    shared: Arena<SHARED>,
+    private: Arena<PRIVATE>,
+    /// The most private copies, plus one; 0 for the default.
+    limit: AtomicU32,
+}
+
+impl Store {
+    constant! {
+        pub(crate) fn new() -> Self {
+            Self {
+                index: Index::new(),
+                shared: Arena::new(),
+                private: Arena::new(),
+                limit: AtomicU32::new(0),
+            }
+        }
+    }
+
+    /// Sets how many bytes private copies may take; `false` where that was set before.
+    pub(crate) fn set_limit(&self, bytes: usize) -> bool {
+        let pages = (bytes / page::BYTES).min(Arena::<PRIVATE>::MOST as usize) as u32;
+        self.limit.compare_exchange(0, pages + 1, Relaxed, Relaxed).is_ok()
+    }
+
+    /// The most private copies that there may be.
+    pub(crate) fn limit(&self) -> u32 {
+        let default = (LIMIT / page::BYTES) as u32;
+        self.limit.load(Relaxed).checked_sub(1).unwrap_or(default)
+    }
+
+    /// Eighths of the limit that are held.
+    pub(crate) fn eighths(&self) -> u32 {
+        (8 * u64::from(self.private.held()) / u64::from(self.limit().max(1))) as u32
+    }
+
+    /// Pages of shared copies that are in use, and of private ones.
+    pub(crate) fn held(&self) -> (u32, u32) {
+        (self.shared.held(), self.private.held())
+    }
+
+    /// The shared copy of a page, if it was ever recorded into.
+    #[inline]
+    pub(crate) fn shared(&self, number: u32) -> Option<&Page> {
+        self.shared.page(self.index.get(number)?)
+    }
+
+    /// The shared copy of a page, made now if need be. `None` where the system refuses memory, or
+    /// where it would be needed and `grow` is not allowed.
+    pub(crate) fn shared_or_new(&self, number: u32, grow: bool) -> Option<&Page> {
+        if let Some(page) = self.shared(number) {
+            return Some(page);
+        }
+        let index = self.shared.take(u32::MAX, grow)?;
+        match self.index.set(number, index, grow) {
+            Some(Ok(())) => self.shared.page(index),
+            other => {
+                self.shared.give_back(index);
+                self.shared.page(other?.err()?)
+            }
+        }
+    }
+
+    /// Takes a private copy and counts it with a shared one. `None` where the limit is reached, the
+    /// system refuses memory, or the lock is held: this waits for nobody.
+    pub(crate) fn lease(&self, shared: &Page, process: u64, grow: bool) -> Option<(u32, &Page)> {
+        let index = self.private.take(self.limit(), grow)?;
+        let page = self.private.page(index)?;
+        let Some(_guard) = try_lock(shared, process) else {
+            self.private.give_back(index);
+            return None;
+        };
+        let next = shared[NEXT].load(Relaxed);
+        page[NEXT].store(next, Relaxed);
+        if let Some(next) = self.linked(next) {
+            next[BEFORE].store(u64::from(index) + 1, Relaxed);
+        }
+        shared[NEXT].store(u64::from(index) + 1, Relaxed);
+        Some((index, page))
+    }
+
+    /// Moves what a private copy holds into the shared one and takes it back. Called by who writes
+    /// it. `false` where the lock is held and `wait` is not allowed.
+    pub(crate) fn fold(&self, shared: &Page, index: u32, process: u64, wait: bool) -> bool {
+        let guard = if wait { Some(lock(shared, process)) } else { try_lock(shared, process) };
+        let (Some(guard), Some(page)) = (guard, self.private.page(index)) else { return false };
+        for (to, from) in shared.iter().zip(&page[..FLOAT_SUM]) {
+            let n = from.load(Relaxed);
+            if n != 0 {
+                to.fetch_add(n, Relaxed);
+                from.store(0, Relaxed);
+            }
+        }
+        let float = f64::from_bits(page[FLOAT_SUM].load(Relaxed));
+        if float != 0.0 {
+            page::share_float(&shared[FLOAT_SUM], float);
+        }
+        page[FLOAT_SUM].store(0, Relaxed);
+        let (before, next) = (page[BEFORE].load(Relaxed), page[NEXT].load(Relaxed));
+        self.linked(before).unwrap_or(shared)[NEXT].store(next, Relaxed);
+        if let Some(next) = self.linked(next) {
+            next[BEFORE].store(before, Relaxed);
+        }
+        page[BEFORE].store(0, Relaxed);
+        drop(guard);
+        self.private.give_back(index);
+        true
+    }
+
+    /// Reads all numbers of a page.
+    pub(crate) fn read(&self, shared: &Page, process: u64, sums: &mut Sums) {
+        let guard = lock(shared, process);
+        self.add_up(&guard, shared, sums);
+    }
+
+    fn add_up(&self, _: &Guard<'_>, shared: &Page, sums: &mut Sums) {
+        for (sum, cell) in sums.iter_mut().zip(shared) {
+            *sum = cell.load(Relaxed);
+        }
+        for page in self.private(shared) {
+            for (sum, cell) in sums[..FLOAT_SUM].iter_mut().zip(page) {
+                *sum = sum.wrapping_add(cell.load(Relaxed));
+            }
+            let float = f64::from_bits(page[FLOAT_SUM].load(Relaxed));
+            sums[FLOAT_SUM] = add_float(sums[FLOAT_SUM], float);
+        }
+    }
+
+    /// Reads one number of a page.
+    pub(crate) fn read_one(&self, shared: &Page, process: u64, at: usize) -> u64 {
+        let guard = lock(shared, process);
+        self.sum(&guard, shared, at)
+    }
+
+    fn sum(&self, _: &Guard<'_>, shared: &Page, at: usize) -> u64 {
+        let private = self.private(shared).map(|page| page[at].load(Relaxed));
+        private.fold(shared[at].load(Relaxed), u64::wrapping_add)
+    }
+
+    /// Reads a cell that goes up and down: again, until two sums agree or it moves all the time, so
+    /// that what one thread takes away is not seen without what another had added before.
+    pub(crate) fn read_settled(&self, shared: &Page, process: u64, at: usize) -> u64 {
+        let guard = lock(shared, process);
+        self.settled(&guard, shared, at)
+    }
+
+    fn settled(&self, guard: &Guard<'_>, shared: &Page, at: usize) -> u64 {
+        let mut sum = self.sum(guard, shared, at);
+        // One cell alone is read at one moment.
+        if shared[NEXT].load(Relaxed) != 0 {
+            for _ in 0..TRIES {
+                let again = self.sum(guard, shared, at);
+                if again == sum {
+                    break;
+                }
+                sum = again;
+            }
+        }
+        sum
+    }
+
+    /// Reads all numbers of a page whose cells go up and down.
+    pub(crate) fn read_all_settled(&self, shared: &Page, process: u64, sums: &mut Sums) {
+        let guard = lock(shared, process);
+        self.add_up(&guard, shared, sums);
+        if shared[NEXT].load(Relaxed) == 0 {
+            return;
+        }
+        let mut again = [0; READ];
+        self.add_up(&guard, shared, &mut again);
+        for at in 0..CELLS {
+            if sums[at] != again[at] {
+                sums[at] = self.settled(&guard, shared, at);
+            }
+        }
+    }
+
+    /// Replaces a cell's sum by what `change` makes of it, while nobody reads. What other threads
+    /// add meanwhile is kept on top of that, or replaced.
+    pub(crate) fn set(
+        &self,
+        shared: &Page,
+        process: u64,
+        at: usize,
+        change: impl FnOnce(u64) -> u64,
+    ) {
+        let guard = lock(shared, process);
+        let sum = self.sum(&guard, shared, at);
+        let difference = change(sum).wrapping_sub(sum);
+        shared[at].fetch_add(difference, Relaxed);
+    }
+
+    /// Zeroes a cell that no variable has any more, in the copies that there are.
+    pub(crate) fn zero(&self, shared: &Page, process: u64, cells: std::ops::Range<usize>) {
+        let _guard = lock(shared, process);
+        for page in self.private(shared).chain([shared]) {
+            page[cells.clone()].iter().for_each(|cell| cell.store(0, Relaxed));
+        }
+    }
+
+    /// The private copies that are counted with a shared one, whose lock is held.
+    fn private(&self, shared: &Page) -> impl Iterator<Item = &Page> {
+        let mut next = shared[NEXT].load(Relaxed);
+        std::iter::from_fn(move || {
+            let page = self.linked(next)?;
+            next = page[NEXT].load(Relaxed);
+            Some(page)
+        })
+    }
+
+    fn linked(&self, link: u64) -> Option<&Page> {
+        self.private.page((link as u32).checked_sub(1)?)
+    }
+}
+
+const _: () = assert!(SUM + 2 == READ && READ == NEXT);
