@@ -67,7 +67,8 @@ class Scale {
       high = Math.max(high, at);
     };
     for (const line of lines) for (const part of [line.points, line.low, line.high]) part?.forEach(take);
-    if (low > high) [low, high] = [log ? 1 : 0, log ? 10 : 1];
+    const empty = low > high;
+    if (empty) [low, high] = [log ? 1 : 0, log ? 10 : 1];
     if (log) {
       [low, high] = [low / 1.3, high * 1.3];
     } else {
@@ -81,7 +82,7 @@ class Scale {
       if (low !== 0) low -= room;
     }
     Object.assign(this, { low, high });
-    this.rows = (log ? logTicks : ticks)(low, high, Math.max(2, Math.floor((bottom - top) / 44)), unit);
+    this.rows = empty ? [] : (log ? logTicks : ticks)(low, high, Math.max(2, Math.floor((bottom - top) / 44)), unit);
     // As many digits as it takes to tell them apart.
     for (let more = 0; more < 6; more += 1) {
       this.labels = this.rows.map((at) => human(at, unit, rate, more).replace(/(\.\d*?)0+(?= |%|\/|$)/, '$1').replace(/\.(?= |%|\/|$)/, ''));

@@ -115,7 +115,7 @@ export function logTicks(low, high, wanted, unit = '') {
   const base = unit === 'bytes' ? 4 : 10;
   const log = (x) => Math.log(x) / Math.log(base);
   const powers = log(high) - log(low);
-  if (powers < 1.2 && base === 10) return ticks(low, high, wanted, unit).filter((at) => at > 0);
+  if (powers < 1.2 && base === 10) return ticks(low, high, wanted * 2, unit).filter((at) => at > 0);
   const every = Math.max(1, Math.ceil(powers / wanted));
   const out = [];
   for (let i = Math.floor(log(low) / every) * every; i <= log(high) + 1e-9; i += every) {

@@ -76,16 +76,14 @@ export class Range {
 
   /** How much a counter went up in what is shown: `[total, whether it is exact]`. */
   total(row) {
-    const { total, points } = this.points(row, 0);
+    const { total } = this.points(row, 0);
     const { span, frozen } = this.shown;
     if (!total) return [NaN, false];
     let sum = 0;
     let exact = true;
-    total.forEach((climb, i) => {
-      // A second from before the page was opened is known by its rate.
+    total.forEach((climb) => {
       if (Number.isFinite(climb)) sum += climb;
-      else if (points[i] > 0 && span === 'second') { sum += Math.round(points[i]); exact = false; }
-      if (climb > 134217728) exact = false;
+      if (climb > (span === 'second' ? 1e6 : 134217728)) exact = false;
     });
     if (span !== 'second' && !frozen) {
       // And what came after the history was read.

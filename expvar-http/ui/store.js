@@ -213,7 +213,10 @@ export class Store {
         if (!points) return;
         for (let i = Math.max(0, late); i < Math.min(POINTS, POINTS + late); i += 1) {
           const at = (history.tick + 1 + i) % POINTS;
-          if (Number.isNaN(ring[at]) && typeof points[i] === 'number') ring[at] = points[i];
+          if (Number.isNaN(ring[at]) && typeof points[i] === 'number') {
+            ring[at] = points[i];
+            if (row.climbs) row.climbs[at] = history.series[row.name].total.second[i];
+          }
         }
       });
       row.version += 1;

@@ -10,7 +10,7 @@
 use expvar::json::{write_float, write_string};
 
 use super::sample::{Kind, Number};
-use super::series::{Span, Summary};
+use super::series::{Series, Span, Summary};
 use super::table::{Held, Row, Table};
 
 /// Who is talking.
@@ -86,7 +86,10 @@ pub(super) fn history(table: &Table, names: &[&str], span: Option<Span>, now_ms:
             write_string(&mut out, if is_count { "" } else { row.unit });
             let spans = Span::ALL.into_iter().filter(|of| span.is_none_or(|span| span == *of));
             let points = spans.map(|of| (of, series.points(of, table.tick.into())));
-            points_of(&mut out, &points.collect::<Vec<_>>(), rate);
+            points_of(&mut out, &points.collect::<Vec<_>>());
+            if rate {
+                totals(&mut out, table, row, series, span);
+            }
             out.push(b'}');
         });
     }
@@ -94,40 +97,51 @@ pub(super) fn history(table: &Table, names: &[&str], span: Option<Span>, now_ms:
     out
 }
 
-/// The means of some spans; and for what is longer than seconds also the extremes, and how much a
-/// counter went up.
-fn points_of(out: &mut Vec<u8>, spans: &[(Span, Vec<Summary>)], rate: bool) {
+/// The means of some spans, and the extremes of what is longer than seconds.
+fn points_of(out: &mut Vec<u8>, spans: &[(Span, Vec<Summary>)]) {
     for (span, points) in spans {
         array(out, span.name(), points.iter().map(|point| point.mean), write_point);
     }
     type Part = fn(&Summary) -> f64;
-    let parts: [(&str, Part); 3] =
-        [("min", |point| point.low), ("max", |point| point.high), ("total", |point| point.total)];
-    for (name, part) in &parts[..if rate { 3 } else { 2 }] {
-        out.push(b',');
-        write_string(out, name);
-        out.extend_from_slice(b":{");
+    let parts: [(&str, Part); 2] = [("min", |point| point.low), ("max", |point| point.high)];
+    for (name, part) in parts {
         let long = spans.iter().filter(|(span, _)| *span != Span::Second);
-        for (at, (span, points)) in long.enumerate() {
-            if at > 0 {
-                out.push(b',');
-            }
-            write_string(out, span.name());
-            out.extend_from_slice(b":[");
-            for (at, point) in points.iter().enumerate() {
-                if at > 0 {
-                    out.push(b',');
-                }
-                if *name == "total" {
-                    write_float(out, part(point))
-                } else {
-                    write_point(out, part(point))
-                }
-            }
-            out.push(b']');
-        }
-        out.push(b'}');
+        let long = long.map(|(span, points)| (*span, points.iter().map(part).collect()));
+        object(out, name, long, write_point);
     }
+}
+
+/// How much a counter went up in each point.
+fn totals(out: &mut Vec<u8>, table: &Table, row: &Row, series: &Series, span: Option<Span>) {
+    let spans = Span::ALL.into_iter().filter(|of| span.is_none_or(|span| span == *of));
+    let totals = spans.map(|of| {
+        let points = series.points(of, table.tick.into());
+        let totals = match of {
+            Span::Second => table.climbs(row, &points),
+            _ => points.iter().map(|point| point.total).collect(),
+        };
+        (of, totals)
+    });
+    object(out, "total", totals, write_float);
+}
+
+/// Numbers by span.
+fn object(
+    out: &mut Vec<u8>,
+    name: &str,
+    spans: impl Iterator<Item = (Span, Vec<f64>)>,
+    write: fn(&mut Vec<u8>, f64),
+) {
+    out.push(b',');
+    write_string(out, name);
+    out.extend_from_slice(b":{");
+    for (at, (span, numbers)) in spans.enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        list(out, span.name(), numbers, write);
+    }
+    out.push(b'}');
 }
 
 /// The answer to a question for the past of nothing: of what there is one.
@@ -241,9 +255,18 @@ fn array<T>(
     out: &mut Vec<u8>,
     name: &str,
     items: impl IntoIterator<Item = T>,
-    mut write: impl FnMut(&mut Vec<u8>, T),
+    write: impl FnMut(&mut Vec<u8>, T),
 ) {
     out.push(b',');
+    list(out, name, items, write);
+}
+
+fn list<T>(
+    out: &mut Vec<u8>,
+    name: &str,
+    items: impl IntoIterator<Item = T>,
+    mut write: impl FnMut(&mut Vec<u8>, T),
+) {
     write_string(out, name);
     out.extend_from_slice(b":[");
     let mut first = true;

@@ -39,15 +39,15 @@ impl Span {
 ///
 /// Places are those of a clock: the value at Unix second `t` stands at `t % 60`. A minute is of
 /// its seconds, an hour of its minutes, a day of its hours (UTC), gaps left out: minimum, mean and
-/// maximum, and of a counter how much it went up. 1,200 bytes in all.
+/// maximum, and of a counter how much it went up. 1,176 bytes in all.
 #[derive(Debug)]
 pub(crate) struct Series {
     seconds: Seconds,
     minutes: [u64; 60],
     hours: [u64; 24],
     days: [u64; 30],
-    /// How much a counter went up in this minute, hour and day; `None` for a level.
-    climbed: Option<[f64; 3]>,
+    /// How much a counter went up in this minute; NaN for a number that goes up and down.
+    climbed: f64,
 }
 
 impl Series {
@@ -59,7 +59,7 @@ impl Series {
             minutes: [unknown; 60],
             hours: [unknown; 24],
             days: [unknown; 30],
-            climbed: rate.then_some([0.0; 3]),
+            climbed: if rate { 0.0 } else { f64::NAN },
         }
     }
 
@@ -67,14 +67,12 @@ impl Series {
     /// its rate, and it went up by `climb`.
     pub(crate) fn put(&mut self, tick: u64, value: f64, climb: f64) {
         self.seconds.set(place(tick, 60), value);
-        if let Some(climbed) = &mut self.climbed {
-            for (sum, secs) in climbed.iter_mut().zip([60, 3600, 86_400]) {
-                if tick % secs == 0 {
-                    *sum = 0.0;
-                }
-                if climb.is_finite() {
-                    *sum += climb;
-                }
+        if self.is_rate() {
+            if tick.is_multiple_of(60) {
+                self.climbed = 0.0;
+            }
+            if climb.is_finite() {
+                self.climbed += climb;
             }
         }
         if tick % 60 != 59 {
@@ -92,17 +90,23 @@ impl Series {
         }
     }
 
+    fn is_rate(&self) -> bool {
+        !self.climbed.is_nan()
+    }
+
     fn pack(&self, (summary, known): (Summary, u32), secs: f64) -> u64 {
-        match self.climbed {
-            Some(_) => Climb::new(summary, known, secs).to_bits(),
-            None => Level::new(summary).to_bits(),
+        if self.is_rate() {
+            Climb::new(summary, known, secs).to_bits()
+        } else {
+            Level::new(summary).to_bits()
         }
     }
 
     fn unpack(&self, point: u64, secs: f64) -> Summary {
-        match self.climbed {
-            Some(_) => Climb::from_bits(point).summary(secs),
-            None => Level::from_bits(point).summary(),
+        if self.is_rate() {
+            Climb::from_bits(point).summary(secs)
+        } else {
+            Level::from_bits(point).summary()
         }
     }
 
@@ -113,9 +117,14 @@ impl Series {
         let before = |ring: &[u64], secs| -> Vec<Summary> {
             ring.iter().map(|&point| self.unpack(point, secs)).collect()
         };
-        let (mut summary, known) = match span {
+        match span {
             Span::Second => (Summary::one(self.seconds.get(place(tick, 60))), 1),
-            Span::Minute => Summary::of(self.seconds.first(place(tick, 60) + 1).map(Summary::one)),
+            Span::Minute => {
+                let seconds = self.seconds.first(place(tick, 60) + 1).map(Summary::one);
+                let (summary, known) = Summary::of(seconds);
+                let total = if known > 0 { self.climbed } else { f64::NAN };
+                (Summary { total, ..summary }, known)
+            }
             Span::Hour => {
                 let minutes = before(&self.minutes[..place(minute, 60)], 1.0);
                 Summary::of(minutes.into_iter().chain([self.this(Span::Minute, tick).0]))
@@ -124,16 +133,7 @@ impl Series {
                 let hours = before(&self.hours[..place(hour, 24)], 60.0);
                 Summary::of(hours.into_iter().chain([self.this(Span::Hour, tick).0]))
             }
-        };
-        if let (Some(climbed), true) = (self.climbed, known > 0) {
-            summary.total = match span {
-                Span::Second => summary.mean,
-                Span::Minute => climbed[0],
-                Span::Hour => climbed[1],
-                Span::Day => climbed[2],
-            };
         }
-        (summary, known)
     }
 
     /// The points of a span, oldest first; the last one is of the second, minute, hour or day in

@@ -1,12 +1,18 @@
 //! The rows of the live page: each leaf's last value, what changed of it, and its past.
 
+mod rank;
+mod row;
+
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use super::sample::{Distribution, Found, Item, Kind, Number, PARTS, Sample};
-use super::series::Series;
+use self::rank::{Rank, Wanting, fair_share, for_each_ordinal};
+pub(super) use self::row::{Held, Row};
+use self::row::{Past, Points};
+use super::sample::{Item, Kind, PARTS, Sample};
+use super::series::{Series, Summary};
 
 /// Most rows; leaves past that are not shown, and counted.
 const MAX_ROWS: usize = 20_000;
@@ -16,221 +22,6 @@ const MAX_NAME_BYTES: usize = 8 * 1024 * 1024;
 const MAX_GONE_NAME_BYTES: usize = 256;
 /// A row that changed within so many seconds does not lose its past to another.
 const SETTLED_SECS: u32 = 60;
-
-/// A row's last value.
-pub(super) enum Held {
-    Number(Number),
-    Distribution(Box<Distribution>),
-    Text(Box<str>),
-}
-
-/// What was, of a row's numbers.
-enum Past {
-    None,
-    One(Box<Series>),
-    Four(Box<[Series; 4]>),
-}
-
-impl Past {
-    fn series(&self) -> &[Series] {
-        match self {
-            Past::None => &[],
-            Past::One(series) => std::slice::from_ref(series),
-            Past::Four(series) => &series[..],
-        }
-    }
-
-    fn put(&mut self, tick: u32, points: Points) {
-        let Points { values, climb } = points;
-        match self {
-            Past::None => {}
-            Past::One(series) => series.put(tick.into(), values[0], climb),
-            Past::Four(series) => {
-                let all = series.iter_mut().zip(values);
-                all.for_each(|(one, value)| one.put(tick.into(), value, climb));
-            }
-        }
-    }
-}
-
-/// A point for each of a row's series; a plain number uses the first.
-#[derive(Clone, Copy)]
-struct Points {
-    values: [f64; 4],
-    /// How much the first went up, where that is a count.
-    climb: f64,
-}
-
-impl Points {
-    const UNKNOWN: Self = Self { values: [f64::NAN; 4], climb: f64::NAN };
-}
-
-/// Which rows get a past where there is not room for all: lower ones first, and they may take it
-/// from higher ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
-    /// Variables that are no keys, and what the page shows on top.
-    Variable,
-    /// The first keys of each map.
-    Key,
-    /// The rest of the keys of large maps.
-    Crowd,
-}
-
-/// Keys of one map that rank before the rest of them.
-const FIRST_KEYS: u32 = 64;
-/// Members of one function that rank as variables.
-const FIRST_MEMBERS: u32 = 256;
-
-impl Rank {
-    /// The rank of the leaf that comes `ordinal`th in its variable.
-    fn of(item: &Item, ordinal: u32) -> Self {
-        match (item.is_key, ordinal) {
-            (false, 0..FIRST_MEMBERS) => Rank::Variable,
-            (_, 0..FIRST_KEYS) => Rank::Key,
-            _ => Rank::Crowd,
-        }
-    }
-}
-
-/// How many leaves of each variable are shown, so that one with very many hides no other.
-fn fair_share(items: &[Item], sample: &Sample) -> u32 {
-    if items.len() <= MAX_ROWS {
-        return u32::MAX;
-    }
-    let mut sizes = Vec::new();
-    for_each_ordinal(items, sample, |ordinal, _| match sizes.last_mut() {
-        Some(size) if ordinal > 0 => *size = ordinal + 1,
-        _ => sizes.push(1),
-    });
-    sizes.sort_unstable();
-    let mut room = MAX_ROWS as u32;
-    for (at, &size) in sizes.iter().enumerate() {
-        let share = room / (sizes.len() - at) as u32;
-        if size > share {
-            return share;
-        }
-        room -= size;
-    }
-    u32::MAX
-}
-
-/// Calls `f` with each leaf and how many leaves of its variable came before it.
-fn for_each_ordinal<'s>(items: &'s [Item], sample: &Sample, mut f: impl FnMut(u32, &'s Item)) {
-    let mut ordinal = 0;
-    let mut before: Option<&str> = None;
-    for item in items {
-        let variable = (item.top > 0).then(|| &sample.path(item)[..item.top]);
-        ordinal = if variable.is_some() && variable == before { ordinal + 1 } else { 0 };
-        before = variable;
-        f(ordinal, item);
-    }
-}
-
-/// One leaf, shown or remembered.
-pub(super) struct Row {
-    pub(super) name: Arc<str>,
-    pub(super) help: Option<Arc<str>>,
-    pub(super) unit: &'static str,
-    pub(super) held: Held,
-    past: Past,
-    /// Length of the variable's own name in UTF-16 units, 0 where that is all of it.
-    pub(super) top: u32,
-    seen: u32,
-    changed: u32,
-    /// The row that came next in the last walk, most likely again.
-    next: u32,
-    pub(super) kind: Kind,
-    rank: Rank,
-    /// Whether it was anything but zero since it is known.
-    pub(super) was_moved: bool,
-}
-
-impl Row {
-    /// How many series its past takes.
-    fn width(&self) -> usize {
-        match self.kind {
-            Kind::Counter | Kind::Gauge => 1,
-            Kind::Histogram => PARTS.len(),
-            Kind::Text | Kind::Json => 0,
-        }
-    }
-
-    fn has_past(&self) -> bool {
-        !matches!(self.past, Past::None)
-    }
-
-    /// Takes in what was found, and says whether it is anything else than before.
-    fn hold(&mut self, found: &Found, sample: &Sample) -> bool {
-        match (&mut self.held, found) {
-            (Held::Number(held), Found::Number(new)) => {
-                let same = held.is(*new);
-                *held = *new;
-                !same
-            }
-            (Held::Distribution(held), Found::Distribution(new)) => {
-                // Bits, as a quantile may be NaN.
-                let same = held.count == new.count
-                    && held.quantiles.map(f64::to_bits) == new.quantiles.map(f64::to_bits);
-                **held = *new;
-                !same
-            }
-            (Held::Text(held), Found::Text(range)) if **held == *sample.text(range) => false,
-            (held, found) => {
-                *held = Held::new(found, sample);
-                true
-            }
-        }
-    }
-
-    /// The number whose movement is a rate: a counter's, or how many records there are.
-    fn count(&self) -> Option<Number> {
-        match &self.held {
-            Held::Number(number) if self.kind == Kind::Counter => Some(*number),
-            Held::Distribution(of) => Some(Number::Unsigned(of.count)),
-            _ => None,
-        }
-    }
-
-    /// The points that the value makes, given the count before and the seconds since.
-    fn points(&self, before: Option<Number>, secs: f64) -> Points {
-        let climb = match (self.count(), before) {
-            (Some(now), Some(before)) if secs > 0.0 => now.since(before),
-            _ => f64::NAN,
-        };
-        let rate = climb / secs;
-        let values = match &self.held {
-            Held::Number(_) if self.kind == Kind::Counter => [rate, f64::NAN, f64::NAN, f64::NAN],
-            Held::Number(number) => [number.to_f64(), f64::NAN, f64::NAN, f64::NAN],
-            // Without a record there is no quantile; zero would be drawn as a fast one.
-            Held::Distribution(of) if of.count == 0 => [rate, f64::NAN, f64::NAN, f64::NAN],
-            Held::Distribution(of) => {
-                let [p50, p90, p99] = of.quantiles;
-                [rate, p50, p90, p99]
-            }
-            Held::Text(_) => return Points::UNKNOWN,
-        };
-        Points { values, climb }
-    }
-
-    pub(super) fn is_zero(&self) -> bool {
-        match &self.held {
-            Held::Number(number) => number.to_f64() == 0.0,
-            Held::Distribution(of) => of.count == 0,
-            Held::Text(_) => false,
-        }
-    }
-}
-
-impl Held {
-    fn new(found: &Found, sample: &Sample) -> Self {
-        match found {
-            Found::Number(number) => Held::Number(*number),
-            Found::Distribution(parts) => Held::Distribution(Box::new(*parts)),
-            Found::Text(range) => Held::Text(sample.text(range).into()),
-        }
-    }
-}
 
 /// Which rows the last sample changed, by id.
 #[derive(Default)]
@@ -251,6 +42,8 @@ pub(super) struct Table {
     index: HashMap<Arc<str>, u32>,
     pub(super) changes: Changes,
     pub(super) tick: u32,
+    /// How long each of the last 60 seconds was from the sample before; a rate times it is a count.
+    secs: [f32; 60],
     /// Leaves of the last sample that were too many to show.
     pub(super) hidden: u64,
     /// Series that all leaves of the last sample would take.
@@ -286,6 +79,7 @@ impl Table {
             index: HashMap::new(),
             changes: Changes::default(),
             tick: 0,
+            secs: [f32::NAN; 60],
             hidden: 0,
             wanted: 0,
             evicted: 0,
@@ -323,6 +117,7 @@ impl Table {
         self.changes.set.clear();
         self.hidden = 0;
         self.wanted = 0;
+        self.secs[tick as usize % 60] = secs as f32;
         if last > 0 {
             self.skip(last + 1..=tick.saturating_sub(1));
         }
@@ -351,7 +146,7 @@ impl Table {
                 row.was_moved |= !row.is_zero();
                 self.wanted += row.width();
                 if row.changed == tick && row.width() > 0 && !row.has_past() {
-                    without_past.push((place.rank, ordinal, id));
+                    without_past.push(Wanting::new(place.rank, ordinal, id));
                 }
             }
         });
@@ -484,14 +279,14 @@ impl Table {
     }
 
     /// Gives the rows in `wanting` a past, in that order, as far as the bound and others leave room.
-    fn grant(&mut self, wanting: &[(Rank, u32, u32)], freed: &mut Vec<u32>) {
-        for of_rank in wanting.chunk_by(|a, b| a.0 == b.0) {
-            let rank = of_rank[0].0;
-            let width = |&(_, _, id): &_| self.row(id).map_or(0, Row::width);
+    fn grant(&mut self, wanting: &[Wanting], freed: &mut Vec<u32>) {
+        for of_rank in wanting.chunk_by(|a, b| a.rank() == b.rank()) {
+            let rank = of_rank[0].rank();
+            let width = |row: &Wanting| self.row(row.id()).map_or(0, Row::width);
             let wanted: usize = of_rank.iter().map(width).sum();
             self.make_room((self.series + wanted).saturating_sub(self.max_series), rank, freed);
-            for &(_, _, id) in of_rank {
-                self.give(id);
+            for row in of_rank {
+                self.give(row.id());
             }
         }
     }
@@ -555,6 +350,16 @@ impl Table {
                 row.past.put(tick, Points::UNKNOWN);
             }
         }
+    }
+
+    /// How much a row's count went up in each of the last 60 seconds, from its rates.
+    pub(super) fn climbs(&self, row: &Row, rates: &[Summary]) -> Vec<f64> {
+        let newest = self.tick as usize + 60;
+        let climb = |(at, rate): (usize, &Summary)| {
+            let climb = rate.mean * f64::from(self.secs[(newest + at + 1 - rates.len()) % 60]);
+            if row.is_whole() { climb.round() } else { climb }
+        };
+        rates.iter().enumerate().map(climb).collect()
     }
 
     /// The series of a name: a number's one, each part of a histogram, or the part that the name

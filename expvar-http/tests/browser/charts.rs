@@ -185,6 +185,9 @@ async fn a_finger_opens_a_chart_and_drags_over_it() {
     go(&browser, &format!("{}?q=latency", service.page())).await;
     let wide = "return document.documentElement.scrollWidth <= innerWidth && innerWidth === 320";
     assert_eq!(browser.run(wide).await, true);
+    let inside = "const right = (id) => document.querySelector(id).getBoundingClientRect().right; \
+         return right('#count') <= right('.bar')";
+    assert_eq!(browser.run(inside).await, true, "the count stays in the bar");
     let touch = async |kind: &str, points: serde_json::Value| {
         let event = json!({"type": kind, "touchPoints": points});
         browser.devtools("Input.dispatchTouchEvent", event).await;

@@ -23,7 +23,7 @@ impl Summary {
         !self.mean.is_nan()
     }
 
-    /// The extremes of the parts that are known, the mean of their means, and how many there are.
+    /// Of the parts that are known: extremes, mean of the means, sum; and how many there are.
     pub(super) fn of(parts: impl Iterator<Item = Summary>) -> (Self, u32) {
         let mut all = Self { low: f64::INFINITY, mean: 0.0, high: f64::NEG_INFINITY, total: 0.0 };
         let mut known = 0;
@@ -31,10 +31,11 @@ impl Summary {
             known += 1;
             all.low = all.low.min(part.low);
             all.high = all.high.max(part.high);
+            all.total += part.total;
             // Stays finite where a sum of values would not.
             all.mean += (part.mean / 2.0 - all.mean / 2.0) / f64::from(known) * 2.0;
         }
-        if known == 0 { (Self::UNKNOWN, 0) } else { (Self { total: f64::NAN, ..all }, known) }
+        if known == 0 { (Self::UNKNOWN, 0) } else { (all, known) }
     }
 }
 

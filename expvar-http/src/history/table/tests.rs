@@ -84,6 +84,27 @@ fn counters_are_kept_as_rates_and_gauges_as_they_are() {
 }
 
 #[test]
+fn what_a_counter_went_up_by_in_a_second_is_exact() {
+    let mut bench = Bench::new(100);
+    let counter = bench.registry.publish("counter", Counter::new()).unwrap();
+    bench.after(1);
+    let mut sample = Sample::default();
+    for (climb, secs) in [(70_001, 1.003), (1, 0.97), (999_999, 1.2)] {
+        counter.add(climb);
+        sample.clear();
+        bench.registry.visit_old(&mut sample);
+        bench.tick += 1;
+        bench.table.take(&sample, bench.tick, secs);
+    }
+    let mut climbs = Vec::new();
+    bench.table.find("counter", |_, row, series, _| {
+        climbs = bench.table.climbs(row, &series.points(Span::Second, bench.tick.into()));
+    });
+    assert_eq!(climbs[57..], [70_001.0, 1.0, 999_999.0]);
+    assert!(climbs[56].is_nan());
+}
+
+#[test]
 fn a_count_that_begins_anew_has_no_rate_then() {
     let mut bench = Bench::new(100);
     let map =
