@@ -34,6 +34,7 @@
 //! | `serde` | yes | [`Func`], [`json::walk`] |
 //! | `parking_lot` | yes | its locks in place of std's |
 //! | `process` | yes | [`memstats`] and [`process`] from the system |
+//! | `heap` | no | [`heap`]: profiles of who holds the memory |
 //! | `jemalloc`, `mimalloc` | no | what these allocators know of themselves, in [`memstats`] |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -73,6 +74,8 @@ pub use registry::{PublishError, Registry};
 pub use system::alloc;
 #[cfg(feature = "serde")]
 pub use system::cmdline;
+#[cfg(feature = "heap")]
+pub use system::heap;
 #[cfg(feature = "process")]
 pub use system::{memstats, process};
 pub use text::Text;

@@ -3,6 +3,8 @@
 pub mod json;
 pub(crate) mod number;
 pub(crate) mod prefetch;
+#[cfg(feature = "heap")]
+pub(crate) mod protobuf;
 pub(crate) mod visit;
 pub(crate) mod visitor;
 pub(crate) mod walk;

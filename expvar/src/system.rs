@@ -5,6 +5,8 @@ pub mod alloc;
 pub mod cmdline;
 #[cfg(feature = "process")]
 pub(crate) mod fresh;
+#[cfg(feature = "heap")]
+pub mod heap;
 #[cfg(feature = "process")]
 pub mod memstats;
 #[cfg(feature = "process")]

@@ -36,6 +36,13 @@ pub use counts::{Counts, SizeCounts, counts};
 
 use class::class_of;
 
+#[cfg(feature = "heap")]
+use super::heap::sample;
+
+/// This file, as debug information names it.
+#[cfg(feature = "heap")]
+pub(super) const FILE: &str = file!();
+
 /// An allocator that counts, and leaves the work to `A`.
 ///
 /// `BY_SIZE` chooses whether allocations are counted by size class ([`CLASS_SIZES`]).
@@ -77,6 +84,8 @@ unsafe impl<A: GlobalAlloc, const BY_SIZE: bool> GlobalAlloc for Counting<A, BY_
         let block = unsafe { self.inner.alloc(layout) };
         if !block.is_null() {
             counts::allocated(Self::class(layout.size()), layout.size());
+            #[cfg(feature = "heap")]
+            sample::allocated(block, layout.size());
         }
         block
     }
@@ -85,6 +94,9 @@ unsafe impl<A: GlobalAlloc, const BY_SIZE: bool> GlobalAlloc for Counting<A, BY_
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // Counted first, so that nothing needs to be kept across the call.
         counts::freed(Self::class(layout.size()), layout.size());
+        // Before the block is free: from then on another thread may be given its address.
+        #[cfg(feature = "heap")]
+        sample::freed(block);
         // SAFETY: `block` came from this allocator, so from `inner`, with this `layout`.
         unsafe { self.inner.dealloc(block, layout) };
     }
@@ -95,14 +107,25 @@ unsafe impl<A: GlobalAlloc, const BY_SIZE: bool> GlobalAlloc for Counting<A, BY_
         let block = unsafe { self.inner.alloc_zeroed(layout) };
         if !block.is_null() {
             counts::allocated(Self::class(layout.size()), layout.size());
+            #[cfg(feature = "heap")]
+            sample::allocated(block, layout.size());
         }
         block
     }
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // Before the block may be free, as in `dealloc`.
+        #[cfg(feature = "heap")]
+        let sampled = sample::take(block);
         // SAFETY: `block` came from `inner` with this `layout`; `new_size` is the caller's promise.
         let moved = unsafe { self.inner.realloc(block, layout, new_size) };
+        #[cfg(feature = "heap")]
+        match moved.is_null() {
+            // The block is still there.
+            true => sample::put_back(block, sampled),
+            false => sample::allocated(moved, new_size),
+        }
         if !moved.is_null() {
             counts::reallocated(moved == block);
             counts::freed(Self::class(layout.size()), layout.size());
@@ -123,6 +146,26 @@ pub(crate) fn clock_ns(clock: libc::clockid_t) -> Option<u64> {
     }
     let seconds = u64::try_from(time.tv_sec).ok()?;
     seconds.checked_mul(1_000_000_000)?.checked_add(u64::try_from(time.tv_nsec).ok()?)
+}
+
+/// Writes the return addresses of the calling thread's stack, innermost first, and returns how many
+/// there are. Allocates nothing and takes no lock.
+#[cfg(feature = "heap")]
+#[inline(never)]
+pub(super) fn trace(frames: &mut [usize]) -> usize {
+    let mut depth = 0;
+    // SAFETY: the call is unsynchronized only in what it loads of symbols on Windows (dbghelp);
+    // elsewhere it walks the caller's own stack. The closure neither unwinds nor allocates.
+    unsafe {
+        backtrace::trace_unsynchronized(|frame| {
+            if let Some(place) = frames.get_mut(depth) {
+                *place = frame.ip() as usize;
+                depth += 1;
+            }
+            depth < frames.len()
+        });
+    }
+    depth
 }
 
 /// What the system has counted for this process.

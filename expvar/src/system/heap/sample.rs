@@ -1,0 +1,158 @@
+//! Chooses the blocks that are sampled: a countdown of bytes in each thread.
+
+use std::cell::Cell;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::filter;
+use super::table::{self, FRAMES, Sample};
+use crate::system::alloc::trace;
+
+/// This file, as debug information names it.
+pub(super) const FILE: &str = file!();
+
+/// Mean distance between samples in bytes; 0 while nothing is sampled.
+static RATE: AtomicUsize = AtomicUsize::new(0);
+
+/// Bytes that a thread allocates before it looks again whether anything is to be sampled.
+const LOOK_AGAIN: isize = 64 << 10;
+
+thread_local! {
+    /// Bytes until the next sampled block.
+    static LEFT: Cell<isize> = const { Cell::new(0) };
+    /// The rate that `LEFT` was drawn with; 0 before the first.
+    static DRAWN: Cell<usize> = const { Cell::new(0) };
+    /// State of the generator of distances; 0 before the first.
+    static RANDOM: Cell<u64> = const { Cell::new(0) };
+}
+
+pub(super) fn rate() -> usize {
+    RATE.load(Relaxed)
+}
+
+pub(super) fn set_rate(rate: usize) {
+    RATE.store(rate, Relaxed);
+}
+
+/// Counts a block of which nobody but the caller knows yet.
+#[inline(always)]
+pub(in crate::system) fn allocated(block: *mut u8, size: usize) {
+    let left = LEFT.get().wrapping_sub(size as isize);
+    LEFT.set(left);
+    if left < 0 {
+        allocated_cold(block as usize, size);
+    }
+}
+
+/// Forgets a block that is about to be freed.
+#[inline(always)]
+pub(in crate::system) fn freed(block: *mut u8) {
+    let _ = take(block);
+}
+
+/// Takes the sample of a block that is about to be freed or moved.
+#[inline(always)]
+pub(in crate::system) fn take(block: *mut u8) -> Option<Sample> {
+    if filter::may_hold(block as usize) { table::remove(block as usize) } else { None }
+}
+
+/// Enters the sample of a block again that was not moved after all.
+pub(in crate::system) fn put_back(block: *mut u8, sample: Option<Sample>) {
+    if let Some(sample) = sample {
+        table::put_back(block as usize, sample);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn allocated_cold(block: usize, size: usize) {
+    let rate = rate();
+    if rate == 0 {
+        DRAWN.set(0);
+        LEFT.set(LOOK_AGAIN);
+        return;
+    }
+    if table::is_held_here() {
+        // An allocation of the sampler itself; the distance is drawn anew when it is done.
+        return;
+    }
+    let drawn = match DRAWN.get() {
+        // The thread's first allocation since sampling began: where it lies is a matter of chance
+        // too.
+        0 => {
+            let left = distance(rate).saturating_sub_unsigned(size);
+            if left >= 0 {
+                DRAWN.set(rate);
+                LEFT.set(left);
+                return;
+            }
+            rate
+        }
+        drawn => drawn,
+    };
+    let mut frames = [0; FRAMES];
+    let depth = trace(&mut frames);
+    table::enter(block, size, weight(size, drawn), &frames[..depth]);
+    DRAWN.set(rate);
+    LEFT.set(distance(rate));
+}
+
+/// How many blocks of that size one sampled block stands for: the inverse of the probability that
+/// a distance drawn at `rate` ends within it.
+fn weight(size: usize, rate: usize) -> f64 {
+    let missed = (-(size.max(1) as f64) / rate as f64).exp_m1();
+    -1.0 / missed
+}
+
+/// A random distance in bytes, exponentially distributed with mean `rate`: wherever a thread is,
+/// each further byte is equally likely to be the next that is sampled.
+fn distance(rate: usize) -> isize {
+    let mut state = RANDOM.get();
+    if state == 0 {
+        state = seed();
+    }
+    // Marsaglia's xorshift64*.
+    state ^= state >> 12;
+    state ^= state << 25;
+    state ^= state >> 27;
+    RANDOM.set(state);
+    let random = state.wrapping_mul(0x2545_F491_4F6C_DD1D);
+    // In (0, 1]: of zero there is no logarithm.
+    let uniform = ((random >> 11) + 1) as f64 / (1_u64 << 53) as f64;
+    // At most 37 times the rate, and a saturating cast.
+    (-uniform.ln() * rate as f64) as isize
+}
+
+/// Another start for each thread, from where its variables lie and a count.
+fn seed() -> u64 {
+    static THREADS: AtomicUsize = AtomicUsize::new(1);
+    let thread = THREADS.fetch_add(1, Relaxed) as u64;
+    let place = RANDOM.with(|random| std::ptr::from_ref(random) as u64);
+    let mixed =
+        (place ^ thread.wrapping_mul(0x9E37_79B9_7F4A_7C15)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+    (mixed ^ (mixed >> 32)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_have_the_mean_and_the_tail_of_an_exponential() {
+        let rate = 1 << 19;
+        let drawn: Vec<f64> = (0..200_000).map(|_| distance(rate) as f64 / rate as f64).collect();
+        let mean = drawn.iter().sum::<f64>() / drawn.len() as f64;
+        assert!((0.98..1.02).contains(&mean), "{mean}");
+        let beyond = drawn.iter().filter(|&&d| d > 3.0).count() as f64 / drawn.len() as f64;
+        assert!((0.045..0.055).contains(&beyond), "{beyond} where e^-3 is 0.0498");
+    }
+
+    #[test]
+    fn weights() {
+        // A block much larger than the rate is always sampled, a small one stands for many.
+        assert!((weight(1 << 30, 1 << 19) - 1.0).abs() < 1e-9);
+        assert!((weight(64, 1 << 19) * 64.0 / (1 << 19) as f64 - 1.0).abs() < 1e-3);
+        assert!(weight(0, 1 << 19).is_finite());
+        assert!((weight(64, 1) - 1.0).abs() < 1e-9);
+    }
+}

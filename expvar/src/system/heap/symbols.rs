@@ -1,0 +1,186 @@
+//! The functions of return addresses: looked up once, by debug information or symbol table.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::sample;
+use crate::sync::Mutex;
+use crate::system::alloc;
+
+/// Addresses whose names are kept: some 10 MiB at most.
+const MAX_KEPT: usize = 1 << 16;
+/// What one profile spends on looking names up.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+static KEPT: Mutex<Option<HashMap<usize, Arc<[Symbol]>>>> = Mutex::new(None);
+
+/// A function at an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Symbol {
+    /// Demangled, without a hash; of an unknown one the address.
+    pub(super) name: String,
+    /// Empty where unknown.
+    pub(super) file: String,
+    /// 0 where unknown.
+    pub(super) line: u32,
+    known: bool,
+}
+
+impl Symbol {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn is_known(&self) -> bool {
+        self.known
+    }
+}
+
+/// Looks names up, until it has taken too long.
+pub(super) struct Names {
+    until: Instant,
+    looked_up: bool,
+    /// Addresses without a name so far.
+    pub(super) unknown: usize,
+    /// Addresses that were not looked up because it took too long.
+    pub(super) skipped: usize,
+}
+
+impl Names {
+    pub(super) fn new() -> Self {
+        let until = Instant::now() + PATIENCE;
+        Self { until, looked_up: false, unknown: 0, skipped: 0 }
+    }
+
+    /// The functions at a return address: inlined ones first, then the one that they stand in.
+    /// Never empty.
+    pub(super) fn at(&mut self, address: usize) -> Arc<[Symbol]> {
+        if let Some(symbols) = KEPT.lock().as_ref().and_then(|kept| kept.get(&address)) {
+            self.unknown += usize::from(!symbols[0].known);
+            return Arc::clone(symbols);
+        }
+        if Instant::now() > self.until {
+            self.skipped += 1;
+            return Arc::new([unknown(address)]);
+        }
+        let symbols = look_up(address);
+        self.looked_up = true;
+        self.unknown += usize::from(!symbols[0].known);
+        let mut kept = KEPT.lock();
+        let kept = kept.get_or_insert_default();
+        if kept.len() < MAX_KEPT {
+            kept.insert(address, Arc::clone(&symbols));
+        }
+        symbols
+    }
+
+    /// A stack without the addresses of the hook and the allocator; one of nothing else stays as it
+    /// is.
+    pub(super) fn without_allocator<'f>(&mut self, frames: &'f [usize]) -> &'f [usize] {
+        let is_inner = |&&frame: &&usize| self.at(frame).iter().all(is_allocator);
+        let inner = frames.iter().take_while(is_inner).count();
+        if inner < frames.len() { &frames[inner..] } else { frames }
+    }
+
+    /// The functions of a stack, innermost first, without those of the hook and the allocator.
+    pub(super) fn stack(&mut self, frames: &[usize]) -> Vec<Symbol> {
+        let frames = self.without_allocator(frames);
+        frames.iter().flat_map(|&frame| self.at(frame).to_vec()).collect()
+    }
+
+    /// The name of the innermost function that is not the standard library's.
+    pub(super) fn site(&mut self, frames: &[usize]) -> String {
+        let stack = self.stack(frames);
+        // Debug information calls an inlined closure no more than that.
+        let is_own = |symbol: &&Symbol| !is_standard(symbol) && !symbol.name.starts_with('{');
+        let own = stack.iter().find(is_own).or(stack.first());
+        own.map_or_else(|| "(unknown)".to_owned(), |symbol| symbol.name.clone())
+    }
+}
+
+impl Drop for Names {
+    fn drop(&mut self) {
+        if self.looked_up {
+            // The debug information of a program takes far more memory than the names in use.
+            backtrace::clear_symbol_cache();
+        }
+    }
+}
+
+fn look_up(address: usize) -> Arc<[Symbol]> {
+    let mut symbols = Vec::new();
+    backtrace::resolve(address as *mut std::ffi::c_void, |symbol| {
+        let Some(name) = symbol.name() else { return };
+        symbols.push(Symbol {
+            name: format!("{name:#}"),
+            file: symbol.filename().map(|file| file.display().to_string()).unwrap_or_default(),
+            line: symbol.lineno().unwrap_or(0),
+            known: true,
+        });
+    });
+    if symbols.is_empty() {
+        symbols.push(unknown(address));
+    }
+    symbols.into()
+}
+
+fn unknown(address: usize) -> Symbol {
+    Symbol { name: format!("{address:#x}"), file: String::new(), line: 0, known: false }
+}
+
+/// Whether a function is part of taking the sample, or of the way from a program to its allocator.
+///
+/// Of an inlined function the debug information may have the short name alone, so its file counts
+/// as well.
+fn is_allocator(symbol: &Symbol) -> bool {
+    const NAMES: [&str; 7] = [
+        "backtrace::",
+        "expvar::system::alloc::",
+        "<expvar::system::alloc::",
+        "expvar::system::heap::sample::",
+        "__rust",
+        "alloc::alloc::",
+        "<alloc::alloc::",
+    ];
+    let (name, file) = (symbol.name.as_str(), symbol.file.as_str());
+    NAMES.iter().any(|start| name.starts_with(start))
+        || name.contains("as core::alloc::global::GlobalAlloc>")
+        || [sample::FILE, alloc::FILE].iter().any(|ours| file.ends_with(ours))
+        || file.contains("/backtrace-") // the crate's folder in a registry
+        || file.ends_with("/library/alloc/src/alloc.rs")
+}
+
+/// Whether a function is the standard library's.
+fn is_standard(symbol: &Symbol) -> bool {
+    const NAMES: [&str; 4] = ["alloc::", "core::", "std::", "hashbrown::"];
+    const FOLDERS: [&str; 4] =
+        ["/library/alloc/src/", "/library/core/src/", "/library/std/src/", "/hashbrown-"];
+    let name = symbol.name.trim_start_matches(['<', '&']);
+    is_allocator(symbol)
+        || NAMES.iter().any(|start| name.starts_with(start))
+        || FOLDERS.iter().any(|folder| symbol.file.contains(folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_is_found_by_an_address_in_it() {
+        let mut frames = [0; 16];
+        let depth = crate::system::alloc::trace(&mut frames);
+        let mut names = Names::new();
+        let stack = names.stack(&frames[..depth]);
+        let own = "a_function_is_found_by_an_address_in_it";
+        assert!(stack.iter().any(|symbol| symbol.name.contains(own)), "{stack:?}");
+        assert!(names.site(&frames[..depth]).contains(own));
+    }
+
+    #[test]
+    fn an_address_of_nothing_stands_for_itself() {
+        let mut names = Names::new();
+        assert_eq!(names.at(0x10)[0].name, "0x10");
+        assert_eq!(names.unknown, 1);
+    }
+}
