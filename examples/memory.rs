@@ -31,16 +31,22 @@ fn main() -> std::io::Result<()> {
     let server = expvar_http::spawn("127.0.0.1:8123")?;
     println!("{}/debug/vars", server.url());
     println!("a leak: {}\n", if leaks { "yes" } else { "no (--leak makes one)" });
+    if leaks {
+        let url = server.url();
+        println!("Who holds the memory, by the name of the function:");
+        println!("  go tool pprof -top {url}/debug/pprof/heap");
+        println!(
+            "  curl '{url}/debug/pprof/heap?debug=1&seconds=10'    # what grew in ten seconds"
+        );
+        println!("  curl '{url}/debug/vars?r=heap.top&pretty'           # the ten largest\n");
+    }
     println!("{:18}{:>9}  {:>9}  {:>9}  {:>9}", "", "Alloc", "HeapInuse", "resident", "objects");
     let mut cache = Cache::default();
     let mut forgotten = Vec::new();
-    for tenth in 0.. {
+    for tenth in 0_usize.. {
         cache.turn();
         if leaks {
-            // What a service does that keeps a list of its clients and never strikes one off.
-            forgotten
-                .extend((0..200).map(|client| format!("client {client} of {tenth}").repeat(20)));
-            LEAKED.add(200);
+            remember_clients(tenth, &mut forgotten);
         }
         if tenth % 10 == 0 {
             show(&cache);
@@ -48,6 +54,12 @@ fn main() -> std::io::Result<()> {
         std::thread::sleep(Duration::from_millis(100));
     }
     Ok(())
+}
+
+/// What a service does that keeps a list of its clients and never strikes one off.
+fn remember_clients(tenth: usize, forgotten: &mut Vec<String>) {
+    forgotten.extend((0..200).map(|client| format!("client {client} of {tenth}").repeat(20)));
+    LEAKED.add(200);
 }
 
 /// Entries of about 1 KiB, between two limits.

@@ -45,6 +45,8 @@ mod host;
 mod layer;
 mod limits;
 mod pages;
+#[cfg(feature = "pprof")]
+mod pprof;
 mod pretty;
 mod prometheus;
 mod query;

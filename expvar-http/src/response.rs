@@ -1,5 +1,7 @@
 //! The responses, one function each.
 
+#[cfg(feature = "pprof")]
+use http::header::CONTENT_DISPOSITION;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
     REFERRER_POLICY, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
@@ -22,6 +24,8 @@ pub(crate) type Response = http::Response<Body>;
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+#[cfg(feature = "pprof")]
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
@@ -54,7 +58,12 @@ pub(crate) fn rendered(document: Rendered, content_type: HeaderValue) -> Respons
 
 /// The page at `/` that lists the routes.
 pub(crate) fn index() -> Response {
-    let body = Body::new(INDEX.as_bytes());
+    html(INDEX)
+}
+
+/// A page that loads nothing.
+pub(crate) fn html(page: &'static str) -> Response {
+    let body = Body::new(page.as_bytes());
     header(
         with(StatusCode::OK, HTML, body),
         CONTENT_SECURITY_POLICY,
@@ -192,7 +201,25 @@ pub(crate) fn timed_out() -> Response {
     )
 }
 
-fn plain(status: StatusCode, body: impl Into<bytes::Bytes>) -> Response {
+/// A text that is never kept for another time.
+#[cfg(feature = "pprof")]
+pub(crate) fn text(body: impl Into<bytes::Bytes>) -> Response {
+    fresh(plain(StatusCode::OK, body))
+}
+
+/// A file, as Go answers profiles.
+#[cfg(feature = "pprof")]
+pub(crate) fn download(name: &str, body: Vec<u8>) -> Response {
+    let response = with(StatusCode::OK, OCTETS, Body::new(body));
+    let response = header(response, X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let disposition = format!("attachment; filename=\"{name}\"");
+    match HeaderValue::from_str(&disposition) {
+        Ok(disposition) => header(fresh(response), CONTENT_DISPOSITION, disposition),
+        Err(_) => fresh(response),
+    }
+}
+
+pub(crate) fn plain(status: StatusCode, body: impl Into<bytes::Bytes>) -> Response {
     let response = with(status, TEXT, Body::new(body));
     header(response, X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
 }

@@ -21,6 +21,9 @@ pub(crate) enum Route {
     Events,
     /// `/debug/vars/history`
     History,
+    /// What is below `/debug/pprof`
+    #[cfg(feature = "pprof")]
+    Pprof(crate::pprof::Page),
 }
 
 /// The page at `/`. Its links are relative, so that it works below any prefix.
@@ -47,6 +50,10 @@ impl Route {
             "/vars" => Some(Self::Vars),
             "/vars/events" => Some(Self::Events),
             "/vars/history" => Some(Self::History),
+            #[cfg(feature = "pprof")]
+            tail if tail.starts_with("/pprof") => {
+                crate::pprof::Page::of_tail(&tail["/pprof".len()..]).map(Self::Pprof)
+            }
             _ => tail.strip_prefix("/vars").and_then(ui::asset).map(Self::Ui),
         }
     }

@@ -75,6 +75,8 @@ impl Service {
 
     pub(crate) fn with(settings: Settings, mounted: bool) -> Self {
         stats::show();
+        #[cfg(feature = "pprof")]
+        crate::pprof::start();
         let Settings { registry, prometheus, hosts, credentials, limits, history, pages } =
             settings;
         let renderer = Renderer::new(registry.clone(), prometheus, limits.render_timeout);
@@ -140,6 +142,8 @@ impl Service {
             Route::Ui(asset) => response::asset(asset),
             Route::Events => self.events(),
             Route::History => self.history(request),
+            #[cfg(feature = "pprof")]
+            Route::Pprof(page) => crate::pprof::answer(page, uri.query()).await,
         }
     }
 

@@ -158,8 +158,9 @@ pub(super) fn trace(frames: &mut [usize]) -> usize {
     // elsewhere it walks the caller's own stack. The closure neither unwinds nor allocates.
     unsafe {
         backtrace::trace_unsynchronized(|frame| {
-            if let Some(place) = frames.get_mut(depth) {
-                *place = frame.ip() as usize;
+            // The outermost frame may be zero: the end of the stack.
+            if let (ip @ 1.., Some(place)) = (frame.ip() as usize, frames.get_mut(depth)) {
+                *place = ip;
                 depth += 1;
             }
             depth < frames.len()

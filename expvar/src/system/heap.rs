@@ -43,6 +43,7 @@ pub(super) mod sample;
 mod symbols;
 mod table;
 mod text;
+mod top;
 
 pub use profile::{Profile, SampleType, Site};
 
@@ -56,7 +57,11 @@ pub const DEFAULT_RATE: usize = 512 << 10;
 /// Threads take a new rate over within their next sample. A second call changes the rate for new
 /// samples; those that are there keep their weight. What was allocated before the first call is in
 /// no profile. Without the allocator hook nothing happens.
+///
+/// The first call shows the variable `heap.top` in the [`global`](crate::global()) registry: the
+/// ten functions whose blocks hold most, with `bytes` and `objects`, not older than ten seconds.
 pub fn start(rate: usize) {
+    top::show();
     table::own();
     sample::set_rate(rate.min(isize::MAX as usize / 64));
 }
@@ -64,6 +69,12 @@ pub fn start(rate: usize) {
 /// The mean distance between samples in bytes, 0 while nothing is sampled.
 pub fn rate() -> usize {
     sample::rate()
+}
+
+/// The name of the function at an address of this process's code; `None` where it has none.
+pub fn symbol(address: usize) -> Option<String> {
+    let symbols = symbols::Names::new().at(address);
+    symbols.last().filter(|symbol| symbol.is_known()).map(|symbol| symbol.name.clone())
 }
 
 /// What lives, and what was allocated, by stack.

@@ -108,8 +108,9 @@ fn nanos(time: SystemTime) -> u64 {
 /// The addresses and functions that samples name.
 struct Places {
     names: Names,
-    /// Each address with its number, from 1.
-    locations: HashMap<usize, u64>,
+    /// Each address, and how many of the functions inlined there are left out, with its number,
+    /// from 1.
+    locations: HashMap<(usize, usize), u64>,
     /// Each function's name and file, as places among the strings, with its number, from 1.
     functions: HashMap<(u64, u64), u64>,
     /// The lines of each location, innermost first: function and line.
@@ -122,25 +123,29 @@ impl Places {
         Self { names: Names::new(), locations, functions, lines: Vec::new() }
     }
 
-    /// The locations of a stack, innermost first, without those of the allocator.
+    /// The locations of a stack, innermost first, from where the program's own code begins.
     fn stack(&mut self, frames: &[usize], strings: &mut Strings) -> Vec<u64> {
-        let frames = self.names.without_allocator(frames);
-        frames.iter().map(|&frame| self.location(frame, strings)).collect()
+        let begin = self.names.begin(frames);
+        let mut left_out = begin.symbol;
+        let frames = frames.get(begin.frame..).unwrap_or_default();
+        let location = |&frame| self.location(frame, std::mem::take(&mut left_out), strings);
+        frames.iter().map(location).collect()
     }
 
-    fn location(&mut self, address: usize, strings: &mut Strings) -> u64 {
-        if let Some(&id) = self.locations.get(&address) {
+    fn location(&mut self, address: usize, left_out: usize, strings: &mut Strings) -> u64 {
+        if let Some(&id) = self.locations.get(&(address, left_out)) {
             return id;
         }
         let mut lines = Vec::new();
-        for symbol in self.names.at(address).iter().filter(|symbol| symbol.is_known()) {
+        let symbols = self.names.at(address);
+        for symbol in symbols.iter().skip(left_out).filter(|symbol| symbol.is_known()) {
             let key = (strings.at(&symbol.name), strings.at(&symbol.file));
             let next = self.functions.len() as u64 + 1;
             lines.push((*self.functions.entry(key).or_insert(next), symbol.line));
         }
         self.lines.push((address, lines));
         let id = self.lines.len() as u64;
-        self.locations.insert(address, id);
+        self.locations.insert((address, left_out), id);
         id
     }
 
@@ -161,8 +166,8 @@ impl Places {
             message.varint(5, strings.at(&mapping.file));
             message.varint(6, strings.at(&mapping.build_id));
             // has_functions, has_filenames, has_line_numbers, has_inline_frames: names are here,
-            // so that no reader looks for them elsewhere.
-            if self.names.unknown == 0 && self.names.skipped == 0 {
+            // so that no reader looks for them elsewhere. A stripped program's it may look for.
+            if !self.functions.is_empty() {
                 (7..=10).for_each(|field| message.varint(field, 1));
             }
             out.message(field::MAPPING, &message);
@@ -190,7 +195,7 @@ impl Places {
             let mut message = Message::default();
             message.varint(1, id);
             message.varint(2, name);
-            message.varint(3, name);
+            // No system name (3): were it the same, readers would take `<…>` for C++ and cut it.
             message.varint(4, file);
             out.message(field::FUNCTION, &message);
         }

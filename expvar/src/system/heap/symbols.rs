@@ -1,6 +1,7 @@
 //! The functions of return addresses: looked up once, by debug information or symbol table.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,14 @@ impl Symbol {
     pub(super) fn is_known(&self) -> bool {
         self.known
     }
+}
+
+/// A place in a stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Begin {
+    pub(super) frame: usize,
+    /// Among the functions inlined at that frame.
+    pub(super) symbol: usize,
 }
 
 /// Looks names up, until it has taken too long.
@@ -75,26 +84,34 @@ impl Names {
         symbols
     }
 
-    /// A stack without the addresses of the hook and the allocator; one of nothing else stays as it
-    /// is.
-    pub(super) fn without_allocator<'f>(&mut self, frames: &'f [usize]) -> &'f [usize] {
-        let is_inner = |&&frame: &&usize| self.at(frame).iter().all(is_allocator);
-        let inner = frames.iter().take_while(is_inner).count();
-        if inner < frames.len() { &frames[inner..] } else { frames }
+    /// Where a stack begins for whoever asks who holds the memory: the first frame, and the first
+    /// of the functions inlined there, that is neither the allocator's nor the standard library's.
+    /// A stack of nothing else begins behind the allocator's.
+    pub(super) fn begin(&mut self, frames: &[usize]) -> Begin {
+        let find = |names: &mut Self, is_skipped: fn(&Symbol) -> bool| {
+            frames.iter().enumerate().find_map(|(frame, &address)| {
+                let symbols = names.at(address);
+                let symbol = symbols.iter().position(|symbol| !is_skipped(symbol))?;
+                Some(Begin { frame, symbol })
+            })
+        };
+        let own = find(self, is_standard).or_else(|| find(self, is_allocator));
+        own.unwrap_or(Begin { frame: 0, symbol: 0 })
     }
 
-    /// The functions of a stack, innermost first, without those of the hook and the allocator.
+    /// The functions of a stack, innermost first, from its [`begin`](Self::begin) on.
     pub(super) fn stack(&mut self, frames: &[usize]) -> Vec<Symbol> {
-        let frames = self.without_allocator(frames);
-        frames.iter().flat_map(|&frame| self.at(frame).to_vec()).collect()
+        let begin = self.begin(frames);
+        let frames = frames.get(begin.frame..).unwrap_or_default();
+        let symbols = frames.iter().flat_map(|&frame| self.at(frame).to_vec());
+        symbols.skip(begin.symbol).collect()
     }
 
     /// The name of the innermost function that is not the standard library's.
     pub(super) fn site(&mut self, frames: &[usize]) -> String {
         let stack = self.stack(frames);
-        // Debug information calls an inlined closure no more than that.
-        let is_own = |symbol: &&Symbol| !is_standard(symbol) && !symbol.name.starts_with('{');
-        let own = stack.iter().find(is_own).or(stack.first());
+        let is_named = |symbol: &&Symbol| !is_standard(symbol) && !symbol.name.starts_with('{');
+        let own = stack.iter().find(is_named).or(stack.first());
         own.map_or_else(|| "(unknown)".to_owned(), |symbol| symbol.name.clone())
     }
 }
@@ -112,9 +129,15 @@ fn look_up(address: usize) -> Arc<[Symbol]> {
     let mut symbols = Vec::new();
     backtrace::resolve(address as *mut std::ffi::c_void, |symbol| {
         let Some(name) = symbol.name() else { return };
+        let file = symbol.filename();
+        let mut name = format!("{name:#}");
+        // Debug information calls an inlined closure no more than that.
+        if let Some(file) = file.and_then(Path::file_name).filter(|_| name.starts_with('{')) {
+            name = format!("{name} in {}", file.display());
+        }
         symbols.push(Symbol {
-            name: format!("{name:#}"),
-            file: symbol.filename().map(|file| file.display().to_string()).unwrap_or_default(),
+            name,
+            file: file.map(|file| file.display().to_string()).unwrap_or_default(),
             line: symbol.lineno().unwrap_or(0),
             known: true,
         });

@@ -22,13 +22,15 @@ pub(super) fn write(profile: &Profile) -> String {
     let mut names = Names::new();
     for stack in stacks {
         let _ = write!(out, "{} @", row(stack.live, stack.allocated));
-        let frames = names.without_allocator(&stack.frames);
+        let begin = names.begin(&stack.frames);
+        let frames = stack.frames.get(begin.frame..).unwrap_or_default();
         for frame in frames {
             let _ = write!(out, " {frame:#x}");
         }
         out.push('\n');
-        for &frame in frames {
-            for symbol in names.at(frame).iter() {
+        for (at, &frame) in frames.iter().enumerate() {
+            let inlined = if at == 0 { begin.symbol } else { 0 };
+            for symbol in names.at(frame).iter().skip(inlined) {
                 let (name, file, line) = (&symbol.name, &symbol.file, symbol.line);
                 let _ = writeln!(out, "#\t{frame:#x}\t{name}\t{file}:{line}");
             }

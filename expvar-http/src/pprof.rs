@@ -1,0 +1,222 @@
+//! `/debug/pprof/`: heap profiles, as Go's `net/http/pprof` answers them.
+//!
+//! A profile is made on a thread of its own, since names take time to look up the first time.
+
+use std::io::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
+use expvar::heap::{self, Profile, SampleType};
+use http::StatusCode;
+use tokio::sync::oneshot;
+
+use crate::query;
+use crate::response::{self, Response};
+
+/// Most profiles that are made at one time, those included that wait for their `seconds`.
+const MAX_PROFILES: usize = 4;
+/// Longest time between the two moments of a difference.
+const MAX_SECONDS: u64 = 300;
+/// Most addresses in one question for symbols.
+const MAX_ADDRESSES: usize = 1024;
+
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+/// A page below `/debug/pprof`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Page {
+    /// `/debug/pprof/`
+    Index,
+    /// `/debug/pprof/heap`: what lives.
+    Heap,
+    /// `/debug/pprof/allocs`: the same, with all that was allocated shown first.
+    Allocs,
+    /// `/debug/pprof/cmdline`
+    Cmdline,
+    /// `/debug/pprof/symbol`
+    Symbol,
+}
+
+impl Page {
+    /// The page of a path below `/debug/pprof`.
+    pub(crate) fn of_tail(tail: &str) -> Option<Self> {
+        match tail {
+            "" | "/" => Some(Self::Index),
+            "/heap" => Some(Self::Heap),
+            "/allocs" => Some(Self::Allocs),
+            "/cmdline" => Some(Self::Cmdline),
+            "/symbol" => Some(Self::Symbol),
+            _ => None,
+        }
+    }
+}
+
+/// What answers where the allocator hook is missing.
+const NO_HOOK: &str = "no heap profile: the allocator hook is not installed; add to the program\n\
+                       #[global_allocator]\n\
+                       static ALLOC: expvar::alloc::Counting = expvar::alloc::Counting::new();\n";
+
+const INDEX: &str = r#"<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Profiles</title>
+<h1>Profiles</h1>
+<ul>
+<li><a href="heap?debug=1">heap</a>: a sample of the blocks that live. <a href="heap">For go tool pprof</a>.
+<li><a href="allocs?debug=1">allocs</a>: a sample of all blocks allocated. <a href="allocs">For go tool pprof</a>.
+<li><a href="cmdline">cmdline</a>: the program's arguments, secrets redacted.
+</ul>
+<p><code>?debug=1</code> answers text, <code>?seconds=N</code> what changed over N seconds.
+</html>
+"#;
+
+/// Begins to sample at Go's rate, unless the program chose one.
+pub(crate) fn start() {
+    if heap::rate() == 0 {
+        heap::start(heap::DEFAULT_RATE);
+    }
+}
+
+/// Answers a request for a page.
+pub(crate) async fn answer(page: Page, query: Option<&str>) -> Response {
+    match page {
+        Page::Index => response::html(INDEX),
+        Page::Cmdline => response::text(expvar::cmdline::read().join("\0")),
+        Page::Symbol => response::text(symbols(query.unwrap_or_default())),
+        Page::Heap => profile("heap", SampleType::InuseSpace, query).await,
+        Page::Allocs => profile("allocs", SampleType::AllocSpace, query).await,
+    }
+}
+
+/// How a profile is written.
+#[derive(Clone, Copy)]
+enum Form {
+    Pprof(SampleType),
+    Text,
+    /// For the live page.
+    Stacks,
+}
+
+async fn profile(name: &'static str, kind: SampleType, query: Option<&str>) -> Response {
+    let form = match (query::flag(query, "debug"), query::flag(query, "stacks")) {
+        (true, _) => Form::Text,
+        (_, true) => Form::Stacks,
+        _ => Form::Pprof(kind),
+    };
+    let seconds = match query::value(query, "seconds").map(|text| text.parse::<u64>()) {
+        None => None,
+        Some(Ok(seconds @ 1..=MAX_SECONDS)) => Some(Duration::from_secs(seconds)),
+        Some(_) => {
+            let why = format!("?seconds takes a whole number from 1 to {MAX_SECONDS}\n");
+            return response::plain(StatusCode::BAD_REQUEST, why);
+        }
+    };
+    let Some(place) = Place::take() else { return response::busy() };
+    let (sender, receiver) = oneshot::channel();
+    let made = thread::Builder::new().name("expvar-pprof".to_owned()).spawn(move || {
+        let _place = place;
+        // A client that has gone does not want it.
+        let _ = sender.send(make(seconds).map(|profile| write(&profile, form)));
+    });
+    if made.is_err() {
+        return response::no_thread();
+    }
+    match receiver.await {
+        Ok(Some(body)) => match form {
+            Form::Pprof(_) => response::download(name, body),
+            Form::Text => response::text(body),
+            Form::Stacks => response::history(body),
+        },
+        Ok(None) => response::plain(StatusCode::NOT_FOUND, NO_HOOK),
+        Err(_) => response::failed(),
+    }
+}
+
+fn make(seconds: Option<Duration>) -> Option<Profile> {
+    let first = heap::profile()?;
+    let Some(seconds) = seconds else { return Some(first) };
+    thread::sleep(seconds);
+    Some(heap::profile()?.since(&first))
+}
+
+fn write(profile: &Profile, form: Form) -> Vec<u8> {
+    match form {
+        Form::Text => profile.to_text().into_bytes(),
+        Form::Stacks => stacks(profile),
+        Form::Pprof(kind) => {
+            let bytes = profile.to_pprof(kind);
+            let out = Vec::with_capacity(bytes.len() / 2);
+            let mut encoder = flate2::write::GzEncoder::new(out, flate2::Compression::fast());
+            // Writing to a Vec cannot fail.
+            let _ = encoder.write_all(&bytes);
+            encoder.finish().unwrap_or_default()
+        }
+    }
+}
+
+/// The profile as `{"functions":[…],"stacks":[[[function, …], bytes, blocks], …]}`, functions by
+/// their places, outermost first.
+fn stacks(profile: &Profile) -> Vec<u8> {
+    let mut places = std::collections::HashMap::<String, usize>::new();
+    let mut functions: Vec<String> = Vec::new();
+    let mut rows = String::new();
+    profile.for_each_stack(|stack, bytes, objects| {
+        if bytes == 0 && objects == 0 {
+            return;
+        }
+        let separator = if rows.is_empty() { "" } else { "," };
+        rows.push_str(separator);
+        rows.push_str("[[");
+        for (at, &function) in stack.iter().enumerate() {
+            let place = *places.entry(function.to_owned()).or_insert_with(|| {
+                functions.push(function.to_owned());
+                functions.len() - 1
+            });
+            let separator = if at == 0 { "" } else { "," };
+            rows.push_str(&format!("{separator}{place}"));
+        }
+        rows.push_str(&format!("],{bytes},{objects}]"));
+    });
+    let mut out = b"{\"functions\":[".to_vec();
+    for (at, function) in functions.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        expvar::json::write_string(&mut out, function);
+    }
+    out.extend_from_slice(
+        format!("],\"rate\":{},\"stacks\":[{rows}]}}\n", profile.rate()).as_bytes(),
+    );
+    out
+}
+
+/// Go's answer to `symbol?0x1+0x2`: whether there are symbols, and each address with its name.
+fn symbols(query: &str) -> String {
+    let mut out = "num_symbols: 1\n".to_owned();
+    for text in query.split('+').take(MAX_ADDRESSES) {
+        let Some(address) = text.strip_prefix("0x") else { continue };
+        let Ok(address) = usize::from_str_radix(address, 16) else { continue };
+        if let Some(name) = heap::symbol(address) {
+            out.push_str(&format!("{address:#x} {name}\n"));
+        }
+    }
+    out
+}
+
+/// One of the places for profiles; it is free again when dropped.
+struct Place;
+
+impl Place {
+    fn take() -> Option<Self> {
+        let more = |running| (running < MAX_PROFILES).then_some(running + 1);
+        RUNNING.fetch_update(Relaxed, Relaxed, more).ok().map(|_| Self)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        RUNNING.fetch_sub(1, Relaxed);
+    }
+}
