@@ -43,6 +43,8 @@ fn live(profile: &Profile, name: &str) -> (i64, i64) {
     (bytes, objects)
 }
 
+// Boxed, since each is to be a block of its own.
+#[allow(clippy::vec_box)]
 #[inline(never)]
 fn small_blocks(n: usize) -> Vec<Box<[u8; 64]>> {
     (0..n).map(|at| Box::new([at as u8; 64])).collect()
@@ -140,8 +142,8 @@ fn a_block_that_grows_is_counted_once() {
     #[inline(never)]
     fn grown() -> Vec<u8> {
         let mut vec = Vec::new();
-        for _ in 0..1 << 20 {
-            vec.push(1);
+        for at in 0..1_usize << 20 {
+            vec.push(at as u8);
         }
         vec
     }

@@ -34,7 +34,7 @@ impl<T> Chunks<T> {
     /// Puts an entry at the end and returns its place; `None` where the system has no memory.
     pub(super) fn push(&mut self, entry: T) -> Option<u32> {
         let at = self.len();
-        if at as usize % CHUNK == 0 {
+        if (at as usize).is_multiple_of(CHUNK) {
             let mut chunk = Vec::new();
             chunk.try_reserve_exact(CHUNK).ok()?;
             self.0.try_reserve(1).ok()?;
