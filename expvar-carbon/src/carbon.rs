@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use expvar::Registry;
 
@@ -14,13 +14,13 @@ use crate::render::reading::Reader;
 use crate::render::renderer::Renderer;
 use crate::render::selection::{Choices, Counters};
 use crate::render::tags::Tags;
+use crate::send::cluster::Cluster;
+use crate::send::route::{Dialect, Route};
 use crate::send::sender::Sender;
 use crate::send::sender::builder::SenderBuilder;
-use expvar_push::ConfigError;
-use expvar_push::Event;
-use expvar_push::Left;
 #[cfg(feature = "tls")]
 use expvar_push::Tls;
+use expvar_push::{ConfigError, Event, Left, Moment};
 
 /// Pushes a registry to Graphite at exact intervals, and loses nothing on the way.
 ///
@@ -44,7 +44,7 @@ use expvar_push::Tls;
 /// there is one already).
 ///
 /// ```no_run
-/// use std::time::Duration;
+/// use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// use expvar_carbon::Carbon;
 ///
 /// let carbon = Carbon::new("graphite:2003")
@@ -54,6 +54,25 @@ use expvar_push::Tls;
 /// // … the service runs …
 /// let left = carbon.close();
 /// assert_eq!(left.points, 0);
+/// # Ok::<(), expvar_carbon::ConfigError>(())
+/// ```
+///
+/// # Programs that end
+///
+/// A push that is [spawned](Self::spawn) goes on when its handle is dropped. What the program does
+/// last is pushed when `main` returns or panics where it keeps the
+/// [`drop_guard`](Handle::drop_guard). That last reading has the timestamp of the interval it falls
+/// in, or of the next one where that has its point already: up to one interval ahead.
+///
+/// Two runs within one interval are one point, the later one's. A tool that runs for a moment sends
+/// its variables [once](Self::send_once), stamped with the second in which it ends, and
+/// [without the library's own](Self::without_library); the finest retention of such names is a
+/// second (`1s:`), or the prefix has a segment of its own for each run, such as `{pid}`.
+///
+/// ```no_run
+/// # use expvar_carbon::Carbon;
+/// let left = Carbon::new("graphite:2003").prefix("tools.backup").without_library().send_once()?;
+/// assert_eq!(left.points, 0, "Carbon is away");
 /// # Ok::<(), expvar_carbon::ConfigError>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -94,6 +113,37 @@ impl Carbon {
     /// Sends everything to each server rather than to the first one that answers.
     pub fn copy(mut self, copy: bool) -> Self {
         self.sender = self.sender.copy(copy);
+        self
+    }
+
+    /// Which of the servers get a point: see [`SenderBuilder::route`].
+    pub fn route(mut self, route: Route) -> Self {
+        self.sender = self.sender.route(route);
+        self
+    }
+
+    /// How many servers get each point, where a hash chooses. Default: 1.
+    pub fn replication(mut self, copies: usize) -> Self {
+        self.sender = self.sender.replication(copies);
+        self
+    }
+
+    /// Whose hashes are meant. carbon-c-relay's by default.
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        self.sender = self.sender.dialect(dialect);
+        self
+    }
+
+    /// Whether the copies of a point go to different hosts.
+    pub fn diverse(mut self, diverse: bool) -> Self {
+        self.sender = self.sender.diverse(diverse);
+        self
+    }
+
+    /// Sends the names that this pattern matches to these servers instead: see
+    /// [`SenderBuilder::matching`].
+    pub fn matching(mut self, pattern: impl Into<String>, cluster: Cluster) -> Self {
+        self.sender = self.sender.matching(pattern, cluster);
         self
     }
 
@@ -182,6 +232,12 @@ impl Carbon {
         self
     }
 
+    /// Leaves out the library's own variables: `memstats`, `process`, `cmdline` and what begins with
+    /// `expvar.`. What a tool counts itself is left.
+    pub fn without_library(self) -> Self {
+        self.exclude("{cmdline,memstats,process}").exclude("{cmdline,memstats,process,expvar}.**")
+    }
+
     /// Sends the variable, or all that lies below it, under another path. Both are full paths
     /// without the prefix; patterns match the old one.
     pub fn rename(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
@@ -219,7 +275,8 @@ impl Carbon {
         Ok(push.run(shutdown).await)
     }
 
-    /// Pushes from a thread of its own until the handle is closed or dropped.
+    /// Pushes from a thread of its own for as long as the process runs, or until the handle closes
+    /// it. Dropping the handle does not: see [`Handle`] for what to keep in `main`.
     ///
     /// # Errors
     /// When a setting cannot be used, or no thread can be had; the error names the remedy.
@@ -228,15 +285,31 @@ impl Carbon {
         handle.spawn(push)
     }
 
+    /// Reads every variable once, stamped with the present second, sends it, and returns what is
+    /// left when the [`shutdown_timeout`](Self::shutdown_timeout) is over: for programs that end.
+    /// Blocks the thread; needs no runtime.
+    ///
+    /// # Errors
+    /// When a setting cannot be used, or no thread can be had; the error names the remedy.
+    pub fn send_once(self) -> Result<Left, ConfigError> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let (registry, within) = (self.registry.clone(), self.shutdown_timeout);
+        let (interval_secs, mut reader) = (self.interval.as_secs(), self.reader()?);
+        let sender = self.configured_sender().spawn()?;
+        let moment =
+            Moment { timestamp: now, late: Duration::ZERO, skipped: 0, since_last_secs: None };
+        reader.read(&registry, moment, interval_secs);
+        sender.send(reader.lines());
+        Ok(sender.close(within))
+    }
+
     /// Makes the handle, and the push to run as a task of a tokio runtime.
     ///
     /// # Errors
     /// When a setting cannot be used; the error names it and the remedy.
     pub fn build(self) -> Result<(Handle, Push), ConfigError> {
         let reader = self.reader()?;
-        let window = self.resend_window.unwrap_or(Duration::from_secs(10) + self.interval);
-        let sender = self.sender.resend_window(window).shutdown_timeout(self.shutdown_timeout);
-        let (sender, driver) = sender.build()?;
+        let (sender, driver) = self.configured_sender().build()?;
         let settings = Settings {
             interval: self.interval,
             shutdown_timeout: self.shutdown_timeout,
@@ -252,6 +325,12 @@ impl Carbon {
     pub fn renderer(self) -> Result<Renderer, ConfigError> {
         let reader = self.reader()?;
         Ok(Renderer::new(reader, self.registry, self.interval.as_secs()))
+    }
+
+    fn configured_sender(&self) -> SenderBuilder {
+        let window = self.resend_window.unwrap_or(Duration::from_secs(10) + self.interval);
+        let sender = self.sender.clone().resend_window(window);
+        sender.shutdown_timeout(self.shutdown_timeout)
     }
 
     fn reader(&self) -> Result<Reader, ConfigError> {

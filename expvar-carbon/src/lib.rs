@@ -2,6 +2,8 @@
 //!
 //! ```no_run
 //! let carbon = expvar_carbon::Carbon::new("graphite:2003").prefix("apps.app1").spawn()?;
+//! // Kept in `main`: what the program did last is pushed when it returns or panics.
+//! let _guard = carbon.drop_guard();
 //! # Ok::<(), expvar_carbon::ConfigError>(())
 //! ```
 //!
@@ -10,6 +12,9 @@
 //! - [`Sender`] is what it sends through, for programs that have lines of their own: [`Lines`],
 //!   rendered with [`Path`]s, [`Number`]s and [`Tags`] that every server takes.
 //! - [`Address`] lists what can be spoken to: `tcp://`, `udp://`, `pickle://`, `tls://`, `unix://`.
+//! - [`Route`] says which of several servers get a point, by the hashes of Graphite's relays too;
+//!   [`Cluster`] gives the names that a pattern matches servers of their own.
+//! - [`Event`] tells an operator of outages, of points that are dropped or refused, and of their end.
 //! - [`Stats`] and [`Refused`] tell how it goes; `expvar.carbon` shows the same as a variable.
 //!
 //! What is lost elsewhere, and is not here: lines that a server had acknowledged and not stored
@@ -40,7 +45,9 @@ pub use render::renderer::Renderer;
 pub use render::selection::Counters;
 pub use render::tags::{TAGS_MAX_BYTES, Tags};
 pub use send::address::{Address, Scheme};
+pub use send::cluster::Cluster;
 pub use send::driver::Driver;
+pub use send::route::{Dialect, Route, Router};
 pub use send::sender::Sender;
 pub use send::sender::builder::SenderBuilder;
 pub use send::stats::Stats;

@@ -6,7 +6,7 @@ pub(crate) mod clashes;
 pub(crate) mod lines;
 pub(crate) mod name;
 pub(crate) mod number;
-mod pattern;
+pub(crate) mod pattern;
 pub(crate) mod prefix;
 pub(crate) mod reading;
 pub(crate) mod refusal;

@@ -1,6 +1,7 @@
 //! From lines to servers: queues, connections, the spool.
 
 pub(crate) mod address;
+pub(crate) mod cluster;
 mod connection;
 pub(crate) mod driver;
 mod handover;
@@ -8,6 +9,8 @@ mod lane;
 mod network;
 mod pickle;
 mod reporter;
+pub(crate) mod route;
+mod routing;
 pub(crate) mod sender;
 mod setup;
 pub(crate) mod stats;

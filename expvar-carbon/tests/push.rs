@@ -294,3 +294,61 @@ fn dropping_the_guard_takes_a_last_reading() {
     drop(carbon);
     assert_eq!(sink.lines(), ["a 7"]);
 }
+
+#[test]
+fn a_handle_that_is_not_kept_neither_blocks_nor_ends_the_push() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let registry = Registry::new();
+    registry.publish("a", Gauge::new()).unwrap();
+    let carbon = Carbon::new(address).registry(&registry).include("a");
+    // Nobody accepts yet: whoever waited for the server would wait for the timeout.
+    let carbon =
+        carbon.interval(Duration::from_secs(1)).shutdown_timeout(Duration::from_secs(3_600));
+    drop(carbon.spawn().unwrap());
+    let (stream, _) = listener.accept().unwrap();
+    let lines = std::io::BufRead::lines(std::io::BufReader::new(stream)).take(3);
+    let timestamps: Vec<u64> =
+        lines.map(|line| line.unwrap().rsplit_once(' ').unwrap().1.parse().unwrap()).collect();
+    assert!(timestamps.windows(2).all(|pair| pair[0] < pair[1]), "{timestamps:?}");
+    assert!(registry.get("expvar.carbon").is_some());
+}
+
+#[test]
+fn what_main_did_last_is_pushed_when_it_panics() {
+    let (sink, registry) = (Sink::new(), Registry::new());
+    let gauge = registry.publish("a", Gauge::new()).unwrap();
+    let carbon = Carbon::new(&sink.address).registry(&registry);
+    let carbon = carbon.interval(Duration::from_secs(3_600));
+    let main = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _guard = carbon.spawn().unwrap().drop_guard();
+        gauge.set(7);
+        std::panic::resume_unwind(Box::new("the end"));
+    }));
+    assert!(main.is_err());
+    assert_eq!(sink.lines(), ["a 7"]);
+}
+
+#[test]
+fn a_tool_sends_its_own_variables_once_stamped_now() {
+    let (sink, registry) = (Sink::new(), Registry::new());
+    registry.publish("files", Counter::new()).unwrap().add(30);
+    registry.publish("took", Histogram::new()).unwrap().record(5);
+    for own in ["memstats", "process", "expvar.panics"] {
+        registry.publish(own, Map::new()).unwrap().add("x", 1);
+    }
+    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let before = now().as_secs();
+    let carbon = Carbon::new(&sink.address).registry(&registry).prefix("tools.t");
+    assert_eq!(carbon.without_library().send_once().unwrap(), Left::default());
+    let after = now().as_secs();
+    let text = sink.texts.recv_timeout(Duration::from_secs(10)).unwrap();
+    let lines: Vec<_> = text.lines().map(|line| line.rsplit_once(' ').unwrap()).collect();
+    assert_eq!(lines.len(), 11, "{text}");
+    assert!(lines.iter().any(|(line, _)| *line == "tools.t.files 30"), "{text}");
+    assert!(lines.iter().any(|(line, _)| *line == "tools.t.took.count 1"), "{text}");
+    for (_, timestamp) in lines {
+        assert!((before..=after).contains(&timestamp.parse().unwrap()));
+    }
+    assert!(registry.get("expvar.carbon").is_none());
+}

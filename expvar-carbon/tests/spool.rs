@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use expvar_carbon::{Left, Lines, Sender};
+use expvar_carbon::{Event, Left, Lines, Sender};
 
 const NOW: u64 = 1_700_000_000;
 const SOON: Duration = Duration::from_secs(10);
@@ -65,45 +65,120 @@ fn drain(dir: &Path) -> (Vec<String>, Left) {
 fn send_until_killed(dir: &Path) {
     let sender = Sender::builder().to(dead()).spool_dir(dir).spawn().unwrap();
     let mut lines = Lines::new();
-    let (mut sent, mut bytes) = (0, 0);
+    let mut sent = 0;
     loop {
         for _ in 0..100 {
             lines.point("a.b", sent, NOW + sent);
             sent += 1;
         }
-        bytes += lines.len() as u64;
         sender.send(&mut lines);
-        // The disk holds all of it, beside its own heads.
-        while sender.stats().spool_bytes < bytes + 20 * (sent / 100) {
-            std::thread::yield_now();
-        }
         println!("\nsafe {sent}");
     }
 }
 
+/// Kills a process at a random moment, and returns how many points it had been told were safe.
+fn kill_at_random(name: &str, dir: &Path, at_least: u64) -> u64 {
+    let mut process = child(name, dir, "");
+    let output = BufReader::new(process.stdout.take().unwrap());
+    let (mut safe, mut killed) = (0, false);
+    // What it had said before it died counts too.
+    for line in output.lines().map_while(Result::ok) {
+        safe = line.strip_prefix("safe ").and_then(|n| n.parse().ok()).unwrap_or(safe);
+        if safe >= at_least && !killed {
+            process.kill().unwrap();
+            killed = true;
+        }
+    }
+    process.wait().unwrap();
+    safe
+}
+
 #[test]
-fn a_killed_process_loses_nothing_that_was_on_its_way() {
+fn a_killed_process_loses_nothing_that_send_took_over() {
     if let Some(dir) = child_dir() {
         return send_until_killed(&dir);
     }
-    let dir = tempfile::tempdir().unwrap();
-    let name = "a_killed_process_loses_nothing_that_was_on_its_way";
-    let mut process = child(name, dir.path(), "");
-    let mut safe = 0;
-    while safe < 20_000 {
-        safe = await_line(&mut process, "safe ")[5..].parse().unwrap();
+    let name = "a_killed_process_loses_nothing_that_send_took_over";
+    for round in 0..10 {
+        let dir = tempfile::tempdir().unwrap();
+        let safe = kill_at_random(name, dir.path(), 1 + round * 1_700);
+        let (lines, left) = drain(dir.path());
+        assert_eq!(left, Left::default());
+        let expected: Vec<_> =
+            (0..lines.len() as u64).map(|n| format!("a.b {n} {}", NOW + n)).collect();
+        assert!(lines.len() as u64 >= safe, "{} of {safe}", lines.len());
+        assert_eq!(lines, expected, "each once, in order");
+        // What a server has read is not sent by the next process.
+        let sender = Sender::builder().to(dead()).spool_dir(dir.path()).spawn().unwrap();
+        assert_eq!(sender.stats().points_recovered, 0);
     }
-    process.kill().unwrap();
-    process.wait().unwrap();
-    let (lines, left) = drain(dir.path());
-    assert_eq!(left, Left::default());
-    let expected: Vec<_> =
-        (0..lines.len() as u64).map(|n| format!("a.b {n} {}", NOW + n)).collect();
-    assert!(lines.len() as u64 >= safe, "{} of {safe}", lines.len());
-    assert_eq!(lines, expected, "each once, in order");
-    // What a server has read is not sent by the next process.
-    let sender = Sender::builder().to(dead()).spool_dir(dir.path()).spawn().unwrap();
-    assert_eq!(sender.stats().points_recovered, 0);
+}
+
+#[test]
+fn a_removed_directory_is_made_again_with_all_that_waits() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("spool");
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = told.clone();
+    let builder = Sender::builder().to(dead()).spool_dir(&dir);
+    let builder = builder.shutdown_timeout(Duration::ZERO);
+    let sender = builder.on_event(move |e| seen.lock().unwrap().push(e.clone())).spawn().unwrap();
+    let mut lines = Lines::new();
+    for n in 0..3 {
+        lines.point("a.b", n, NOW + n);
+        sender.send(&mut lines);
+        if n < 2 {
+            std::fs::remove_dir_all(&dir).unwrap();
+        }
+    }
+    drop(sender);
+    let (lines, _) = drain(&dir);
+    assert_eq!(lines, ["a.b 0 1700000000", "a.b 1 1700000001", "a.b 2 1700000002"]);
+    let told = told.lock().unwrap();
+    let removed = |e: &&Event| matches!(e, Event::SpoolDamaged { .. });
+    assert_eq!(told.iter().filter(removed).count(), 2, "{told:?}");
+}
+
+#[test]
+fn a_spool_that_fails_is_told_once() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("spool");
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = told.clone();
+    let sender = Sender::builder().to(dead()).spool_dir(&dir).shutdown_timeout(Duration::ZERO);
+    let sender = sender.on_event(move |e| seen.lock().unwrap().push(e.to_string()));
+    let sender = sender.spawn().unwrap();
+    std::fs::remove_dir_all(&dir).unwrap();
+    std::fs::write(&dir, "in the way").unwrap();
+    let mut lines = Lines::new();
+    for n in 0..10 {
+        lines.point("a.b", n, NOW + n);
+        sender.send(&mut lines);
+    }
+    assert_eq!(sender.stats().queue_points, 10, "in memory");
+    drop(sender);
+    let told = told.lock().unwrap();
+    let failed: Vec<_> = told.iter().filter(|e| e.contains("takes no more points")).collect();
+    assert_eq!(failed.len(), 1, "{told:?}");
+    assert!(failed[0].contains(dir.to_str().unwrap()));
+}
+
+#[test]
+fn files_that_cannot_be_read_are_named_and_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = dir.path().join("queue");
+    std::fs::create_dir(&queue).unwrap();
+    let later = queue.join("00000000000000000003.spool");
+    std::fs::write(&later, "expvar-carbon spool 2\nsomething").unwrap();
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = told.clone();
+    let sender =
+        Sender::builder().to(dead()).spool_dir(dir.path()).shutdown_timeout(Duration::ZERO);
+    let sender = sender.on_event(move |e| seen.lock().unwrap().push(e.to_string()));
+    drop(sender.spawn().unwrap());
+    let told = told.lock().unwrap();
+    assert!(told[0].contains("00000000000000000003.spool: it has the format 2"), "{told:?}");
+    assert_eq!(std::fs::read(&later).unwrap(), b"expvar-carbon spool 2\nsomething");
 }
 
 fn fill_the_disk(dir: &Path) {

@@ -3,7 +3,8 @@
 /// Points not sent, or sent but not confirmed, when a deadline passed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Left {
-    /// Points that were not written to any connection; the slowest destination's.
+    /// Points that were not written to any connection: of several servers that get the same the
+    /// slowest one's, of those that share the points all of theirs.
     pub points: u64,
     /// The bytes of those lines.
     pub bytes: u64,

@@ -321,6 +321,11 @@ impl Queue {
         self.entries.front().filter(|_| self.written > 0)?.written.map(|written| written.at)
     }
 
+    /// What waits or is being written, in order.
+    pub fn waiting(&self) -> impl Iterator<Item = &Batch> {
+        self.entries.iter().skip(self.written).map(|entry| &entry.batch)
+    }
+
     /// Whether anything waits to be written.
     pub fn is_waiting(&self) -> bool {
         self.entries.len() > self.written + self.taken

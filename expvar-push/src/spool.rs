@@ -2,18 +2,19 @@
 //!
 //! A directory holds a `lock` file and segments, `<number>.spool`, in the order of their numbers.
 //! A segment starts with a line that names its format; then come records: a head of 20 bytes, numbers in
-//! little-endian order, and the lines.
+//! little-endian order, and the batch.
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 4 | CRC-32 of everything after it, the lines included |
-//! | 4 | length of the lines |
+//! | 4 | CRC-32 of everything after it, the batch included |
+//! | 4 | length of the batch |
 //! | 8 | the batch's number |
 //! | 4 | its points; the largest number for a mark: all batches numbered below this are done with |
 //!
 //! A segment goes when all its batches are done with. The disk holds the queue's limit and two
 //! segments at most. Records reach the kernel at once, the disk at the end of a segment: a killed
-//! process loses nothing, a machine without power the last segment.
+//! process loses nothing, a machine without power the last segment. A damaged record costs itself
+//! alone. Files of another or a later format are left as they are, and named.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -24,16 +25,19 @@ use fs4::FileExt;
 
 use crate::queue::Batch;
 
-const FORMAT: &[u8] = b"expvar-carbon spool 1\n";
+/// The version of the format. Files of a later one are left to whoever can read them.
+const VERSION: &str = "1";
 const HEAD_BYTES: usize = 20;
 const MARK: u32 = u32::MAX;
 
-/// The queue of one lane on disk.
+/// A queue's copy on disk.
 #[derive(Debug)]
 pub struct Spool {
     dir: PathBuf,
-    /// Held locked, so that no other process uses the directory.
-    _lock: File,
+    /// How a segment starts.
+    header: Vec<u8>,
+    /// Held, so that no other process uses the directory.
+    hold: Hold,
     segments: Vec<Segment>,
     /// The last segment, where it is open for writing.
     file: Option<File>,
@@ -59,67 +63,133 @@ pub struct Recovered {
     pub batches: Vec<(u64, Batch)>,
     /// The number that the next batch gets.
     pub next_seq: u64,
-    /// Segments whose tail was torn or damaged, and cut off.
+    /// Records that were torn or damaged.
     pub damaged: u64,
+    /// Files that were not read, or read in part, with what is wrong with them.
+    pub problems: Vec<(PathBuf, String)>,
 }
 
 impl Spool {
-    /// Opens `dir`, makes it if need be, and reads what it holds.
+    /// Opens `dir`, makes it if need be, and reads what it holds. `kind` names the program whose
+    /// batches these are, as the files' first line; a segment holds an eighth of `limit`.
     ///
     /// # Errors
-    /// When it cannot be read, or another process uses it.
-    pub fn open(dir: &Path, limit: usize) -> io::Result<(Self, Recovered)> {
+    /// When the directory cannot be used, or another process uses it.
+    pub fn open(dir: &Path, kind: &str, limit: usize) -> io::Result<(Self, Recovered)> {
         std::fs::create_dir_all(dir)?;
-        let lock = OpenOptions::new().create(true).append(true).open(dir.join("lock"))?;
-        FileExt::try_lock(&lock).map_err(|_| {
-            io::Error::new(io::ErrorKind::AddrInUse, "another process uses this directory")
-        })?;
-        let mut paths: Vec<PathBuf> = std::fs::read_dir(dir)?
-            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-            .filter(|path| path.extension().is_some_and(|e| e == "spool") && number(path).is_some())
-            .collect();
-        paths.sort();
         let mut spool = Self {
             dir: dir.to_owned(),
-            _lock: lock,
+            header: format!("{kind} spool {VERSION}\n").into_bytes(),
+            hold: Hold::take(dir)?,
             segments: Vec::new(),
             file: None,
-            next_segment: paths.last().and_then(|p| number(p)).map_or(0, |n| n + 1),
+            next_segment: 0,
             segment_bytes: segment_bytes(limit),
             done: 0,
             record: Vec::new(),
         };
+        let mut paths: Vec<(u64, PathBuf)> = std::fs::read_dir(dir)?
+            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+            .filter_map(|path| Some((number(&path)?, path)))
+            .collect();
+        paths.sort();
+        spool.next_segment = paths.last().map_or(0, |(number, _)| number + 1);
         let mut found = Recovered::default();
-        for path in paths {
-            spool.recover(path, &mut found)?;
+        for (_, path) in paths {
+            if let Err(error) = spool.recover(&path, &mut found) {
+                found.problems.push((path, format!("it cannot be read: {error}")));
+            }
         }
         found.next_seq = found.next_seq.max(spool.done);
         found.batches.retain(|(seq, _)| *seq >= spool.done);
+        // A batch that was written again has one number.
+        found.batches.sort_by_key(|(seq, _)| *seq);
+        found.batches.dedup_by_key(|(seq, _)| *seq);
         spool.drop_done()?;
         Ok((spool, found))
     }
 
-    fn recover(&mut self, path: PathBuf, found: &mut Recovered) -> io::Result<()> {
-        let data = Bytes::from(std::fs::read(&path)?);
-        let mut at = if data.starts_with(FORMAT) { FORMAT.len() } else { 0 };
-        let mut next_seq = 0;
-        while let Some((record, end)) = (at > 0).then(|| read_record(&data, at)).flatten() {
+    fn recover(&mut self, path: &Path, found: &mut Recovered) -> io::Result<()> {
+        let data = Bytes::from(std::fs::read(path)?);
+        let (mut at, mut next_seq, damaged) = (self.header.len(), 0, found.damaged);
+        if !data.starts_with(&self.header) {
+            if self.header.starts_with(&data) {
+                // It ended before it began.
+                return std::fs::remove_file(path);
+            }
+            let problem = match self.later_version(&data) {
+                Some(version) => {
+                    format!("it has the format {version} of a later release, and is left to that")
+                }
+                // Its first line is damaged, or it is none of ours.
+                None if read_record(&data, at).is_none() => {
+                    "it is no spool of this program, and is left as it is".into()
+                }
+                None => {
+                    found.damaged += 1;
+                    String::new()
+                }
+            };
+            if !problem.is_empty() {
+                found.problems.push((path.to_owned(), problem));
+                return Ok(());
+            }
+        }
+        while at < data.len() {
+            let Some((record, end)) = read_record(&data, at) else {
+                found.damaged += 1;
+                match next_record(&data, at, next_seq) {
+                    Some(next) => at = next,
+                    None => break,
+                }
+                continue;
+            };
             at = end;
             match record {
                 Record::Done(seq) => self.done = self.done.max(seq),
                 Record::Batch(seq, batch) => {
-                    next_seq = seq + 1;
+                    next_seq = next_seq.max(seq + 1);
                     found.next_seq = found.next_seq.max(next_seq);
                     found.batches.push((seq, batch));
                 }
             }
         }
         if at < data.len() {
-            found.damaged += 1;
-            OpenOptions::new().write(true).open(&path)?.set_len(at as u64)?;
+            OpenOptions::new().write(true).open(path)?.set_len(at as u64)?;
         }
-        self.segments.push(Segment { path, next_seq, bytes: at as u64 });
+        if found.damaged > damaged {
+            let records = found.damaged - damaged;
+            found.problems.push((path.to_owned(), format!("damaged records: {records}")));
+        }
+        self.segments.push(Segment { path: path.to_owned(), next_seq, bytes: at as u64 });
         Ok(())
+    }
+
+    /// The version that a file of a later release names.
+    fn later_version<'d>(&self, data: &'d [u8]) -> Option<&'d str> {
+        let kind = &self.header[..self.header.len() - VERSION.len() - 1];
+        let line = data.strip_prefix(kind)?.split(|&b| b == b'\n').next()?;
+        let version = std::str::from_utf8(line).ok()?;
+        (version.len() < 20 && version.parse::<u64>().is_ok()).then_some(version)
+    }
+
+    /// Makes the directory again if somebody has removed it, or the segment that is being written.
+    /// Returns whether that was so: then all batches that are kept must be appended again.
+    ///
+    /// # Errors
+    /// When the directory cannot be made, or another process was faster.
+    pub fn renew(&mut self) -> io::Result<bool> {
+        let is_there = self.hold.is_of(&self.dir);
+        if is_there && self.file.as_ref().is_none_or(is_linked) {
+            return Ok(false);
+        }
+        if !is_there {
+            std::fs::create_dir_all(&self.dir)?;
+            self.hold = Hold::take(&self.dir)?;
+        }
+        self.file = None;
+        self.segments.retain(|segment| segment.path.exists());
+        Ok(true)
     }
 
     /// Appends batches, and moves `next_seq` on past each one that is on disk.
@@ -131,9 +201,9 @@ impl Spool {
             let points = u32::try_from(batch.points).unwrap_or(MARK - 1).min(MARK - 1);
             self.write(*seq, points, &batch.bytes)?;
             if let Some(segment) = self.segments.last_mut() {
-                segment.next_seq = seq + 1;
+                segment.next_seq = segment.next_seq.max(seq + 1);
             }
-            *next_seq = seq + 1;
+            *next_seq = (*next_seq).max(seq + 1);
         }
         Ok(())
     }
@@ -209,11 +279,11 @@ impl Spool {
         let path = self.dir.join(format!("{:020}.spool", self.next_segment));
         let mut file = OpenOptions::new().create_new(true).append(true).open(&path)?;
         self.next_segment += 1;
-        if let Err(error) = file.write_all(FORMAT) {
+        if let Err(error) = file.write_all(&self.header) {
             let _ = std::fs::remove_file(&path);
             return Err(error);
         }
-        self.segments.push(Segment { path, next_seq: 0, bytes: FORMAT.len() as u64 });
+        self.segments.push(Segment { path, next_seq: 0, bytes: self.header.len() as u64 });
         self.file = Some(file);
         Ok(())
     }
@@ -237,8 +307,90 @@ fn segment_bytes(limit: usize) -> u64 {
     (limit as u64 / 8).clamp(64 << 10, 8 << 20)
 }
 
+/// The number in a segment's name; far from the end of numbers.
 fn number(path: &Path) -> Option<u64> {
-    path.file_stem()?.to_str()?.parse().ok()
+    let is_segment = path.extension().is_some_and(|e| e == "spool");
+    let number = path.file_stem()?.to_str()?.parse().ok()?;
+    (is_segment && number < 1 << 62).then_some(number)
+}
+
+/// Where the next sound record is after a damaged one at `at`: behind it, where its length is
+/// sound, or anywhere. None where there is no other.
+fn next_record(data: &Bytes, at: usize, next_seq: u64) -> Option<usize> {
+    if let Some(head) = data.get(at..at + HEAD_BYTES) {
+        let length = u32::from_le_bytes([4, 5, 6, 7].map(|n| head[n]));
+        let end = (at + HEAD_BYTES).saturating_add(length as usize);
+        if end == data.len() || end < data.len() && read_record(data, end).is_some() {
+            return Some(end);
+        }
+    }
+    // Text read as a number is far from any that can follow: few places cost a checksum.
+    let follows = |at: &usize| {
+        let seq = data
+            .get(at + 8..at + 16)
+            .map(|b| u64::from_le_bytes([0, 1, 2, 3, 4, 5, 6, 7].map(|n| b[n])));
+        seq.is_some_and(|seq| seq < next_seq.saturating_add(1 << 32))
+    };
+    (at + 1..data.len()).filter(follows).find(|&at| read_record(data, at).is_some())
+}
+
+/// What keeps other processes out of a directory: a lock on a file in it, and one on the directory
+/// itself where the system has such, so that the file may be removed.
+#[derive(Debug)]
+struct Hold {
+    _file: File,
+    #[cfg(unix)]
+    dir: File,
+}
+
+impl Hold {
+    fn take(dir: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).open(dir.join("lock"))?;
+        let in_use =
+            || io::Error::new(io::ErrorKind::AddrInUse, "another process uses this directory");
+        FileExt::try_lock(&file).map_err(|_| in_use())?;
+        #[cfg(unix)]
+        let dir = {
+            let dir = File::open(dir)?;
+            // Network file systems have no locks on directories; the file's must do there.
+            if let Err(fs4::TryLockError::WouldBlock) = FileExt::try_lock(&dir) {
+                return Err(in_use());
+            }
+            dir
+        };
+        Ok(Self {
+            _file: file,
+            #[cfg(unix)]
+            dir,
+        })
+    }
+
+    /// Whether the directory at this path is still the one that is held.
+    fn is_of(&self, path: &Path) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let id = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+            let there = std::fs::metadata(path).map(id);
+            there.is_ok_and(|there| self.dir.metadata().map(id).is_ok_and(|held| held == there))
+        }
+        #[cfg(not(unix))]
+        path.exists()
+    }
+}
+
+/// Whether a file still has a name.
+fn is_linked(file: &File) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        file.metadata().is_ok_and(|metadata| metadata.nlink() > 0)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        true
+    }
 }
 
 enum Record {
@@ -252,7 +404,8 @@ fn read_record(data: &Bytes, at: usize) -> Option<(Record, usize)> {
     let word = |from: usize| u32::from_le_bytes([0, 1, 2, 3].map(|n| head[from + n]));
     let seq = u64::from_le_bytes([0, 1, 2, 3, 4, 5, 6, 7].map(|n| head[8 + n]));
     let end = (at + HEAD_BYTES).checked_add(word(4) as usize)?;
-    if crc32fast::hash(data.get(at + 4..end)?) != word(0) {
+    let is_sound = word(16) == MARK || u64::from(word(16)) <= u64::from(word(4));
+    if !is_sound || crc32fast::hash(data.get(at + 4..end)?) != word(0) {
         return None;
     }
     let record = match word(16) {
@@ -278,8 +431,10 @@ mod tests {
     }
 
     fn open(dir: &Path) -> (Spool, Recovered) {
-        Spool::open(dir, 1 << 20).unwrap()
+        Spool::open(dir, "expvar-carbon", 1 << 20).unwrap()
     }
+
+    const FORMAT: &[u8] = b"expvar-carbon spool 1\n";
 
     #[test]
     fn what_is_not_done_comes_back_with_its_number() {
@@ -333,8 +488,94 @@ mod tests {
             damaged[at] ^= 0x10;
             std::fs::write(&path, &damaged).unwrap();
             let (_spool, found) = open(dir.path());
-            assert!(found.batches.is_empty() && found.damaged == 1, "byte {at}");
+            if at >= FORMAT.len() {
+                assert!(found.batches.is_empty() && found.damaged == 1, "byte {at}");
+            } else {
+                assert_eq!(texts(&found), [(0, "a 1 1\n")], "the first line says nothing else");
+            }
+            assert_eq!(found.problems.len(), 1, "byte {at}");
         }
+    }
+
+    #[test]
+    fn a_damaged_byte_costs_its_record_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut spool, _) = open(dir.path());
+        let batches: Vec<_> =
+            (0..3).map(|n| (n, batch(&format!("a {n} 1\n").repeat(20)))).collect();
+        spool.append(&batches, &mut 0).unwrap();
+        let path = spool.segments[0].path.clone();
+        drop(spool);
+        let whole = std::fs::read(&path).unwrap();
+        let record = HEAD_BYTES + batches[0].1.bytes.len();
+        for at in FORMAT.len()..whole.len() {
+            for bit in [0, 7] {
+                let mut damaged = whole.clone();
+                damaged[at] ^= 1 << bit;
+                std::fs::write(&path, &damaged).unwrap();
+                let (_spool, found) = open(dir.path());
+                let lost = ((at - FORMAT.len()) / record) as u64;
+                let rest: Vec<_> = (0..3).filter(|n| *n != lost).collect();
+                let got: Vec<_> = found.batches.iter().map(|(n, _)| *n).collect();
+                assert_eq!((got, found.damaged), (rest, 1), "bit {bit} of byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn files_that_are_not_ours_are_named_and_left_as_they_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut spool, _) = open(dir.path());
+        spool.append(&[(0, batch("a 1 1\n"))], &mut 0).unwrap();
+        drop(spool);
+        let later = b"expvar-carbon spool 2\nwhatever that holds".as_slice();
+        let files = [
+            ("00000000000000000007.spool", later, "the format 2 of a later release"),
+            ("8.spool", b"a photograph".as_slice(), "no spool of this program"),
+            ("9.spool", b"expvar-otlp spool 1\n".as_slice(), "no spool of this program"),
+        ];
+        for (name, content, _) in files {
+            std::fs::write(dir.path().join(name), content).unwrap();
+        }
+        std::fs::create_dir(dir.path().join("10.spool")).unwrap();
+        std::fs::write(dir.path().join("18446744073709551615.spool"), "far").unwrap();
+        for _ in 0..2 {
+            let (mut spool, found) = open(dir.path());
+            assert_eq!(texts(&found)[0], (0, "a 1 1\n"));
+            assert_eq!(found.damaged, 0);
+            assert_eq!(found.problems.len(), 4, "{:?}", found.problems);
+            for ((path, problem), (name, content, expected)) in found.problems.iter().zip(files) {
+                assert!(path.ends_with(name) && problem.contains(expected), "{problem}");
+                assert_eq!(std::fs::read(path).unwrap(), content);
+            }
+            let next = found.next_seq;
+            spool.append(&[(next, batch("b 1 1\n"))], &mut 0).unwrap();
+        }
+        assert_eq!(open(dir.path()).1.batches.len(), 3);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_removed_directory_is_made_again_and_a_removed_lock_lets_nobody_in() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("spool");
+        let (mut spool, _) = open(&dir);
+        let batches = [(0, batch("a 1 1\n")), (1, batch("b 1 1\n"))];
+        assert!(!spool.renew().unwrap());
+        spool.append(&batches[..1], &mut 0).unwrap();
+        assert!(!spool.renew().unwrap());
+        std::fs::remove_file(dir.join("lock")).unwrap();
+        assert!(Spool::open(&dir, "expvar-carbon", 1 << 20).is_err(), "the directory is held too");
+        std::fs::remove_dir_all(&dir).unwrap();
+        assert!(spool.renew().unwrap());
+        spool.append(&batches, &mut 0).unwrap();
+        assert!(Spool::open(&dir, "expvar-carbon", 1 << 20).is_err(), "held again");
+        // One file alone.
+        std::fs::remove_file(&spool.segments[0].path).unwrap();
+        assert!(spool.renew().unwrap());
+        spool.append(&batches, &mut 0).unwrap();
+        drop(spool);
+        assert_eq!(texts(&open(&dir).1), [(0, "a 1 1\n"), (1, "b 1 1\n")]);
     }
 
     #[test]
@@ -360,7 +601,7 @@ mod tests {
     fn a_directory_serves_one_process() {
         let dir = tempfile::tempdir().unwrap();
         let _first = open(dir.path());
-        let error = Spool::open(dir.path(), 1 << 20).unwrap_err();
+        let error = Spool::open(dir.path(), "expvar-carbon", 1 << 20).unwrap_err();
         assert_eq!(error.to_string(), "another process uses this directory");
     }
 }

@@ -51,6 +51,7 @@ pub struct Address {
     /// A host name or an IP address without brackets; a file path for Unix sockets.
     host: String,
     port: u16,
+    instance: Option<String>,
 }
 
 impl Address {
@@ -68,12 +69,18 @@ impl Address {
     pub fn port(&self) -> u16 {
         self.port
     }
+
+    /// The instance, which tells servers of one host apart in a relay's hashes.
+    pub fn instance(&self) -> Option<&str> {
+        self.instance.as_deref()
+    }
 }
 
 impl FromStr for Address {
     type Err = ConfigError;
 
-    /// Reads `scheme://host:port`, `host:port`, `scheme://[v6]:port` or `unix:///path`.
+    /// Reads `scheme://host:port`, `host:port`, `scheme://[v6]:port` or `unix:///path`; all but the
+    /// last may be followed by an instance: `host:port=a`.
     ///
     /// # Errors
     /// When the scheme is unknown, or the host or the port is missing.
@@ -92,9 +99,19 @@ impl FromStr for Address {
             if !rest.starts_with('/') || rest.contains('\0') {
                 return bad("names no file", "write unix:///absolute/path/of/the/socket".into());
             }
-            return Ok(Self { scheme, host: rest.into(), port: 0 });
+            return Ok(Self { scheme, host: rest.into(), port: 0, instance: None });
         }
         let usual = if scheme == Scheme::Pickle { 2004 } else { 2003 };
+        let (rest, instance) = match rest.split_once('=') {
+            None => (rest, None),
+            Some((rest, instance)) => (rest, Some(instance)),
+        };
+        let is_odd = |c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c);
+        if instance.is_some_and(|i| i.is_empty() || i.contains(is_odd)) {
+            let remedy = format!("write letters, digits, - _ or . after it: {rest}=a");
+            return bad("has no instance after =", remedy);
+        }
+        let instance = instance.map(str::to_owned);
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let no_port =
             |host: &str| bad("has no port", format!("write {}://{host}:{usual}", scheme.name()));
@@ -116,7 +133,7 @@ impl FromStr for Address {
             return bad("has no host", format!("write {}://host:{usual}", scheme.name()));
         }
         match port.parse::<u16>() {
-            Ok(port) if port != 0 => Ok(Self { scheme, host: host.into(), port }),
+            Ok(port) if port != 0 => Ok(Self { scheme, host: host.into(), port, instance }),
             _ => bad("has no port", format!("write a number from 1 to 65535, usually {usual}")),
         }
     }
@@ -129,6 +146,10 @@ impl fmt::Display for Address {
             Scheme::Unix => write!(f, "{scheme}://{host}"),
             _ if host.contains(':') => write!(f, "{scheme}://[{host}]:{port}"),
             _ => write!(f, "{scheme}://{host}:{port}"),
+        }?;
+        match &self.instance {
+            Some(instance) => write!(f, "={instance}"),
+            None => Ok(()),
         }
     }
 }
@@ -146,6 +167,8 @@ mod tests {
             ("[fe80::1%eth0]:2003", "tcp://[fe80::1%eth0]:2003"),
             ("pickle://h:2004", "pickle://h:2004"),
             ("tls://h:2003", "tls://h:2003"),
+            ("h:2003=a", "tcp://h:2003=a"),
+            ("pickle://[::1]:2004=cache-1", "pickle://[::1]:2004=cache-1"),
             ("unix:///run/carbon.sock", "unix:///run/carbon.sock"),
         ] {
             let address: Address = text.parse().unwrap();
@@ -169,6 +192,8 @@ mod tests {
             ("http://h:1", "use one of tcp://, udp://, pickle://, tls://, unix://"),
             ("unix://relative", "write unix:///absolute/path/of/the/socket"),
             ("tcp://user@h:1", "write tcp://host:2003"),
+            ("h:1=", "write letters, digits, - _ or . after it: h:1=a"),
+            ("h:1='a'", "write letters, digits, - _ or . after it: h:1=a"),
         ] {
             let error = text.parse::<Address>().unwrap_err();
             assert_eq!(error.field(), "address", "{text:?}");

@@ -164,12 +164,19 @@ impl Shared {
 
     pub(crate) fn left(&self, before: Option<&[u64]>) -> Left {
         let mut left = Left::default();
-        for (at, lane) in self.setup().lanes.iter().enumerate() {
+        let setup = self.setup();
+        for (at, lane) in setup.lanes.iter().enumerate() {
             let before = before.and_then(|before| before.get(at)).copied().unwrap_or(u64::MAX);
             let (points, bytes, unconfirmed) = lane.queue(|q| q.left(before));
-            left.points = left.points.max(points);
-            left.bytes = left.bytes.max(bytes);
-            left.unconfirmed = left.unconfirmed.max(unconfirmed);
+            if setup.routing.splits() {
+                left.points += points;
+                left.bytes += bytes;
+                left.unconfirmed += unconfirmed;
+            } else {
+                left.points = left.points.max(points);
+                left.bytes = left.bytes.max(bytes);
+                left.unconfirmed = left.unconfirmed.max(unconfirmed);
+            }
         }
         left
     }
@@ -304,6 +311,7 @@ impl Driver {
             lanes.iter().for_each(|lane| lane.close_spool(&closed.counts));
         };
         let _ = tokio::task::spawn_blocking(close).await;
+        shared.counts.deliver();
         left
     }
 

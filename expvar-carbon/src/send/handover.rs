@@ -7,11 +7,12 @@ use tokio::time::Instant;
 
 use crate::send::driver::Shared;
 use crate::send::lane::Lane;
-use crate::send::setup::{Disk, Opened, Prepared, recover};
+use crate::send::sender::batches;
+use crate::send::setup::{Disk, Opened, Prepared, Setup, recover};
 use crate::send::stats::Counts;
 use expvar_push::ConfigError;
-use expvar_push::Queue;
 use expvar_push::Spool;
+use expvar_push::{Batch, Queue};
 
 /// Settings that are ready to take the place of the present ones.
 pub(crate) struct Handover {
@@ -60,9 +61,18 @@ impl Shared {
         }
         let (old, counts) = (self.setup().clone(), &self.counts);
         let mut spools: Vec<_> = old.lanes.iter().map(|lane| lane.take_spool()).collect();
+        // Lines that a hash has given to their servers must be given anew by another one.
+        let routings = [&old.routing, &prepared.routing];
+        let reroutes = routings.iter().any(|routing| routing.splits())
+            && old.routing.settings != prepared.routing.settings;
         self.exchange(|old| {
-            prepared
-                .begin(|index, opened| successor(index, opened, &old.lanes, &mut spools, counts))
+            let follow = if reroutes { reopened } else { successor };
+            let setup = prepared
+                .begin(|index, opened| follow(index, opened, &old.lanes, &mut spools, counts));
+            if reroutes {
+                reroute(old, &setup, counts);
+            }
+            setup
         });
         counts.spool_bytes.store(0, std::sync::atomic::Ordering::Relaxed);
         let lanes = self.setup().lanes.clone();
@@ -119,6 +129,52 @@ fn successor(
     };
     counts.dropped(queue.set_limit(plan.queue_bytes));
     Lane::new(index, plan.addresses, queue, spool)
+}
+
+/// A lane with nothing of the old ones but, where it has the same directory, a spool.
+fn reopened(
+    index: usize,
+    opened: Opened,
+    old: &[Arc<Lane>],
+    spools: &mut [Option<(Spool, u64)>],
+    counts: &Counts,
+) -> Lane {
+    let Opened { plan, spool: Disk::InUse(dir) } = &opened else {
+        return opened.lane(index, counts);
+    };
+    let before = old.iter().position(|lane| lane.spool_dir.as_ref() == Some(dir));
+    let (mut queue, mut spool) = (Queue::new(plan.queue_bytes), None);
+    if let Some(at) = before {
+        queue.skip_to(old[at].queue(|q| q.next_seq()));
+        spool = spools[at].take().map(|(mut spool, next_seq)| {
+            spool.set_limit(plan.queue_bytes);
+            (spool, next_seq)
+        });
+    }
+    Lane::new(index, opened.plan.addresses, queue, spool)
+}
+
+/// Gives what waits to the new lanes, as if it were sent now. Of copies, what the slowest has.
+fn reroute(old: &Setup, new: &Setup, counts: &Counts) {
+    let waits = |at: &usize| old.lanes[*at].queue(|q| q.left(u64::MAX).0);
+    for (lanes, copies) in &old.routing.clusters {
+        let slowest = lanes.iter().copied().max_by_key(waits);
+        let lanes = if *copies { slowest.into_iter().collect() } else { lanes.clone() };
+        for at in lanes {
+            let waiting: Vec<_> = old.lanes[at].queue(|q| q.waiting().cloned().collect());
+            for Batch { bytes, points } in waiting {
+                let fullness = |lane: usize| new.lanes[lane].queue(|q| q.bytes());
+                new.routing.split(&bytes, points, fullness, |lane, lines, points| {
+                    let lanes = lane.map_or(&new.lanes[..], |at| &new.lanes[at..=at]);
+                    for batch in batches(lines, points) {
+                        for lane in lanes {
+                            counts.dropped(lane.queue(|q| q.push(batch.clone())));
+                        }
+                    }
+                });
+            }
+        }
+    }
 }
 
 /// Whose queue a lane to `addresses` takes over: of those that served one of its servers the one

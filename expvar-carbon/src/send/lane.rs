@@ -4,6 +4,7 @@ mod acknowledged;
 mod closing;
 mod flow;
 mod health;
+mod store;
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,12 +24,13 @@ use crate::send::network::Dial;
 use crate::send::stats::Counts;
 use expvar_push::Backoff;
 use expvar_push::Spool;
-use expvar_push::{Batch, Dropped, Queue};
+use expvar_push::{Batch, Queue};
 
 use acknowledged::Acknowledged;
 use closing::{Closed, Closing};
 use flow::Flow;
 use health::Health;
+use store::Store;
 
 /// The longest wait before the next attempt once a deadline runs.
 const HURRY: Duration = Duration::from_millis(250);
@@ -65,9 +67,9 @@ pub(crate) struct Lane {
     asked: Notify,
     /// Points that this queue had no room for.
     dropped: AtomicU64,
-    /// The queue's copy on disk, and the number after the last batch there; none after
-    /// [`take_spool`](Self::take_spool).
-    spool: Mutex<Option<(Spool, u64)>>,
+    /// The queue's copy on disk; none after [`take_spool`](Self::take_spool). Locked before the
+    /// queue.
+    store: Mutex<Option<Store>>,
     /// Where the spool is, if there is one.
     pub(crate) spool_dir: Option<PathBuf>,
     spool_wake: Notify,
@@ -118,7 +120,7 @@ impl Lane {
             wake: Notify::new(),
             asked: Notify::new(),
             dropped: AtomicU64::new(0),
-            spool: Mutex::new(spool),
+            store: Mutex::new(spool.map(Store::new)),
             spool_dir,
             spool_wake: Notify::new(),
         }
@@ -129,15 +131,24 @@ impl Lane {
         f(&mut self.queue.lock())
     }
 
-    pub(crate) fn push(&self, batch: Batch) -> Dropped {
+    /// Takes a batch over. Where there is a spool the batch is in it when this returns, unless the
+    /// disk fails.
+    pub(crate) fn push(&self, batch: Batch, counts: &Counts) {
+        let store = self.spool_dir.is_some().then(|| self.store.lock());
         // Whoever drives the lane does not rest while something waits, but for a moment.
-        let (waited, dropped) = self.queue(|q| (q.is_waiting(), q.push(batch)));
+        let (waited, seq, dropped) =
+            self.queue(|q| (q.is_waiting(), q.next_seq(), q.push(batch.clone())));
         if !waited {
             self.wake.notify_one();
         }
-        self.spool_wake.notify_one();
         self.dropped.fetch_add(dropped.points, Relaxed);
-        dropped
+        counts.dropped(dropped);
+        if let Some(mut store) = store {
+            self.spool_wake.notify_one();
+            let events = store.as_mut().map(|s| s.append(seq, batch, |f| self.queue(f), counts));
+            drop(store);
+            counts.tell(events.unwrap_or_default());
+        }
     }
 
     /// Points that this queue had no room for.
@@ -310,22 +321,13 @@ impl Lane {
 
     /// Copies the queue's changes to the spool; returns whether the disk took them.
     pub(crate) fn write_spool(&self, counts: &Counts) -> bool {
-        let Some((spool, next_seq)) = &mut *self.spool.lock() else { return true };
-        let (new, end, first) = self.queue(|q| {
-            let new: Vec<_> = q.since(*next_seq).map(|(n, b)| (n, b.clone())).collect();
-            (new, q.next_seq(), q.first_seq())
-        });
-        // What is done with first, as it makes room.
-        let written = spool.done_below(first).and_then(|()| spool.append(&new, next_seq));
-        if written.is_ok() {
-            *next_seq = end;
-        }
-        counts.spool_bytes.store(spool.bytes(), Relaxed);
-        if let Err(error) = &written {
-            counts.spool_failures.add(1);
-            counts.note(format!("spool: {error}"));
-        }
-        written.is_ok()
+        let mut store = self.store.lock();
+        let Some(written) = store.as_mut() else { return true };
+        let events = written.write(|f| self.queue(f), counts);
+        let is_written = !written.has_failed();
+        drop(store);
+        counts.tell(events);
+        is_written
     }
 
     /// Settles the spool at the end: what the servers are known to have read is not kept. The
@@ -342,7 +344,7 @@ impl Lane {
 
     /// The spool, after the writes that are under way; the lane goes on without it.
     pub(crate) fn take_spool(&self) -> Option<(Spool, u64)> {
-        self.spool.lock().take()
+        self.store.lock().take().map(|store| (store.spool, store.next_seq))
     }
 
     /// Waits until something waits to be sent; returns false when there is nothing left to do.

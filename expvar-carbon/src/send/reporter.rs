@@ -64,6 +64,7 @@ pub(super) async fn report(shared: &Shared) {
     let mut refusals = vec![Spell::default(); Refusal::ALL.len()];
     loop {
         let counts = &shared.counts;
+        counts.deliver();
         let lanes = shared.setup().lanes.clone();
         drops.resize(lanes.len(), Spell::default());
         for (lane, spell) in lanes.iter().zip(&mut drops) {

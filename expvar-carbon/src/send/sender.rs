@@ -43,6 +43,7 @@ const BATCH_BYTES: usize = 64 << 10;
 /// # Ok::<(), expvar_carbon::ConfigError>(())
 /// ```
 #[derive(Clone)]
+#[must_use = "when its last handle is dropped it ends"]
 pub struct Sender {
     owner: Arc<Owner>,
 }
@@ -76,8 +77,9 @@ impl Sender {
     /// Takes the lines over and leaves the buffer empty, its counts included.
     ///
     /// They are written at once; within 50 ms of the last write they are gathered first.
-    /// Never waits: where the queue is full the oldest lines are dropped and counted. Costs one
-    /// copy of the bytes and one allocation for each 64 KiB.
+    /// Where the queue is full the oldest lines are dropped and counted. Never waits for the
+    /// network; with a [spool](SenderBuilder::spool_dir) it writes to the disk. Costs one copy of
+    /// the bytes and one allocation for each 64 KiB.
     pub fn send(&self, lines: &mut Lines) {
         self.owner.shared.counts.absorb(lines);
         self.send_part(lines.as_bytes(), lines.points());
@@ -85,7 +87,7 @@ impl Sender {
     }
 
     /// Takes over a part of some lines, which ends where one of them ends.
-    pub(crate) fn send_part(&self, mut rest: &[u8], mut points: u64) {
+    pub(crate) fn send_part(&self, lines: &[u8], points: u64) {
         let shared = &self.owner.shared;
         if shared.is_closed() {
             shared.counts.points_dropped.add(points);
@@ -93,20 +95,13 @@ impl Sender {
         }
         // Held throughout: whoever changes the settings finds all of these lines or none.
         let setup = shared.setup();
-        while !rest.is_empty() {
-            let batch;
-            (batch, rest) = rest.split_at(cut(rest, BATCH_BYTES));
-            let count = if rest.is_empty() {
-                points
-            } else {
-                memchr::memchr_iter(b'\n', batch).count() as u64
-            };
-            points -= count;
-            let batch = Batch { bytes: Bytes::copy_from_slice(batch), points: count };
-            for lane in &setup.lanes {
-                shared.counts.dropped(lane.push(batch.clone()));
+        let waiting = |lane: usize| setup.lanes[lane].queue(|q| q.bytes());
+        setup.routing.split(lines, points, waiting, |lane, rest, points| {
+            let lanes = lane.map_or(&setup.lanes[..], |at| &setup.lanes[at..=at]);
+            for batch in batches(rest, points) {
+                lanes.iter().for_each(|lane| lane.push(batch.clone(), &shared.counts));
             }
-        }
+        });
     }
 
     /// A map that shows, live, what [`stats`](Self::stats) tells: to be published under a name
@@ -242,6 +237,21 @@ impl Sender {
     pub(crate) fn lanes(&self) -> Vec<Arc<crate::send::lane::Lane>> {
         self.owner.shared.setup().lanes.clone()
     }
+}
+
+/// Cuts lines into batches.
+pub(crate) fn batches(mut rest: &[u8], mut points: u64) -> impl Iterator<Item = Batch> {
+    std::iter::from_fn(move || {
+        let batch;
+        (batch, rest) = rest.split_at(cut(rest, BATCH_BYTES));
+        let count = match rest {
+            [] => points,
+            _ => memchr::memchr_iter(b'\n', batch).count() as u64,
+        };
+        points -= count;
+        let bytes = Bytes::copy_from_slice(batch);
+        (!batch.is_empty()).then_some(Batch { bytes, points: count })
+    })
 }
 
 /// Where to cut: after the last line that ends within `most` bytes, or after the first line.

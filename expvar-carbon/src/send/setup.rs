@@ -7,15 +7,17 @@ use std::time::Duration;
 use crate::send::address::Address;
 use crate::send::lane::{Lane, Policy};
 use crate::send::network::Network;
+use crate::send::routing::Routing;
 use crate::send::stats::Counts;
-use expvar_push::ConfigError;
 use expvar_push::Queue;
+use expvar_push::{ConfigError, Event};
 use expvar_push::{Recovered, Spool};
 
 /// The lanes of a sender, and what they share.
 #[derive(Clone)]
 pub(crate) struct Setup {
     pub(crate) lanes: Vec<Arc<Lane>>,
+    pub(crate) routing: Arc<Routing>,
     pub(crate) network: Network,
     pub(crate) policy: Policy,
     pub(crate) shutdown_timeout: Duration,
@@ -24,6 +26,7 @@ pub(crate) struct Setup {
 /// Checked settings, of which nothing is open yet.
 pub(crate) struct Plan {
     pub(crate) lanes: Vec<LanePlan>,
+    pub(crate) routing: Arc<Routing>,
     pub(crate) network: Network,
     pub(crate) policy: Policy,
     pub(crate) shutdown_timeout: Duration,
@@ -68,7 +71,8 @@ impl LanePlan {
         if running.iter().any(|lane| lane.spool_dir.as_ref() == Some(&real)) {
             return Ok(Opened { plan: self, spool: Disk::InUse(real) });
         }
-        let (spool, found) = Spool::open(&real, self.queue_bytes).map_err(unusable)?;
+        let (spool, found) =
+            Spool::open(&real, "expvar-carbon", self.queue_bytes).map_err(unusable)?;
         Ok(Opened { plan: self, spool: Disk::Fresh(spool, found) })
     }
 }
@@ -91,6 +95,11 @@ impl Opened {
 /// Puts what a spool held into the queue.
 pub(crate) fn recover(queue: &mut Queue, found: Recovered, counts: &Counts) {
     counts.spool_records_damaged.add(found.damaged);
+    for (path, problem) in found.problems {
+        let file = path.display().to_string();
+        counts.note(format!("spool: {file}: {problem}"));
+        counts.tell(vec![Event::SpoolDamaged { file, problem }]);
+    }
     for (seq, batch) in found.batches {
         queue.skip_to(seq);
         counts.points_recovered.add(batch.points);
@@ -108,6 +117,7 @@ impl Plan {
         let lanes = self.lanes.into_iter().map(|lane| lane.open(running));
         Ok(Prepared {
             lanes: lanes.collect::<Result<_, _>>()?,
+            routing: self.routing,
             network: self.network,
             policy: self.policy,
             shutdown_timeout: self.shutdown_timeout,
@@ -118,6 +128,7 @@ impl Plan {
 /// Settings whose files and directories are known to be usable.
 pub(crate) struct Prepared {
     pub(crate) lanes: Vec<Opened>,
+    pub(crate) routing: Arc<Routing>,
     pub(crate) network: Network,
     pub(crate) policy: Policy,
     pub(crate) shutdown_timeout: Duration,
@@ -129,6 +140,7 @@ impl Prepared {
         let lanes = self.lanes.into_iter().enumerate();
         Setup {
             lanes: lanes.map(|(index, opened)| Arc::new(lane(index, opened))).collect(),
+            routing: self.routing,
             network: self.network,
             policy: self.policy,
             shutdown_timeout: self.shutdown_timeout,
@@ -136,11 +148,14 @@ impl Prepared {
     }
 }
 
-/// The directory of a lane's spool below the one that is configured.
-pub(crate) fn spool_dir(dir: &Path, copy: bool, addresses: &[Address]) -> PathBuf {
-    match (copy, addresses.first()) {
-        (true, Some(address)) => dir.join(address.to_string().replace(['/', ':'], "_")),
+/// The directory of a lane's spool below the one that is configured: its server's where there are
+/// several lanes, and its rule's.
+pub(crate) fn spool_dir(dir: &Path, server: Option<&Address>, rule: Option<usize>) -> PathBuf {
+    let server = server.map(|address| address.to_string().replace(['/', ':'], "_"));
+    match (server, rule) {
         // The queue outlives a change of servers.
-        _ => dir.join("queue"),
+        (None, _) => dir.join("queue"),
+        (Some(server), None) => dir.join(server),
+        (Some(server), Some(rule)) => dir.join(format!("{rule}_{server}")),
     }
 }

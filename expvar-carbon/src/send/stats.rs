@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::render::lines::Lines;
 use crate::render::refusal::{Refusal, Refused};
 use expvar_push::Dropped;
-use expvar_push::Observer;
+use expvar_push::{Event, Observer};
 
 /// A snapshot of what the sender counts about itself; everything since it was made.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -45,11 +45,14 @@ pub struct Stats {
     pub spool_bytes: u64,
     /// Writes to the spool that failed.
     pub spool_failures: u64,
-    /// Torn or damaged records of the spool, at which a segment was cut off.
+    /// Torn or damaged records that an earlier process left in the spool.
     pub spool_records_damaged: u64,
     /// Points that an earlier process left in the spool.
     pub points_recovered: u64,
 }
+
+/// Events that wait to be told; more are forgotten.
+const PENDING_MAX: usize = 64;
 
 /// The live counts. None of them is touched more than once a batch.
 #[derive(Debug)]
@@ -68,7 +71,9 @@ pub(crate) struct Counts {
     pub(crate) spool_bytes: AtomicU64,
     pub(crate) last_push_seconds: Arc<FloatGauge>,
     pub(crate) observer: Observer,
-    /// Points were dropped or refused.
+    /// Events that the observer has not been told yet.
+    pending: Mutex<Vec<Event>>,
+    /// Points were dropped or refused, or events are pending.
     pub(crate) trouble: Notify,
     /// When the push began that is on its way.
     push_began: Mutex<Option<Instant>>,
@@ -94,6 +99,7 @@ impl Default for Counts {
             spool_bytes: AtomicU64::new(0),
             last_push_seconds: Arc::new(FloatGauge::new()),
             observer: Observer::default(),
+            pending: Mutex::default(),
             trouble: Notify::new(),
             push_began: Mutex::new(None),
             last_error: Arc::new(Text::new()),
@@ -122,6 +128,21 @@ impl Counts {
     /// Points refused for this reason.
     pub(crate) fn refusals(&self, reason: Refusal) -> u64 {
         self.refused[reason as usize].get()
+    }
+
+    /// Tells the observer of these soon: whoever calls this may hold locks, or be in a hurry.
+    pub(crate) fn tell(&self, events: Vec<Event>) {
+        let mut pending = self.pending.lock();
+        if !events.is_empty() && pending.len() < PENDING_MAX {
+            pending.extend(events);
+            self.trouble.notify_one();
+        }
+    }
+
+    /// Tells the observer what it has not been told yet. No lock may be held.
+    pub(crate) fn deliver(&self) {
+        let pending = std::mem::take(&mut *self.pending.lock());
+        pending.iter().for_each(|event| self.observer.tell(event));
     }
 
     /// Points had to go to make room.

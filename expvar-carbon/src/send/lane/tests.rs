@@ -87,9 +87,8 @@ fn stage(addresses: &[&str], limit: usize, answers: &[bool], always: bool) -> St
 impl Stage {
     fn push(&self, text: &str) {
         let points = text.matches('\n').count() as u64;
-        let dropped =
-            self.lane.push(Batch { bytes: Bytes::copy_from_slice(text.as_bytes()), points });
-        self.counts.points_dropped.add(dropped.points);
+        let batch = Batch { bytes: Bytes::copy_from_slice(text.as_bytes()), points };
+        self.lane.push(batch, &self.counts);
     }
 
     async fn server(&mut self) -> BufReader<DuplexStream> {

@@ -1,12 +1,16 @@
 //! The settings of a [`Sender`].
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::send::address::{Address, Scheme};
+use crate::send::cluster::Cluster;
 use crate::send::driver::Driver;
 use crate::send::lane::Policy;
 use crate::send::network::Network;
+use crate::send::route::{Dialect, Route};
+use crate::send::routing::{Lanes, Routing};
 use crate::send::sender::Sender;
 use crate::send::setup::{LanePlan, Plan, spool_dir};
 use crate::send::stats::Counts;
@@ -15,11 +19,16 @@ use expvar_push::{Event, Observer};
 #[cfg(feature = "tls")]
 use expvar_push::{Identity, Tls};
 
+/// What a queue holds at least: a batch.
+const QUEUE_MIN_BYTES: usize = 64 << 10;
+
 /// The settings of a [`Sender`], each with a default but the address.
 #[derive(Debug, Clone)]
+#[must_use = "nothing is sent until it is spawned or its driver runs"]
 pub struct SenderBuilder {
-    addresses: Vec<String>,
-    copy: bool,
+    cluster: Cluster,
+    /// Clusters that get the names which a pattern matches instead.
+    rules: Vec<(String, Cluster)>,
     timeout: Duration,
     queue_bytes: usize,
     resend_window: Duration,
@@ -33,8 +42,8 @@ pub struct SenderBuilder {
 impl SenderBuilder {
     pub(crate) fn new() -> Self {
         Self {
-            addresses: Vec::new(),
-            copy: false,
+            cluster: Cluster::default(),
+            rules: Vec::new(),
             timeout: Duration::from_secs(5),
             queue_bytes: 32 << 20,
             resend_window: Duration::from_secs(10),
@@ -49,13 +58,49 @@ impl SenderBuilder {
     /// Adds a server, as [`Address`] writes it. Of several, the first one that answers is used,
     /// and the preferred ones are tried again every minute.
     pub fn to(mut self, address: impl Into<String>) -> Self {
-        self.addresses.push(address.into());
+        self.cluster = self.cluster.and(address);
         self
     }
 
-    /// Sends everything to each server rather than to the first one that answers.
+    /// Sends everything to each server rather than to the first one that answers:
+    /// [`Route::Copy`].
     pub fn copy(mut self, copy: bool) -> Self {
-        self.copy = copy;
+        self.cluster.route = if copy { Route::Copy } else { Route::Failover };
+        self
+    }
+
+    /// Which of the servers get a point; the first that answers by default. Each server, or each
+    /// preference of servers, has its own queue, spool and resend window, and its equal share of
+    /// [`queue_bytes`](Self::queue_bytes).
+    pub fn route(mut self, route: Route) -> Self {
+        self.cluster.route = route;
+        self
+    }
+
+    /// How many servers get each point, where a hash chooses. Default: 1.
+    pub fn replication(mut self, copies: usize) -> Self {
+        self.cluster.replication = Some(copies);
+        self
+    }
+
+    /// Whose hashes are meant. carbon-c-relay's by default.
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        self.cluster.dialect = dialect;
+        self
+    }
+
+    /// Whether the copies of a point go to different hosts (carbon-relay's `DIVERSE_REPLICAS`).
+    pub fn diverse(mut self, diverse: bool) -> Self {
+        self.cluster.diverse = diverse;
+        self
+    }
+
+    /// Sends the names that this pattern matches to these servers instead; the first pattern
+    /// counts. A pattern is of the whole name as it is sent, prefix and tags included: `*` is
+    /// anything within a segment, `**` anything, `?` one character, `[a-z]` one of several,
+    /// `{a,b}` either.
+    pub fn matching(mut self, pattern: impl Into<String>, cluster: Cluster) -> Self {
+        self.rules.push((pattern.into(), cluster));
         self
     }
 
@@ -92,9 +137,14 @@ impl SenderBuilder {
     }
 
     /// Keeps the queue in this directory also, so that a restart or a crash of this process loses
-    /// nothing that it had taken over. One process to a directory; it is made where it does not
-    /// exist, and takes at most the [`queue_bytes`](Self::queue_bytes) and two segments of an
-    /// eighth of them. A disk that takes nothing is counted, and the queue stays in memory.
+    /// nothing that it had taken over: when [`Sender::send`] returns, the system has it. A machine
+    /// without power loses what is not on the disk itself yet, an eighth of the queue at most.
+    ///
+    /// One process to a directory; it is made where it does not exist, or exists no more, and takes
+    /// at most the [`queue_bytes`](Self::queue_bytes) and two segments of an eighth of them. A disk
+    /// that takes nothing is counted and told, and the queue stays in memory; it is tried again
+    /// each 5 s. A damaged record costs its own points. Files of a later release, and files that
+    /// are none of ours, are left as they are and named.
     ///
     /// After a crash, what was sent within the [`resend_window`](Self::resend_window) and half a
     /// second is sent again.
@@ -144,24 +194,13 @@ impl SenderBuilder {
 
     /// Checks the settings and reads the files of [`tls`](Self::tls); opens nothing.
     pub(crate) fn plan(&self) -> Result<Plan, ConfigError> {
-        let addresses: Vec<Address> =
-            self.addresses.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-        if addresses.is_empty() {
-            return Err(ConfigError::new("to", "there is no server", "name one: graphite:2003"));
-        }
-        for (at, address) in addresses.iter().enumerate() {
-            if addresses[..at].contains(address) {
-                return Err(ConfigError::new(
-                    "to",
-                    format!("{address} is given twice"),
-                    "name each server once",
-                ));
-            }
-        }
+        let rules = self.rules.iter().map(|(p, cluster)| (Some(p.clone()), cluster.clone()));
+        let settings = rules.chain([(None, self.cluster.clone())]).collect();
+        let Lanes { addresses, routing } = Routing::plan(settings)?;
         if self.timeout.is_zero() {
             return Err(ConfigError::new("timeout", "it is zero", "allow some seconds"));
         }
-        if self.queue_bytes < 64 << 10 {
+        if self.queue_bytes < QUEUE_MIN_BYTES {
             return Err(ConfigError::new(
                 "queue_bytes",
                 format!("{} is too little to hold a batch", self.queue_bytes),
@@ -169,18 +208,20 @@ impl SenderBuilder {
             ));
         }
         let network = self.network(&addresses)?;
-        let lanes = if self.copy {
-            addresses.into_iter().map(|address| vec![address]).collect()
-        } else {
-            vec![addresses]
-        };
-        let lanes = lanes.into_iter().map(|addresses: Vec<Address>| LanePlan {
-            spool_dir: self.spool_dir.as_ref().map(|dir| spool_dir(dir, self.copy, &addresses)),
+        // Copies share the memory of what waits; otherwise each lane holds its own.
+        let share = if routing.splits() { addresses.len() } else { 1 };
+        let queue_bytes = (self.queue_bytes / share).max(QUEUE_MIN_BYTES);
+        let is_alone = addresses.len() == 1;
+        let lanes = addresses.into_iter().enumerate().map(|(at, addresses)| LanePlan {
+            spool_dir: self.spool_dir.as_ref().map(|dir| {
+                spool_dir(dir, (!is_alone).then_some(&addresses[0]), routing.rule_of(at))
+            }),
             addresses,
-            queue_bytes: self.queue_bytes,
+            queue_bytes,
         });
         Ok(Plan {
             lanes: lanes.collect(),
+            routing: Arc::new(routing),
             network,
             policy: Policy { timeout: self.timeout, window: self.resend_window },
             shutdown_timeout: self.shutdown_timeout,
@@ -196,12 +237,12 @@ impl SenderBuilder {
         sender.spawn(driver)
     }
 
-    fn network(&self, addresses: &[Address]) -> Result<Network, ConfigError> {
+    fn network(&self, lanes: &[Vec<Address>]) -> Result<Network, ConfigError> {
         #[cfg(not(unix))]
-        if addresses.iter().any(|a| a.scheme() == Scheme::Unix) {
+        if lanes.iter().flatten().any(|a| a.scheme() == Scheme::Unix) {
             return Err(ConfigError::new("to", "this system has no unix://", "use tcp://"));
         }
-        let wants_tls = addresses.iter().any(|a| a.scheme() == Scheme::Tls);
+        let wants_tls = lanes.iter().flatten().any(|a| a.scheme() == Scheme::Tls);
         #[cfg(not(feature = "tls"))]
         if wants_tls {
             return Err(ConfigError::new(

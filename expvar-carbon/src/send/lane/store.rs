@@ -1,0 +1,106 @@
+//! A lane's spool, and how far it is.
+
+use std::io;
+use std::sync::atomic::Ordering::Relaxed;
+
+use expvar_push::{Batch, Event, Queue, Spool};
+
+use crate::send::stats::Counts;
+
+/// A queue's copy on disk.
+#[derive(Debug)]
+pub(super) struct Store {
+    pub(super) spool: Spool,
+    /// The number after the last batch on disk.
+    pub(super) next_seq: u64,
+    /// The disk did not take the last one: the queue's batches from there on are in memory only.
+    has_failed: bool,
+}
+
+impl Store {
+    pub(super) fn new((spool, next_seq): (Spool, u64)) -> Self {
+        Self { spool, next_seq, has_failed: false }
+    }
+
+    /// Appends the queue's newest batch, unless the disk has failed: then that is tried
+    /// [again](Self::write) from time to time.
+    pub(super) fn append(
+        &mut self,
+        seq: u64,
+        batch: Batch,
+        queue: impl Fn(&mut dyn FnMut(&mut Queue)),
+        counts: &Counts,
+    ) -> Vec<Event> {
+        let mut events = Vec::new();
+        if !self.has_failed {
+            let written = self.renew(&mut events).and_then(|()| {
+                if self.next_seq == seq {
+                    self.spool.append(&[(seq, batch)], &mut self.next_seq)
+                } else {
+                    self.copy(queue)
+                }
+            });
+            events.extend(self.settle(written, counts));
+        }
+        events
+    }
+
+    /// Copies the queue's changes: what is done with, and what is new.
+    pub(super) fn write(
+        &mut self,
+        queue: impl Fn(&mut dyn FnMut(&mut Queue)),
+        counts: &Counts,
+    ) -> Vec<Event> {
+        let mut events = Vec::new();
+        let written = self.renew(&mut events).and_then(|()| self.copy(queue));
+        events.extend(self.settle(written, counts));
+        events
+    }
+
+    /// Begins anew where the directory was removed.
+    fn renew(&mut self, events: &mut Vec<Event>) -> io::Result<()> {
+        if self.spool.renew()? {
+            self.next_seq = 0;
+            events.push(Event::SpoolDamaged {
+                file: self.spool.dir().display().to_string(),
+                problem: "it was removed, and is made again".into(),
+            });
+        }
+        Ok(())
+    }
+
+    fn copy(&mut self, queue: impl Fn(&mut dyn FnMut(&mut Queue))) -> io::Result<()> {
+        let (mut new, mut end, mut first) = (Vec::new(), 0, 0);
+        queue(&mut |q| {
+            new = q.since(self.next_seq).map(|(n, b)| (n, b.clone())).collect();
+            (end, first) = (q.next_seq(), q.first_seq());
+        });
+        new.sort_by_key(|(seq, _)| *seq);
+        // What is done with first, as it makes room.
+        self.spool.done_below(first)?;
+        self.spool.append(&new, &mut self.next_seq)?;
+        self.next_seq = end;
+        Ok(())
+    }
+
+    /// Counts and shows how a write went; tells of the first that fails, and of the first that
+    /// does not any more.
+    fn settle(&mut self, written: io::Result<()>, counts: &Counts) -> Option<Event> {
+        counts.spool_bytes.store(self.spool.bytes(), Relaxed);
+        let had_failed = std::mem::replace(&mut self.has_failed, written.is_err());
+        let directory = || self.spool.dir().display().to_string();
+        match written {
+            Ok(()) => had_failed.then(|| Event::SpoolRecovered { directory: directory() }),
+            Err(error) => {
+                counts.spool_failures.add(1);
+                counts.note(format!("spool: {error}"));
+                let error = error.to_string();
+                (!had_failed).then(|| Event::SpoolFailed { directory: directory(), error })
+            }
+        }
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+}

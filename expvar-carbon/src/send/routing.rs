@@ -1,0 +1,188 @@
+//! Gives each line to the lanes of its servers.
+
+use std::collections::HashMap;
+
+use expvar_push::ConfigError;
+use parking_lot::Mutex;
+
+use crate::render::pattern::Patterns;
+use crate::send::address::Address;
+use crate::send::cluster::Cluster;
+use crate::send::route::{Route, Router};
+
+/// Which lanes get a line.
+pub(crate) struct Routing {
+    /// The settings that it was made of.
+    pub(crate) settings: Vec<(Option<String>, Cluster)>,
+    /// None where each lane gets every line.
+    splitter: Option<Mutex<Splitter>>,
+    /// For each cluster its lanes, and whether each of them gets all of its lines.
+    pub(crate) clusters: Vec<(Vec<usize>, bool)>,
+}
+
+/// Splits lines by their names.
+struct Splitter {
+    rules: Rules,
+    targets: Vec<Target>,
+    /// Lines for each lane, and then for each cluster that gives them to any of its lanes.
+    buffers: Vec<(Vec<u8>, u64)>,
+}
+
+enum Target {
+    All(Vec<usize>),
+    /// Any of these lanes, by turns; its lines are gathered in this buffer.
+    Any(Vec<usize>, usize),
+    /// The lanes from here on, as the router says.
+    Hash(usize, Box<Router>),
+}
+
+/// Which cluster a name belongs to: that of the first pattern that matches, or the last one.
+struct Rules {
+    patterns: Option<Patterns>,
+    default: usize,
+    known: HashMap<Box<[u8]>, usize>,
+}
+
+/// Names that a rule is remembered for.
+const KNOWN_MAX: usize = 1 << 16;
+
+/// The addresses of each lane, in the order of the lanes, and what chooses among them.
+pub(crate) struct Lanes {
+    pub(crate) addresses: Vec<Vec<Address>>,
+    pub(crate) routing: Routing,
+}
+
+impl Routing {
+    /// The last of the clusters has no pattern: it gets what no other does.
+    pub(crate) fn plan(settings: Vec<(Option<String>, Cluster)>) -> Result<Lanes, ConfigError> {
+        let (mut lanes, mut targets, mut clusters) = (Vec::new(), Vec::new(), Vec::new());
+        let mut gathered = 0;
+        for (_, cluster) in &settings {
+            let addresses = cluster.parse()?;
+            let first = lanes.len();
+            let each = || addresses.iter().map(|address| vec![address.clone()]);
+            match cluster.route {
+                Route::Failover => lanes.push(addresses.clone()),
+                Route::Any => lanes.extend((0..addresses.len()).map(|at| {
+                    // Each lane prefers its own server, and fails over to the others.
+                    let mut turned = addresses.clone();
+                    turned.rotate_left(at);
+                    turned
+                })),
+                _ => lanes.extend(each()),
+            }
+            let own: Vec<usize> = (first..lanes.len()).collect();
+            clusters.push((own.clone(), cluster.route == Route::Copy));
+            targets.push(match cluster.route {
+                Route::Failover | Route::Copy => Target::All(own),
+                Route::Any => {
+                    gathered += 1;
+                    Target::Any(own, gathered - 1)
+                }
+                _ => Target::Hash(first, Box::new(Router::new(cluster.hashing(), &addresses)?)),
+            });
+        }
+        for target in &mut targets {
+            if let Target::Any(_, buffer) = target {
+                *buffer += lanes.len();
+            }
+        }
+        let splits = targets.len() > 1 || !matches!(targets[..], [Target::All(_)]);
+        let rules = Rules::new(&settings)?;
+        let buffers = vec![(Vec::new(), 0); lanes.len() + gathered];
+        let splitter = splits.then(|| Mutex::new(Splitter { rules, targets, buffers }));
+        Ok(Lanes { addresses: lanes, routing: Routing { settings, splitter, clusters } })
+    }
+
+    /// Which of the rules a lane serves; none for what no rule matches.
+    pub(crate) fn rule_of(&self, lane: usize) -> Option<usize> {
+        let cluster = self.clusters.iter().position(|(lanes, _)| lanes.contains(&lane))?;
+        self.settings[cluster].0.as_ref().map(|_| cluster)
+    }
+
+    /// Whether lanes get different lines.
+    pub(crate) fn splits(&self) -> bool {
+        self.splitter.is_some()
+    }
+
+    /// Calls `give` with each lane's part of the lines and how many points it is; where all lanes
+    /// get all, once with none. `waiting` says how much waits in a lane.
+    pub(crate) fn split(
+        &self,
+        lines: &[u8],
+        points: u64,
+        waiting: impl Fn(usize) -> usize,
+        mut give: impl FnMut(Option<usize>, &[u8], u64),
+    ) {
+        let Some(splitter) = &self.splitter else { return give(None, lines, points) };
+        let Splitter { rules, targets, buffers } = &mut *splitter.lock();
+        for line in lines.split_inclusive(|&b| b == b'\n') {
+            let name = &line[..memchr::memchr(b' ', line).unwrap_or(line.len())];
+            let mut put = |lane: usize| {
+                buffers[lane].0.extend_from_slice(line);
+                buffers[lane].1 += 1;
+            };
+            match &mut targets[rules.cluster(name)] {
+                Target::All(lanes) => lanes.iter().copied().for_each(put),
+                Target::Any(_, buffer) => put(*buffer),
+                Target::Hash(first, router) => {
+                    router.route(name).iter().for_each(|at| put(*first + usize::from(*at)));
+                }
+            }
+        }
+        for target in targets {
+            if let Target::Any(lanes, buffer) = target
+                && let Some(&lane) = lanes.iter().min_by_key(|lane| waiting(**lane))
+            {
+                // By turns, where as much waits everywhere.
+                lanes.rotate_left(1);
+                let (lines, points) = std::mem::take(&mut buffers[*buffer]);
+                buffers[lane].0.extend_from_slice(&lines);
+                buffers[lane].1 += points;
+            }
+        }
+        for (lane, (lines, points)) in buffers.iter_mut().enumerate() {
+            if !lines.is_empty() {
+                give(Some(lane), lines, *points);
+                lines.clear();
+                *points = 0;
+            }
+        }
+    }
+}
+
+impl Rules {
+    fn new(settings: &[(Option<String>, Cluster)]) -> Result<Self, ConfigError> {
+        let patterns: Vec<String> =
+            settings.iter().filter_map(|(pattern, _)| pattern.clone()).collect();
+        let default = patterns.len();
+        let patterns = match patterns.as_slice() {
+            [] => None,
+            patterns => Some(Patterns::new("matching", patterns)?),
+        };
+        Ok(Self { patterns, default, known: HashMap::new() })
+    }
+
+    #[inline]
+    fn cluster(&mut self, name: &[u8]) -> usize {
+        if self.patterns.is_none() {
+            return self.default;
+        }
+        if let Some(&cluster) = self.known.get(name) {
+            return cluster;
+        }
+        self.find(name)
+    }
+
+    #[cold]
+    fn find(&mut self, name: &[u8]) -> usize {
+        let text = String::from_utf8_lossy(name);
+        let first = self.patterns.as_ref().and_then(|patterns| patterns.first(&text));
+        let cluster = first.unwrap_or(self.default);
+        if self.known.len() >= KNOWN_MAX {
+            self.known.clear();
+        }
+        self.known.insert(name.into(), cluster);
+        cluster
+    }
+}
