@@ -31,6 +31,7 @@ mod render;
 mod send;
 
 pub use carbon::Carbon;
+pub use expvar::Number;
 #[cfg(feature = "tls")]
 pub use expvar_push::Tls;
 pub use expvar_push::{ConfigError, Event, Left};
@@ -39,7 +40,7 @@ pub use push::Push;
 pub use render::clashes::Clashes;
 pub use render::lines::Lines;
 pub use render::name::{Mark, NAME_MAX_BYTES, Path, SEGMENT_MAX_BYTES};
-pub use render::number::{EXACT_MAX, Number};
+pub use render::number::EXACT_MAX;
 pub use render::refusal::{Refusal, Refused};
 pub use render::renderer::Renderer;
 pub use render::selection::Counters;

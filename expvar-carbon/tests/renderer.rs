@@ -22,9 +22,9 @@ enum Change {
 fn any_change() -> impl Strategy<Value = Change> {
     let name = || 0..NAMES.len();
     prop_oneof![
-        (name(), 0..6_usize, any::<u64>()).prop_map(|(at, kind, n)| Change::Publish(at, kind, n)),
+        (name(), 0..8_usize, any::<u64>()).prop_map(|(at, kind, n)| Change::Publish(at, kind, n)),
         name().prop_map(Change::Remove),
-        (name(), name(), 0..6_usize, any::<u64>())
+        (name(), name(), 0..8_usize, any::<u64>())
             .prop_map(|(at, key, kind, n)| Change::Set(at, key, kind, n)),
         (name(), name()).prop_map(|(at, key)| Change::Unset(at, key)),
     ]
@@ -49,6 +49,8 @@ fn variable(kind: usize, n: u64) -> expvar::Var {
         }
         3 => Arc::new(Func::new(move || BTreeMap::from([("b", n)]))).into(),
         4 => Arc::new(Text::new()).into(),
+        5 => Arc::new(Func::number(move || n)).into(),
+        6 => Arc::new(Func::new(move || n)).into(),
         _ => Arc::new(Map::new()).into(),
     }
 }
@@ -287,7 +289,7 @@ fn a_histogram_whose_name_was_not_kept_takes_no_name_from_another() {
 #[test]
 fn a_name_that_was_not_kept_is_not_sent_under_what_its_beginning_is_renamed_to() {
     let registry = Registry::new();
-    let map = Map::new();
+    let map = Map::new().key_bytes(2_000);
     map.add("a", 1);
     map.add(&"k".repeat(2_000), 2);
     registry.publish("m", map).unwrap();
@@ -297,5 +299,38 @@ fn a_name_that_was_not_kept_is_not_sent_under_what_its_beginning_is_renamed_to()
         let lines = renderer.render(1_700_000_000);
         assert_eq!(String::from_utf8_lossy(lines.as_bytes()), "n.a 1 1700000000\n");
         assert_eq!(lines.refused().get(Refusal::LongName), 1);
+    }
+}
+
+static MEMBERS: [(&str, expvar::Info); 1] = [("hits", expvar::Info::new().counter())];
+
+#[test]
+fn a_function_s_members_that_only_go_up_are_sent_as_deltas() {
+    let (registry, calls) = (Registry::new(), AtomicUsize::new(0));
+    let stats = move || {
+        let calls = calls.fetch_add(1, Relaxed);
+        BTreeMap::from([("hits", 10 * calls + 5), ("size", calls)])
+    };
+    registry.publish("cache", Func::new(stats).members(&MEMBERS)).unwrap();
+    let carbon = Carbon::new("graphite:2003").registry(&registry).counters(Counters::Deltas);
+    let mut renderer = carbon.renderer().unwrap();
+    assert_eq!(renderer.render(60).as_bytes(), b"cache.hits 5 60\ncache.size 0 60\n");
+    assert_eq!(renderer.render(120).as_bytes(), b"cache.hits 10 120\ncache.size 1 120\n");
+}
+
+#[test]
+fn a_function_that_returns_a_number_and_then_something_else_is_right_from_the_reading_after() {
+    let (registry, calls) = (Registry::new(), AtomicUsize::new(0));
+    let value = move || match calls.fetch_add(1, Relaxed) {
+        0 | 1 => serde_json::json!(7),
+        2 => serde_json::json!(null),
+        _ => serde_json::json!({"a": 1}),
+    };
+    registry.publish("f", Func::new(value)).unwrap();
+    registry.publish("g", Gauge::new()).unwrap();
+    let mut renderer = Carbon::new("graphite:2003").registry(&registry).renderer().unwrap();
+    let expected = ["f 7 1\ng 0 1\n", "f 7 2\ng 0 2\n", "g 0 3\n", "g 0 4\n", "f.a 1 5\ng 0 5\n"];
+    for (at, lines) in (1..).zip(expected) {
+        assert_eq!(String::from_utf8_lossy(renderer.render(at).as_bytes()), lines);
     }
 }

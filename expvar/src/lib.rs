@@ -31,7 +31,7 @@
 //! # Features
 //! | feature | default | what |
 //! |---|---|---|
-//! | `serde` | yes | [`Func`], [`json::walk`] |
+//! | `serde` | yes | [`Func::new`]: functions that return structures |
 //! | `parking_lot` | yes | its locks in place of std's |
 //! | `process` | yes | [`memstats`] and [`process`] from the system |
 //! | `heap` | no | [`heap`]: profiles of who holds the memory |
@@ -41,24 +41,24 @@
 #![deny(unsafe_code)]
 
 mod cells;
+#[allow(dead_code, reason = "without the feature process only histograms need it")]
+mod clock;
+mod health;
 mod read;
 mod registry;
 mod sync;
 mod system;
 mod vars;
 
-use read::{number, prefetch, visit, visitor, walk};
+use read::{number, prefetch, recall, visit, visitor, walk};
 use registry::{global, names, numbers};
 #[cfg(feature = "process")]
 use system::fresh;
-#[cfg(feature = "serde")]
-use vars::func;
-use vars::{counter, float_gauge, gauge, group, histogram, info, map, spec, text, var};
+use vars::{counter, float_gauge, func, gauge, group, histogram, info, map, spec, text, var};
 
 pub use cells::{Usage, set_limit, usage};
 pub use counter::Counter;
 pub use float_gauge::FloatGauge;
-#[cfg(feature = "serde")]
 pub use func::Func;
 pub use gauge::Gauge;
 pub use global::{global, publish, publish_with};
@@ -70,6 +70,8 @@ pub use map::{KindError, Map};
 pub use names::Generation;
 pub use number::Number;
 pub use read::json;
+#[doc(hidden)]
+pub use recall::Recall;
 pub use registry::{PublishError, Registry};
 pub use system::alloc;
 #[cfg(feature = "serde")]
@@ -94,6 +96,6 @@ pub mod __private {
 
     /// In scope where `init:` is.
     pub mod kinds {
-        pub use crate::{Counter, FloatGauge, Gauge, Histogram, Map, Text};
+        pub use crate::{Counter, FloatGauge, Func, Gauge, Histogram, Map, Text};
     }
 }

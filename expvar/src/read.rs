@@ -5,6 +5,7 @@ pub(crate) mod number;
 pub(crate) mod prefetch;
 #[cfg(feature = "heap")]
 pub(crate) mod protobuf;
+pub(crate) mod recall;
 pub(crate) mod visit;
 pub(crate) mod visitor;
 pub(crate) mod walk;

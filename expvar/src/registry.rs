@@ -14,6 +14,7 @@ use crate::info::Info;
 use crate::json;
 use crate::names::{List, Named, Names};
 use crate::prefetch::Touch;
+use crate::recall::{self, Recall};
 use crate::sync::Mutex;
 use crate::var::{Publish, Var};
 use crate::visit::{self, OldVisitor, Scratch, Value};
@@ -145,7 +146,13 @@ impl Registry {
     /// Like [`visit`](Self::visit), for the variables whose name `wanted` accepts; the others'
     /// functions do not run.
     pub fn visit_where(&self, wanted: impl FnMut(&str) -> bool, visitor: &mut impl Visitor) {
-        walk::registry(&self.list(), wanted, visitor);
+        walk::registry::<recall::Nothing, _>(&self.list(), wanted, visitor);
+    }
+
+    /// Like [`visit`](Self::visit), for a visitor that remembers names.
+    #[doc(hidden)]
+    pub fn visit_recalling(&self, visitor: &mut impl Recall) {
+        walk::registry::<recall::Names, _>(&self.list(), |_| true, visitor);
     }
 
     #[doc(hidden)]
@@ -252,13 +259,13 @@ impl fmt::Debug for Registry {
 }
 
 /// A variable could not be published.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct PublishError {
     name: Box<str>,
     reason: Reason,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 enum Reason {
     Empty,
     Control { at: usize },
@@ -281,6 +288,13 @@ impl PublishError {
             Reason::Taken { existing } => Some(existing),
             _ => None,
         }
+    }
+}
+
+/// What `unwrap` prints: a line, and not the variable that has the name.
+impl fmt::Debug for PublishError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublishError({self})")
     }
 }
 

@@ -5,6 +5,7 @@ pub mod alloc;
 pub mod cmdline;
 #[cfg(feature = "process")]
 pub(crate) mod fresh;
+mod health;
 #[cfg(feature = "heap")]
 pub mod heap;
 #[cfg(feature = "process")]

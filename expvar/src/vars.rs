@@ -3,7 +3,6 @@
 pub(crate) mod counter;
 mod declaration;
 pub(crate) mod float_gauge;
-#[cfg(feature = "serde")]
 pub(crate) mod func;
 pub(crate) mod gauge;
 pub(crate) mod group;

@@ -107,3 +107,13 @@ fn a_map_that_holds_itself_ends_somewhere() {
     assert!(document.contains("\"self\": null"));
     map.clear();
 }
+
+#[test]
+fn a_number_needs_no_json() {
+    let registry = Registry::new();
+    registry.publish("float", Func::number(|| 0.5)).unwrap();
+    registry.publish("signed", Func::number(|| -3_i64)).unwrap();
+    registry.publish("unsigned", Func::number(|| u64::MAX)).unwrap();
+    let document = "{\n\"float\": 0.5,\n\"signed\": -3,\n\"unsigned\": 18446744073709551615\n}\n";
+    assert_eq!(registry.to_json(), document);
+}

@@ -73,3 +73,28 @@ fn a_map_that_was_published_by_hand_is_not_taken_away() {
     drop(PoolVars::publish(&registry, "main").unwrap());
     assert_eq!(registry.to_json(), "{\n\"pool.hits\": {}\n}\n");
 }
+
+expvar::group! {
+    struct Outer = "outer" {
+        parts: Map = "parts";
+    }
+    struct Inner = "inner" {
+        hits: Counter = "hits";
+    }
+}
+
+#[test]
+fn a_group_that_owns_another_by_what_it_shows_is_dropped() {
+    let registry = Registry::new();
+    let outer = Outer::publish(&registry, "main").unwrap();
+    let inner = Inner::publish(&registry, "main").unwrap();
+    outer.parts.set("inner", expvar::Func::new(move || inner.hits.get()));
+    assert!(registry.to_json().contains("\"inner\": 0"));
+    let (done, is_done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        drop(outer);
+        done.send(()).unwrap();
+    });
+    is_done.recv_timeout(std::time::Duration::from_secs(60)).expect("the drop returns");
+    assert_eq!(registry.to_json(), "{\n\n}\n");
+}

@@ -23,3 +23,34 @@ fn what_the_system_knows_is_there() {
     assert!(stats.heap_sys >= stats.heap_inuse && stats.stack_inuse > 0 && stats.other_sys > 0);
     assert!(stats.sys <= process.virtual_bytes.unwrap());
 }
+
+/// The members of a variable that is taken apart.
+#[derive(Default)]
+struct Members(Vec<String>);
+
+impl expvar::Visitor for Members {
+    fn enter(&mut self, step: expvar::Step<'_>, _: &expvar::Info) {
+        if let expvar::Step::Key(key) = step {
+            self.0.push(key.to_owned());
+        }
+    }
+
+    fn leave(&mut self) {}
+}
+
+#[test]
+fn what_nobody_measures_is_in_the_json_and_in_nothing_else() {
+    let json = expvar::global().get("memstats").unwrap().to_string();
+    let mut members = Members::default();
+    expvar::global().visit_where(|name| name == "memstats", &mut members);
+    for absent in ["Alloc", "Mallocs", "HeapObjects", "NumGC", "PauseNs", "EnableGC", "BySize"] {
+        assert!(json.contains(&format!("\"{absent}\":")), "{json}");
+        assert!(
+            !members.0.iter().any(|member| member == absent),
+            "{members:?}",
+            members = members.0
+        );
+    }
+    #[cfg(target_os = "linux")]
+    assert!(members.0.contains(&"HeapSys".to_owned()) && members.0.contains(&"Sys".to_owned()));
+}

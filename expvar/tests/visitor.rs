@@ -76,11 +76,12 @@ impl Visitor for Calls {
         self.say(if shape == Shape::Array { "]" } else { "}" });
     }
 
-    fn json(&mut self, json: &str) -> bool {
-        if self.json {
-            self.say(json);
-        }
+    fn wants_json(&self) -> bool {
         self.json
+    }
+
+    fn json(&mut self, json: &str) {
+        self.say(json);
     }
 }
 
@@ -165,8 +166,8 @@ fn with_a_function() -> Registry {
         "size": 1.5,
         "wait": {"last": 2, "total": true, "why": "so"},
     });
-    let info = Info::new().help("Cache.").members(&MEMBERS);
-    registry.publish_with("f", Func::new(move || value.clone()), info).unwrap();
+    let function = Func::new(move || value.clone()).members(&MEMBERS);
+    registry.publish_with("f", function, Info::new().help("Cache.")).unwrap();
     registry
 }
 

@@ -1,9 +1,8 @@
 //! What a reading keeps of names for the next one: as long as they are the same, nothing is made of
 //! them anew.
 
-use expvar::{Generation, Info, OldVisitor, Value};
+use expvar::{Generation, Info, Number, Recall, Recorded, Shape, Step, Visitor};
 
-use crate::render::number::Number;
 use crate::render::reading::{Parts, Reader, Verdict};
 use crate::render::refusal::Refusal;
 use crate::render::selection::Counters;
@@ -43,11 +42,24 @@ enum Slot {
     Unwanted,
 }
 
-/// A reading of a branch.
+/// A reading: the visitor of a walk.
 pub(crate) struct Walk<'r, 'p> {
     reader: &'r mut Reader,
-    branch: &'r mut Branch,
     parts: &'r mut Parts<'p>,
+    /// The branch that the walk is in.
+    level: Level,
+    /// Those that it is in turn in, outermost first.
+    above: Vec<Level>,
+    /// Whether the numbers of what was entered last only go up.
+    is_counter: bool,
+    /// Structures and arrays that the walk is in, of what a function returned.
+    inside: usize,
+}
+
+/// A branch and how far the walk is in it.
+#[derive(Default)]
+struct Level {
+    branch: Branch,
     known: bool,
     /// All names before this run of points, and so those of the run, are as in the last reading.
     repeats: bool,
@@ -59,26 +71,27 @@ pub(crate) struct Walk<'r, 'p> {
 }
 
 impl<'r, 'p> Walk<'r, 'p> {
-    pub(crate) fn new(
-        reader: &'r mut Reader,
-        branch: &'r mut Branch,
-        parts: &'r mut Parts<'p>,
-    ) -> Self {
-        let (known, repeats, slots, starts, maps, runs) = (false, false, 0, 0, 0, 0);
-        Self { reader, branch, parts, known, repeats, slots, starts, maps, runs }
+    /// A reading with what the last one kept; [`finish`](Self::finish) gives what this one keeps.
+    pub(crate) fn new(reader: &'r mut Reader, root: Branch, parts: &'r mut Parts<'p>) -> Self {
+        let level = Level { branch: root, ..Level::default() };
+        Self { reader, parts, level, above: Vec::new(), is_counter: false, inside: 0 }
+    }
+
+    pub(crate) fn finish(self) -> Branch {
+        self.level.branch
     }
 
     /// Renders what is as in the last reading; else returns that it is not.
     #[inline(always)]
-    fn repeat(&mut self, value: Value<'_>) -> bool {
-        if !self.repeats {
+    fn repeat(&mut self, number: Number) -> bool {
+        let level = &mut self.level;
+        if !level.repeats {
             return false;
         }
-        let Some(&Slot::Plain { len }) = self.branch.slots.get(self.slots) else { return false };
-        let Some(number) = scalar(value) else { return false };
-        self.slots += 1;
-        let starts = &self.branch.starts[self.starts..];
-        self.starts += usize::from(len);
+        let Some(&Slot::Plain { len }) = level.branch.slots.get(level.slots) else { return false };
+        level.slots += 1;
+        let starts = &level.branch.starts[level.starts..];
+        level.starts += usize::from(len);
         self.reader.repeat(starts, usize::from(len), number);
         self.hand_over();
         true
@@ -91,33 +104,29 @@ impl<'r, 'p> Walk<'r, 'p> {
         }
     }
 
-    #[inline(always)]
-    fn render(&mut self, name: &str, info: &Info, value: Value<'_>) {
-        if !self.repeat(value) {
-            self.other_value(name, info, value);
-        }
-    }
-
+    /// Renders a variable that is one number, or none at the moment, and no structure.
     #[inline(never)]
-    fn other_value(&mut self, name: &str, info: &Info, value: Value<'_>) {
-        if !self.known {
-            self.learn(name, info, value);
+    fn single(&mut self, number: Option<Number>) {
+        if !self.level.known {
+            let slot = match number {
+                Some(_) => self.learn_point(),
+                None => Slot::Other,
+            };
+            self.level.branch.slots.push(slot);
         }
-        let at = self.slots;
-        self.slots += 1;
-        match self.branch.slots[at] {
+        let at = self.level.slots;
+        self.level.slots += 1;
+        match self.level.branch.slots[at] {
             Slot::Plain { len } => {
-                self.branch.slots[at] = self.point(len, Counters::Totals, value);
+                self.level.branch.slots[at] = self.point(len, Counters::Totals, number);
             }
             Slot::Point { len, counters } => {
-                self.branch.slots[at] = self.point(len, counters, value);
+                self.level.branch.slots[at] = self.point(len, counters, number);
             }
-            Slot::Map => {
-                self.map(name, info, value);
-                self.begin_run();
-            }
-            Slot::Other => {
-                self.reader.below(name, |reader| reader.value(info.is_counter(), value));
+            Slot::Map | Slot::Other => {
+                if let Some(number) = number {
+                    self.reader.number(self.is_counter, Some(number));
+                }
                 self.begin_run();
             }
             Slot::Refused(reason) => self.reader.refuse(reason),
@@ -128,11 +137,12 @@ impl<'r, 'p> Walk<'r, 'p> {
 
     /// Renders a point whose line begins with `len` bytes, and returns what it is next time, should
     /// all names before it be the same.
-    fn point(&mut self, len: u16, counters: Counters, value: Value<'_>) -> Slot {
-        let start = &self.branch.starts[self.starts..][..usize::from(len)];
-        self.starts += start.len();
+    fn point(&mut self, len: u16, counters: Counters, number: Option<Number>) -> Slot {
+        let level = &mut self.level;
+        let start = &level.branch.starts[level.starts..][..usize::from(len)];
+        level.starts += start.len();
         let hash = self.reader.hash(start);
-        let is_clash = self.reader.point(start, hash, counters, scalar(value));
+        let is_clash = self.reader.point(start, hash, counters, number);
         match counters {
             Counters::Totals if !is_clash => Slot::Plain { len },
             _ => Slot::Point { len, counters },
@@ -140,88 +150,158 @@ impl<'r, 'p> Walk<'r, 'p> {
     }
 
     fn begin_run(&mut self) {
-        let names = self.reader.names();
-        let before = match self.branch.runs.get_mut(self.runs) {
+        let (names, level) = (self.reader.names(), &mut self.level);
+        let before = match level.branch.runs.get_mut(level.runs) {
             Some(before) => Some(std::mem::replace(before, names)),
             None => {
-                self.branch.runs.push(names);
+                level.branch.runs.push(names);
                 None
             }
         };
-        self.runs += 1;
-        self.repeats = before == Some(names) && self.reader.repeats();
-    }
-
-    fn map(&mut self, name: &str, info: &Info, value: Value<'_>) {
-        let branch = &mut self.branch.maps[self.maps];
-        self.maps += 1;
-        let Value::Map(map) = value else { return };
-        let parts = &mut *self.parts;
-        self.reader.below(name, |reader| {
-            let mut walk = Walk::new(reader, branch, parts);
-            if walk.begin(map.generation()) {
-                map.for_each(|key, value| walk.render(key, info, value));
-            } else {
-                map.for_each_known(|key, value| walk.render(key, info, value));
-            }
-        });
+        level.runs += 1;
+        level.repeats = before == Some(names) && self.reader.repeats();
     }
 
     #[cold]
     #[inline(never)]
-    fn learn(&mut self, name: &str, info: &Info, value: Value<'_>) {
-        let slot = match value {
-            Value::Map(_) => {
-                self.branch.maps.push(Branch::default());
-                Slot::Map
+    fn learn_point(&mut self) -> Slot {
+        let starts = &mut self.level.branch.starts;
+        let before = starts.len();
+        match self.reader.begin_line(self.is_counter, starts) {
+            Verdict::Sent(counters) => {
+                let len = (starts.len() - before) as u16;
+                Slot::Point { len, counters }
             }
-            Value::Counter(_) | Value::Gauge(_) | Value::Float(_) => {
-                let starts = &mut self.branch.starts;
-                let is_counter = info.is_counter() || matches!(value, Value::Counter(_));
-                self.reader.below(name, |reader| {
-                    let before = starts.len();
-                    match reader.begin_line(is_counter, starts) {
-                        Verdict::Sent(counters) => {
-                            let len = (starts.len() - before) as u16;
-                            Slot::Point { len, counters }
-                        }
-                        Verdict::Refused(reason) => Slot::Refused(reason),
-                        Verdict::Unwanted => Slot::Unwanted,
-                    }
-                })
+            Verdict::Refused(reason) => Slot::Refused(reason),
+            Verdict::Unwanted => Slot::Unwanted,
+        }
+    }
+
+    /// Begins what is named anew at each reading. Returns false where the last reading found a
+    /// number here: this one passes over it, and the next learns all names anew.
+    fn begin_other(&mut self) -> bool {
+        if !self.level.known {
+            self.level.branch.slots.push(Slot::Other);
+        }
+        let at = self.level.slots;
+        self.level.slots += 1;
+        match self.level.branch.slots[at] {
+            Slot::Plain { len } | Slot::Point { len, .. } => {
+                self.level.starts += usize::from(len);
+                self.level.branch.names = None;
+                false
             }
-            _ => Slot::Other,
-        };
-        self.branch.slots.push(slot);
+            Slot::Refused(_) | Slot::Unwanted => {
+                self.level.branch.names = None;
+                false
+            }
+            Slot::Map | Slot::Other => true,
+        }
     }
 }
 
-impl OldVisitor for Walk<'_, '_> {
-    fn begin(&mut self, names: Generation) -> bool {
-        self.known = self.branch.names == Some(names);
-        if !self.known {
-            *self.branch = Branch { names: Some(names), ..Branch::default() };
+impl Visitor for Walk<'_, '_> {
+    fn enter(&mut self, step: Step<'_>, info: &Info) {
+        self.is_counter = info.is_counter();
+        self.reader.mark();
+        if self.inside == 0 && self.level.known {
+            match self.level.branch.slots.get(self.level.slots) {
+                Some(Slot::Map | Slot::Other) | None => {}
+                // It was named in the last reading, or is not sent.
+                Some(_) => return,
+            }
+        }
+        match step {
+            Step::Name(key) | Step::Key(key) => self.reader.push(key),
+            Step::Index(index) => self.reader.push_index(index),
+        }
+    }
+
+    fn leave(&mut self) {
+        self.reader.back_to_mark();
+    }
+
+    fn number(&mut self, number: Number) {
+        if self.inside > 0 {
+            self.reader.number(self.is_counter, Some(number));
+        } else if !self.repeat(number) {
+            self.single(Some(number));
+        }
+    }
+
+    fn boolean(&mut self, value: bool) {
+        self.number(Number::from(value));
+    }
+
+    fn text(&mut self, _: &str) {
+        self.null();
+    }
+
+    fn null(&mut self) {
+        if self.inside == 0 {
+            self.single(None);
+        }
+    }
+
+    fn histogram(&mut self, mut histogram: Recorded<'_>) {
+        if self.begin_other() {
+            self.reader.histogram(&mut histogram);
+            self.begin_run();
+        }
+        self.hand_over();
+    }
+
+    fn begin(&mut self, shape: Shape) -> bool {
+        match shape {
+            Shape::Map => {
+                let level = &mut self.level;
+                if !level.known {
+                    level.branch.slots.push(Slot::Map);
+                    level.branch.maps.push(Branch::default());
+                }
+                level.slots += 1;
+                let branch = std::mem::take(&mut level.branch.maps[level.maps]);
+                let level = Level { branch, ..Level::default() };
+                self.above.push(std::mem::replace(&mut self.level, level));
+                true
+            }
+            Shape::Structure | Shape::Array => {
+                let is_known = self.inside > 0 || self.begin_other();
+                self.inside += 1;
+                is_known && (shape == Shape::Structure || self.reader.wants_arrays())
+            }
+        }
+    }
+
+    fn end(&mut self, shape: Shape) {
+        if shape != Shape::Map {
+            self.inside -= 1;
+            if self.inside > 0 {
+                return;
+            }
+        } else if let Some(above) = self.above.pop() {
+            let level = std::mem::replace(&mut self.level, above);
+            self.level.branch.maps[self.level.maps] = level.branch;
+            self.level.maps += 1;
         }
         self.begin_run();
-        !self.known
+        self.hand_over();
+    }
+}
+
+impl Recall for Walk<'_, '_> {
+    fn names(&mut self, names: Generation) -> bool {
+        let level = &mut self.level;
+        level.known = level.branch.names == Some(names);
+        if !level.known {
+            level.branch = Branch { names: Some(names), ..Branch::default() };
+        }
+        self.begin_run();
+        !self.level.known
     }
 
     #[inline]
-    fn number(&mut self, value: Value<'_>) -> bool {
-        self.repeat(value)
-    }
-
-    fn variable(&mut self, name: &str, info: &Info, value: Value<'_>) {
-        self.render(name, info, value);
-    }
-}
-
-#[inline]
-fn scalar(value: Value<'_>) -> Option<Number> {
-    match value {
-        Value::Counter(n) => Some(Number::Unsigned(n)),
-        Value::Gauge(n) => Some(Number::Signed(n)),
-        Value::Float(n) => Some(Number::Float(n)),
-        _ => None,
+    fn next(&mut self, number: Number) -> bool {
+        self.repeat(number)
     }
 }

@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
+use expvar::Number;
+
 use crate::render::buffer::Buffer;
 use crate::render::name::Path;
-use crate::render::number::{NUMBER_ROOM, Number};
+use crate::render::number::{NUMBER_ROOM, Written};
 use crate::render::refusal::{Refusal, Refused};
 use crate::render::tags::Tags;
 

@@ -1,5 +1,6 @@
 //! Numbers as they are written into a line.
 
+use expvar::Number;
 use expvar::json::put_unsigned;
 
 use crate::render::refusal::Refusal;
@@ -13,21 +14,26 @@ const POSITIONAL_END: u64 = 10_u64.pow(16);
 /// Bytes that a number is [put](Number::put) into.
 pub(crate) const NUMBER_ROOM: usize = 32;
 
-/// A value: an integer, written exactly, or a float, written with the fewest digits that read
-/// back as the same float.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Number {
-    /// A natural number.
-    Unsigned(u64),
-    /// An integer.
-    Signed(i64),
-    /// A float; NaN and infinities are refused.
-    Float(f64),
+/// What becomes of a number in a line: an integer is written exactly, a float with the fewest digits
+/// that read back as the same float.
+pub(crate) trait Written: Copy {
+    /// Whether Carbon's float of 64 bits may round it: an integer beyond ±2⁵³.
+    fn is_rounded(self) -> bool;
+
+    /// Why it is not sent, if it is not.
+    fn problem(self) -> Option<Refusal>;
+
+    /// What was added to a count that stood at `before`; all of it where the count began anew.
+    fn added_since(self, before: Self) -> Self;
+
+    /// Writes the digits to the beginning of `room`, and returns how many bytes they are: 24 at
+    /// most. What is behind them may be overwritten too. The number must have no
+    /// [`problem`](Self::problem).
+    fn put(self, room: &mut [u8; NUMBER_ROOM]) -> usize;
 }
 
-impl Number {
-    /// Whether Carbon's float of 64 bits may round it: an integer beyond ±2⁵³.
-    pub fn is_rounded(self) -> bool {
+impl Written for Number {
+    fn is_rounded(self) -> bool {
         match self {
             Number::Unsigned(n) => n > EXACT_MAX,
             Number::Signed(n) => n.unsigned_abs() > EXACT_MAX,
@@ -35,7 +41,7 @@ impl Number {
         }
     }
 
-    pub(crate) fn problem(self) -> Option<Refusal> {
+    fn problem(self) -> Option<Refusal> {
         match self {
             Number::Float(f) if f.is_nan() => Some(Refusal::NotANumber),
             Number::Float(f) if f.is_infinite() => Some(Refusal::Infinite),
@@ -43,35 +49,12 @@ impl Number {
         }
     }
 
-    pub(crate) fn to_float(self) -> f64 {
-        match self {
-            Number::Unsigned(n) => n as f64,
-            Number::Signed(n) => n as f64,
-            Number::Float(f) => f,
-        }
+    fn added_since(self, before: Number) -> Number {
+        self.since(before).unwrap_or(self)
     }
 
-    /// What was added to a count that stood at `before`; all of it where the count began anew.
-    pub(crate) fn since(self, before: Number) -> Number {
-        match (self, before) {
-            (Number::Unsigned(now), Number::Unsigned(before)) => {
-                Number::Unsigned(now.checked_sub(before).unwrap_or(now))
-            }
-            (Number::Signed(now), Number::Signed(before)) if now >= before => {
-                Number::Signed(now.saturating_sub(before))
-            }
-            _ => match (self.to_float(), before.to_float()) {
-                (now, before) if now >= before => Number::Float(now - before),
-                _ => self,
-            },
-        }
-    }
-
-    /// Writes the digits to the beginning of `room`, and returns how many bytes they are: 24 at
-    /// most. What is behind them may be overwritten too. The number must have no
-    /// [`problem`](Self::problem).
     #[inline(always)]
-    pub(crate) fn put(self, room: &mut [u8; NUMBER_ROOM]) -> usize {
+    fn put(self, room: &mut [u8; NUMBER_ROOM]) -> usize {
         let (is_negative, magnitude) = match self {
             Number::Unsigned(n) => (false, n),
             Number::Signed(n) => (n < 0, n.unsigned_abs()),
@@ -99,30 +82,6 @@ fn put_float(room: &mut [u8; NUMBER_ROOM], f: f64) -> usize {
     let digits = digits.format_finite(f).as_bytes();
     room[..digits.len()].copy_from_slice(digits);
     digits.len()
-}
-
-impl From<u64> for Number {
-    fn from(n: u64) -> Self {
-        Number::Unsigned(n)
-    }
-}
-
-impl From<i64> for Number {
-    fn from(n: i64) -> Self {
-        Number::Signed(n)
-    }
-}
-
-impl From<f64> for Number {
-    fn from(f: f64) -> Self {
-        Number::Float(f)
-    }
-}
-
-impl From<bool> for Number {
-    fn from(b: bool) -> Self {
-        Number::Unsigned(u64::from(b))
-    }
 }
 
 #[cfg(test)]
@@ -161,10 +120,10 @@ mod tests {
 
     #[test]
     fn a_count_that_began_anew_has_all_of_it_added() {
-        assert_eq!(Number::Unsigned(7).since(Number::Unsigned(5)), Number::Unsigned(2));
-        assert_eq!(Number::Unsigned(3).since(Number::Unsigned(5)), Number::Unsigned(3));
-        assert_eq!(Number::Signed(-1).since(Number::Signed(-5)), Number::Signed(4));
-        assert_eq!(Number::Float(1.5).since(Number::Float(2.5)), Number::Float(1.5));
+        assert_eq!(Number::Unsigned(7).added_since(Number::Unsigned(5)), Number::Unsigned(2));
+        assert_eq!(Number::Unsigned(3).added_since(Number::Unsigned(5)), Number::Unsigned(3));
+        assert_eq!(Number::Signed(-1).added_since(Number::Signed(-5)), Number::Unsigned(4));
+        assert_eq!(Number::Float(1.5).added_since(Number::Float(2.5)), Number::Float(1.5));
     }
 
     #[test]

@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 
-use expvar::json::{Leaf, Leaves, Step, walk};
-use expvar::{Quantiles, Reading, Registry, Snapshot, Value};
+use expvar::{Number, Quantiles, Recorded, Registry, Snapshot};
 
 use crate::render::branch::{Branch, Walk};
 use crate::render::clashes::{Clashes, Hashed};
 use crate::render::lines::Lines;
 use crate::render::name::{Mark, Path};
-use crate::render::number::Number;
+use crate::render::number::Written;
 use crate::render::refusal::Refusal;
 use crate::render::selection::{Counters, Selection};
 use expvar_push::Moment;
@@ -33,11 +32,11 @@ pub(crate) struct Reader {
     clashes: Clashes,
     /// The last name that was refused because another variable has it.
     clash: Option<String>,
-    /// Where the members begin that a JSON walk is in.
+    /// Where the path ended before each step that the walk is in.
     marks: Vec<Mark>,
     /// By the hash of how their lines begin.
-    counters: HashMap<u64, Seen<Number>, Hashed>,
-    histograms: HashMap<Box<str>, Seen<Snapshot>>,
+    counters: HashMap<u64, Seen, Hashed>,
+    histograms: HashMap<Box<str>, SeenHistogram>,
     interval: Snapshot,
     readings: u64,
     timestamp: u64,
@@ -46,9 +45,16 @@ pub(crate) struct Reader {
     interval_secs: f64,
 }
 
-/// What was seen, and in which reading.
-struct Seen<T> {
-    value: T,
+/// A counter as it was seen, and in which reading.
+struct Seen {
+    value: Number,
+    reading: u64,
+}
+
+/// A histogram as it was seen, and in which reading.
+struct SeenHistogram {
+    value: Snapshot,
+    count: u64,
     reading: u64,
 }
 
@@ -113,9 +119,10 @@ impl Reader {
         self.interval_secs = moment.since_last_secs.unwrap_or(interval_secs).max(1) as f64;
         self.clashes.begin();
         self.path.truncate(self.prefix);
-        let mut root = std::mem::take(&mut self.root);
-        registry.visit_old(&mut Walk::new(self, &mut root, parts));
-        self.root = root;
+        let root = std::mem::take(&mut self.root);
+        let mut walk = Walk::new(self, root, parts);
+        registry.visit_recalling(&mut walk);
+        self.root = walk.finish();
         if self.clashes.end() {
             // Something came or went: what went is forgotten.
             let reading = self.readings;
@@ -135,31 +142,34 @@ impl Reader {
         self.clash.take()
     }
 
-    /// Runs `f` a step further down.
-    pub(crate) fn below<R>(&mut self, step: &str, f: impl FnOnce(&mut Self) -> R) -> R {
-        let mark = self.path.mark();
-        self.path.push(step);
-        let done = f(self);
-        self.path.truncate(mark);
-        done
+    /// Remembers where the path ends, to come [back](Self::back_to_mark).
+    #[inline]
+    pub(crate) fn mark(&mut self) {
+        self.marks.push(self.path.mark());
     }
 
-    /// Renders what is named anew at each reading.
-    pub(crate) fn value(&mut self, is_counter: bool, value: Value<'_>) {
-        match value {
-            Value::Histogram(reading) => self.histogram(reading),
-            Value::Json(text) => {
-                let mut json = Json { reader: self, is_counter, arrays: 0 };
-                // The registry has checked that it is JSON.
-                let _ = walk(text, &mut json);
-                self.marks.clear();
-            }
-            _ => {}
+    #[inline]
+    pub(crate) fn back_to_mark(&mut self) {
+        if let Some(mark) = self.marks.pop() {
+            self.path.truncate(mark);
         }
     }
 
+    /// Goes a step further down.
+    pub(crate) fn push(&mut self, step: &str) {
+        self.path.push(step);
+    }
+
+    pub(crate) fn push_index(&mut self, index: usize) {
+        self.path.push_index(index);
+    }
+
+    pub(crate) fn wants_arrays(&self) -> bool {
+        self.selection.arrays
+    }
+
     /// Names a number and renders it, where there is one: a point without one still has its name.
-    fn number(&mut self, is_counter: bool, value: Option<Number>) {
+    pub(crate) fn number(&mut self, is_counter: bool, value: Option<Number>) {
         let mut start = std::mem::take(&mut self.start);
         start.clear();
         match self.begin_line(is_counter, &mut start) {
@@ -273,17 +283,18 @@ impl Reader {
     fn counted(&mut self, hash: u64, counters: Counters, now: Number) -> Option<Number> {
         let seen = Seen { value: now, reading: self.readings };
         let before = self.counters.insert(hash, seen).map(|seen| seen.value);
-        let added = before.map_or(now, |before| now.since(before));
+        let added = before.map_or(now, |before| now.added_since(before));
         match counters {
             Counters::Rates if before.is_none() && self.readings == 1 => None,
-            Counters::Rates => Some(Number::Float(added.to_float() / self.interval_secs)),
+            Counters::Rates => Some(Number::Float(added.to_f64() / self.interval_secs)),
             _ => Some(added),
         }
     }
 
-    fn histogram(&mut self, reading: &Reading) {
+    /// Renders what a histogram recorded since the last reading.
+    pub(crate) fn histogram(&mut self, histogram: &mut Recorded<'_>) {
         // A name that is not known whole is none to compare under; each of its points is refused.
-        if !self.path.is_incomplete() && !self.compare(reading) {
+        if !self.path.is_incomplete() && !self.compare(histogram) {
             self.refuse(Refusal::Clash);
             return;
         }
@@ -306,72 +317,38 @@ impl Reader {
         for (suffix, value) in head.into_iter().chain(quantiles) {
             // Named also where nothing is sent: so the names stay the same from reading to reading.
             let value = (!interval.is_empty()).then_some(value);
-            self.below(suffix, |reader| reader.number(false, value));
+            self.mark();
+            self.path.push(suffix);
+            self.number(false, value);
+            self.back_to_mark();
         }
         self.interval = interval;
     }
 
     /// Makes `interval` what a histogram recorded since the last reading. Returns false for another
     /// one of a name that was there in this reading: their numbers must not be compared.
-    fn compare(&mut self, reading: &Reading) -> bool {
+    fn compare(&mut self, histogram: &mut Recorded<'_>) -> bool {
         let name = self.path.as_str().get(self.name_at..).unwrap_or_default();
         match self.histograms.get_mut(name) {
             Some(seen) if seen.reading == self.readings => return false,
             Some(seen) => {
                 seen.reading = self.readings;
-                self.interval.assign_since(&reading.total, &seen.value);
-                if !self.interval.is_empty() {
-                    seen.value.assign_since(&reading.total, &Snapshot::default());
+                if histogram.count() == seen.count {
+                    self.interval.assign_since(&Snapshot::default(), &Snapshot::default());
+                } else {
+                    let total = histogram.total();
+                    self.interval.assign_since(total, &seen.value);
+                    seen.value.assign_since(total, &Snapshot::default());
+                    seen.count = total.count();
                 }
             }
             None => {
-                let seen = Seen { value: reading.total.clone(), reading: self.readings };
-                self.histograms.insert(name.into(), seen);
-                self.interval.assign_since(&reading.total, &Snapshot::default());
+                let total = histogram.total();
+                self.interval.assign_since(total, &Snapshot::default());
+                let (value, count, reading) = (total.clone(), total.count(), self.readings);
+                self.histograms.insert(name.into(), SeenHistogram { value, count, reading });
             }
         }
         true
-    }
-}
-
-/// Flattens a JSON document.
-struct Json<'r> {
-    reader: &'r mut Reader,
-    is_counter: bool,
-    /// How many arrays deep it is, where arrays are not asked for.
-    arrays: usize,
-}
-
-impl Leaves for Json<'_> {
-    fn enter(&mut self, step: Step<'_>) {
-        let reader = &mut self.reader;
-        reader.marks.push(reader.path.mark());
-        match step {
-            _ if self.arrays > 0 => self.arrays += 1,
-            Step::Key(key) => reader.path.push(key),
-            Step::Index(_) if !reader.selection.arrays => self.arrays = 1,
-            Step::Index(index) => reader.path.push_index(index),
-        }
-    }
-
-    fn leave(&mut self) {
-        self.arrays = self.arrays.saturating_sub(1);
-        if let Some(mark) = self.reader.marks.pop() {
-            self.reader.path.truncate(mark);
-        }
-    }
-
-    fn leaf(&mut self, leaf: Leaf<'_>) {
-        if self.arrays > 0 {
-            return;
-        }
-        let number = match leaf {
-            Leaf::Bool(b) => Number::from(b),
-            Leaf::Unsigned(n) => Number::Unsigned(n),
-            Leaf::Signed(n) => Number::Signed(n),
-            Leaf::Float(f) => Number::Float(f),
-            Leaf::Null | Leaf::Text(_) => return,
-        };
-        self.reader.number(self.is_counter, Some(number));
     }
 }

@@ -7,9 +7,10 @@
 //! (UTF-16 units), 0 for all of it. Later ones have `gone` (ids),
 //! `add` (rows) and `set` (`id, value, id, value, …`), each only where there are any.
 
+use expvar::Number;
 use expvar::json::{write_float, write_string};
 
-use super::sample::{Kind, Number};
+use super::sample::Kind;
 use super::series::{Series, Span, Summary};
 use super::table::{Held, Row, Table};
 

@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use expvar::json::{Leaf, Leaves, Step, walk};
-use expvar::{Info, MapValue, OldVisitor, Value};
+use expvar::{Info, Number, Recorded, Shape, Step, Unit, Visitor};
 
 use super::known;
 
@@ -24,42 +23,16 @@ pub(super) enum Kind {
     Json,
 }
 
-/// A number as it was found, so that integers stay exact.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Number {
-    Unsigned(u64),
-    Signed(i64),
-    Float(f64),
+/// How much a count moved since it was `before`; NaN where it fell, and so began anew.
+pub(super) fn moved(now: Number, before: Number) -> f64 {
+    now.since(before).map_or(f64::NAN, Number::to_f64)
 }
 
-impl Number {
-    pub(super) fn to_f64(self) -> f64 {
-        match self {
-            Number::Unsigned(n) => n as f64,
-            Number::Signed(n) => n as f64,
-            Number::Float(n) => n,
-        }
-    }
-
-    /// How much a count moved since it was `before`; NaN where it fell, and so began anew.
-    pub(super) fn since(self, before: Number) -> f64 {
-        match (self, before) {
-            (Number::Unsigned(now), Number::Unsigned(before)) if now >= before => {
-                (now - before) as f64
-            }
-            _ if self.to_f64() >= before.to_f64() => self.to_f64() - before.to_f64(),
-            _ => f64::NAN,
-        }
-    }
-
-    /// Whether it would be shown the same.
-    pub(super) fn is(self, other: Number) -> bool {
-        match (self, other) {
-            (Number::Unsigned(a), Number::Unsigned(b)) => a == b,
-            (Number::Signed(a), Number::Signed(b)) => a == b,
-            (Number::Float(a), Number::Float(b)) => a.to_bits() == b.to_bits(),
-            _ => false,
-        }
+/// Whether two numbers are shown the same.
+pub(super) fn is_same(a: Number, b: Number) -> bool {
+    match (a, b) {
+        (Number::Float(a), Number::Float(b)) => a.to_bits() == b.to_bits(),
+        _ => a == b,
     }
 }
 
@@ -93,7 +66,7 @@ pub(super) struct Item {
     pub(super) found: Found,
     /// Whether it lies in a map, which may hold any number of others.
     pub(super) is_key: bool,
-    /// Whether this is the first leaf of its variable, and its help is in `helps`.
+    /// Where its help is in `helps`.
     help: Option<u32>,
 }
 
@@ -103,7 +76,29 @@ pub(super) struct Sample {
     items: Vec<Item>,
     text: String,
     helps: Vec<Range<usize>>,
+    place: Place,
+}
+
+/// Where the walk is.
+#[derive(Default)]
+struct Place {
     path: String,
+    /// The length of the path before each step that was entered.
+    before: Vec<usize>,
+    /// Bytes of the path that are the variable's name.
+    top: usize,
+    is_key: bool,
+    /// The variable's help, and that of what was entered last.
+    top_help: Option<u32>,
+    help: Option<u32>,
+    unit: Unit,
+    is_counter: bool,
+    /// How many items there were where each map or structure began.
+    begun: Vec<usize>,
+    /// How many arrays deep it is.
+    arrays: usize,
+    /// The item of the outermost of them.
+    array: Option<usize>,
 }
 
 impl Sample {
@@ -111,6 +106,7 @@ impl Sample {
         self.items.clear();
         self.text.clear();
         self.helps.clear();
+        self.place = Place { path: std::mem::take(&mut self.place.path), ..Place::default() };
     }
 
     pub(super) fn items(&self) -> &[Item] {
@@ -162,197 +158,163 @@ impl FloorCharBoundary for str {
     }
 }
 
-impl OldVisitor for Sample {
-    fn variable(&mut self, name: &str, info: &Info, value: Value<'_>) {
-        self.path.clear();
-        self.path.push_str(name);
-        let help = (!info.get_help().is_empty()).then(|| {
-            let range = self.keep(info.get_help());
-            self.helps.push(range);
-            self.helps.len() as u32 - 1
-        });
-        let top = name.len();
-        let is_key = matches!(value, Value::Map(_));
-        Flatten { sample: self, info, top, is_key, help }.value(value);
-    }
-}
-
-/// Takes one variable apart, with the path to where it is in `sample.path`.
-struct Flatten<'a> {
-    sample: &'a mut Sample,
-    info: &'a Info,
-    top: usize,
-    is_key: bool,
-    help: Option<u32>,
-}
-
-impl Flatten<'_> {
-    fn value(&mut self, value: Value<'_>) {
-        match value {
-            Value::Counter(n) => self.push(Kind::Counter, Found::Number(Number::Unsigned(n))),
-            Value::Gauge(n) => self.number(Number::Signed(n)),
-            Value::Float(n) => self.number(Number::Float(n)),
-            Value::Text(text) => self.text(text),
-            Value::Histogram(reading) => {
-                let quantiles = [0.5, 0.9, 0.99].map(|q| reading.recent.quantile_float(q));
-                let distribution = Distribution { count: reading.total.count(), quantiles };
-                self.push(Kind::Histogram, Found::Distribution(distribution));
-            }
-            Value::Map(map) => self.map(map),
-            Value::Json(json) => self.json(json),
-            _ => self.empty("null"),
+impl Sample {
+    fn keep_help(&mut self, help: &str) -> Option<u32> {
+        if help.is_empty() {
+            return None;
         }
+        let range = self.keep(help);
+        self.helps.push(range);
+        Some(self.helps.len() as u32 - 1)
     }
 
-    fn map(&mut self, map: MapValue<'_>) {
-        if map.is_empty() {
-            self.empty("{}");
-        }
-        map.for_each(|key, value| {
-            let before = self.step(key);
-            self.value(value);
-            self.sample.path.truncate(before);
-        });
+    fn push_text(&mut self, kind: Kind, text: &str) {
+        let range = self.keep_short(text);
+        self.push(kind, Found::Text(range));
     }
 
-    fn json(&mut self, json: &str) {
-        let before = self.sample.items.len();
-        let mut tree = Tree { flatten: self, levels: Vec::new(), arrays: 0, array: None };
-        // A function's text is JSON by contract; of one that is not, what came before the fault.
-        let _ = walk(json, &mut tree);
-        if self.sample.items.len() == before {
-            self.empty(json);
-        }
-    }
-
-    fn number(&mut self, number: Number) {
-        let counter = known::is_counter(self.info, &self.sample.path, self.top);
-        self.push(if counter { Kind::Counter } else { Kind::Gauge }, Found::Number(number));
-    }
-
-    fn text(&mut self, text: &str) {
-        let range = self.sample.keep_short(text);
-        self.push(Kind::Text, Found::Text(range));
-    }
-
-    fn empty(&mut self, json: &str) {
-        let range = self.sample.keep_short(json);
-        self.push(Kind::Json, Found::Text(range));
-    }
-
-    /// Goes one step deeper; gives the length to go back to.
-    fn step(&mut self, key: &str) -> usize {
-        let before = self.sample.path.len();
-        self.sample.path.push('.');
-        self.sample.path.push_str(key);
-        before
-    }
-
-    fn push(&mut self, kind: Kind, found: Found) {
-        if self.sample.path.len() > MAX_PATH_BYTES {
-            return;
+    /// Adds the leaf at the place; returns whether its path is short enough.
+    fn push(&mut self, kind: Kind, found: Found) -> bool {
+        let place = &self.place;
+        if place.path.len() > MAX_PATH_BYTES {
+            return false;
         }
         let unit = match kind {
             Kind::Text | Kind::Json => "",
-            _ => known::unit(self.info, &self.sample.path, self.top),
+            _ => known::unit(place.unit, &place.path),
         };
-        let top = if self.sample.path.len() > self.top { self.top } else { 0 };
-        let start = self.sample.text.len();
-        self.sample.text.push_str(&self.sample.path);
-        let path = start..self.sample.text.len();
-        let Self { is_key, help, .. } = *self;
-        self.sample.items.push(Item { path, top, kind, unit, found, is_key, help });
+        let top = if place.path.len() > place.top { place.top } else { 0 };
+        let start = self.text.len();
+        self.text.push_str(&place.path);
+        let (path, is_key, help) = (start..self.text.len(), place.is_key, place.help);
+        self.items.push(Item { path, top, kind, unit, found, is_key, help });
+        true
     }
-}
 
-/// A walk through what a function returned.
-struct Tree<'f, 'a> {
-    flatten: &'f mut Flatten<'a>,
-    /// For each level the length of the path above it, and whether it is an array's.
-    levels: Vec<(usize, bool)>,
-    arrays: usize,
-    /// The item of the array that is being shown.
-    array: Option<usize>,
-}
-
-impl Tree<'_, '_> {
     /// Adds a value to the short form of the array around it.
-    fn element(&mut self, leaf: Leaf<'_>) {
-        let Some(item) = self.array else { return };
-        let sample = &mut *self.flatten.sample;
-        let Some(Item { found: Found::Text(range), .. }) = sample.items.get_mut(item) else {
-            return;
-        };
+    fn element(&mut self, value: &str) {
+        let Some(item) = self.place.array else { return };
+        let Some(Item { found: Found::Text(range), .. }) = self.items.get_mut(item) else { return };
         // The array's own text is the last in the buffer as long as it lasts.
         if range.len() > MAX_TEXT_BYTES / 2 {
-            if !sample.text.ends_with('…') {
-                sample.text.push_str(", …");
-                range.end = sample.text.len();
+            if !self.text.ends_with('…') {
+                self.text.push_str(", …");
             }
-            return;
-        }
-        if range.start < range.end {
-            sample.text.push_str(", ");
-        }
-        match leaf {
-            Leaf::Null => sample.text.push_str("null"),
-            Leaf::Bool(value) => sample.text.push_str(if value { "true" } else { "false" }),
-            Leaf::Unsigned(n) => sample.text.push_str(itoa::Buffer::new().format(n)),
-            Leaf::Signed(n) => sample.text.push_str(itoa::Buffer::new().format(n)),
-            Leaf::Float(n) => sample.text.push_str(&n.to_string()),
-            Leaf::Text(text) => {
-                let end = text.floor_char_boundary_at(MAX_TEXT_BYTES / 2);
-                sample.text.push_str(&text[..end]);
+        } else {
+            if range.start < range.end {
+                self.text.push_str(", ");
             }
+            self.text.push_str(&value[..value.floor_char_boundary_at(MAX_TEXT_BYTES / 2)]);
         }
-        range.end = sample.text.len();
+        range.end = self.text.len();
     }
 }
 
-impl Leaves for Tree<'_, '_> {
-    fn enter(&mut self, step: Step<'_>) {
-        let before = self.flatten.sample.path.len();
+impl Visitor for Sample {
+    fn enter(&mut self, step: Step<'_>, info: &Info) {
+        let place = &mut self.place;
+        place.before.push(place.path.len());
+        place.unit = info.get_unit();
+        place.is_counter = info.is_counter();
         match step {
-            Step::Key(key) if self.arrays == 0 => {
-                self.flatten.step(key);
-                self.levels.push((before, false));
+            Step::Name(name) => {
+                place.path.clear();
+                place.path.push_str(name);
+                (place.top, place.is_key) = (name.len(), false);
+                let help = self.keep_help(info.get_help());
+                (self.place.top_help, self.place.help) = (help, help);
             }
-            Step::Key(_) => self.levels.push((before, false)),
-            Step::Index(index) => {
-                if self.arrays == 0 && index == 0 {
-                    let path_fits = before <= MAX_PATH_BYTES;
-                    let item = self.flatten.sample.items.len();
-                    self.flatten.push(Kind::Json, Found::Text(0..0));
-                    let end = self.flatten.sample.text.len();
-                    if let (true, Some(pushed)) = (path_fits, self.flatten.sample.items.last_mut())
-                    {
-                        pushed.found = Found::Text(end..end);
-                    }
-                    self.array = path_fits.then_some(item);
-                }
-                self.arrays += 1;
-                self.levels.push((before, true));
+            Step::Key(key) if place.arrays == 0 => {
+                place.path.push('.');
+                place.path.push_str(key);
+                let of_variable = self.place.top_help.map(|at| &self.helps[at as usize]);
+                let is_own =
+                    of_variable.map_or("", |range| Self::text(&*self, range)) != info.get_help();
+                self.place.help =
+                    if is_own { self.keep_help(info.get_help()) } else { self.place.top_help };
             }
+            Step::Key(_) | Step::Index(_) => {}
         }
     }
 
     fn leave(&mut self) {
-        let Some((before, array)) = self.levels.pop() else { return };
-        self.flatten.sample.path.truncate(before);
-        self.arrays -= usize::from(array);
+        if let Some(before) = self.place.before.pop() {
+            self.place.path.truncate(before);
+        }
     }
 
-    fn leaf(&mut self, leaf: Leaf<'_>) {
-        if self.arrays > 0 {
-            return self.element(leaf);
+    fn number(&mut self, number: Number) {
+        if self.place.arrays > 0 {
+            return match number {
+                Number::Unsigned(n) => self.element(itoa::Buffer::new().format(n)),
+                Number::Signed(n) => self.element(itoa::Buffer::new().format(n)),
+                Number::Float(n) => self.element(&n.to_string()),
+            };
         }
-        match leaf {
-            Leaf::Null => self.flatten.empty("null"),
-            Leaf::Bool(value) => self.flatten.text(if value { "true" } else { "false" }),
-            Leaf::Unsigned(n) => self.flatten.number(Number::Unsigned(n)),
-            Leaf::Signed(n) => self.flatten.number(Number::Signed(n)),
-            Leaf::Float(n) => self.flatten.number(Number::Float(n)),
-            Leaf::Text(text) => self.flatten.text(text),
+        let kind = if self.place.is_counter { Kind::Counter } else { Kind::Gauge };
+        self.push(kind, Found::Number(number));
+    }
+
+    fn text(&mut self, text: &str) {
+        if self.place.arrays > 0 {
+            return self.element(text);
+        }
+        self.push_text(Kind::Text, text);
+    }
+
+    fn boolean(&mut self, value: bool) {
+        self.text(if value { "true" } else { "false" });
+    }
+
+    fn null(&mut self) {
+        if self.place.arrays > 0 {
+            return self.element("null");
+        }
+        self.push_text(Kind::Json, "null");
+    }
+
+    fn histogram(&mut self, mut histogram: Recorded<'_>) {
+        let quantiles = [0.5, 0.9, 0.99].map(|q| histogram.recent().quantile_float(q));
+        let distribution = Distribution { count: histogram.count(), quantiles };
+        self.push(Kind::Histogram, Found::Distribution(distribution));
+    }
+
+    fn begin(&mut self, shape: Shape) -> bool {
+        if shape == Shape::Array {
+            if self.place.arrays == 0 {
+                let item = self.items.len();
+                let pushed = self.push(Kind::Json, Found::Text(0..0));
+                // The path of the item is in the buffer now; its text follows.
+                let end = self.text.len();
+                if let (true, Some(item)) = (pushed, self.items.last_mut()) {
+                    item.found = Found::Text(end..end);
+                }
+                self.place.array = pushed.then_some(item);
+            }
+            self.place.arrays += 1;
+        } else {
+            self.place.begun.push(self.items.len());
+            self.place.is_key |= shape == Shape::Map;
+        }
+        true
+    }
+
+    fn end(&mut self, shape: Shape) {
+        if shape != Shape::Array {
+            let begun = self.place.begun.pop();
+            if self.place.arrays == 0 && begun == Some(self.items.len()) {
+                self.push_text(Kind::Json, "{}");
+            }
+            return;
+        }
+        self.place.arrays -= 1;
+        if self.place.arrays == 0
+            && let Some(item) = self.place.array.take()
+            && let Found::Text(range) = &mut self.items[item].found
+            && range.start == range.end
+        {
+            self.text.push_str("[]");
+            range.end = self.text.len();
         }
     }
 }
@@ -366,7 +328,7 @@ mod tests {
     /// Each leaf as `path kind unit value`.
     fn lines(registry: &Registry) -> Vec<String> {
         let mut sample = Sample::default();
-        registry.visit_old(&mut sample);
+        registry.visit(&mut sample);
         let line = |item: &Item| {
             let value = match &item.found {
                 Found::Number(number) => number.to_f64().to_string(),
@@ -439,11 +401,45 @@ mod tests {
         registry.publish("array", Func::new(|| vec![7; 10_000])).unwrap();
         registry.publish("text", Text::new()).unwrap().set("é".repeat(10_000));
         let mut sample = Sample::default();
-        registry.visit_old(&mut sample);
+        registry.visit(&mut sample);
         for item in sample.items() {
             let Found::Text(range) = &item.found else { panic!("{item:?}") };
             assert!(range.len() <= MAX_TEXT_BYTES + '…'.len_utf8(), "{}", range.len());
         }
         assert!(sample.text.len() < 500, "{}", sample.text.len());
+    }
+
+    #[test]
+    fn members_have_their_own_kind_unit_and_help() {
+        let mut sample = Sample::default();
+        expvar::global().visit(&mut sample);
+        let find = |path: &str| {
+            let item = sample.items().iter().find(|item| sample.path(item) == path);
+            item.map(|item| (item.kind, item.unit, sample.help(item)))
+        };
+        let (kind, unit, help) = find("process.cpu_user_seconds").unwrap();
+        assert_eq!((kind, unit), (Kind::Counter, "seconds"));
+        assert!(help.starts_with("Processor time in the program"), "{help}");
+        let (kind, unit, _) = find("process.start_time_seconds").unwrap();
+        assert_eq!((kind, unit), (Kind::Gauge, "unix"));
+        let (kind, unit, _) = find("process.resident_bytes").unwrap();
+        assert_eq!((kind, unit), (Kind::Gauge, "bytes"));
+        let (kind, unit, _) = find("memstats.HeapSys").unwrap();
+        assert_eq!((kind, unit), (Kind::Gauge, "bytes"));
+        assert_eq!(find("memstats.NumGC"), None, "nobody measures it");
+    }
+
+    #[test]
+    fn what_is_empty_is_shown_as_that_and_the_next_stands_beside_it() {
+        let registry = Registry::new();
+        let value = serde_json::json!({"a": [], "b": {}, "c": [[], {}], "d": 1});
+        registry.publish("f", Func::new(move || value.clone())).unwrap();
+        let expected = [
+            "f.a Json \"\" \"[]\"",
+            "f.b Json \"\" \"{}\"",
+            "f.c Json \"\" \"[]\"",
+            "f.d Gauge \"\" 1",
+        ];
+        assert_eq!(lines(&registry), expected);
     }
 }

@@ -182,7 +182,7 @@ impl Shared {
             let passed = now - base;
             sample.clear();
             // Functions may take their time; nothing is locked meanwhile.
-            self.registry.visit_old(&mut sample);
+            self.registry.visit(&mut sample);
 
             let mut state = self.lock();
             let now_ms = base_ms + passed.as_millis() as u64;
@@ -293,7 +293,7 @@ mod tests {
     fn take(sampler: &Sampler, tick: u32) {
         let shared = &sampler.handle.0;
         let mut sample = Sample::default();
-        shared.registry.visit_old(&mut sample);
+        shared.registry.visit(&mut sample);
         shared.lock().take(&shared.sender, &sample, tick, 1.0, u64::from(tick) * 1000);
     }
 

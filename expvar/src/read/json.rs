@@ -101,9 +101,12 @@ impl Visitor for Document<'_> {
         self.first = false;
     }
 
-    fn json(&mut self, json: &str) -> bool {
-        self.buffer.extend_from_slice(json.as_bytes());
+    fn wants_json(&self) -> bool {
         true
+    }
+
+    fn json(&mut self, json: &str) {
+        self.buffer.extend_from_slice(json.as_bytes());
     }
 }
 

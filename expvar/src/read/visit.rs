@@ -1,10 +1,12 @@
 //! The walk as it was: values as one enum, functions as JSON. It goes when no exporter uses it.
 
 use crate::cells::Reader;
+use crate::func::Returned;
 use crate::histogram::Reading;
 use crate::info::Info;
 use crate::map::{Child, Map};
 use crate::names::{Generation, List};
+use crate::number::Number;
 use crate::prefetch::{Prefetch, Touch};
 use crate::var::Var;
 
@@ -129,7 +131,6 @@ pub(crate) struct Scratch<'s> {
 
 #[derive(Default)]
 struct Buffers {
-    #[cfg(feature = "serde")]
     json: Vec<u8>,
     reading: Reading,
 }
@@ -157,11 +158,18 @@ impl<'s> Scratch<'s> {
                 f(Value::Histogram(&self.buffers.reading))
             }
             Var::Map(map) => self.read_map(map, depth, f),
-            #[cfg(feature = "serde")]
-            Var::Func(func) => f(match func.read(&mut self.buffers.json) {
-                "null" => Value::Null,
-                json => Value::Json(json),
-            }),
+            Var::Func(func) => {
+                let returned = func.read(false, &mut self.buffers.json);
+                // What a function did shows in what comes after it.
+                self.reader.refresh();
+                f(match returned {
+                    Returned::Null => Value::Null,
+                    Returned::Number(Number::Unsigned(n)) => Value::Counter(n),
+                    Returned::Number(Number::Signed(n)) => Value::Gauge(n),
+                    Returned::Number(Number::Float(n)) => Value::Float(n),
+                    Returned::Json(json) => Value::Json(json),
+                })
+            }
         }
     }
 

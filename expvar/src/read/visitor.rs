@@ -84,13 +84,16 @@ pub trait Visitor {
     /// The map or structure that was begun last ends.
     fn end(&mut self, _shape: Shape) {}
 
-    /// What a function returned, as valid compact JSON. Return true to take it as it stands; else
-    /// the walk takes it apart, into the other methods. The two may differ: numbers that nobody
-    /// measured are in `memstats`' JSON as zeros, where readers of Go's fields expect them, and
-    /// absent from its parts.
-    fn json(&mut self, _json: &str) -> bool {
+    /// Whether what functions return is wanted as JSON, by [`json`](Self::json). By default the walk
+    /// takes it apart, into the other methods. The two may differ: numbers that nobody measured are
+    /// in `memstats`' JSON as zeros, where readers of Go's fields expect them, and absent from its
+    /// parts.
+    fn wants_json(&self) -> bool {
         false
     }
+
+    /// What a function returned, as valid compact JSON, where that is wanted.
+    fn json(&mut self, _json: &str) {}
 }
 
 /// One step of the path to a value.

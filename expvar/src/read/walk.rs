@@ -1,12 +1,15 @@
 //! The one walk over a registry, which every exporter is a visitor of.
 
 use std::cell::OnceCell;
+use std::marker::PhantomData;
 use std::ptr;
 
 use super::number::Number;
+use super::recall::{Memory, Nothing};
 use super::visit::{Value, for_each};
 use super::visitor::{Shape, Step, Visitor};
 use crate::cells::Reader;
+use crate::func::Returned;
 use crate::histogram::{Histogram, Moment, Reading, Snapshot};
 use crate::info::Info;
 use crate::map::Map;
@@ -19,15 +22,20 @@ const DEPTH: usize = 32;
 /// How often a map is shown within itself; below that it is `null`.
 const WITHIN_ITSELF: usize = 2;
 
-/// Shows the variables that `wanted` accepts.
-pub(crate) fn registry<V: Visitor>(
+/// Shows the variables that `wanted` accepts. Where `M` remembers names, that has to be all of them.
+pub(crate) fn registry<M: Memory<V>, V: Visitor>(
     list: &List<Entry>,
     mut wanted: impl FnMut(&str) -> bool,
     visitor: &mut V,
 ) {
     let reader = Reader::now();
-    let mut walk = Walk { reader: &reader, buffers: Buffers::default(), visitor };
-    for_each(list, &reader, true, |at, number| {
+    let mut walk =
+        Walk { reader: &reader, buffers: Buffers::default(), visitor, memory: PhantomData::<M> };
+    let names_wanted = M::names(walk.visitor, list.generation());
+    for_each(list, &reader, names_wanted, |at, number| {
+        if !names_wanted && number.is_some_and(|number| walk.next(number)) {
+            return;
+        }
         let (name, entry) = list.at(at);
         if !wanted(name) {
             return;
@@ -46,19 +54,20 @@ pub(crate) fn registry<V: Visitor>(
 pub(crate) fn value(var: &Var, visitor: &mut impl Visitor) {
     let reader = Reader::now();
     let info = Info::new();
-    Walk { reader: &reader, buffers: Buffers::default(), visitor }.value(var, &info, None);
+    let (buffers, memory) = (Buffers::default(), PhantomData::<Nothing>);
+    Walk { reader: &reader, buffers, visitor, memory }.value(var, &info, None);
 }
 
-struct Walk<'w, V> {
+struct Walk<'w, V, M> {
     reader: &'w Reader,
     buffers: Buffers,
     visitor: &'w mut V,
+    memory: PhantomData<M>,
 }
 
 /// Memory for one value at a time.
 #[derive(Default)]
 struct Buffers {
-    #[cfg(feature = "serde")]
     json: Vec<u8>,
     reading: Reading,
 }
@@ -69,15 +78,18 @@ struct Path<'p> {
     above: Option<&'p Path<'p>>,
 }
 
-impl<V: Visitor> Walk<'_, V> {
+impl<V: Visitor, M: Memory<V>> Walk<'_, V, M> {
     #[inline]
-    fn row(&mut self, number: Value<'static>) {
-        self.visitor.number(match number {
-            Value::Counter(n) => Number::Unsigned(n),
-            Value::Gauge(n) => Number::Signed(n),
-            Value::Float(n) => Number::Float(n),
-            _ => return,
-        });
+    fn row(&mut self, value: Value<'static>) {
+        if let Some(number) = number(value) {
+            self.visitor.number(number);
+        }
+    }
+
+    /// Whether the next number was all that the visitor needs.
+    #[inline]
+    fn next(&mut self, value: Value<'static>) -> bool {
+        number(value).is_some_and(|number| M::next(self.visitor, number))
     }
 
     fn value(&mut self, var: &Var, info: &Info, path: Option<&Path<'_>>) {
@@ -98,19 +110,22 @@ impl<V: Visitor> Walk<'_, V> {
                 });
             }
             Var::Map(map) => self.map(map, info, path),
-            #[cfg(feature = "serde")]
             Var::Func(func) => {
-                let json = func.read(&mut self.buffers.json);
+                let in_parts = !self.visitor.wants_json();
+                let returned = func.read(in_parts, &mut self.buffers.json);
                 // What a function did shows in what comes after it.
                 self.reader.refresh();
-                match json {
-                    "null" => self.visitor.null(),
-                    json => {
-                        if !self.visitor.json(json) {
-                            // It is JSON; nested too deeply to be taken apart, it ends at that level.
-                            let _ = super::json::visit(json, info, self.visitor);
-                        }
+                match returned {
+                    Returned::Null => self.visitor.null(),
+                    Returned::Number(number) => self.visitor.number(number),
+                    Returned::Json(json) if !in_parts => self.visitor.json(json),
+                    #[cfg(feature = "serde")]
+                    Returned::Json(json) => {
+                        // It is JSON; nested too deeply to be taken apart, it ends at that level.
+                        let _ = super::json::visit(json, &func.info(info), self.visitor);
                     }
+                    #[cfg(not(feature = "serde"))]
+                    Returned::Json(_) => self.visitor.null(),
                 }
             }
         }
@@ -123,9 +138,13 @@ impl<V: Visitor> Walk<'_, V> {
         }
         if self.visitor.begin(Shape::Map) {
             let list = map.list();
+            let names_wanted = M::names(self.visitor, list.generation());
             // A counter only goes up, whatever was said of the others.
             let counting = OnceCell::new();
-            for_each(&list, self.reader, true, |at, number| {
+            for_each(&list, self.reader, names_wanted, |at, number| {
+                if !names_wanted && number.is_some_and(|number| self.next(number)) {
+                    return;
+                }
                 let (key, child) = list.at(at);
                 let info = match &child.var {
                     Var::Counter(_) if !info.is_counter() => {
@@ -142,6 +161,16 @@ impl<V: Visitor> Walk<'_, V> {
             });
         }
         self.visitor.end(Shape::Map);
+    }
+}
+
+#[inline]
+fn number(value: Value<'static>) -> Option<Number> {
+    match value {
+        Value::Counter(n) => Some(Number::Unsigned(n)),
+        Value::Gauge(n) => Some(Number::Signed(n)),
+        Value::Float(n) => Some(Number::Float(n)),
+        _ => None,
     }
 }
 

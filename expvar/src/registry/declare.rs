@@ -28,8 +28,8 @@
 /// # What can be written
 /// - The kind: [`Counter`](crate::Counter), [`Gauge`](crate::Gauge),
 ///   [`FloatGauge`](crate::FloatGauge), [`Text`](crate::Text), [`Histogram`](crate::Histogram),
-///   [`Map`](crate::Map), [`Family`](crate::Family), or a path to one of them. A
-///   [`Func`](crate::Func) is made at run time: see [`publish`](crate::publish).
+///   [`Map`](crate::Map), [`Family`](crate::Family), [`Func`](crate::Func) (with
+///   `init: Func::of(&function)`), or a path to one of them.
 /// - The name: a literal, a constant, `concat!(…)`.
 /// - Attributes: any that a static can have, such as `#[cfg(…)]` or `#[deprecated]`.
 /// - `unit:` a [`Unit`](crate::Unit), as `Bytes` or `Unit::Bytes`.
@@ -84,9 +84,6 @@ macro_rules! __static {
     };
     ($attrs:tt $vis:tt $ident:ident, (String), $($rest:tt)*) => {
         const _: $crate::__kind!(String) = ();
-    };
-    ($attrs:tt $vis:tt $ident:ident, (Func), $($rest:tt)*) => {
-        const _: $crate::__kind!(Func) = ();
     };
     ($attrs:tt $vis:tt $ident:ident, (Family), $($rest:tt)*) => {
         const _: $crate::__kind!(Family) = ();

@@ -6,20 +6,15 @@ use crate::info::Info;
 use crate::registry::{PublishError, Registry};
 use crate::spec::Spec;
 use crate::var::{Handle, Publish, Var};
-use crate::{Counter, Map, Text};
+use crate::{Text, health};
 
-/// Keys that a full map refused.
-pub(crate) static OVERFLOWS: Counter = Counter::new();
-/// Additions to a map's key of another kind.
-pub(crate) static MISMATCHES: Counter = Counter::new();
-/// Functions that panicked or failed.
-pub(crate) static PANICS: Counter = Counter::new();
-/// Statics of one name that could not share a variable.
-static CLASHES: Map = Map::new();
+crate::vars! {
+    /// Declared variables that are not shown, by name.
+    static CLASHES: Map = "expvar.clashes";
+}
 
 static GLOBAL: Lazy<Registry> = Lazy::new(|| {
     let registry = Registry::new();
-    publish_own(&registry);
     publish_declared(&registry);
     registry
 });
@@ -51,41 +46,6 @@ pub(crate) fn settle() {
     Lazy::force(&GLOBAL);
 }
 
-fn publish_own(registry: &Registry) {
-    let show = |name, var: Var, help: &'static str| {
-        let _ = registry.publish_with(name, var, Info::new().help(help).counter());
-    };
-    let counters = [
-        ("expvar.mismatches", &MISMATCHES, "Additions to a map's key that holds another kind."),
-        ("expvar.overflows", &OVERFLOWS, "Additions that a full map took under (other)."),
-        ("expvar.panics", &PANICS, "Functions that panicked or failed while they were read."),
-    ];
-    for (name, counter, help) in counters {
-        show(name, Var::Counter(Handle::Static(counter)), help);
-    }
-    let clashes = Var::Map(Handle::Static(&CLASHES));
-    show("expvar.clashes", clashes, "Declared variables that are not shown, by name.");
-    publish_process(registry);
-}
-
-/// What Go shows of every program, and what the system knows of this one.
-fn publish_process(_registry: &Registry) {
-    #[cfg(feature = "serde")]
-    let show = |name, func: crate::Func, help: &'static str| {
-        let _ = _registry.publish_with(name, func, Info::new().help(help));
-    };
-    #[cfg(feature = "serde")]
-    show("cmdline", crate::cmdline::variable(), "The program's arguments, secrets redacted.");
-    #[cfg(feature = "process")]
-    {
-        show("memstats", crate::memstats::variable(), "Memory statistics in Go's fields.");
-        show("process", crate::process::variable(), "What the system knows of this process.");
-        let unreadable = Var::Counter(Handle::Static(&crate::process::UNREADABLE));
-        let help = "Files of the system that were missing, unreadable or not understood.";
-        let _ = _registry.publish_with("expvar.unreadable", unreadable, Info::new().help(help));
-    }
-}
-
 /// A static that [`vars!`](crate::vars) declares.
 #[doc(hidden)]
 pub struct Declaration {
@@ -102,6 +62,11 @@ impl Declaration {
     pub const fn new(spec: Spec, var: Var, place: Place) -> Self {
         Self { spec, var, place }
     }
+
+    /// Whether it is the library's own, which goes before everybody else's.
+    fn is_own(&self) -> bool {
+        self.place.2.starts_with("expvar::")
+    }
 }
 
 inventory::collect!(Declaration);
@@ -109,7 +74,9 @@ inventory::collect!(Declaration);
 fn publish_declared(registry: &Registry) {
     let mut declared: Vec<&Declaration> = inventory::iter::<Declaration>.into_iter().collect();
     // The linker's order is arbitrary; that of the source is not.
-    declared.sort_by_key(|declaration| (declaration.spec.name, declaration.place));
+    declared.sort_by_key(|declaration| {
+        (declaration.spec.name, !declaration.is_own(), declaration.place)
+    });
     let mut holder: Option<&Declaration> = None;
     for declaration in declared {
         let Err(error) = registry.publish_with(
@@ -157,11 +124,13 @@ fn report_clash(error: &PublishError, late: &Declaration, holder: Option<&Declar
         format!("{} {path} at {file}:{line}", declaration.var.kind())
     };
     let text = match (holder, error.existing()) {
-        (Some(holder), _) => format!("{} is shown, {} is not", place(holder), place(late)),
-        (None, Some(own)) => {
+        (Some(holder), _) if !holder.is_own() => {
+            format!("{} is shown, {} is not", place(holder), place(late))
+        }
+        (_, Some(own)) => {
             format!("a {} of the library's own is shown, {} is not", own.kind(), place(late))
         }
-        (None, None) => format!("{} is not shown: {error}", place(late)),
+        (_, None) => format!("{} is not shown: {error}", place(late)),
     };
     CLASHES.set(late.spec.name, Text::new()).set(text);
 }
@@ -169,7 +138,7 @@ fn report_clash(error: &PublishError, late: &Declaration, holder: Option<&Declar
 /// Counts a recording that went to `(other)` because a limit of names, keys or label sets was reached.
 #[doc(hidden)]
 pub fn count_overflow() {
-    OVERFLOWS.inc();
+    health::OVERFLOWS.inc();
 }
 
 /// Shows why a name's variable is not shown, for the first thousand names.

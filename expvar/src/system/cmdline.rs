@@ -27,6 +27,11 @@ use redact::Redactor;
 /// How many bytes of arguments are shown; what is past that is one `[truncated]`.
 const LIMIT: usize = 64 << 10;
 
+crate::vars! {
+    /// The program's arguments, secrets redacted.
+    static CMDLINE: Func = "cmdline", init: Func::of(&read);
+}
+
 static SHOW_SECRETS: AtomicBool = AtomicBool::new(false);
 
 /// From now on `cmdline` shows every argument as it is.

@@ -1,58 +1,98 @@
-//! A value that is read again when it is asked for and older than a second.
+//! A value that takes system calls to read, shared by those who read it at once.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use crate::clock;
 use crate::sync::Mutex;
 
-/// How old a value may be.
-const AGE: Duration = Duration::from_secs(1);
+/// How many times as long as it took to read a value is kept, so that reading takes at most a
+/// twentieth of a processor, however many readers there are.
+const SHARE: u32 = 20;
 
-/// Keeps the last value, and what its reader reuses from one reading to the next.
+/// Keeps the last value for a moment, and what its reader reuses from one reading to the next.
 ///
-/// Nothing runs while nobody asks. Who finds the value too old reads it; who comes meanwhile
-/// gets the last one and does not wait.
+/// Nothing runs while nobody asks. A value that took 200 us to read is handed out for 4 ms: a reader
+/// with any period longer than that gets a value of its own each time. Who comes while it is read
+/// waits for it.
+///
+/// After a `fork` the child begins anew. Where another thread was reading at that moment, its lock
+/// stays locked in the child for ever, and there each reading is made from scratch.
 pub(crate) struct Fresh<T, R> {
-    last: Mutex<Option<(Instant, Arc<T>)>>,
-    reader: Mutex<Option<R>>,
+    kept: Mutex<Option<Kept<T, R>>>,
+    /// The process that used this last.
+    process: AtomicU32,
+    /// The process in which the lock is held by nobody who lives.
+    orphaned: AtomicU32,
+}
+
+struct Kept<T, R> {
+    process: u32,
+    /// When the reading began, and how long it took; `None` where there is no clock.
+    read: Option<(Instant, Duration)>,
+    value: Arc<T>,
+    reader: R,
 }
 
 impl<T, R: Default> Fresh<T, R> {
     pub(crate) const fn new() -> Fresh<T, R> {
-        Fresh { last: Mutex::new(None), reader: Mutex::new(None) }
+        let [process, orphaned] = [const { AtomicU32::new(0) }; 2];
+        Fresh { kept: Mutex::new(None), process, orphaned }
     }
 
-    /// The last value, or a new one.
+    /// The value of this moment.
     pub(crate) fn get(&self, read: impl FnOnce(&mut R) -> T) -> Arc<T> {
-        match self.last() {
-            Some((at, value)) if at.elapsed() < AGE => value,
-            Some((_, value)) => match self.reader.try_lock() {
-                Some(mut reader) => self.refresh(&mut reader, read),
-                None => value,
-            },
-            None => {
-                let mut reader = self.reader.lock();
-                // Somebody else may have read it while this one waited.
-                match self.last() {
-                    Some((_, value)) => value,
-                    None => self.refresh(&mut reader, read),
-                }
-            }
-        }
+        self.get_if(|kept| kept.read.is_some_and(|(at, took)| at.elapsed() < took * SHARE), read)
     }
 
-    fn last(&self) -> Option<(Instant, Arc<T>)> {
-        self.last.lock().clone()
-    }
-
-    /// A new value, whatever the age of the last.
+    /// A value that is read now.
     pub(crate) fn get_now(&self, read: impl FnOnce(&mut R) -> T) -> Arc<T> {
-        self.refresh(&mut self.reader.lock(), read)
+        self.get_if(|_| false, read)
     }
 
-    fn refresh(&self, reader: &mut Option<R>, read: impl FnOnce(&mut R) -> T) -> Arc<T> {
-        let value = Arc::new(read(reader.get_or_insert_default()));
-        *self.last.lock() = Some((Instant::now(), value.clone()));
+    fn get_if(
+        &self,
+        is_fresh: impl FnOnce(&Kept<T, R>) -> bool,
+        read: impl FnOnce(&mut R) -> T,
+    ) -> Arc<T> {
+        let process = clock::process_id();
+        let before = self.process.swap(process, Relaxed);
+        let mut kept = match self.kept.try_lock() {
+            Some(kept) => kept,
+            None => {
+                if before != process {
+                    self.orphaned.store(process, Relaxed);
+                }
+                if self.orphaned.load(Relaxed) == process {
+                    return Arc::new(read(&mut R::default()));
+                }
+                self.kept.lock()
+            }
+        };
+        let last = kept.take().filter(|kept| kept.process == process);
+        if let Some(last) = last {
+            if is_fresh(&last) {
+                let value = Arc::clone(&last.value);
+                *kept = Some(last);
+                return value;
+            }
+            return Self::refresh(&mut kept, last.reader, process, read);
+        }
+        Self::refresh(&mut kept, R::default(), process, read)
+    }
+
+    fn refresh(
+        kept: &mut Option<Kept<T, R>>,
+        mut reader: R,
+        process: u32,
+        read: impl FnOnce(&mut R) -> T,
+    ) -> Arc<T> {
+        let began = clock::now();
+        let value = Arc::new(read(&mut reader));
+        let read = began.map(|began| (began, began.elapsed()));
+        *kept = Some(Kept { process, read, value: Arc::clone(&value), reader });
         value
     }
 }
@@ -60,52 +100,91 @@ impl<T, R: Default> Fresh<T, R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-    use std::sync::mpsc::channel;
+    use std::sync::atomic::AtomicU64;
     use std::thread;
 
-    #[test]
-    fn a_young_value_is_not_read_again() {
-        let fresh = Fresh::new();
-        assert_eq!(*fresh.get(|_: &mut ()| 1), 1);
-        assert_eq!(*fresh.get(|_| 2), 1);
-        assert_eq!(*fresh.get_now(|_| 3), 3);
-        assert_eq!(*fresh.get(|_| 4), 3);
+    impl<T, R> Fresh<T, R> {
+        /// Makes the last reading one that began `ago` and took so long.
+        fn set_last(&self, ago: Duration, took: Duration) {
+            let mut kept = self.kept.lock();
+            kept.as_mut().unwrap().read = Some((Instant::now() - ago, took));
+        }
     }
 
     #[test]
-    fn an_old_value_is_read_once_and_the_others_do_not_wait() {
-        let fresh: Fresh<u64, ()> = Fresh::new();
-        *fresh.last.lock() = Some((Instant::now() - AGE, Arc::new(1)));
-        let (reading, is_reading) = channel();
-        let (finish, may_finish) = channel();
+    fn a_value_is_kept_for_twenty_times_as_long_as_it_took() {
+        let fresh = Fresh::new();
+        let (hour, minute) = (Duration::from_secs(3600), Duration::from_secs(60));
+        assert_eq!(*fresh.get(|_: &mut ()| 1), 1);
+        fresh.set_last(Duration::ZERO, hour);
+        assert_eq!(*fresh.get(|_| unreachable!("it is fresh")), 1);
+        fresh.set_last(hour, minute);
+        assert_eq!(*fresh.get(|_| 2), 2, "an hour is more than 20 minutes");
+        fresh.set_last(Duration::ZERO, hour);
+        assert_eq!(*fresh.get_now(|_| 3), 3);
+    }
+
+    #[test]
+    fn many_at_once_share_one_reading() {
+        let fresh = Fresh::new();
+        let reads = AtomicU64::new(0);
+        fresh.get(|_: &mut ()| 7);
+        fresh.set_last(Duration::ZERO, Duration::from_secs(3600));
+        let read = |_: &mut ()| {
+            reads.fetch_add(1, Relaxed);
+            8
+        };
         thread::scope(|scope| {
-            let reader = scope.spawn(|| {
-                *fresh.get(move |_| {
-                    reading.send(()).unwrap();
-                    may_finish.recv().unwrap();
+            for _ in 0..8 {
+                scope.spawn(|| assert_eq!(*fresh.get(read), 7));
+            }
+        });
+        assert_eq!(reads.into_inner(), 0);
+    }
+
+    #[test]
+    fn a_reader_waits_for_the_reading_that_runs_and_gets_no_older_value() {
+        let fresh: Fresh<u64, ()> = Fresh::new();
+        fresh.get(|_| 1);
+        fresh.set_last(Duration::from_secs(3600), Duration::ZERO);
+        let (begin, begun) = std::sync::mpsc::channel();
+        let (end, may_end) = std::sync::mpsc::channel::<()>();
+        thread::scope(|scope| {
+            let fresh = &fresh;
+            scope.spawn(move || {
+                fresh.get(|_| {
+                    begin.send(()).unwrap();
+                    may_end.recv().unwrap();
                     2
                 })
             });
-            is_reading.recv().unwrap();
-            // The reader is in the middle of it, and will stay there.
-            assert_eq!(*fresh.get(|_| unreachable!("one reads already")), 1);
-            finish.send(()).unwrap();
-            assert_eq!(reader.join().unwrap(), 2);
+            begun.recv().unwrap();
+            let late = scope.spawn(|| *fresh.get(|_| 3));
+            end.send(()).unwrap();
+            assert_ne!(late.join().unwrap(), 1);
         });
-        assert_eq!(*fresh.get(|_| unreachable!("it is new")), 2);
     }
 
     #[test]
-    fn the_first_value_is_read_once_by_many() {
-        let fresh: Fresh<u64, ()> = Fresh::new();
-        let reads = AtomicU64::new(0);
-        let read = |_: &mut ()| reads.fetch_add(1, Relaxed);
-        thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| assert_eq!(*fresh.get(read), 0));
-            }
+    fn what_another_process_read_is_not_handed_out() {
+        let fresh: Fresh<u64, u64> = Fresh::new();
+        fresh.get(|reader| {
+            *reader += 1;
+            *reader
         });
-        assert_eq!(reads.into_inner(), 1);
+        fresh.set_last(Duration::ZERO, Duration::from_secs(3600));
+        // As a child would find it after a fork.
+        fresh.kept.lock().as_mut().unwrap().process += 1;
+        assert_eq!(*fresh.get(|reader| *reader + 10), 10, "the reader begins anew too");
+    }
+
+    #[test]
+    fn a_lock_that_a_fork_left_locked_is_not_waited_for() {
+        let fresh: Fresh<u64, ()> = Fresh::new();
+        let parent = std::process::id() + 1;
+        fresh.process.store(parent, Relaxed);
+        let _held = fresh.kept.lock();
+        assert_eq!(*fresh.get(|_| 1), 1);
+        assert_eq!(*fresh.get(|_| 2), 2);
     }
 }

@@ -1,7 +1,8 @@
 //! The memory statistics that readers of Go's `/debug/vars` expect, filled with what is true here.
 //!
 //! The [`global`](crate::global()) registry shows them under `memstats`: all of Go's 32 fields, in
-//! Go's order and types. A value is at most 1 s old, as with [`process`](crate::process).
+//! Go's order and types; exporters that take them apart (Prometheus, Graphite, the live page) show
+//! only those that somebody measured. A value is as young as with [`process`](crate::process).
 //!
 //! The *hook* is [`alloc::Counting`](crate::alloc::Counting) as the program's allocator. The
 //! *system* is `/proc/self/status` on Linux; elsewhere its figures are zero.
@@ -31,18 +32,19 @@
 //! glibc is not asked: `mallinfo2` locks each arena and walks its free blocks, which holds up
 //! every thread that allocates meanwhile.
 
+mod fields;
 #[cfg(feature = "jemalloc")]
 mod jemalloc;
 
 use std::sync::Arc;
 
-use serde::ser::SerializeStruct;
+use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Serialize, Serializer};
 
 use crate::Func;
 use crate::alloc::{CLASS_SIZES, CLASSES, Counts, counts};
 use crate::fresh::Fresh;
-use crate::process::UNREADABLE;
+use crate::health::UNREADABLE;
 use crate::process::files::Files;
 use crate::process::status::Status;
 
@@ -83,6 +85,19 @@ pub struct MemStats {
     pub enable_gc: bool,
     pub debug_gc: bool,
     pub by_size: [BySize; CLASSES],
+    sources: Sources,
+}
+
+/// Which of the figures somebody measured. The others are zeros that Go's readers expect.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Sources {
+    hook: bool,
+    by_size: bool,
+    live_bytes: bool,
+    heap: bool,
+    bookkeeping: bool,
+    stack: bool,
+    other: bool,
 }
 
 /// Blocks of one size class.
@@ -97,21 +112,34 @@ pub struct BySize {
     pub frees: u64,
 }
 
-static MEMSTATS: Fresh<MemStats, Files> = Fresh::new();
+crate::vars! {
+    /// Memory statistics in Go's fields.
+    static MEMSTATS: Func = "memstats", init: variable();
+}
 
-/// The statistics as they are, or were less than a second ago.
+static LAST: Fresh<MemStats, Files> = Fresh::new();
+
+/// The statistics as they are: as old as [`process`](crate::process) may be.
 pub fn read() -> MemStats {
-    MemStats::clone(&MEMSTATS.get(refresh))
+    MemStats::clone(&LAST.get(refresh))
 }
 
 /// The statistics as they are now.
 pub fn read_now() -> MemStats {
-    MemStats::clone(&MEMSTATS.get_now(refresh))
+    MemStats::clone(&LAST.get_now(refresh))
 }
 
 /// The variable that the [`global`](crate::global()) registry shows as `memstats`.
-pub fn variable() -> Func {
-    Func::new(|| Shown(MEMSTATS.get(refresh)))
+pub const fn variable() -> Func {
+    Func::with_parts(&shown, &parts).members(fields::MEMBERS)
+}
+
+fn shown() -> Shown {
+    Shown(LAST.get(refresh))
+}
+
+fn parts() -> Parts {
+    Parts(LAST.get(refresh))
 }
 
 struct Shown(Arc<MemStats>);
@@ -138,7 +166,7 @@ struct Allocator {
     in_use: u64,
     mapped: u64,
     released: Option<u64>,
-    bookkeeping: u64,
+    bookkeeping: Option<u64>,
 }
 
 /// What the allocator in use says, if it is one that can be asked.
@@ -158,7 +186,7 @@ fn allocator(live_bytes: u64, status: &Status) -> Option<Allocator> {
                 in_use,
                 mapped,
                 released: None,
-                bookkeeping: 0,
+                bookkeeping: None,
             });
         }
     }
@@ -201,7 +229,17 @@ impl MemStats {
             in_use: anonymous(status),
             mapped: status.data.unwrap_or(0),
             released: None,
-            bookkeeping: 0,
+            bookkeeping: None,
+        };
+        stats.sources = Sources {
+            hook: hook.is_some(),
+            by_size: hook
+                .is_some_and(|hook| hook.by_size.iter().any(|class| class.allocations > 0)),
+            live_bytes: hook.is_some() || allocator.is_some_and(|it| it.allocated.is_some()),
+            heap: allocator.is_some() || status.anonymous.is_some(),
+            bookkeeping: allocator.is_some_and(|it| it.bookkeeping.is_some()),
+            stack: status.stack.is_some(),
+            other: status.text.is_some(),
         };
         let heap = allocator.unwrap_or(from_system);
         // The figures are not of one instant, and what was never touched is nowhere resident; what
@@ -212,8 +250,8 @@ impl MemStats {
         stats.heap_released = heap.released.unwrap_or(u64::MAX).min(stats.heap_idle);
         stats.stack_inuse = status.stack.unwrap_or(0);
         stats.stack_sys = stats.stack_inuse;
-        stats.mspan_inuse = heap.bookkeeping;
-        stats.mspan_sys = heap.bookkeeping;
+        stats.mspan_inuse = heap.bookkeeping.unwrap_or(0);
+        stats.mspan_sys = stats.mspan_inuse;
         stats.other_sys =
             [status.text, status.libraries, status.page_tables].into_iter().flatten().sum();
         stats.sys = stats.heap_sys + stats.stack_sys + stats.mspan_sys + stats.other_sys;
@@ -260,6 +298,15 @@ impl MemStats {
                 class += 1;
             }
             classes
+        },
+        sources: Sources {
+            hook: false,
+            by_size: false,
+            live_bytes: false,
+            heap: false,
+            bookkeeping: false,
+            stack: false,
+            other: false,
         },
     };
 }
@@ -310,6 +357,42 @@ impl Serialize for BySize {
         fields.serialize_field("Mallocs", &self.mallocs)?;
         fields.serialize_field("Frees", &self.frees)?;
         fields.end()
+    }
+}
+
+/// What somebody measured, and nothing else.
+struct Parts(Arc<MemStats>);
+
+impl Serialize for Parts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let stats = &*self.0;
+        let Sources { hook, by_size, live_bytes, heap, bookkeeping, stack, other } = stats.sources;
+        let numbers = [
+            ("Alloc", stats.alloc, live_bytes),
+            ("TotalAlloc", stats.total_alloc, hook),
+            ("Sys", stats.sys, heap),
+            ("Mallocs", stats.mallocs, hook),
+            ("Frees", stats.frees, hook),
+            ("HeapAlloc", stats.heap_alloc, live_bytes),
+            ("HeapSys", stats.heap_sys, heap),
+            ("HeapIdle", stats.heap_idle, heap),
+            ("HeapInuse", stats.heap_inuse, heap),
+            ("HeapReleased", stats.heap_released, heap),
+            ("HeapObjects", stats.heap_objects, hook),
+            ("StackInuse", stats.stack_inuse, stack),
+            ("StackSys", stats.stack_sys, stack),
+            ("MSpanInuse", stats.mspan_inuse, bookkeeping),
+            ("MSpanSys", stats.mspan_sys, bookkeeping),
+            ("OtherSys", stats.other_sys, other),
+        ];
+        let mut map = serializer.serialize_map(None)?;
+        for (name, number, _) in numbers.into_iter().filter(|(_, _, is_measured)| *is_measured) {
+            map.serialize_entry(name, &number)?;
+        }
+        if by_size {
+            map.serialize_entry("BySize", &stats.by_size[..])?;
+        }
+        map.end()
     }
 }
 

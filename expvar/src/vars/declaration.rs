@@ -37,9 +37,7 @@ macro_rules! __kind {
         ::core::compile_error!("`String` is Go's word: write `Text`")
     };
     (Func) => {
-        ::core::compile_error!(
-            "a `Func` is made at run time: write `expvar::publish(\"name\", Func::new(|| …))`"
-        )
+        $crate::Func
     };
     (Family) => {
         ::core::compile_error!(
@@ -68,11 +66,13 @@ macro_rules! __init {
     ((String), $options:tt) => {
         ()
     };
-    ((Func), $options:tt) => {
-        ()
-    };
     ((Family), $options:tt) => {
         ()
+    };
+    ((Func), []) => {
+        ::core::compile_error!(
+            "a `Func` needs its function: write `init: Func::of(&function)`"
+        )
     };
     (($($kind:tt)+), []) => {
         <$crate::__kind!($($kind)+)>::new()

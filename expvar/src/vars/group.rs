@@ -11,7 +11,7 @@ use crate::sync::Mutex;
 use crate::var::{Handle, Publish, Var};
 
 /// Held while an instance comes or goes, so that the last one to go and the next one to come agree
-/// on whether the maps are there.
+/// on whether the maps are there. Nothing of somebody else's is dropped meanwhile.
 static CHANGES: Mutex<()> = Mutex::new(());
 
 /// A group's variables, shown for as long as this is held: see [`group!`](crate::group).
@@ -73,7 +73,7 @@ impl Shown {
         info: Info,
     ) -> Result<V::Handle, PublishError> {
         let name = format!("{prefix}.{name}");
-        let _changing = CHANGES.lock();
+        let changing = CHANGES.lock();
         let map = match self.registry.get(&name) {
             Some(Var::Map(map)) => map,
             Some(other) => return Err(PublishError::taken(&name, other)),
@@ -85,26 +85,35 @@ impl Shown {
         if let Some(other) = map.get(&self.instance) {
             return Err(PublishError::taken(&format!("{name}.{}", self.instance), other));
         }
-        let handle = map.set(&self.instance, var);
+        let (var, handle) = var.into_var();
+        let old = map.replace(&self.instance, var);
         self.maps.push((name, map));
+        drop(changing);
+        drop(old);
         Ok(handle)
     }
 }
 
 impl Drop for Shown {
     fn drop(&mut self) {
-        let _changing = CHANGES.lock();
+        // What goes is dropped when nothing is locked any more: it may own anything, another group
+        // among others.
+        let mut gone = Vec::new();
+        let changing = CHANGES.lock();
         for (name, map) in &self.maps {
-            map.remove(&self.instance);
+            gone.extend(map.remove(&self.instance));
             // A map that was declared stays.
-            if let Handle::Shared(map) = map
-                && map.is_empty()
-                && matches!(self.registry.get(name), Some(Var::Map(Handle::Shared(shown)))
-                    if Arc::ptr_eq(&shown, map))
-            {
-                self.registry.remove(name);
+            let Handle::Shared(map) = map else { continue };
+            let shown = self.registry.get(name);
+            let is_shown = matches!(&shown, Some(Var::Map(Handle::Shared(shown)))
+                if Arc::ptr_eq(shown, map));
+            gone.extend(shown);
+            if is_shown && map.is_empty() {
+                gone.extend(self.registry.remove(name));
             }
         }
+        drop(changing);
+        drop(gone);
     }
 }
 

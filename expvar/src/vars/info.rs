@@ -78,20 +78,15 @@ pub struct Info {
 impl Info {
     /// No help, a plain number, no labels.
     pub const fn new() -> Self {
-        Self::of("", &[])
+        Self::with_help("")
     }
 
     /// The same as `Info::new().help(help)`, for constants.
     pub const fn with_help(help: &'static str) -> Self {
-        Self::of(help, &[])
-    }
-
-    /// Help and labels, for constants.
-    pub(crate) const fn of(help: &'static str, labels: &'static [Cow<'static, str>]) -> Self {
         Self {
             help: Words::Static(help),
             unit: Unit::None,
-            labels: Labels::Static(labels),
+            labels: Labels::Static(&[]),
             counter: false,
             known_as: "",
             members: &[],
@@ -146,22 +141,8 @@ impl Info {
         self
     }
 
-    /// With what the members of the structure mean that a function returns. A member that is not
-    /// listed has its structure's unit.
-    ///
-    /// ```
-    /// use expvar::{Func, Info, Unit};
-    ///
-    /// static MEMBERS: [(&str, Info); 2] = [
-    ///     ("hits", Info::with_help("Lookups that found an entry.").counter()),
-    ///     ("size", Info::with_help("Size of all entries.").unit(Unit::Bytes)),
-    /// ];
-    ///
-    /// let registry = expvar::Registry::new();
-    /// let stats = Func::new(|| serde_json::json!({"hits": 17, "size": 4096}));
-    /// registry.publish_with("cache", stats, Info::new().members(&MEMBERS))?;
-    /// # Ok::<(), expvar::PublishError>(())
-    /// ```
+    /// With what the members mean of a member that is itself a structure: see
+    /// [`Func::members`](crate::Func::members).
     #[must_use]
     pub const fn members(mut self, members: &'static [(&'static str, Info)]) -> Self {
         self.members = members;
@@ -194,6 +175,15 @@ impl Info {
     /// The name that dashboards know the number by; empty when there is none.
     pub const fn get_known_as(&self) -> &'static str {
         self.known_as
+    }
+
+    /// Labels too, for constants.
+    #[cfg(feature = "process")]
+    pub(crate) const fn keyed(mut self, labels: &'static [Cow<'static, str>]) -> Self {
+        let old = std::mem::replace(&mut self.labels, Labels::Static(labels));
+        // A constant's are static texts: nothing is lost.
+        std::mem::forget(old);
+        self
     }
 
     /// What the member of that name means, of a structure; this same info if it is not listed.

@@ -7,7 +7,7 @@ use once_cell::race::OnceRef;
 
 use crate::float_gauge::FloatGauge;
 use crate::gauge::Gauge;
-use crate::global::{MISMATCHES, OVERFLOWS};
+use crate::health::{MISMATCHES, OVERFLOWS};
 use crate::names::{List, Named, Names};
 use crate::prefetch::Touch;
 use crate::sync::Mutex;
@@ -26,10 +26,12 @@ use cache::Known;
 ///
 /// A map holds a limited number of keys, 10,000 unless told otherwise; past it `add` and
 /// `add_float` go to the key `(other)`, and the variable `expvar.overflows` counts them. Keys are
-/// any text. Maps nest, up to 32 levels for readers.
+/// any text of at most 1 KiB unless told otherwise; longer ones go to `(other)` too. Maps nest, up
+/// to 32 levels for readers.
 pub struct Map {
     id: cache::MapId,
     limit: usize,
+    key_bytes: usize,
     keys: Mutex<Names<Child>>,
     /// The static of the same name that this one stands for.
     first: OnceRef<'static, Map>,
@@ -78,9 +80,17 @@ impl Map {
         Self {
             id: cache::MapId::new(),
             limit,
+            key_bytes: 1024,
             keys: Mutex::new(Names::new()),
             first: OnceRef::new(),
         }
+    }
+
+    /// With keys of at most `bytes` bytes in place of 1,024.
+    #[must_use]
+    pub const fn key_bytes(mut self, bytes: usize) -> Self {
+        self.key_bytes = bytes;
+        self
     }
 
     /// Adds to the integer at `key`, which is made, at zero, if there is none. A key that holds
@@ -118,12 +128,16 @@ impl Map {
     /// Puts a variable at `key`, in place of whatever was there; the map's limit does not apply.
     pub fn set<V: Publish>(&self, key: &str, var: V) -> V::Handle {
         let (var, handle) = var.into_var();
-        var.named();
-        let old = self.this().keys.lock().insert(key.into(), Child { var, known: None });
-        if let Some(old) = old {
-            old.retire();
-        }
+        drop(self.replace(key, var));
         handle
+    }
+
+    /// Puts a variable at `key` and returns what was there.
+    pub(crate) fn replace(&self, key: &str, var: Var) -> Option<Var> {
+        var.named();
+        let old = self.this().keys.lock().insert(key.into(), Child { var, known: None })?;
+        old.retire();
+        Some(old.var)
     }
 
     /// The variable at `key`.
@@ -220,7 +234,8 @@ impl Map {
             return child.clone();
         }
         let other = keys.get(OTHER);
-        let full = keys.len() - usize::from(other.is_some()) >= self.limit && key != OTHER;
+        let full = (keys.len() - usize::from(other.is_some()) >= self.limit && key != OTHER)
+            || key.len() > self.key_bytes;
         if !full {
             let (var, known) = make();
             let child = Child { var, known };
@@ -264,7 +279,29 @@ impl Default for Map {
 
 impl fmt::Debug for Map {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.list().iter().map(|(key, child)| (key, &child.var))).finish()
+        Nested { map: self, levels: DEBUG_LEVELS }.fmt(f)
+    }
+}
+
+/// Levels of nested maps that `Debug` prints: a map may hold itself.
+const DEBUG_LEVELS: u8 = 4;
+
+struct Nested<'m> {
+    map: &'m Map,
+    levels: u8,
+}
+
+impl fmt::Debug for Nested<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(levels) = self.levels.checked_sub(1) else { return f.write_str("{..}") };
+        let mut entries = f.debug_map();
+        for (key, child) in self.map.list().iter() {
+            match &child.var {
+                Var::Map(map) => entries.entry(key, &Nested { map, levels }),
+                var => entries.entry(key, var),
+            };
+        }
+        entries.finish()
     }
 }
 

@@ -4,10 +4,8 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-#[cfg(feature = "serde")]
-use crate::func::Func;
 use crate::spec::Levels;
-use crate::{Counter, FloatGauge, Gauge, Histogram, Map, Text};
+use crate::{Counter, FloatGauge, Func, Gauge, Histogram, Map, Text};
 
 /// A variable of any kind, as the registry holds it; a cheap clone of a pointer.
 ///
@@ -28,7 +26,6 @@ pub enum Var {
     /// Variables by key.
     Map(Handle<Map>),
     /// Whatever a function returns.
-    #[cfg(feature = "serde")]
     Func(Handle<Func>),
 }
 
@@ -48,7 +45,7 @@ pub enum Kind {
     Histogram,
     /// [`Map`].
     Map,
-    /// [`Func`](crate::Func).
+    /// [`Func`].
     Func,
 }
 
@@ -85,7 +82,6 @@ impl Var {
             Self::Text(_) => Kind::Text,
             Self::Histogram(_) => Kind::Histogram,
             Self::Map(_) => Kind::Map,
-            #[cfg(feature = "serde")]
             Self::Func(_) => Kind::Func,
         }
     }
@@ -171,9 +167,7 @@ macro_rules! publish {
     )*};
 }
 
-publish!(Counter, Gauge, FloatGauge, Text, Histogram, Map);
-#[cfg(feature = "serde")]
-publish!(Func);
+publish!(Counter, Gauge, FloatGauge, Text, Histogram, Map, Func);
 
 impl sealed::Sealed for Var {}
 impl Publish for Var {
@@ -199,4 +193,4 @@ macro_rules! declared {
     )*};
 }
 
-declared!(Counter: None, Gauge: None, FloatGauge: None, Text: Any, Histogram: None, Map: Any);
+declared!(Counter: None, Gauge: None, FloatGauge: None, Text: Any, Histogram: None, Map: Any, Func: Any);

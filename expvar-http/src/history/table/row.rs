@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::super::sample::{Distribution, Found, Kind, Number, PARTS, Sample};
+use expvar::Number;
+
+use super::super::sample::{Distribution, Found, Kind, PARTS, Sample, is_same, moved};
 use super::super::series::Series;
 use super::rank::Rank;
 
@@ -91,7 +93,7 @@ impl Row {
     pub(super) fn hold(&mut self, found: &Found, sample: &Sample) -> bool {
         match (&mut self.held, found) {
             (Held::Number(held), Found::Number(new)) => {
-                let same = held.is(*new);
+                let same = is_same(*held, *new);
                 *held = *new;
                 !same
             }
@@ -122,7 +124,7 @@ impl Row {
     /// The points that the value makes, given the count before and the seconds since.
     pub(super) fn points(&self, before: Option<Number>, secs: f64) -> Points {
         let climb = match (self.count(), before) {
-            (Some(now), Some(before)) if secs > 0.0 => now.since(before),
+            (Some(now), Some(before)) if secs > 0.0 => moved(now, before),
             _ => f64::NAN,
         };
         let rate = climb / secs;

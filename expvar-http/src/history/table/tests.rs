@@ -22,7 +22,7 @@ impl Bench {
     /// Lets `secs` pass and looks.
     fn after(&mut self, secs: u32) -> &mut Table {
         let mut sample = Sample::default();
-        self.registry.visit_old(&mut sample);
+        self.registry.visit(&mut sample);
         self.tick += secs;
         self.table.take(&sample, self.tick, f64::from(secs));
         &mut self.table
@@ -92,7 +92,7 @@ fn what_a_counter_went_up_by_in_a_second_is_exact() {
     for (climb, secs) in [(70_001, 1.003), (1, 0.97), (999_999, 1.2)] {
         counter.add(climb);
         sample.clear();
-        bench.registry.visit_old(&mut sample);
+        bench.registry.visit(&mut sample);
         bench.tick += 1;
         bench.table.take(&sample, bench.tick, secs);
     }

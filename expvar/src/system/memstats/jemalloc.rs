@@ -21,6 +21,6 @@ pub(super) fn read(live_bytes: u64) -> Option<Allocator> {
         in_use: stats::active::read().ok()? as u64,
         mapped: stats::mapped::read().ok()? as u64 + retained,
         released: Some(retained),
-        bookkeeping: stats::metadata::read().ok()? as u64,
+        bookkeeping: Some(stats::metadata::read().ok()? as u64),
     })
 }

@@ -29,7 +29,7 @@ fn untouched_memory_is_in_use_and_no_difference_is_negative() {
         in_use: 0,
         mapped: 0,
         released: Some(5),
-        bookkeeping: 7,
+        bookkeeping: Some(7),
     };
     let mut hook = crate::alloc::Counts::ZERO;
     (hook.allocations, hook.allocated_bytes) = (1, 1 << 30);

@@ -6,10 +6,11 @@ use super::entries::{entries, number};
 use super::files::Files;
 use super::pressure::Pressure;
 use super::record::record;
+use crate::Unit::{Bytes, Seconds};
 use place::{Place, Places};
 
 /// Groups that are looked at from the process's own upwards, for the limit that binds.
-const LEVELS: usize = 8;
+const LEVELS: usize = 64;
 
 record! {
     /// The control group (cgroup) of the process: what a container or a service unit allows it.
@@ -21,23 +22,23 @@ record! {
         pub version: Option<u64>,
         /// Memory charged to the group now, the file cache included (v2 `memory.current`, v1
         /// `memory.usage_in_bytes`).
-        pub memory_bytes: Option<u64>,
+        pub memory_bytes: Option<u64> [unit(Bytes)],
         /// Memory above which the group is slowed down and reclaimed from (v2 `memory.high`, v1
         /// `memory.soft_limit_in_bytes`). Absent without a limit.
-        pub memory_high_bytes: Option<u64>,
+        pub memory_high_bytes: Option<u64> [unit(Bytes)],
         /// Memory that the group may have at most (v2 `memory.max`, v1
         /// `memory.limit_in_bytes`). Absent without a limit.
-        pub memory_max_bytes: Option<u64>,
+        pub memory_max_bytes: Option<u64> [unit(Bytes)],
         /// Processes of the group that were killed for want of memory (`oom_kill`).
-        pub oom_kills: Option<u64>,
+        pub oom_kills: Option<u64> [counter()],
         /// Enforcement intervals of the processor limit that have elapsed (`nr_periods`).
-        pub cpu_periods: Option<u64>,
+        pub cpu_periods: Option<u64> [counter()],
         /// Intervals in which the group used up its processor time (`nr_throttled`).
-        pub cpu_throttled_periods: Option<u64>,
+        pub cpu_throttled_periods: Option<u64> [counter()],
         /// Seconds that the group's threads were held back.
-        pub cpu_throttled_seconds: Option<f64>,
+        pub cpu_throttled_seconds: Option<f64> [unit(Seconds), counter()],
         /// Pressure of the group (v2).
-        pub pressure: Option<Pressure>,
+        pub pressure: Option<Pressure> [members(Pressure::MEMBERS)],
     }
 }
 

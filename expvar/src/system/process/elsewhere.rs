@@ -6,6 +6,17 @@ use super::files::Files;
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     pub(super) files: Files,
+    pub(super) started: Option<Started>,
+}
+
+/// When the process started: not known here.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Started {}
+
+impl Started {
+    pub(super) fn uptime_seconds(self) -> Option<f64> {
+        match self {}
+    }
 }
 
 impl Reader {

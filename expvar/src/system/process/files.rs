@@ -1,7 +1,7 @@
 //! Small files of the kernel, read whole into one reused buffer.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 
 /// What one file may hold at most; `/proc/self/mountinfo` is the longest that is read.
 const LIMIT: usize = 1 << 20;
@@ -31,17 +31,15 @@ impl Files {
     /// The lines of a file that should be there; anything else counts as a failure.
     pub(crate) fn read(&mut self, path: &[&str]) -> Option<&[u8]> {
         let length = self.fill_lines(path);
-        self.check(length.is_ok());
+        self.check(length.as_ref().is_ok_and(|length| *length > 0));
         Some(&self.buffer[..length.ok()?])
     }
 
-    /// The lines of a file that a kernel or container need not have: its absence is no failure.
+    /// The lines of a file that a kernel or container need not have: its absence is no failure, nor
+    /// that it is empty.
     pub(crate) fn read_if_there(&mut self, path: &[&str]) -> Option<&[u8]> {
         let length = self.fill_lines(path);
-        // Unsupported is pressure that was compiled in and is switched off.
-        let absent =
-            |kind: &ErrorKind| matches!(kind, ErrorKind::NotFound | ErrorKind::Unsupported);
-        self.check(length.as_ref().err().is_none_or(absent));
+        self.check(length.as_ref().err().is_none_or(is_absent));
         Some(&self.buffer[..length.ok()?])
     }
 
@@ -60,20 +58,20 @@ impl Files {
     }
 
     /// The length of the whole lines that are now in the buffer.
-    fn fill_lines(&mut self, path: &[&str]) -> Result<usize, ErrorKind> {
+    fn fill_lines(&mut self, path: &[&str]) -> io::Result<usize> {
         self.failed = false;
         let length = self.fill(path)?;
         let newline = self.buffer[..length].iter().rposition(|byte| *byte == b'\n');
         let whole = newline.map_or(0, |newline| newline + 1);
-        self.check(whole == length && length > 0);
+        self.check(whole == length);
         Ok(whole)
     }
 
-    fn fill(&mut self, path: &[&str]) -> Result<usize, ErrorKind> {
+    fn fill(&mut self, path: &[&str]) -> io::Result<usize> {
         self.path.clear();
         self.path.push_str(&self.root);
         path.iter().for_each(|part| self.path.push_str(part));
-        let mut file = File::open(&self.path).map_err(|error| error.kind())?;
+        let mut file = File::open(&self.path)?;
         let mut length = 0;
         loop {
             if length == self.buffer.len() {
@@ -86,11 +84,22 @@ impl Files {
                 Ok(0) => break,
                 Ok(count) => length += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.kind()),
+                Err(error) => return Err(error),
             }
         }
         Ok(length)
     }
+}
+
+/// Whether there is no such file, or no longer.
+fn is_absent(error: &io::Error) -> bool {
+    // "No such process": a thread that ended after its file was opened. "No such device": a control
+    // group that was removed meanwhile.
+    const GONE: [i32; 2] = [3, 19];
+    // Unsupported is pressure that was compiled in and is switched off.
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported)
+        || cfg!(any(target_os = "linux", target_os = "android"))
+            && error.raw_os_error().is_some_and(|code| GONE.contains(&code))
 }
 
 #[cfg(test)]
@@ -118,6 +127,22 @@ mod tests {
         assert_eq!(files.failures, 0);
         assert_eq!(files.read(&["/none"]), None);
         assert_eq!(files.failures, 1);
+    }
+
+    #[test]
+    fn an_empty_file_counts_only_where_something_must_be_in_it() {
+        let (_root, mut files) = files(b"");
+        assert_eq!(files.read_if_there(&["/file"]), Some(&b""[..]));
+        assert_eq!(files.failures, 0);
+        assert_eq!(files.read(&["/file"]), Some(&b""[..]));
+        assert_eq!(files.failures, 1);
+    }
+
+    #[test]
+    fn what_went_while_it_was_read_is_absent() {
+        assert!(is_absent(&io::Error::from_raw_os_error(3)), "ESRCH, of an ended thread");
+        assert!(is_absent(&io::Error::from_raw_os_error(19)), "ENODEV, of a removed group");
+        assert!(!is_absent(&io::Error::from_raw_os_error(13)), "EACCES");
     }
 
     #[test]

@@ -11,14 +11,20 @@ use super::threads::Threads;
 use super::{Process, micros, seconds};
 use crate::alloc::{clock_ns, resource_usage};
 
+/// When the process started: nanoseconds after the machine did.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Started(u64);
+
 /// What is kept from one reading to the next.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     pub(super) files: Files,
     cgroups: Cgroups,
     threads: Threads,
-    /// From the machine's start to the process's.
-    started_ns: Option<u64>,
+    pub(super) started: Option<Started>,
+    /// When the process started, in Unix seconds. Computed once: the two clocks that it is the
+    /// difference of are not read at one instant, and one of them can be set.
+    start_time: Option<f64>,
 }
 
 impl Reader {
@@ -82,17 +88,25 @@ impl Reader {
             process.involuntary_context_switches = count(usage.ru_nivcsw);
         }
         process.open_fds = open_fds();
-        if self.started_ns.is_none() {
-            self.started_ns = started_ns(&mut self.files);
+        if self.started.is_none() {
+            self.started = started_ns(&mut self.files).map(Started);
         }
-        let now_ns = SystemTime::now().duration_since(UNIX_EPOCH).ok();
-        if let (Some(started_ns), Some(booted_ns), Some(now)) =
-            (self.started_ns, clock_ns(libc::CLOCK_BOOTTIME), now_ns)
+        process.uptime_seconds = self.started.and_then(Started::uptime_seconds);
+        if let (None, Some(uptime), Ok(now)) =
+            (self.start_time, process.uptime_seconds, SystemTime::now().duration_since(UNIX_EPOCH))
         {
-            let uptime = seconds(booted_ns.saturating_sub(started_ns));
-            process.uptime_seconds = Some(uptime);
-            process.start_time_seconds = Some(now.as_secs_f64() - uptime);
+            // The kernel tells the start in ticks of usually 10 ms.
+            self.start_time = Some(((now.as_secs_f64() - uptime) * 100.0).round() / 100.0);
         }
+        process.start_time_seconds = self.start_time;
+    }
+}
+
+impl Started {
+    /// Seconds since then.
+    pub(super) fn uptime_seconds(self) -> Option<f64> {
+        let booted_ns = clock_ns(libc::CLOCK_BOOTTIME)?;
+        Some(seconds(booted_ns.saturating_sub(self.0)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::files::Files;
 use super::record::record;
+use crate::Unit::{Percent, Seconds};
 
 record! {
     /// Pressure of a cgroup or of the machine, by resource.
@@ -10,11 +11,11 @@ record! {
     /// of `/proc/pressure`. Absent where the kernel has PSI switched off.
     pub struct Pressure {
         /// Waiting for a processor.
-        pub cpu: Option<Stalls>,
+        pub cpu: Option<Stalls> [members(Stalls::MEMBERS)],
         /// Waiting for memory: reclaim, swap-in, refaults.
-        pub memory: Option<Stalls>,
+        pub memory: Option<Stalls> [members(Stalls::MEMBERS)],
         /// Waiting for block devices.
-        pub io: Option<Stalls>,
+        pub io: Option<Stalls> [members(Stalls::MEMBERS)],
     }
 }
 
@@ -22,9 +23,9 @@ record! {
     /// How long tasks stalled on one resource.
     pub struct Stalls {
         /// At least one task waited.
-        pub some: Option<Stall>,
+        pub some: Option<Stall> [members(Stall::MEMBERS)],
         /// All tasks that were not idle waited at once.
-        pub full: Option<Stall>,
+        pub full: Option<Stall> [members(Stall::MEMBERS)],
     }
 }
 
@@ -32,13 +33,13 @@ record! {
     /// Shares of wall-clock time lost, and the total.
     pub struct Stall {
         /// Share of the last 10 s, in percent.
-        pub average_10s_percent: Option<f64>,
+        pub average_10s_percent: Option<f64> [unit(Percent)],
         /// Share of the last 60 s, in percent.
-        pub average_60s_percent: Option<f64>,
+        pub average_60s_percent: Option<f64> [unit(Percent)],
         /// Share of the last 300 s, in percent.
-        pub average_300s_percent: Option<f64>,
+        pub average_300s_percent: Option<f64> [unit(Percent)],
         /// Seconds lost since the cgroup, or the machine, started.
-        pub total_seconds: Option<f64>,
+        pub total_seconds: Option<f64> [unit(Seconds), counter()],
     }
 }
 

@@ -31,6 +31,9 @@ pub(super) struct Threads {
     refreshes: u64,
     /// The last thread whose name was read again.
     turn: i32,
+    /// Whether `/proc` numbers threads as this process does: not in a PID namespace that has no
+    /// `/proc` of its own, where its numbers are those of other threads.
+    is_own: Option<bool>,
 }
 
 #[derive(Debug)]
@@ -44,6 +47,9 @@ struct Thread {
 impl Threads {
     /// CPU seconds by name since the process started.
     pub(super) fn read(&mut self, files: &mut Files) -> Option<BTreeMap<String, f64>> {
+        if !*self.is_own.get_or_insert_with(proc_is_own) {
+            return None;
+        }
         // The process's own clock first: what a running thread adds meanwhile must not show up
         // as somebody else's.
         let total_ns = clock_ns(libc::CLOCK_PROCESS_CPUTIME_ID)?;
@@ -103,6 +109,12 @@ impl Threads {
         }
         self.turn = last;
     }
+}
+
+fn proc_is_own() -> bool {
+    let target = std::fs::read_link("/proc/self").ok();
+    let id = target.and_then(|target| target.to_str()?.parse().ok());
+    id == Some(std::process::id())
 }
 
 fn name(files: &mut Files, id: i32) -> String {

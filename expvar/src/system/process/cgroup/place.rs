@@ -53,8 +53,7 @@ impl Places {
                 continue;
             };
             if number == "0" && controllers.is_empty() {
-                places.unified =
-                    mounts.iter().find(|mount| mount.version == 2).map(|mount| mount.place(path));
+                places.unified = find(&mounts, path, |mount| mount.version == 2);
                 continue;
             }
             for controller in controllers.split(',') {
@@ -63,10 +62,7 @@ impl Places {
                     "cpu" => &mut places.cpu,
                     _ => continue,
                 };
-                *place = mounts
-                    .iter()
-                    .find(|mount| mount.controls(controller))
-                    .map(|mount| mount.place(path));
+                *place = find(&mounts, path, |mount| mount.controls(controller));
             }
         }
         // A controller is in one hierarchy only: what v1 has not is in the unified one.
@@ -74,6 +70,23 @@ impl Places {
         places.cpu = places.cpu.or_else(|| places.unified.clone());
         places
     }
+}
+
+/// Where the group lies, seen through the mount that shows most of what is above it.
+///
+/// A mount whose root does not hold the group shows a group that is not the process's; it is used
+/// where there is no other, as in a container without a namespace. One whose root lies outside of
+/// the namespace shows an ancestor's, which is somebody else's use and limit: it is not used.
+fn find(mounts: &[Mount<'_>], path: &str, is_wanted: impl Fn(&Mount<'_>) -> bool) -> Option<Place> {
+    let wanted = || mounts.iter().filter(|mount| is_wanted(mount) && !has_parent(&mount.root));
+    let holding = wanted().filter(|mount| mount.below(path).is_some());
+    let best = holding.min_by_key(|mount| mount.root.len()).or_else(|| wanted().next())?;
+    Some(best.place(path))
+}
+
+/// Whether a path goes out of its namespace.
+fn has_parent(path: &str) -> bool {
+    path.split('/').any(|part| part == "..")
 }
 
 /// A line of mountinfo, where it is a mount of control groups:
@@ -96,12 +109,16 @@ impl Mount<'_> {
         self.version == 1 && self.options.split(',').any(|option| option == controller)
     }
 
-    fn place(&self, path: &str) -> Place {
+    /// The rest of the path of a group that lies below the mount's root.
+    fn below<'p>(&self, path: &'p str) -> Option<&'p str> {
         let below = if self.root == "/" { Some(path) } else { path.strip_prefix(&self.root[..]) };
-        let below = below.filter(|below| below.is_empty() || below.starts_with('/'));
+        below.filter(|below| below.is_empty() || below.starts_with('/'))
+    }
+
+    fn place(&self, path: &str) -> Place {
         // A group outside of what is mounted is written with `/..`, or as the host sees it; the
         // best that can be seen is the mount itself.
-        let below = below.filter(|below| !below.split('/').any(|part| part == ".."));
+        let below = self.below(path).filter(|below| !has_parent(below));
         let point = self.point.trim_end_matches('/');
         let own = format!("{point}{}", below.unwrap_or_default());
         Place {
@@ -165,6 +182,26 @@ mod tests {
         assert_eq!(places.unified, None);
         // A name that only begins like the root is another group.
         assert_eq!(own("4:memory:/docker/abcdef\n", mounts).unwrap(), "/sys/fs/cgroup/memory");
+    }
+
+    #[test]
+    fn a_namespace_that_was_not_mounted_anew_shows_no_ancestor() {
+        // `unshare --cgroup`: the group is the namespace's root, and the old mount lies above it.
+        let old = "25 30 0:23 /../.. /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+        assert_eq!(own("0::/\n", old), None);
+        let new = "40 30 0:23 / /mnt/cgroup rw - cgroup2 cgroup2 rw\n";
+        assert_eq!(own("0::/\n", &format!("{old}{new}")).unwrap(), "/mnt/cgroup");
+    }
+
+    #[test]
+    fn a_mount_that_holds_the_group_goes_before_one_that_does_not() {
+        let other = "25 30 0:23 /other /mnt/other rw - cgroup2 cgroup2 rw\n";
+        let part = "26 30 0:23 /a /mnt/a rw - cgroup2 cgroup2 rw\n";
+        let whole = "27 30 0:23 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+        let of = |mounts: &[&str]| own("0::/a/b\n", &mounts.concat()).unwrap();
+        assert_eq!(of(&[other]), "/mnt/other");
+        assert_eq!(of(&[other, part]), "/mnt/a/b");
+        assert_eq!(of(&[other, part, whole]), "/sys/fs/cgroup/a/b", "most groups above it");
     }
 
     #[test]

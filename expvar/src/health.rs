@@ -1,0 +1,38 @@
+//! Counts of what went wrong in here, which every floor may add to.
+//!
+//! They are shown as the variables `expvar.…`: see `system/health.rs`.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// A count of rare events. One atomic, so that it needs nothing from any other floor.
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    pub(crate) fn inc(&self) {
+        self.add(1);
+    }
+
+    pub(crate) fn add(&self, n: u64) {
+        self.0.fetch_add(n, Relaxed);
+    }
+
+    #[allow(dead_code, reason = "shown by the variables alone")]
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Additions to a map's key of another kind.
+pub(crate) static MISMATCHES: Count = Count::new();
+/// Additions that a full map took under `(other)`.
+pub(crate) static OVERFLOWS: Count = Count::new();
+/// Functions that panicked or failed.
+pub(crate) static PANICS: Count = Count::new();
+/// Files of the system that could not be read or understood.
+#[cfg(feature = "process")]
+pub(crate) static UNREADABLE: Count = Count::new();

@@ -1,0 +1,113 @@
+//! Statics that declare themselves, collected as they appear.
+//!
+//! The linker and the loader list them: those of the program before `main`, one crate after the
+//! other, and those of a library when it is loaded. So they are collected anew whenever somebody
+//! wants the global registry and the list has grown; no recording waits for that, and none before
+//! it is lost.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{Acquire, Release};
+
+use super::{PublishError, Registry};
+use crate::Text;
+use crate::map::Map;
+use crate::spec::Spec;
+use crate::sync::Mutex;
+use crate::var::{Handle, Rest, Var};
+
+crate::vars! {
+    /// Declared variables that are not shown, by name.
+    static CLASHES: Map = "expvar.clashes";
+}
+
+/// A static that [`vars!`](crate::vars) declares.
+#[doc(hidden)]
+pub struct Declaration {
+    spec: Spec,
+    var: Var,
+    place: Place,
+}
+
+/// Where a static stands: file, line of its `vars!`, and path.
+type Place = (&'static str, u32, &'static str);
+
+impl Declaration {
+    #[doc(hidden)]
+    pub const fn new(spec: Spec, var: Var, place: Place) -> Self {
+        Self { spec, var, place }
+    }
+
+    /// Whether it is the library's own, which goes before everybody else's.
+    fn is_own(&self) -> bool {
+        self.place.2.starts_with("expvar::")
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+}
+
+inventory::collect!(Declaration);
+
+/// The declaration that was the newest when all were collected last; the list grows at its front.
+static NEWEST: AtomicUsize = AtomicUsize::new(0);
+static COLLECTED: Mutex<Collected> =
+    Mutex::new(Collected { holders: BTreeMap::new(), rests: Vec::new() });
+/// How many statics may have counted somewhere else before they shared a variable.
+static RESTS: AtomicUsize = AtomicUsize::new(0);
+
+struct Collected {
+    /// What has each name.
+    holders: BTreeMap<&'static str, &'static Declaration>,
+    /// What statics recorded before they shared a variable, to be added to it.
+    rests: Vec<Rest>,
+}
+
+/// Publishes the statics that were declared since the last time.
+pub(super) fn collect(registry: &Registry) {
+    let newest = inventory::iter::<Declaration>.into_iter().next().map_or(0, Declaration::address);
+    // Pairs with the release in `collect_new`: whoever sees the newest collected sees all shown.
+    if NEWEST.load(Acquire) != newest || RESTS.load(Acquire) > 0 {
+        collect_new(registry);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn collect_new(registry: &Registry) {
+    // Nothing but statics and their own storage is used under the lock: no foreign code.
+    let mut collected = COLLECTED.lock();
+    let known = NEWEST.load(Acquire);
+    let all = inventory::iter::<Declaration>.into_iter();
+    let mut new: Vec<&'static Declaration> =
+        all.take_while(|declaration| declaration.address() != known).collect();
+    let newest = new.first().map_or(known, |declaration| declaration.address());
+    // The linker's order is arbitrary; that of the source is not.
+    new.sort_by_key(|declaration| {
+        (declaration.spec.name, !declaration.is_own(), declaration.place)
+    });
+    for declaration in new {
+        collected.publish(registry, declaration);
+    }
+    collected.rests.iter_mut().for_each(Rest::add);
+    RESTS.store(collected.rests.len(), Release);
+    NEWEST.store(newest, Release);
+}
+
+impl Collected {
+    fn publish(&mut self, registry: &Registry, declaration: &'static Declaration) {
+        let Declaration { spec, var, .. } = declaration;
+        let Err(error) = registry.publish_with(spec.name, var.clone(), spec.info()) else {
+            self.holders.insert(spec.name, declaration);
+            if let Var::Counter(Handle::Static(counter)) = var {
+                counter.claim();
+            }
+            return;
+        };
+        match error.existing().map(|first| join(var, first)) {
+            Some(Ok(rest)) => self.rests.extend(rest),
+            _ => report_clash(&error, declaration, self.holders.get(spec.name).copied()),
+        }
+    }
+}

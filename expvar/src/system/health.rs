@@ -1,0 +1,22 @@
+//! The library's own counts, as variables.
+
+use crate::health;
+
+crate::vars! {
+    /// Additions to a map's key that holds another kind.
+    static MISMATCHES: Func = "expvar.mismatches", counter,
+        init: Func::number_of(&|| health::MISMATCHES.get());
+    /// Additions that a full map took under (other).
+    static OVERFLOWS: Func = "expvar.overflows", counter,
+        init: Func::number_of(&|| health::OVERFLOWS.get());
+    /// Functions that panicked or failed while they were read.
+    static PANICS: Func = "expvar.panics", counter,
+        init: Func::number_of(&|| health::PANICS.get());
+}
+
+#[cfg(feature = "process")]
+crate::vars! {
+    /// Files of the system that could not be read or understood.
+    static UNREADABLE: Func = "expvar.unreadable", counter,
+        init: Func::number_of(&|| health::UNREADABLE.get());
+}
