@@ -227,7 +227,7 @@ export class Chart {
     const scaleOf = (some, of) => new Scale(some, { ...data, unit: of.unit, rate: of.rate }, top, bottom);
     const scale = scaleOf(lines.filter((line) => !own(line)), first);
     const other = lines.find(own) && scaleOf(lines.filter(own), lines.find(own));
-    const room = (of) => Math.ceil(Math.max(30, ...of.labels.map((text) => pen.measureText(text).width)) + 10);
+    const room = (of) => Math.ceil(Math.max(38, ...of.labels.map((text) => pen.measureText(text).width)) + 10);
     const left = room(scale);
     this.frame = { left, width: width - left - (other ? room(other) : 8), top, bottom };
     const right = left + this.frame.width;
