@@ -117,7 +117,9 @@ fn resident_bytes() -> usize {
 
 fn sampler() {
     let busy = Busy::new(5000);
-    // What the walk itself needs for the first time is not the history's.
+    // What the walk itself needs for the first time is not the history's, nor what the threads that
+    // record earn while they do.
+    thread::sleep(Duration::from_secs(5));
     busy.registry.to_json();
     let before = resident_bytes();
     let server =

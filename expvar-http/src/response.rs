@@ -73,7 +73,7 @@ pub(crate) fn html(page: &'static str) -> Response {
 
 /// A file of the live page.
 pub(crate) fn asset(asset: &'static Asset) -> Response {
-    page(Page::new(asset.content_type, asset.bytes))
+    page(Page::new(asset.content_type, asset.bytes()))
 }
 
 /// A page that may load files of this server and ask it questions, and nothing else.

@@ -1,6 +1,7 @@
 // The live page: wires the stream, the list, the charts and the controls together.
 
 import { Chart, SPANS, choice, make, write } from './chart.js';
+import { Flame } from './flame.js';
 import { clock, duration, human, period, plural, visible } from './format.js';
 import { List } from './list.js';
 import { repaint } from './paint.js';
@@ -256,6 +257,24 @@ const memory = {
 };
 $('memory-chart').append(memory.chart.element);
 
+const flame = new Flame($('flame'));
+
+/** Shows who holds the memory, where the service samples that. */
+function heap() {
+  $('heap').hidden = !store.sampled;
+  const open = store.sampled && settings.heap;
+  $('heap').setAttribute('aria-expanded', String(open));
+  if (open === !$('flame').hidden) return;
+  $('flame').hidden = !open;
+  if (open) flame.read();
+  list.show(list.entries);
+}
+$('heap').addEventListener('click', () => {
+  settings.heap = !settings.heap;
+  remember(true);
+  heap();
+});
+
 let state = 'connecting';
 let since = 0;
 let silent = 0;
@@ -291,6 +310,7 @@ const stream = new Stream({
 
 store.onrows = () => {
   tell();
+  heap();
   // Names that come and go several times a second are listed once for all of them.
   arranging ??= requestAnimationFrame(() => { arranging = null; arrange(); });
 };
@@ -348,6 +368,7 @@ addEventListener('popstate', () => {
   refilter();
   opened();
   timed();
+  heap();
 });
 
 const dark = matchMedia('(prefers-color-scheme: dark)');

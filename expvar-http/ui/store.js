@@ -187,6 +187,11 @@ export class Store {
     if (again) this.onrestart();
   }
 
+  /** Whether the service samples who holds its memory. */
+  get sampled() {
+    return [...this.named.keys()].some((name) => /^heap\.top(\.|$)/.test(name));
+  }
+
   add(fields) {
     const row = new Row(fields);
     row.tick = this.tick;

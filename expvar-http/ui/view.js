@@ -12,6 +12,7 @@ export function parse(search, kept) {
     sort: query.get('sort') === 'change' ? 'change' : 'name',
     grouped: query.get('group') !== '0',
     totals: query.get('counters') === 'total',
+    heap: query.get('heap') === '1',
     span: query.get('span') in SPANS ? query.get('span') : 'second',
     zoom: null,
     pinned: new Set(query.has('pin') ? query.getAll('pin') : kept),
@@ -34,6 +35,7 @@ export function format(view) {
   if (!view.grouped) query.set('group', '0');
   if (view.totals) query.set('counters', 'total');
   if (view.span !== 'second') query.set('span', view.span);
+  if (view.heap) query.set('heap', '1');
   if (view.zoom) view.zoom.forEach((ms, i) => query.set(i ? 'to' : 'from', String(Math.round(ms))));
   let room = MOST;
   const add = (key, name) => {

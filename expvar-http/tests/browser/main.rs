@@ -3,6 +3,7 @@
 mod charts;
 mod chromium;
 mod figures;
+mod flame;
 mod order;
 mod service;
 
