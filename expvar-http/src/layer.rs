@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
-use expvar::{Handle, Info, Map, PublishError, Registry, Text, Unit, Var};
+use expvar::{Info, Map, PublishError, Registry, Unit};
 use http::{Extensions, Request, Response};
 
 mod future;
@@ -34,9 +34,7 @@ pub fn layer() -> Layer {
     let publish = || {
         let published = Layer::publish(expvar::global(), "http.server");
         published.unwrap_or_else(|error| {
-            if let Some(Var::Map(clashes)) = expvar::global().get("expvar.clashes") {
-                clashes.set(error.name(), Text::new()).set(error.to_string());
-            }
+            expvar::__private::report_conflict(error.name(), error.to_string());
             Layer::of(Maps::default())
         })
     };
@@ -82,14 +80,7 @@ impl Layer {
     /// A name is taken by something that is no map.
     pub fn publish(registry: &Registry, prefix: &str) -> Result<Self, PublishError> {
         let map = |name: &str, info: Info| {
-            let name = format!("{prefix}.{name}");
-            match registry.publish_with(&name, Map::new(), info) {
-                Err(error) => match error.existing() {
-                    Some(Var::Map(Handle::Shared(map))) => Ok(Arc::clone(map)),
-                    _ => Err(error),
-                },
-                published => published,
-            }
+            registry.get_or_publish_with(&format!("{prefix}.{name}"), Map::new(), info)
         };
         let requests =
             Info::new().help("Requests that ended.").labels(["route", "method", "status"]);

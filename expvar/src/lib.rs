@@ -21,6 +21,7 @@
 //!
 //! # Contents
 //! - Variables: [`Counter`], [`Gauge`], [`FloatGauge`], [`Text`], [`Histogram`], [`Map`], [`Func`].
+//! - Labels: [`Map`] for open sets of keys, [`Family`] with [`label!`] for closed ones.
 //! - Names: [`vars!`] declares statics, [`publish`] and [`Registry`] name what is made at run time,
 //!   [`Info`] and [`Unit`] say what it means.
 //! - Groups: [`group!`] declares variables that a pool or a cache owns, published for each.
@@ -54,10 +55,13 @@ use read::{number, prefetch, recall, visit, visitor, walk};
 use registry::{global, names, numbers};
 #[cfg(feature = "process")]
 use system::fresh;
-use vars::{counter, float_gauge, func, gauge, group, histogram, info, map, spec, text, var};
+use vars::{
+    counter, family, float_gauge, func, gauge, group, histogram, info, map, member, spec, text, var,
+};
 
 pub use cells::{Usage, set_limit, usage};
 pub use counter::Counter;
+pub use family::{Family, Label, LabelSet};
 pub use float_gauge::FloatGauge;
 pub use func::Func;
 pub use gauge::Gauge;
@@ -66,6 +70,7 @@ pub use group::Group;
 pub use histogram::{Bucket, Histogram, Quantiles, Reading, Snapshot, Timer};
 pub use info::{Info, Unit};
 pub use map::{KindError, Map};
+pub use member::Member;
 #[doc(hidden)]
 pub use names::Generation;
 pub use number::Number;
@@ -89,6 +94,7 @@ pub use walk::Recorded;
 
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::family::check_values;
     pub use crate::global::{Declaration, count_overflow, report_conflict};
     pub use crate::group::Shown;
     pub use crate::spec::{Levels, Spec, check_name};
@@ -96,6 +102,6 @@ pub mod __private {
 
     /// In scope where `init:` is.
     pub mod kinds {
-        pub use crate::{Counter, FloatGauge, Func, Gauge, Histogram, Map, Text};
+        pub use crate::{Counter, Family, FloatGauge, Func, Gauge, Histogram, Map, Text};
     }
 }

@@ -98,6 +98,61 @@ impl Registry {
         Ok(handle)
     }
 
+    /// The variable of that name, or else `var`, published: whoever comes first makes it, and all
+    /// record into the same.
+    ///
+    /// ```
+    /// use expvar::{Counter, Registry};
+    ///
+    /// let registry = Registry::new();
+    /// registry.get_or_publish("jobs", Counter::new())?.inc();
+    /// registry.get_or_publish("jobs", Counter::new())?.inc();
+    /// assert_eq!(registry.get("jobs").unwrap().to_string(), "2");
+    /// # Ok::<(), expvar::PublishError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The name is taken by a variable of another kind, or by one of the same kind that cannot be
+    /// handed out so: a static where an `Arc` is wanted, a [`Family`](crate::Family). Or it is empty,
+    /// or holds a control character.
+    pub fn get_or_publish<V: Publish>(
+        &self,
+        name: &str,
+        var: V,
+    ) -> Result<V::Handle, PublishError> {
+        self.get_or_publish_with(name, var, Info::new())
+    }
+
+    /// Like [`get_or_publish`](Self::get_or_publish), with metadata for a variable that is not there
+    /// yet.
+    ///
+    /// # Errors
+    /// As [`get_or_publish`](Self::get_or_publish).
+    pub fn get_or_publish_with<V: Publish>(
+        &self,
+        name: &str,
+        var: V,
+        info: Info,
+    ) -> Result<V::Handle, PublishError> {
+        match self.get(name) {
+            Some(existing) => V::from_var(&existing).ok_or(PublishError::taken(name, existing)),
+            None => self
+                .publish_with(name, var, info)
+                .or_else(|error| error.existing().and_then(V::from_var).ok_or(error)),
+        }
+    }
+
+    /// Removes the variable of that name if `unwanted` says so, while nobody can publish.
+    pub(crate) fn remove_if(&self, name: &str, unwanted: impl FnOnce(&Var) -> bool) -> Option<Var> {
+        let mut names = self.names.lock();
+        if !names.get(name).is_some_and(|entry| unwanted(&entry.var)) {
+            return None;
+        }
+        let entry = names.remove(name);
+        drop(names);
+        entry.map(|entry| entry.var)
+    }
+
     /// Publishes a variable in place of whatever has the name, and returns what that was. Readers
     /// see either the old one or the new one.
     ///

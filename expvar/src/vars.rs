@@ -2,6 +2,7 @@
 
 pub(crate) mod counter;
 mod declaration;
+pub(crate) mod family;
 pub(crate) mod float_gauge;
 pub(crate) mod func;
 pub(crate) mod gauge;
@@ -9,6 +10,7 @@ pub(crate) mod group;
 pub(crate) mod histogram;
 pub(crate) mod info;
 pub(crate) mod map;
+pub(crate) mod member;
 pub(crate) mod spec;
 pub(crate) mod text;
 pub(crate) mod var;

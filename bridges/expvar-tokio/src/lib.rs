@@ -29,7 +29,11 @@
 //! | `tokio.spawned_tasks`, `tokio.remote_schedules`, `tokio.budget_forced_yields` | tasks ever spawned; woken from outside the runtime; made to yield |
 //! | `tokio.local_queue_depth` | tasks that wait in each worker's own queue, by worker |
 //! | `tokio.polls`, `tokio.steals`, `tokio.steal_operations`, `tokio.noops`, `tokio.local_schedules`, `tokio.overflows` | counts by worker |
+//! | `tokio.stalls` | times that a worker was awake for over 100 ms without a new poll, by thread: `0 ThreadId(2)` is worker 0 |
 //! | `tokio.mean_poll_time` | nanoseconds that a poll takes of late, by worker |
+//!
+//! A thread looks at the workers every 20 ms for `tokio.stalls`; it ends with what `publish`
+//! returned. What tasks of one kind do, in any build: [`Tasks`].
 //!
 //! Tokio counts polls only there: without it `tokio.busy` and `tokio.parks` are what tells of
 //! them. A worker's own numbers are as old as the last time it slept, so a worker that is blocked
@@ -51,6 +55,11 @@ use tokio::runtime::{Handle, RuntimeMetrics};
 
 #[cfg(target_has_atomic = "64")]
 mod busy;
+#[cfg(all(tokio_unstable, target_has_atomic = "64"))]
+mod stalls;
+mod tasks;
+
+pub use tasks::{Instrumented, Tasks};
 
 /// Shows the runtime that the caller is in under `prefix` in the [`global`](expvar::global())
 /// registry, until what is returned is dropped.
@@ -69,6 +78,8 @@ pub fn publish(prefix: &str) -> Result<Runtime, PublishError> {
 pub struct Runtime {
     registry: Registry,
     names: Vec<String>,
+    #[cfg(all(tokio_unstable, target_has_atomic = "64"))]
+    stalls: Option<stalls::Watch>,
 }
 
 impl Runtime {
@@ -82,7 +93,12 @@ impl Runtime {
         handle: &Handle,
     ) -> Result<Self, PublishError> {
         let mut shown = Shown {
-            runtime: Self { registry: registry.clone(), names: Vec::new() },
+            runtime: Self {
+                registry: registry.clone(),
+                names: Vec::new(),
+                #[cfg(all(tokio_unstable, target_has_atomic = "64"))]
+                stalls: None,
+            },
             prefix,
             metrics: handle.metrics(),
         };
@@ -95,6 +111,10 @@ impl Runtime {
     /// Leaves the variables shown for as long as the process runs.
     pub fn keep(mut self) {
         self.names.clear();
+        #[cfg(all(tokio_unstable, target_has_atomic = "64"))]
+        if let Some(watch) = self.stalls.take() {
+            watch.keep();
+        }
     }
 }
 
@@ -186,7 +206,12 @@ impl Shown<'_> {
         let help = "Tasks put into a worker's own queue by itself.";
         self.by_worker("local_schedules", count(help), |m, w| m.worker_local_schedule_count(w))?;
         let help = "Times that a worker's own queue was full.";
-        self.by_worker("overflows", count(help), |m, w| m.worker_overflow_count(w))
+        self.by_worker("overflows", count(help), |m, w| m.worker_overflow_count(w))?;
+        let name = format!("{}.stalls", self.prefix);
+        let watch = stalls::watch(&self.runtime.registry, &name, self.metrics.clone())?;
+        self.runtime.names.push(name);
+        self.runtime.stalls = Some(watch);
+        Ok(())
     }
 
     fn one(

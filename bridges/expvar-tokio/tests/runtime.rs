@@ -134,3 +134,24 @@ fn polls_and_blocking_threads_are_seen() {
     drop(release);
     eventually(&registry, "tokio.idle_blocking_threads", |threads| threads == 1);
 }
+
+/// Run with `RUSTFLAGS="--cfg tokio_unstable"`.
+#[cfg(tokio_unstable)]
+#[test]
+fn a_worker_that_is_stuck_in_a_poll_is_counted_by_thread() {
+    let registry = Registry::new();
+    let runtime = runtime(1);
+    let shown_here = Runtime::publish(&registry, "tokio", runtime.handle()).unwrap();
+    let (release, released) = mpsc::channel::<()>();
+    let (entered, waits) = mpsc::channel();
+    runtime.spawn(async move {
+        entered.send(std::thread::current().id()).unwrap();
+        let _ = released.recv();
+    });
+    let thread = waits.recv_timeout(Duration::from_secs(60)).unwrap();
+    let key = format!("0 {thread:?}");
+    eventually(&registry, "tokio.stalls", |stalls| stalls[&key] == 1);
+    drop(release);
+    drop(shown_here);
+    assert!(registry.get("tokio.stalls").is_none());
+}

@@ -1,10 +1,10 @@
 //! The variables of each route, found without a lock by those who know it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
-use expvar::{Counter, Gauge, Handle, Histogram, Map, Var};
+use expvar::{Counter, Gauge, Histogram, Map};
 use http::{Method, StatusCode};
 
 use super::Maps;
@@ -16,9 +16,6 @@ const STATUSES: usize = 12;
 const OTHER: &str = "(other)";
 const METHODS: [&str; 10] =
     ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", OTHER];
-
-/// Held while a variable is looked for and made, because layers may share maps.
-static MAKING: Mutex<()> = Mutex::new(());
 
 pub(super) struct Routes {
     maps: Maps,
@@ -73,8 +70,8 @@ impl Routes {
         drop(routes);
         let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
         let full = routes.len() >= ROUTES && !routes.contains_key(template);
-        if full && let Some(Var::Counter(overflows)) = expvar::global().get("expvar.overflows") {
-            overflows.inc();
+        if full {
+            expvar::__private::count_overflow();
         }
         let template = if full { OTHER } else { template };
         let make = || Arc::new(Route::new(&self.maps, template));
@@ -84,15 +81,11 @@ impl Routes {
 
 impl Route {
     fn new(maps: &Maps, template: &str) -> Self {
-        let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         Self {
             template: template.into(),
-            in_flight: match maps.in_flight.get(template) {
-                Some(Var::Gauge(Handle::Shared(gauge))) => gauge,
-                _ => maps.in_flight.set(template, Gauge::new()),
-            },
-            requests: map(&maps.requests, template),
-            latency: map(&maps.latency, template),
+            in_flight: maps.in_flight.gauge(template),
+            requests: maps.requests.map(template),
+            latency: maps.latency.map(template),
             methods: [const { OnceLock::new() }; METHODS.len()],
         }
     }
@@ -117,14 +110,10 @@ impl Route {
 
     fn method(&self, method: usize) -> &ByMethod {
         self.methods[method].get_or_init(|| {
-            let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
             let name = METHODS[method];
             ByMethod {
-                latency: match self.latency.get(name) {
-                    Some(Var::Histogram(Handle::Shared(histogram))) => histogram,
-                    _ => self.latency.set(name, Histogram::new()),
-                },
-                requests: map(&self.requests, name),
+                latency: self.latency.histogram(name),
+                requests: self.requests.map(name),
                 statuses: [const { OnceLock::new() }; STATUSES],
             }
         })
@@ -143,19 +132,7 @@ impl ByMethod {
     }
 
     fn counter(&self, outcome: Outcome) -> Arc<Counter> {
-        let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
-        match self.requests.get(outcome.name()) {
-            Some(Var::Counter(Handle::Shared(counter))) => counter,
-            _ => self.requests.set(outcome.name(), Counter::new()),
-        }
-    }
-}
-
-/// The map at a key, made if need be.
-fn map(of: &Map, key: &str) -> Arc<Map> {
-    match of.get(key) {
-        Some(Var::Map(Handle::Shared(map))) => map,
-        _ => of.set(key, Map::new()),
+        self.requests.counter(outcome.name())
     }
 }
 

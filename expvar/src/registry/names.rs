@@ -102,6 +102,11 @@ impl<T: Named> Names<T> {
         self.table.insert(name, value)
     }
 
+    /// Drops the list that readers share, and with it what it holds.
+    pub(crate) fn unlist(&mut self) {
+        self.list = None;
+    }
+
     pub(crate) fn remove(&mut self, name: &str) -> Option<T> {
         let value = self.table.remove(name)?;
         self.list = None;

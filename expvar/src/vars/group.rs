@@ -7,12 +7,7 @@ use std::sync::Arc;
 use crate::info::Info;
 use crate::map::Map;
 use crate::registry::{PublishError, Registry};
-use crate::sync::Mutex;
 use crate::var::{Handle, Publish, Var};
-
-/// Held while an instance comes or goes, so that the last one to go and the next one to come agree
-/// on whether the maps are there. Nothing of somebody else's is dropped meanwhile.
-static CHANGES: Mutex<()> = Mutex::new(());
 
 /// A group's variables, shown for as long as this is held: see [`group!`](crate::group).
 #[must_use = "the variables are shown until this is dropped: keep it in what they describe"]
@@ -73,47 +68,46 @@ impl Shown {
         info: Info,
     ) -> Result<V::Handle, PublishError> {
         let name = format!("{prefix}.{name}");
-        let changing = CHANGES.lock();
-        let map = match self.registry.get(&name) {
-            Some(Var::Map(map)) => map,
-            Some(other) => return Err(PublishError::taken(&name, other)),
-            None => {
-                let map = self.registry.publish_with(&name, Map::new(), info)?;
-                Handle::Shared(map)
-            }
-        };
-        if let Some(other) = map.get(&self.instance) {
-            return Err(PublishError::taken(&format!("{name}.{}", self.instance), other));
-        }
         let (var, handle) = var.into_var();
-        let old = map.replace(&self.instance, var);
-        self.maps.push((name, map));
-        drop(changing);
-        drop(old);
-        Ok(handle)
+        loop {
+            // Made anew each time: a map that another group took away with it stays so.
+            let map = self.registry.get_or_publish_with(&name, Var::from(map()), info.clone())?;
+            let Var::Map(map) = map else { return Err(PublishError::taken(&name, map)) };
+            if let Err(other) = map.set_new(&self.instance, var.clone()) {
+                return Err(PublishError::taken(&format!("{name}.{}", self.instance), other));
+            }
+            // The last instance of others may just have removed the map, because it was empty.
+            if self.registry.get(&name).is_some_and(|shown| same(&shown, &map)) {
+                self.maps.push((name, map));
+                return Ok(handle);
+            }
+            map.remove(&self.instance);
+        }
     }
 }
 
 impl Drop for Shown {
     fn drop(&mut self) {
-        // What goes is dropped when nothing is locked any more: it may own anything, another group
-        // among others.
-        let mut gone = Vec::new();
-        let changing = CHANGES.lock();
         for (name, map) in &self.maps {
-            gone.extend(map.remove(&self.instance));
+            map.remove(&self.instance);
             // A map that was declared stays.
-            let Handle::Shared(map) = map else { continue };
-            let shown = self.registry.get(name);
-            let is_shown = matches!(&shown, Some(Var::Map(Handle::Shared(shown)))
-                if Arc::ptr_eq(shown, map));
-            gone.extend(shown);
-            if is_shown && map.is_empty() {
-                gone.extend(self.registry.remove(name));
+            if let Handle::Shared(_) = map {
+                self.registry.remove_if(name, |shown| same(shown, map) && map.is_empty());
             }
         }
-        drop(changing);
-        drop(gone);
+    }
+}
+
+fn map() -> Arc<Map> {
+    Arc::new(Map::new())
+}
+
+/// Whether what is shown is this map.
+fn same(shown: &Var, map: &Handle<Map>) -> bool {
+    match (shown, map) {
+        (Var::Map(Handle::Shared(shown)), Handle::Shared(map)) => Arc::ptr_eq(shown, map),
+        (Var::Map(Handle::Static(shown)), Handle::Static(map)) => std::ptr::eq(*shown, *map),
+        _ => false,
     }
 }
 

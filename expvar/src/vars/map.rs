@@ -2,36 +2,63 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::time::Duration;
 
 use once_cell::race::OnceRef;
+use once_cell::sync::OnceCell;
 
+use crate::family::LabelSet;
 use crate::float_gauge::FloatGauge;
 use crate::gauge::Gauge;
 use crate::health::{MISMATCHES, OVERFLOWS};
+use crate::member::Member;
 use crate::names::{List, Named, Names};
 use crate::prefetch::Touch;
 use crate::sync::Mutex;
 use crate::var::{Kind, Publish, Var};
+use crate::{Counter, Histogram, Text};
 
 mod cache;
+mod expiry;
+mod held;
+mod keys;
 mod query;
 
 use cache::Known;
+use expiry::Sweep;
+use held::Held;
+use query::Query;
 
 /// Variables by key: requests by route, errors by kind. Go's `Map`.
 ///
 /// [`add`](Self::add) to a key that the calling thread used before finds the key's cell in a cache
 /// of the thread's own and adds to it: no lock, no allocation. A thread's cache holds up to 16,384
-/// keys of all maps together.
+/// keys of all maps together. For variables of other kinds, [`counter`](Self::counter) and its like
+/// get or make them, and find those of before in a second cache of 4,096.
 ///
-/// A map holds a limited number of keys, 10,000 unless told otherwise; past it `add` and
-/// `add_float` go to the key `(other)`, and the variable `expvar.overflows` counts them. Keys are
-/// any text of at most 1 KiB unless told otherwise; longer ones go to `(other)` too. Maps nest, up
-/// to 32 levels for readers.
+/// ```
+/// let registry = expvar::Registry::new();
+/// let latency = registry.publish("latency", expvar::Map::new())?;
+/// latency.histogram("/login").record(1_200);
+/// latency.histogram("/login").record(1_800);
+/// assert_eq!(latency.histogram("/login").snapshot().count(), 2);
+/// # Ok::<(), expvar::PublishError>(())
+/// ```
+///
+/// A map makes a limited number of keys, by default 10,000; what comes past it goes to the key
+/// `(other)`, and the variable `expvar.overflows` counts it. Keys are any text of at most 1 KiB, or
+/// what [`key_bytes`](Self::key_bytes) says; longer ones go to `(other)` too. Maps nest, up to 32
+/// levels for readers. Keys that nobody uses can [expire](Self::expire_after).
 pub struct Map {
     id: cache::MapId,
     limit: usize,
     key_bytes: usize,
+    expire_after: Option<Duration>,
+    sweep: Mutex<Option<Box<Sweep>>>,
+    /// Variables made by several keys at once, and when they were last counted.
+    made: AtomicUsize,
+    recounted: AtomicU64,
     keys: Mutex<Names<Child>>,
     /// The static of the same name that this one stands for.
     first: OnceRef<'static, Map>,
@@ -43,16 +70,44 @@ pub(crate) struct Child {
     pub(crate) var: Var,
     /// What threads' caches know of a key that `add` made.
     known: Option<Arc<Known>>,
+    /// What threads' caches know of a key that was asked for by kind.
+    held: OnceCell<Arc<Held>>,
 }
 
 impl Child {
-    /// Makes every cache look again.
+    fn new(var: Var, known: Option<Arc<Known>>) -> Self {
+        Self { var, known, held: OnceCell::new() }
+    }
+
+    /// Makes every cache look again, here and in maps below.
     fn retire(&self) {
+        self.retire_to(LEVELS);
+    }
+
+    /// A clone, and what caches may know of it.
+    fn clone_held(&self) -> Self {
+        // What `add` made has a cache of its own.
+        if self.known.is_none() {
+            self.held.get_or_init(|| Arc::new(Held::new(self.var.clone())));
+        }
+        self.clone()
+    }
+
+    fn retire_to(&self, levels: usize) {
         if let Some(known) = &self.known {
             known.retire();
         }
+        if let Some(held) = self.held.get() {
+            held.retire();
+        }
+        if let (Var::Map(map), Some(levels)) = (&self.var, levels.checked_sub(1)) {
+            map.list_now().values().iter().for_each(|child| child.retire_to(levels));
+        }
     }
 }
+
+/// Levels of nested maps that are gone through; a map may hold itself.
+const LEVELS: usize = 32;
 
 impl Touch for Child {
     fn touch(&self) -> u64 {
@@ -80,6 +135,10 @@ impl Map {
         Self {
             id: cache::MapId::new(),
             limit,
+            expire_after: None,
+            sweep: Mutex::new(None),
+            made: AtomicUsize::new(0),
+            recounted: AtomicU64::new(0),
             key_bytes: 1024,
             keys: Mutex::new(Names::new()),
             first: OnceRef::new(),
@@ -93,11 +152,42 @@ impl Map {
         self
     }
 
+    /// With keys that are removed when nobody used them for this long. By default they stay.
+    ///
+    /// For keys that come and go, such as the pods of a deployment: those that are gone make room
+    /// for others, where they would send them to `(other)` for good. A key that comes back starts at
+    /// zero. In use is what changes its value, what is asked for by [`counter`](Self::counter) and
+    /// its like, and what somebody holds a handle on. Times are looked at when the map is read or
+    /// full, so a key can stay longer, and never shorter. Maps that are made inside inherit it.
+    ///
+    /// ```
+    /// use expvar::Map;
+    /// use std::time::Duration;
+    ///
+    /// expvar::vars! {
+    ///     /// Requests by pod.
+    ///     static PODS: Map = "pods", label: "pod", counter,
+    ///         init: Map::new().expire_after(Duration::from_secs(600));
+    /// }
+    /// PODS.inc("web-7d4b9");
+    /// ```
+    #[must_use]
+    pub const fn expire_after(mut self, after: Duration) -> Self {
+        self.expire_after = Some(after);
+        self
+    }
+
+    /// Adds one to the integer at `key`: see [`add`](Self::add).
+    #[inline]
+    pub fn inc(&self, key: impl AsRef<str>) {
+        self.add(key, 1);
+    }
+
     /// Adds to the integer at `key`, which is made, at zero, if there is none. A key that holds
     /// anything else stays as it is, and the variable `expvar.mismatches` counts it.
     #[inline]
-    pub fn add(&self, key: &str, n: i64) {
-        let this = self.this();
+    pub fn add(&self, key: impl AsRef<str>, n: i64) {
+        let (this, key) = (self.this(), key.as_ref());
         if !cache::add(&this.id, key, n) {
             this.add_counted(key, n);
         }
@@ -108,50 +198,110 @@ impl Map {
     /// # Errors
     /// `key` holds a variable that is neither a [`Gauge`] nor, for `n` of at least zero, a
     /// [`Counter`](crate::Counter).
-    pub fn try_add(&self, key: &str, n: i64) -> Result<(), KindError> {
-        let this = self.this();
+    pub fn try_add(&self, key: impl AsRef<str>, n: i64) -> Result<(), KindError> {
+        let (this, key) = (self.this(), key.as_ref());
         if cache::add(&this.id, key, n) { Ok(()) } else { this.add_cold(key, n) }
     }
 
     /// Adds to the floating-point number at `key`, which is made, at zero, if there is none. A key
     /// that holds anything else stays as it is, and the variable `expvar.mismatches` counts it.
-    /// Takes a lock.
-    pub fn add_float(&self, key: &str, n: f64) {
-        let this = self.this();
-        let made = || (Var::from(Arc::new(FloatGauge::new())), None);
-        match this.child(key, made).var {
-            Var::FloatGauge(gauge) => gauge.add(n),
-            _ => MISMATCHES.inc(),
-        }
+    pub fn add_float(&self, key: impl AsRef<str>, n: f64) {
+        let (this, key) = (self.this(), key.as_ref());
+        let query = Query::new(this.id.get(), key);
+        let known = held::with(&query, |gauge: &Arc<FloatGauge>| gauge.add(n));
+        known.unwrap_or_else(|| self.add_float_cold(key, n));
+    }
+
+    /// The counter at `key`, made at zero if there is none.
+    ///
+    /// As with [`add`](Self::add), past the limit it is that of `(other)`. Where `key` holds
+    /// something else, or a static, what is returned is shown nowhere, and the variable
+    /// `expvar.mismatches` counts it. All threads that ask for a key get the same variable.
+    pub fn counter(&self, key: impl AsRef<str>) -> Arc<Counter> {
+        self.get_or_make(key.as_ref(), Counter::new)
+    }
+
+    /// The gauge at `key`, made at zero if there is none: see [`counter`](Self::counter).
+    pub fn gauge(&self, key: impl AsRef<str>) -> Arc<Gauge> {
+        self.get_or_make(key.as_ref(), Gauge::new)
+    }
+
+    /// The floating-point gauge at `key`, made at zero if there is none: see
+    /// [`counter`](Self::counter).
+    pub fn float_gauge(&self, key: impl AsRef<str>) -> Arc<FloatGauge> {
+        self.get_or_make(key.as_ref(), FloatGauge::new)
+    }
+
+    /// The histogram at `key`, made if there is none: see [`counter`](Self::counter).
+    pub fn histogram(&self, key: impl AsRef<str>) -> Arc<Histogram> {
+        self.get_or_make(key.as_ref(), Histogram::new)
+    }
+
+    /// The histogram at `key`, made by `make` if there is none: `histogram_with(key,
+    /// Histogram::floats)`.
+    pub fn histogram_with(
+        &self,
+        key: impl AsRef<str>,
+        make: impl Fn() -> Histogram,
+    ) -> Arc<Histogram> {
+        self.get_or_make(key.as_ref(), make)
+    }
+
+    /// The text at `key`, made empty if there is none: see [`counter`](Self::counter).
+    pub fn text(&self, key: impl AsRef<str>) -> Arc<Text> {
+        self.get_or_make(key.as_ref(), Text::new)
+    }
+
+    /// The map at `key`, made empty and with the limit of this one if there is none: see
+    /// [`counter`](Self::counter).
+    pub fn map(&self, key: impl AsRef<str>) -> Arc<Map> {
+        self.get_or_make(key.as_ref(), || self.nested())
     }
 
     /// Puts a variable at `key`, in place of whatever was there; the map's limit does not apply.
-    pub fn set<V: Publish>(&self, key: &str, var: V) -> V::Handle {
+    pub fn set<V: Publish>(&self, key: impl AsRef<str>, var: V) -> V::Handle {
         let (var, handle) = var.into_var();
-        drop(self.replace(key, var));
+        var.named();
+        let old = self.this().keys.lock().insert(key.as_ref().into(), Child::new(var, None));
+        if let Some(old) = old {
+            old.retire();
+        }
         handle
     }
 
-    /// Puts a variable at `key` and returns what was there.
-    pub(crate) fn replace(&self, key: &str, var: Var) -> Option<Var> {
+    /// Puts a variable at `key` if there is none; the map's limit does not apply.
+    ///
+    /// # Errors
+    /// There is one: it is returned.
+    pub fn set_new<V: Publish>(&self, key: impl AsRef<str>, var: V) -> Result<V::Handle, Var> {
+        let (var, handle) = var.into_var();
         var.named();
-        let old = self.this().keys.lock().insert(key.into(), Child { var, known: None })?;
-        old.retire();
-        Some(old.var)
+        let mut keys = self.this().keys.lock();
+        if let Some(child) = keys.get(key.as_ref()) {
+            let existing = child.var.clone();
+            drop(keys);
+            return Err(existing);
+        }
+        keys.insert(key.as_ref().into(), Child::new(var, None));
+        Ok(handle)
     }
 
     /// The variable at `key`.
-    pub fn get(&self, key: &str) -> Option<Var> {
-        self.this().keys.lock().get(key).map(|child| child.var.clone())
+    pub fn get(&self, key: impl AsRef<str>) -> Option<Var> {
+        self.this().keys.lock().get(key.as_ref()).map(|child| child.var.clone())
     }
 
     /// Takes `key` out, at once for every reader, and returns what it held. Its cell is given back
     /// when the last handle on it goes; a thread that recorded into it forgets it when it next
     /// needs the place in its cache, or ends.
-    pub fn remove(&self, key: &str) -> Option<Var> {
+    pub fn remove(&self, key: impl AsRef<str>) -> Option<Var> {
+        let key = key.as_ref();
         let child = self.this().keys.lock().remove(key)?;
         child.retire();
         cache::forget(&self.this().id, Some(key));
+        if child.held.get().is_some() {
+            held::forget_retired();
+        }
         Some(child.var)
     }
 
@@ -160,6 +310,7 @@ impl Map {
         let old = self.this().keys.lock().take();
         old.values().for_each(Child::retire);
         cache::forget(&self.this().id, None);
+        held::forget_retired();
     }
 
     /// The keys, in byte order.
@@ -186,7 +337,94 @@ impl Map {
     }
 
     pub(crate) fn list(&self) -> List<Child> {
+        self.this().expire();
+        self.list_now()
+    }
+
+    fn list_now(&self) -> List<Child> {
         self.this().keys.lock().list()
+    }
+
+    /// An empty map to go inside this one.
+    fn nested(&self) -> Map {
+        let mut map = Map::with_limit(self.limit);
+        map.key_bytes = self.key_bytes;
+        map.expire_after = self.expire_after;
+        map
+    }
+
+    /// All that this map holds, as a map of its own.
+    pub(crate) fn take(&self) -> Map {
+        let mut map = Map::with_limit(self.limit);
+        map.keys = Mutex::new(self.keys.lock().take());
+        map
+    }
+
+    /// The variable at a family's labels, made if there is none.
+    pub(crate) fn leaf<M: Member, L: LabelSet>(&self, labels: L, make: fn() -> M) -> Arc<M> {
+        let mut map: Option<Arc<Map>> = None;
+        for level in 1..L::LEVELS {
+            let of = map.as_deref().unwrap_or(self);
+            map = Some(of.map(labels.value(level - 1)));
+        }
+        let last = labels.value(L::LEVELS.saturating_sub(1));
+        map.as_deref().unwrap_or(self).get_or_make(last, make)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn add_float_cold(&self, key: &str, n: f64) {
+        crate::global::settle();
+        let this = self.this();
+        let (child, placed) =
+            this.child(key, || Child::new(Var::from(Arc::new(FloatGauge::new())), None));
+        match &child.var {
+            Var::FloatGauge(gauge) => gauge.add(n),
+            _ => return MISMATCHES.inc(),
+        }
+        if let (true, Some(held)) = (placed, child.held.get()) {
+            held::learn(&Query::new(this.id.get_or_claim(), key), Arc::clone(held));
+        }
+    }
+
+    fn get_or_make<M: Member>(&self, key: &str, make: impl Fn() -> M) -> Arc<M> {
+        let query = Query::new(self.this().id.get(), key);
+        match held::with(&query, Arc::clone) {
+            Some(known) => known,
+            None => self.get_or_make_cold(key, make),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn get_or_make_cold<M: Member>(&self, key: &str, make: impl Fn() -> M) -> Arc<M> {
+        // Statics of one name stand for one of them: that is settled before any holds keys.
+        crate::global::settle();
+        match self.this().try_get_or_make(key, &make) {
+            Some((member, held)) => {
+                if let Some(held) = held {
+                    held::learn(&Query::new(self.this().id.get_or_claim(), key), held);
+                }
+                member
+            }
+            None => {
+                MISMATCHES.inc();
+                Arc::new(make())
+            }
+        }
+    }
+
+    /// What is at `key`, made if need be, and what caches may know of it; `None` where it is of
+    /// another kind.
+    fn try_get_or_make<M: Member>(
+        &self,
+        key: &str,
+        make: impl Fn() -> M,
+    ) -> Option<(Arc<M>, Option<Arc<Held>>)> {
+        let (child, placed) = self.child(key, || Child::new(make().into_var().0, None));
+        let member = Arc::clone(M::of(&child.var)?);
+        // No cache learns a key that has no place: each recording counts, and it may have one later.
+        Some((member, placed.then(|| child.held.get().cloned()).flatten()))
     }
 
     #[inline]
@@ -210,12 +448,13 @@ impl Map {
         if let Some(first) = self.first.get() {
             return first.add_cold(key, n);
         }
-        let child = self.child(key, || {
+        let (child, placed) = self.child(key, || {
             let gauge = Arc::new(Gauge::new());
             let known = Known::new(Arc::clone(&gauge));
-            (Var::from(gauge), Some(Arc::new(known)))
+            Child::new(Var::from(gauge), Some(Arc::new(known)))
         });
-        match (&child.var, &child.known) {
+        // No cache learns a key that has no place: each addition counts, and it may have one later.
+        match (&child.var, child.known.as_ref().filter(|_| placed)) {
             (Var::Gauge(gauge), Some(known)) => {
                 gauge.add(n);
                 cache::learn(&self.id, key, known);
@@ -227,31 +466,52 @@ impl Map {
         Ok(())
     }
 
-    /// What is at `key`, or else what `make` puts there, or at `(other)` when the map is full.
-    fn child(&self, key: &str, make: impl FnOnce() -> (Var, Option<Arc<Known>>)) -> Child {
-        let mut keys = self.keys.lock();
-        if let Some(child) = keys.get(key) {
-            return child.clone();
+    /// What is at `key`, or else what `make` puts there, or at `(other)` when the map is full; and
+    /// whether it is at `key`.
+    fn child(&self, key: &str, make: impl Fn() -> Child) -> (Child, bool) {
+        let mut placed = self.has_place(key);
+        if !placed && self.expire_after.is_some() {
+            self.expire();
+            placed = self.has_place(key);
         }
-        let other = keys.get(OTHER);
-        let full = (keys.len() - usize::from(other.is_some()) >= self.limit && key != OTHER)
-            || key.len() > self.key_bytes;
-        if !full {
-            let (var, known) = make();
-            let child = Child { var, known };
-            keys.insert(key.into(), child.clone());
-            return child;
+        let mut made = None;
+        let child = loop {
+            let mut keys = self.keys.lock();
+            let full = self.is_full(&keys, key);
+            placed = placed && (!full || keys.get(key).is_some());
+            let at = if placed { key } else { OTHER };
+            if let Some(child) = keys.get(at) {
+                break child.clone_held();
+            }
+            match made.take() {
+                Some(child) => {
+                    let clone = Child::clone_held(&child);
+                    keys.insert(at.into(), child);
+                    break clone;
+                }
+                // Made without the lock, which is held for nothing but the table.
+                None => {
+                    drop(keys);
+                    let child = make();
+                    child.var.named();
+                    made = Some(child);
+                }
+            }
+        };
+        if !placed {
+            OVERFLOWS.inc();
         }
-        let other = other.cloned().unwrap_or_else(|| {
-            let (var, known) = make();
-            let other = Child { var, known };
-            keys.insert(OTHER.into(), other.clone());
-            other
-        });
-        drop(keys);
-        OVERFLOWS.inc();
-        // No cache learns a key that has no place: each addition counts, and it may have one later.
-        Child { var: other.var, known: None }
+        (child, placed)
+    }
+
+    fn has_place(&self, key: &str) -> bool {
+        let keys = self.keys.lock();
+        keys.get(key).is_some() || !self.is_full(&keys, key)
+    }
+
+    fn is_full(&self, keys: &Names<Child>, key: &str) -> bool {
+        let other = usize::from(keys.get(OTHER).is_some());
+        key != OTHER && (keys.len() - other >= self.limit || key.len() > self.key_bytes)
     }
 
     /// Makes `self`, a static that holds no keys, stand for `first`.

@@ -11,6 +11,8 @@ use crate::sync::Mutex;
 ///
 /// Setting and reading take a lock for as long as it takes to swap or clone a pointer.
 pub struct Text {
+    /// What it holds before anything is set.
+    initial: &'static str,
     text: Mutex<Option<Arc<str>>>,
     /// The static of the same name that this one stands for.
     first: OnceRef<'static, Text>,
@@ -19,7 +21,19 @@ pub struct Text {
 impl Text {
     /// An empty text.
     pub const fn new() -> Self {
-        Self { text: Mutex::new(None), first: OnceRef::new() }
+        Self::of("")
+    }
+
+    /// A text, for constants and for what does not change.
+    ///
+    /// ```
+    /// expvar::vars! {
+    ///     static VERSION: Text = "version", init: Text::of(env!("CARGO_PKG_VERSION"));
+    /// }
+    /// assert_eq!(VERSION.get(), env!("CARGO_PKG_VERSION"));
+    /// ```
+    pub const fn of(text: &'static str) -> Self {
+        Self { initial: text, text: Mutex::new(None), first: OnceRef::new() }
     }
 
     /// Replaces the text.
@@ -31,16 +45,14 @@ impl Text {
 
     /// A copy of the text.
     pub fn get(&self) -> String {
-        self.read().as_deref().unwrap_or("").to_owned()
+        self.with(str::to_owned)
     }
 
     /// Runs `f` on the text without copying it; no lock is held meanwhile.
     pub fn with<R>(&self, f: impl FnOnce(&str) -> R) -> R {
-        f(self.read().as_deref().unwrap_or(""))
-    }
-
-    fn read(&self) -> Option<Arc<str>> {
-        self.first.get().unwrap_or(self).text.lock().clone()
+        let this = self.first.get().unwrap_or(self);
+        let text = this.text.lock().clone();
+        f(text.as_deref().unwrap_or(this.initial))
     }
 
     /// Makes `self`, a static, stand for `first`.

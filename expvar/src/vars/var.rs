@@ -73,6 +73,36 @@ impl Var {
         }
     }
 
+    /// The counter, if it is one.
+    pub fn as_counter(&self) -> Option<&Counter> {
+        if let Self::Counter(counter) = self { Some(counter) } else { None }
+    }
+
+    /// The gauge, if it is one.
+    pub fn as_gauge(&self) -> Option<&Gauge> {
+        if let Self::Gauge(gauge) = self { Some(gauge) } else { None }
+    }
+
+    /// The floating-point gauge, if it is one.
+    pub fn as_float_gauge(&self) -> Option<&FloatGauge> {
+        if let Self::FloatGauge(gauge) = self { Some(gauge) } else { None }
+    }
+
+    /// The text, if it is one.
+    pub fn as_text(&self) -> Option<&Text> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// The histogram, if it is one.
+    pub fn as_histogram(&self) -> Option<&Histogram> {
+        if let Self::Histogram(histogram) = self { Some(histogram) } else { None }
+    }
+
+    /// The map, if it is one. A [`Family`](crate::Family) is shown as one.
+    pub fn as_map(&self) -> Option<&Map> {
+        if let Self::Map(map) = self { Some(map) } else { None }
+    }
+
     /// The variable's kind.
     pub fn kind(&self) -> Kind {
         match self {
@@ -124,9 +154,13 @@ pub trait Publish: sealed::Sealed {
 
     #[doc(hidden)]
     fn into_var(self) -> (Var, Self::Handle);
+
+    /// What records into a variable that is there already, where it is of this kind.
+    #[doc(hidden)]
+    fn from_var(var: &Var) -> Option<Self::Handle>;
 }
 
-mod sealed {
+pub(crate) mod sealed {
     pub trait Sealed {}
 }
 
@@ -139,6 +173,10 @@ macro_rules! publish {
             fn into_var(self) -> (Var, Self::Handle) {
                 Arc::new(self).into_var()
             }
+
+            fn from_var(var: &Var) -> Option<Self::Handle> {
+                Arc::<Self>::from_var(var)
+            }
         }
 
         impl sealed::Sealed for Arc<$kind> {}
@@ -147,6 +185,13 @@ macro_rules! publish {
 
             fn into_var(self) -> (Var, Self::Handle) {
                 (Var::$kind(Handle::Shared(Arc::clone(&self))), self)
+            }
+
+            fn from_var(var: &Var) -> Option<Self::Handle> {
+                match var {
+                    Var::$kind(Handle::Shared(var)) => Some(Arc::clone(var)),
+                    _ => None,
+                }
             }
         }
 
@@ -163,6 +208,13 @@ macro_rules! publish {
             fn into_var(self) -> (Var, Self::Handle) {
                 (Var::$kind(Handle::Static(self)), self)
             }
+
+            fn from_var(var: &Var) -> Option<Self::Handle> {
+                match var {
+                    Var::$kind(Handle::Static(var)) => Some(var),
+                    _ => None,
+                }
+            }
         }
     )*};
 }
@@ -175,6 +227,10 @@ impl Publish for Var {
 
     fn into_var(self) -> (Var, Self::Handle) {
         (self.clone(), self)
+    }
+
+    fn from_var(var: &Var) -> Option<Self::Handle> {
+        Some(var.clone())
     }
 }
 

@@ -48,11 +48,11 @@ impl MapId {
     }
 
     #[inline]
-    fn get(&self) -> u64 {
+    pub(super) fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 
-    fn get_or_claim(&self) -> u64 {
+    pub(super) fn get_or_claim(&self) -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let claim = || NEXT.fetch_add(1, Relaxed);
         match NonZeroU64::new(self.get()) {

@@ -1,0 +1,139 @@
+//! Counts [`tracing`](https://docs.rs/tracing) events and times spans, as [`expvar`] variables.
+//!
+//! ```
+//! use tracing_subscriber::prelude::*;
+//!
+//! let subscriber = tracing_subscriber::registry().with(expvar_tracing::layer());
+//! // In `main`: subscriber.init();
+//! tracing::subscriber::with_default(subscriber, || {
+//!     tracing::error!(target: "shop::cart", "no such item");
+//! });
+//! let events = expvar::global().get("tracing.events").unwrap();
+//! assert_eq!(events.to_string(), r#"{"ERROR": {"shop::cart": 1}}"#);
+//! ```
+//!
+//! | variable | what | Prometheus |
+//! |---|---|---|
+//! | `tracing.events` | events, by level and target | `tracing_events_total{level="ERROR",target="shop::cart"}` |
+//! | `tracing.spans` | nanoseconds from a span's start to its end, by name | `tracing_spans_seconds{span="checkout"}` |
+//!
+//! Events are those that reach the layer: give it a filter of its own (`Layer::with_filter`) to
+//! count others than are printed. Each map holds up to 1,000 entries; what is past that is counted
+//! as `(other)`. A target is the module unless the event says otherwise, so both are bounded in
+//! most programs. Nothing is allocated for an event that was counted before in the same thread.
+
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use expvar::{Histogram, Info, Map, PublishError, Registry, Unit};
+use tracing_core::span::{Attributes, Id};
+use tracing_core::{Event, Subscriber};
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+/// Entries of each map.
+const LIMIT: usize = 1000;
+
+/// The layer of the [`global`](expvar::global()) registry, under `tracing`.
+///
+/// Calls share their variables. Where a name is taken by something else, nothing is shown, and the
+/// variable `expvar.clashes` says so; [`Layer::publish`] gives that as an error.
+pub fn layer() -> Layer {
+    static LAYER: OnceLock<Layer> = OnceLock::new();
+    let publish = || {
+        Layer::publish(expvar::global(), "tracing").unwrap_or_else(|error| {
+            expvar::__private::report_conflict(error.name(), error.to_string());
+            Layer { events: Arc::new(map()), spans: Arc::new(map()) }
+        })
+    };
+    LAYER.get_or_init(publish).clone()
+}
+
+/// A `tracing_subscriber::Layer` that counts events and times spans.
+#[derive(Clone)]
+pub struct Layer {
+    events: Arc<Map>,
+    spans: Arc<Map>,
+}
+
+impl Layer {
+    /// A layer whose variables are under `prefix` in `registry`; layers with the same ones share
+    /// them.
+    ///
+    /// # Errors
+    /// A name is taken by something that is no map.
+    pub fn publish(registry: &Registry, prefix: &str) -> Result<Self, PublishError> {
+        let events = Info::new().help("Events.").labels(["level", "target"]).counter();
+        let spans = Info::new().help("Time from a span's start to its end.").label("span");
+        let name = |name| format!("{prefix}.{name}");
+        Ok(Self {
+            events: registry.get_or_publish_with(&name("events"), map(), events)?,
+            spans: registry.get_or_publish_with(
+                &name("spans"),
+                map(),
+                spans.unit(Unit::Nanoseconds),
+            )?,
+        })
+    }
+}
+
+impl Layer {
+    /// Tells layers that record elsewhere apart.
+    fn id(&self) -> usize {
+        Arc::as_ptr(&self.spans).addr()
+    }
+}
+
+fn map() -> Map {
+    Map::with_limit(LIMIT)
+}
+
+/// The time of a span in one layer. A subscriber may have several that record elsewhere.
+struct Running {
+    /// [`Layer::id`].
+    layer: usize,
+    start: Instant,
+    time: Arc<Histogram>,
+}
+
+impl<S> tracing_subscriber::Layer<S> for Layer
+where
+    S: Subscriber + for<'s> LookupSpan<'s>,
+{
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let metadata = event.metadata();
+        self.events.add_at([metadata.level().as_str(), metadata.target()], 1);
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if let Some(span) = context.span(id) {
+            let time = self.spans.histogram(attributes.metadata().name());
+            let running = Running { layer: self.id(), start: Instant::now(), time };
+            let mut extensions = span.extensions_mut();
+            match extensions.get_mut::<Vec<Running>>() {
+                Some(all) => all.push(running),
+                None => extensions.insert(vec![running]),
+            }
+        }
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let Some(span) = context.span(&id) else { return };
+        let mut extensions = span.extensions_mut();
+        let Some(all) = extensions.get_mut::<Vec<Running>>() else { return };
+        let ours = all.iter().position(|running| running.layer == self.id());
+        if let Some(Running { start, time, .. }) = ours.map(|at| all.swap_remove(at)) {
+            drop(extensions);
+            time.record_duration(start.elapsed());
+        }
+    }
+}
+
+impl fmt::Debug for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layer").finish_non_exhaustive()
+    }
+}

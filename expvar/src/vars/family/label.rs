@@ -1,0 +1,194 @@
+//! Labels whose values are known when the program is written.
+
+/// A label with a closed set of values: an enum that [`label!`](crate::label) declares, or `bool`.
+pub trait Label: LabelSet + Sized {
+    /// All values, in the order of the enum.
+    const ALL: &'static [Self];
+
+    /// The value as exporters show it.
+    fn as_str(self) -> &'static str;
+
+    /// The value that is shown so, for turning text into a label:
+    /// `Method::from_value(name).unwrap_or(Method::Other)`.
+    fn from_value(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|label| label.as_str() == text)
+    }
+}
+
+/// What a [`Family`](crate::Family) has variables by: one [`Label`], or a tuple of up to six.
+pub trait LabelSet: Copy + Send + Sync + 'static {
+    /// How many labels there are.
+    const LEVELS: usize;
+    /// How many sets of values there are.
+    const LEN: usize;
+
+    /// Which of the sets this is, below [`LEN`](Self::LEN).
+    fn index(self) -> usize;
+
+    /// The value of one label, from 0.
+    fn value(self, level: usize) -> &'static str;
+}
+
+impl Label for bool {
+    const ALL: &'static [Self] = &[false, true];
+
+    fn as_str(self) -> &'static str {
+        if self { "true" } else { "false" }
+    }
+}
+
+impl LabelSet for bool {
+    const LEVELS: usize = 1;
+    const LEN: usize = 2;
+
+    #[inline]
+    fn index(self) -> usize {
+        self.into()
+    }
+
+    fn value(self, _: usize) -> &'static str {
+        self.as_str()
+    }
+}
+
+macro_rules! tuples {
+    ($(($($label:ident $at:tt),+))*) => {$(
+        impl<$($label: Label),+> LabelSet for ($($label,)+) {
+            const LEVELS: usize = [$($at),+].len();
+            const LEN: usize = 1 $(* $label::LEN)+;
+
+            #[inline]
+            fn index(self) -> usize {
+                let at = 0;
+                $(let at = at * $label::LEN + self.$at.index();)+
+                at
+            }
+
+            fn value(self, level: usize) -> &'static str {
+                match level {
+                    $($at => self.$at.as_str(),)+
+                    _ => "",
+                }
+            }
+        }
+    )*};
+}
+
+tuples! {
+    (A 0)
+    (A 0, B 1)
+    (A 0, B 1, C 2)
+    (A 0, B 1, C 2, D 3)
+    (A 0, B 1, C 2, D 3, E 4)
+    (A 0, B 1, C 2, D 3, E 4, F 5)
+}
+
+/// Fails to compile where a label's values cannot be told apart, or cannot be shown.
+#[doc(hidden)]
+pub const fn check_values(values: &[&str]) {
+    let mut at = 0;
+    while at < values.len() {
+        assert!(!values[at].is_empty(), "a label's value is empty: write one like \"GET\"");
+        let mut before = 0;
+        while before < at {
+            assert!(
+                !same(values[before], values[at]),
+                "two values of a label are the same: write another for one of them"
+            );
+            before += 1;
+        }
+        at += 1;
+    }
+}
+
+const fn same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    if one.len() != other.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < one.len() {
+        if one[at] != other[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
+/// Declares a label with a closed set of values, for a [`Family`](crate::Family).
+///
+/// It is an enum, `Copy`, comparable, with what each value is shown as: what stands behind it, or
+/// else its own name. It implements [`Label`](crate::Label) and `Display`.
+///
+/// ```
+/// use expvar::Label;
+///
+/// expvar::label! {
+///     /// Methods that this service knows.
+///     pub enum Method { Get = "GET", Post = "POST", Other = "other" }
+/// }
+///
+/// assert_eq!(Method::Get.to_string(), "GET");
+/// assert_eq!(Method::from_value("PATCH").unwrap_or(Method::Other), Method::Other);
+/// ```
+#[macro_export]
+macro_rules! label {
+    ($(
+        $(#[$($attr:tt)+])*
+        $vis:vis enum $label:ident {
+            $($(#[$($value_attr:tt)+])* $variant:ident $(= $value:expr)?),+ $(,)?
+        }
+    )+) => {$(
+        $(#[$($attr)+])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        $vis enum $label {
+            $($(#[$($value_attr)+])* $variant),+
+        }
+
+        impl $crate::Label for $label {
+            const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $crate::__value!($variant $(, $value)?)),+
+                }
+            }
+        }
+
+        impl $crate::LabelSet for $label {
+            const LEVELS: usize = 1;
+            const LEN: usize = <Self as $crate::Label>::ALL.len();
+
+            #[inline]
+            fn index(self) -> usize {
+                self as usize
+            }
+
+            fn value(self, _: usize) -> &'static str {
+                $crate::Label::as_str(self)
+            }
+        }
+
+        impl ::core::fmt::Display for $label {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                f.write_str($crate::Label::as_str(*self))
+            }
+        }
+
+        const _: () =
+            $crate::__private::check_values(&[$($crate::__value!($variant $(, $value)?)),+]);
+    )+};
+}
+
+/// What a label's value is shown as.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __value {
+    ($variant:ident) => {
+        ::core::stringify!($variant)
+    };
+    ($variant:ident, $value:expr) => {
+        $value
+    };
+}

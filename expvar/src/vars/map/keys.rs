@@ -1,0 +1,190 @@
+//! A map by several keys at once: requests by route, method and status.
+
+use std::cell::Cell;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use crate::health::{MISMATCHES, OVERFLOWS};
+use crate::member::Member;
+use crate::var::Var;
+use crate::{Counter, FloatGauge, Gauge, Histogram};
+
+use super::query::Query;
+use super::{Map, OTHER, held};
+
+/// Keys of one variable.
+const LEVELS: usize = 8;
+
+thread_local! {
+    /// Where several keys become one text.
+    static JOINED: Cell<String> = const { Cell::new(String::new()) };
+}
+
+/// Several keys at once. Each is a level of nested maps, outermost first; declare their names as
+/// `labels: ["route", "method"]`.
+///
+/// All of these find what the calling thread used before in a cache of its own, and else make it.
+/// A map makes as many variables in this way as its limit says, whatever their keys; what is past
+/// the limit, or has more than 8 keys or one that is too long, goes to `(other)` at every level, and `expvar.overflows`
+/// counts it.
+impl Map {
+    /// Adds to the integer at these keys, which is made, at zero, if there is none.
+    ///
+    /// ```
+    /// # let registry = expvar::Registry::new();
+    /// let requests = registry.publish("requests", expvar::Map::new())?;
+    /// requests.add_at(["/login", "GET"], 1);
+    /// requests.add_at(["/login", "POST"], 2);
+    /// assert_eq!(registry.get("requests").unwrap().to_string(), r#"{"/login": {"GET": 1, "POST": 2}}"#);
+    /// # Ok::<(), expvar::PublishError>(())
+    /// ```
+    pub fn add_at<K: AsRef<str>>(&self, keys: impl AsRef<[K]>, n: i64) {
+        self.with_at(keys.as_ref(), Gauge::new, |gauge| gauge.add(n));
+    }
+
+    /// The counter at these keys, made if there is none.
+    pub fn counter_at<K: AsRef<str>>(&self, keys: impl AsRef<[K]>) -> Arc<Counter> {
+        self.with_at(keys.as_ref(), Counter::new, Arc::clone)
+    }
+
+    /// The gauge at these keys, made if there is none.
+    pub fn gauge_at<K: AsRef<str>>(&self, keys: impl AsRef<[K]>) -> Arc<Gauge> {
+        self.with_at(keys.as_ref(), Gauge::new, Arc::clone)
+    }
+
+    /// The floating-point gauge at these keys, made if there is none.
+    pub fn float_gauge_at<K: AsRef<str>>(&self, keys: impl AsRef<[K]>) -> Arc<FloatGauge> {
+        self.with_at(keys.as_ref(), FloatGauge::new, Arc::clone)
+    }
+
+    /// The histogram at these keys, made if there is none.
+    pub fn histogram_at<K: AsRef<str>>(&self, keys: impl AsRef<[K]>) -> Arc<Histogram> {
+        self.with_at(keys.as_ref(), Histogram::new, Arc::clone)
+    }
+
+    fn with_at<M: Member, R>(
+        &self,
+        keys: &[impl AsRef<str>],
+        make: impl Fn() -> M,
+        f: impl Fn(&Arc<M>) -> R,
+    ) -> R {
+        let this = self.this();
+        let known = with_joined(keys, |joined| {
+            held::with(&Query::new(this.id.get(), joined), |member| f(member))
+        });
+        known.unwrap_or_else(|| f(&self.at_cold(keys, make)))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn at_cold<M: Member>(&self, keys: &[impl AsRef<str>], make: impl Fn() -> M) -> Arc<M> {
+        crate::global::settle();
+        let this = self.this();
+        let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
+        let [outer @ .., last] = &*keys else { return this.get_or_make("", make) };
+        let short = keys.len() <= LEVELS && keys.iter().all(|key| key.len() <= this.key_bytes);
+        let fits = short && (this.has(&keys) || this.reserve());
+        if !fits {
+            OVERFLOWS.inc();
+        }
+        let mut map: Option<Arc<Map>> = None;
+        let levels = if fits { outer } else { &[OTHER; LEVELS - 1][..outer.len().min(LEVELS - 1)] };
+        for key in levels {
+            let of = map.as_deref().unwrap_or(this);
+            match of.try_get_or_make(key, || of.nested()) {
+                Some((next, _)) => map = Some(next),
+                None => return mismatch(make),
+            }
+        }
+        let of = map.as_deref().unwrap_or(this);
+        match of.try_get_or_make(if fits { last } else { OTHER }, &make) {
+            Some((member, held)) => {
+                if let (true, Some(held)) = (fits, held) {
+                    with_joined(&keys, |joined| {
+                        held::learn(&Query::new(this.id.get_or_claim(), joined), held);
+                    });
+                }
+                member
+            }
+            None => mismatch(make),
+        }
+    }
+
+    /// Whether there is anything at these keys.
+    fn has(&self, keys: &[&str]) -> bool {
+        let [first, rest @ ..] = keys else { return true };
+        match self.get(first) {
+            Some(Var::Map(map)) => map.has(rest),
+            Some(_) => rest.is_empty(),
+            None => false,
+        }
+    }
+
+    /// Takes one of the places that the limit leaves.
+    fn reserve(&self) -> bool {
+        let take = || {
+            let free = |made| (made < self.limit).then_some(made + 1);
+            self.made.fetch_update(Relaxed, Relaxed, free).is_ok()
+        };
+        take() || (self.recount() && take())
+    }
+
+    /// Counts again what was made here, at most once a second: keys may have been removed or have
+    /// expired in any of the nested maps.
+    fn recount(&self) -> bool {
+        let now = super::expiry::millis();
+        let last = self.recounted.load(Relaxed);
+        let due = now.saturating_sub(last) >= Duration::from_secs(1).as_millis() as u64;
+        if !due || self.recounted.compare_exchange(last, now, Relaxed, Relaxed).is_err() {
+            return false;
+        }
+        let list = self.list();
+        let ours = list.iter().filter(|(key, _)| &***key != OTHER);
+        self.made.store(ours.map(|(_, child)| leaves(&child.var, LEVELS)).sum(), Relaxed);
+        true
+    }
+}
+
+fn leaves(var: &Var, depth: usize) -> usize {
+    match var {
+        Var::Map(map) if depth > 0 => {
+            map.list().iter().map(|(_, child)| leaves(&child.var, depth - 1)).sum()
+        }
+        _ => 1,
+    }
+}
+
+/// A variable that nobody sees, for a place that holds something else.
+fn mismatch<M: Member>(make: impl Fn() -> M) -> Arc<M> {
+    MISMATCHES.inc();
+    Arc::new(make())
+}
+
+/// Runs `f` on the keys as one text, which is another one for other keys: each with its length.
+fn with_joined<R>(keys: &[impl AsRef<str>], f: impl FnOnce(&str) -> R) -> R {
+    let join = |joined: &mut String| {
+        for key in keys.iter().map(AsRef::as_ref) {
+            // A length below 128 is one character; a longer one is written out, behind one that no
+            // short key has.
+            match u8::try_from(key.len()) {
+                Ok(len @ 0..=126) => joined.push(char::from(len)),
+                _ => {
+                    let _ = write!(joined, "\x7f{}:", key.len());
+                }
+            }
+            joined.push_str(key);
+        }
+    };
+    // Taken out meanwhile; whoever needs it within `f` makes another.
+    let mut joined = JOINED.try_with(Cell::take).unwrap_or_default();
+    joined.clear();
+    join(&mut joined);
+    let done = f(&joined);
+    // A single long key must not keep its memory for good.
+    if joined.capacity() <= 4096 {
+        let _ = JOINED.try_with(|cell| cell.set(joined));
+    }
+    done
+}

@@ -1,0 +1,27 @@
+//! Kinds of variables that a map or a family makes by itself.
+
+use std::sync::Arc;
+
+use crate::var::{Handle, Publish, Var};
+use crate::{Counter, FloatGauge, Gauge, Histogram, Map, Text};
+
+/// A kind of variable that a [`Map`] or a [`Family`](crate::Family) makes at first use.
+pub trait Member: Publish<Handle = Arc<Self>> + Default + Send + Sync + 'static {
+    #[doc(hidden)]
+    fn of(var: &Var) -> Option<&Arc<Self>>;
+}
+
+macro_rules! members {
+    ($($kind:ident),*) => {$(
+        impl Member for $kind {
+            fn of(var: &Var) -> Option<&Arc<Self>> {
+                match var {
+                    Var::$kind(Handle::Shared(member)) => Some(member),
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+
+members!(Counter, Gauge, FloatGauge, Histogram, Text, Map);

@@ -1,0 +1,6 @@
+expvar::label! {
+    enum Method { Get = "GET", Post = "GET" }
+    enum Status { Ok = "" }
+}
+
+fn main() {}
