@@ -5,7 +5,7 @@
 //! the collector stand alone. The floor is a loop that does nothing but fetch the same documents
 //! over as many kept connections.
 //!
-//! `cargo bench --bench samlare -- points polls memory dead` runs some of it; `--dead-secs 600`
+//! `cargo bench --bench samlare -- points polls memory dead reloads` runs some of it; `--dead-secs 600`
 //! lets Carbon be dead for ten minutes rather than one.
 
 use std::collections::HashMap;
@@ -14,6 +14,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
@@ -38,7 +39,7 @@ fn main() {
 fn bench(arguments: &[&str]) {
     let dead = arguments.iter().position(|argument| *argument == "--dead-secs");
     let dead_secs = dead.map_or(60, |at| arguments[at + 1].parse().expect("seconds"));
-    let names = ["points", "polls", "memory", "dead"];
+    let names = ["points", "polls", "memory", "dead", "reloads"];
     let chosen: Vec<&str> =
         arguments.iter().copied().filter(|argument| names.contains(argument)).collect();
     let wanted = |name| chosen.is_empty() || chosen.contains(&name);
@@ -54,6 +55,9 @@ fn bench(arguments: &[&str]) {
     }
     if wanted("dead") {
         dead_carbon(dead_secs);
+    }
+    if wanted("reloads") {
+        reloads();
     }
 }
 
@@ -133,7 +137,7 @@ fn dead_carbon(secs: u64) {
     sink.end();
     sleep(Duration::from_secs(secs));
     let queue = collector.get("samlare.sender")["queue_points"].clone();
-    let (sink, _) = start_sink(carbon);
+    let (mut sink, _) = start_sink(carbon);
     let limit = Instant::now() + Duration::from_secs(180);
     while collector.get("samlare.sender")["queue_points"] != 0 && Instant::now() < limit {
         sleep(Duration::from_millis(200));
@@ -145,12 +149,46 @@ fn dead_carbon(secs: u64) {
     let stats = collector.get("samlare.sender");
     drop(collector);
     sleep(Duration::from_secs(1));
-    let (points, missing) = sink.gaps(interval_ms / 1000);
+    let [points, missing, ..] = sink.seen(interval_ms / 1000);
     println!(
         "dead: Carbon away {secs} s, {endpoints} endpoints every 10 s: {polls:.0} polls, {skipped:.0} skipped, \
          slowest poll {late} ns, queue {queue} points, {memory:.0} MiB at the peak, dropped {}; \
          after it {points} points, {missing} slots missing",
         stats["points_dropped"],
+    );
+}
+
+/// 1,000 changes of a Carbon key, Carbon up, down and slow by turns.
+fn reloads() {
+    let (_producer, port) = start_producer();
+    let (mut sink, carbon) = start_sink(0);
+    let (endpoints, interval_ms) = (10, 1_000);
+    let text = format!("FlushTimeout = 2000\n{}", config(port, carbon, endpoints, interval_ms));
+    let mut collector = Collector::start(&text);
+    let mut moods = ["down", "slow", "up"].into_iter().cycle();
+    for reload in 0..1_000 {
+        if reload % 100 == 99 {
+            sink.tell(moods.next().unwrap());
+        }
+        collector.reload(&format!("QueueBytes = {}\n{text}", (64 << 20) + reload));
+        sleep(Duration::from_millis(100));
+    }
+    sink.tell("up");
+    let limit = Instant::now() + Duration::from_secs(60);
+    while collector.get("samlare.sender")["queue_points"] != 0 && Instant::now() < limit {
+        sleep(Duration::from_millis(200));
+    }
+    let (skipped, failures) =
+        (collector.count("samlare.skipped"), collector.count("samlare.failures"));
+    let stats = collector.get("samlare.sender");
+    drop(collector);
+    sleep(Duration::from_secs(1));
+    let [points, missing, doubled, late] = sink.seen(interval_ms / 1000);
+    println!(
+        "reloads: 1,000 changes of QueueBytes, Carbon up, down and slow by turns, {endpoints} endpoints every second: \
+         {points} points, {missing} slots missing ({skipped:.0} polls skipped, {failures:.0} failed), \
+         {doubled} came twice, {late} of them after the window; {} connections, dropped {}",
+        stats["connects"], stats["points_dropped"],
     );
 }
 
@@ -226,12 +264,17 @@ impl Role {
         let _ = self.child.wait();
     }
 
-    /// Ends a sink and asks what it has seen: points, and slots that are missing.
-    fn gaps(mut self, step: u64) -> (u64, u64) {
-        writeln!(self.child.stdin.as_mut().unwrap(), "{step}").unwrap();
+    fn tell(&mut self, word: &str) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{word}").unwrap();
+    }
+
+    /// What a sink has seen: points, slots that are missing, that came twice, and that came again
+    /// after the window.
+    fn seen(&mut self, step: u64) -> [u64; 4] {
+        self.tell(&step.to_string());
         let line = self.line();
-        let (points, missing) = line.split_once(' ').unwrap();
-        (points.parse().unwrap(), missing.parse().unwrap())
+        let mut counts = line.split(' ').map(|count| count.parse().unwrap());
+        std::array::from_fn(|_| counts.next().unwrap())
     }
 }
 
@@ -289,56 +332,126 @@ fn produce() {
     });
 }
 
-/// A Carbon that keeps, for the first variable of each endpoint, when it came.
+/// What a Carbon does with those who connect.
+#[derive(Clone, Copy, PartialEq)]
+enum Mood {
+    Up,
+    /// Nobody listens, and all connections are gone.
+    Down,
+    /// Reads 200 KB a second.
+    Slow,
+}
+
+/// A Carbon that keeps, for the first variable of each endpoint, which slots came and when.
+#[derive(Default)]
+struct Seen {
+    points: u64,
+    /// By name and timestamp, the first arrival.
+    slots: HashMap<String, HashMap<u64, Instant>>,
+    doubled: u64,
+    /// Of those, the ones that came again long after the first time.
+    late: u64,
+}
+
+/// How long after a point its double may come: the window, and some time to connect.
+const WINDOW: Duration = Duration::from_secs(13);
+
+impl Seen {
+    fn take(&mut self, lines: &[u8]) {
+        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            self.points += 1;
+            if !line.windows(16).any(|part| part == b"requests.route_0") {
+                continue;
+            }
+            let line = String::from_utf8_lossy(line);
+            let mut words = line.split(' ');
+            let name = words.next().unwrap().to_owned();
+            let time = words.nth(1).unwrap().parse().unwrap();
+            let now = Instant::now();
+            let first = *self.slots.entry(name).or_default().entry(time).or_insert(now);
+            self.doubled += u64::from(first != now);
+            self.late += u64::from(now - first > WINDOW);
+        }
+    }
+
+    fn missing(&self, step: u64) -> u64 {
+        let gaps = |times: &HashMap<u64, Instant>| {
+            let mut times: Vec<u64> = times.keys().copied().collect();
+            times.sort_unstable();
+            times.windows(2).map(|pair| ((pair[1] - pair[0]) / step).saturating_sub(1)).sum::<u64>()
+        };
+        self.slots.values().map(gaps).sum()
+    }
+}
+
+/// Answers a step with what was seen, and takes moods, line by line on standard input.
 fn sink(port: u16) {
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
-    println!("{}", listener.local_addr().unwrap().port());
-    let seen =
-        std::sync::Arc::new(std::sync::Mutex::new((0u64, HashMap::<String, Vec<u64>>::new())));
-    let taken = seen.clone();
+    let port = listener.local_addr().unwrap().port();
+    println!("{port}");
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let mood = Arc::new(Mutex::new(Mood::Up));
+    let (taken, felt) = (seen.clone(), mood.clone());
     thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (mut stream, seen) = (stream.unwrap(), seen.clone());
-            thread::spawn(move || {
-                let (mut buffer, mut length) = (vec![0u8; 1 << 20], 0);
-                while let Ok(read @ 1..) = stream.read(&mut buffer[length..]) {
-                    let end = length + read;
-                    let whole = buffer[..end]
-                        .iter()
-                        .rposition(|byte| *byte == b'\n')
-                        .map_or(0, |at| at + 1);
-                    let mut seen = seen.lock().unwrap();
-                    for line in buffer[..whole].split(|byte| *byte == b'\n') {
-                        seen.0 += u64::from(!line.is_empty());
-                        if line.windows(16).any(|part| part == b"requests.route_0") {
-                            let line = String::from_utf8_lossy(line);
-                            let mut words = line.split(' ');
-                            let name = words.next().unwrap().to_owned();
-                            let time = words.nth(1).unwrap().parse().unwrap();
-                            seen.1.entry(name).or_default().push(time);
-                        }
-                    }
-                    drop(seen);
-                    buffer.copy_within(whole..end, 0);
-                    length = end - whole;
-                }
-            });
+        let mut listener = Some(listener);
+        loop {
+            if *felt.lock().unwrap() == Mood::Down {
+                listener = None;
+                sleep(Duration::from_millis(10));
+                continue;
+            }
+            let listening =
+                listener.get_or_insert_with(|| TcpListener::bind(("127.0.0.1", port)).unwrap());
+            listening.set_nonblocking(true).unwrap();
+            let Ok((stream, _)) = listening.accept() else {
+                sleep(Duration::from_millis(10));
+                continue;
+            };
+            let (taken, felt) = (taken.clone(), felt.clone());
+            thread::spawn(move || drain(stream, &taken, &felt));
         }
     });
     let mut line = String::new();
     while std::io::stdin().read_line(&mut line).is_ok_and(|read| read > 0) {
-        let step: u64 = line.trim().parse().unwrap();
-        let mut seen = taken.lock().unwrap();
-        let mut missing = 0;
-        for times in seen.1.values_mut() {
-            times.sort_unstable();
-            missing += times
-                .windows(2)
-                .map(|pair| ((pair[1] - pair[0]) / step).saturating_sub(1))
-                .sum::<u64>();
+        match line.trim() {
+            "up" => *mood.lock().unwrap() = Mood::Up,
+            "down" => *mood.lock().unwrap() = Mood::Down,
+            "slow" => *mood.lock().unwrap() = Mood::Slow,
+            step => {
+                let seen = seen.lock().unwrap();
+                let missing = seen.missing(step.parse().unwrap());
+                println!("{} {missing} {} {}", seen.points, seen.doubled, seen.late);
+            }
         }
-        println!("{} {missing}", seen.0);
         line.clear();
+    }
+}
+
+/// Reads a connection to its end, or until the mood is down.
+fn drain(mut stream: TcpStream, seen: &Mutex<Seen>, mood: &Mutex<Mood>) {
+    stream.set_nonblocking(false).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let (mut buffer, mut length) = (vec![0u8; 1 << 20], 0);
+    loop {
+        let most = match *mood.lock().unwrap() {
+            Mood::Up => buffer.len(),
+            Mood::Slow => (length + 10_000).min(buffer.len()),
+            Mood::Down => return,
+        };
+        let read = match stream.read(&mut buffer[length..most]) {
+            Ok(0) => return,
+            Ok(read) => read,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
+            Err(_) => return,
+        };
+        let end = length + read;
+        let whole = buffer[..end].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        seen.lock().unwrap().take(&buffer[..whole]);
+        buffer.copy_within(whole..end, 0);
+        length = end - whole;
+        if most < buffer.len() {
+            sleep(Duration::from_millis(50));
+        }
     }
 }
 
@@ -352,6 +465,7 @@ fn collect(path: PathBuf) {
 struct Collector {
     role: Child,
     url: String,
+    path: PathBuf,
     _dir: tempfile::TempDir,
 }
 
@@ -369,7 +483,13 @@ impl Collector {
             assert!(Instant::now() < limit, "the collector does not start");
             sleep(Duration::from_millis(20));
         }
-        Collector { role, url: address, _dir: dir }
+        Collector { role, url: address, path, _dir: dir }
+    }
+
+    fn reload(&mut self, config: &str) {
+        fs::write(&self.path, config.replace("127.0.0.1:0\"", &format!("{}\"", self.url))).unwrap();
+        let process = self.role.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &process]).status().unwrap().success());
     }
 
     fn get(&self, name: &str) -> serde_json::Value {

@@ -2,38 +2,55 @@
 //!
 //! One [`Client`] belongs to one endpoint. A request is a plain GET; its whole time, from
 //! resolving the name to the last byte, is bounded, and so is the body. The connection is kept
-//! for the next request; when the other side has closed it meanwhile, a new one is opened.
+//! for the next request, for 90 s at most; when the other side has closed or forgotten it
+//! meanwhile, a new one is opened. Names with several addresses are tried as RFC 8305 says, and
+//! proxies are those of the environment.
 
 mod body;
 mod connection;
+mod dial;
+mod exchange;
 mod failure;
-mod head;
+mod gunzip;
+mod pace;
+mod proxy;
 mod target;
 mod tls;
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
-use http::header::{ACCEPT, AUTHORIZATION, USER_AGENT};
+use futures_util::future::{Either, select};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HOST, PROXY_AUTHORIZATION, USER_AGENT};
+use http::{HeaderMap, Request, Uri};
+use http_body_util::Empty;
 use rustls::ClientConfig;
+use tokio::time::Instant;
 
 pub use body::Body;
 pub use failure::Failure;
 pub use http::header::{HeaderName, HeaderValue};
 pub use target::{DEFAULT_PATH, Target};
-pub use tls::trust;
+pub use tls::{Trust, reread_trust, trust};
 
-use body::Answer;
 use connection::Connection;
-use head::Framing;
+use exchange::{Answer, Question, Unanswered};
+use proxy::{Proxies, Proxy};
 
 /// How many redirects are followed.
 const MAX_REDIRECTS: usize = 10;
 
 /// The largest token that is sent.
 const MAX_TOKEN_BYTES: usize = 16 << 10;
+
+/// How long a connection is kept without a request. Much of what lies between (load balancers,
+/// address translation) forgets connections that are idle for longer, and tells nobody.
+pub const IDLE: Duration = Duration::from_secs(90);
+
+/// The largest body of a redirect that is read for the connection's sake.
+const REDIRECT_BYTES: usize = 64 << 10;
 
 /// How an endpoint is asked.
 #[derive(Clone, Debug)]
@@ -46,12 +63,14 @@ pub struct Options {
     pub headers: HeaderMap,
     /// A file whose content, trimmed, is the bearer token; read for each request.
     pub bearer_token_file: Option<PathBuf>,
+    /// Whether redirects to other hosts are followed.
+    pub leaves_host: bool,
     /// From [`trust`].
-    pub tls: Arc<ClientConfig>,
+    pub tls: Trust,
 }
 
 impl Options {
-    /// Three seconds, 16 MiB, no headers, the system's roots.
+    /// Three seconds, 16 MiB, no headers, redirects wherever they lead, the system's roots.
     ///
     /// # Errors
     /// Those of [`trust`].
@@ -61,6 +80,7 @@ impl Options {
             max_body_bytes: 16 << 20,
             headers: HeaderMap::new(),
             bearer_token_file: None,
+            leaves_host: true,
             tls: trust(None)?,
         })
     }
@@ -70,7 +90,15 @@ impl Options {
 pub struct Client {
     target: Target,
     options: Options,
-    kept: Option<Connection>,
+    kept: Option<Kept>,
+}
+
+/// A connection that waits for the next request.
+struct Kept {
+    connection: Connection,
+    since: Instant,
+    /// Whom it was made to trust.
+    tls: Arc<ClientConfig>,
 }
 
 impl Client {
@@ -82,6 +110,11 @@ impl Client {
     /// What is asked.
     pub fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// Closes the connection unless it may be kept for so long.
+    pub fn rest(&mut self, until_next: Duration) {
+        self.kept.take_if(|_| until_next > IDLE);
     }
 
     /// The document as it is now.
@@ -96,32 +129,47 @@ impl Client {
     }
 
     async fn follow(&mut self) -> Result<Body, Failure> {
+        let tls = self.options.tls.current();
         let mut redirected: Option<Target> = None;
         for _ in 0..=MAX_REDIRECTS {
             let target = redirected.as_ref().unwrap_or(&self.target);
             let home = target.place == self.target.place;
             // Taken out: a request that is cancelled midway leaves no half-read connection.
             let kept = if home { self.kept.take() } else { None };
-            let (answer, mut connection) = ask(&self.options, &self.target, target, kept).await?;
-            let status = answer.head.status;
+            let kept = kept.filter(|kept| {
+                let is_trusted = !target.is_secured() || Arc::ptr_eq(&kept.tls, &tls);
+                kept.since.elapsed() < IDLE && is_trusted
+            });
+            let began = Instant::now();
+            let asking = Asking { options: &self.options, home: &self.target, target, tls: &tls };
+            let answer = asking.answer(kept.map(|kept| kept.connection)).await?;
+            // An endpoint that thinks for so long looks like a connection that was forgotten: it
+            // gets a fresh one each time, of which it is known that it is none.
+            let keeps = home && began.elapsed() < self.options.timeout / 2;
+            let keep = |connection: Option<Connection>| {
+                let connection = connection.filter(|_| keeps)?;
+                Some(Kept { connection, since: Instant::now(), tls: tls.clone() })
+            };
+            let status = answer.status().as_u16();
             if !matches!(status, 301 | 302 | 303 | 307 | 308) {
                 if !(200..300).contains(&status) {
                     return Err(Failure::Status(status));
                 }
-                let limit = self.options.max_body_bytes;
-                let (body, head) = answer.body(&mut connection, limit).await?;
-                self.kept = (home && head.keeps).then_some(connection);
+                let (body, connection) = answer.body(self.options.max_body_bytes).await?;
+                self.kept = keep(connection);
                 return Ok(body);
             }
-            let location = answer.head.location.as_deref();
-            let location = location.ok_or(Failure::Redirect("it has no location"))?;
+            let location = answer.location().ok_or(Failure::Redirect("it has no location"))?;
             let next = target.redirected(location).map_err(Failure::Redirect)?;
+            if !self.options.leaves_host && next.host() != self.target.host() {
+                return Err(Failure::Redirect(
+                    "it leads to another host, and RedirectsToOtherHosts is false",
+                ));
+            }
             // The rest of a short answer is worth reading for the connection's sake.
-            if next.place == self.target.place
-                && matches!(answer.head.framing, Framing::Length(0..65_536))
-            {
-                let (_, head) = answer.body(&mut connection, 65_536).await?;
-                self.kept = (home && head.keeps).then_some(connection);
+            if next.place == self.target.place && answer.is_within(REDIRECT_BYTES as u64) {
+                let (_, connection) = answer.body(REDIRECT_BYTES).await?;
+                self.kept = keep(connection);
             }
             redirected = Some(next);
         }
@@ -129,26 +177,90 @@ impl Client {
     }
 }
 
-async fn ask(
-    options: &Options,
-    home: &Target,
-    target: &Target,
-    kept: Option<Connection>,
-) -> Result<(Answer, Connection), Failure> {
-    let request = request(options, home, target).await?;
-    // Closed since it was last used: that is no failure of the endpoint.
-    if let Some(mut connection) = kept
-        && connection.is_quiet().await
-        && connection.send(&request).await.is_ok()
-        && let Ok(answer) = Answer::begin(&mut connection).await
-    {
-        return Ok((answer, connection));
+/// One request of a client.
+struct Asking<'a> {
+    options: &'a Options,
+    home: &'a Target,
+    target: &'a Target,
+    tls: &'a Arc<ClientConfig>,
+}
+
+impl Asking<'_> {
+    /// The answer's head; on the connection that was kept where that still works.
+    async fn answer(&self, kept: Option<Connection>) -> Result<Answer, Failure> {
+        let proxy = Proxies::of_environment().leading_to(&self.target.place);
+        let question = self.question(proxy).await?;
+        if let Some(mut connection) = kept
+            && connection.is_quiet().await
+        {
+            let mut kept = pin!(exchange::begin(connection, question.clone()));
+            match tokio::time::timeout(self.options.timeout / 2, &mut kept).await {
+                Ok(Err(Unanswered { silent: true, .. })) => {}
+                Ok(answer) => return answer.map_err(|unanswered| unanswered.failure),
+                // Forgotten by somebody between us, or slow: whoever answers first.
+                Err(_) => {
+                    let fresh = pin!(self.fresh(question, proxy));
+                    return match select(kept, fresh).await {
+                        Either::Left((Ok(answer), _)) => Ok(answer),
+                        Either::Left((Err(_), fresh)) => fresh.await,
+                        Either::Right((Ok(answer), _)) => Ok(answer),
+                        Either::Right((Err(failure), kept)) => kept.await.map_err(|_| failure),
+                    };
+                }
+            }
+        }
+        self.fresh(question, proxy).await
     }
-    let mut connection =
-        Connection::open(&target.place, &options.tls).await.map_err(Failure::Connect)?;
-    connection.send(&request).await.map_err(|error| Failure::Broken(error.to_string()))?;
-    let answer = Answer::begin(&mut connection).await?;
-    Ok((answer, connection))
+
+    async fn fresh(&self, question: Question, proxy: Option<&Proxy>) -> Result<Answer, Failure> {
+        let limit = self.options.timeout;
+        let connection = dial::open(&self.target.place, proxy, self.tls, limit).await;
+        let connection = connection.map_err(Failure::Connect)?;
+        exchange::begin(connection, question).await.map_err(|unanswered| unanswered.failure)
+    }
+
+    /// What is asked; what is secret only of the endpoint's own host.
+    async fn question(&self, proxy: Option<&Proxy>) -> Result<Question, Failure> {
+        let Asking { options, home, target, .. } = self;
+        let bad = |error: http::Error| Failure::Broken(error.to_string());
+        let host = HeaderValue::try_from(&target.authority);
+        let host = host.map_err(|error| Failure::Broken(error.to_string()))?;
+        let mut request = Request::new(Empty::new());
+        let (path, authority) = (target.path.as_str(), target.authority.as_str());
+        let asked_itself = proxy.filter(|proxy| proxy.is_asked_itself(target.is_secured()));
+        *request.uri_mut() = match asked_itself {
+            Some(_) => Uri::builder().scheme("http").authority(authority).path_and_query(path),
+            None => Uri::builder().path_and_query(path),
+        }
+        .build()
+        .map_err(bad)?;
+        let headers = request.headers_mut();
+        headers.insert(HOST, host);
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        for (name, value) in DEFAULTS {
+            headers.insert(name, value);
+        }
+        if let Some(authorization) = asked_itself.and_then(Proxy::authorization) {
+            headers.insert(PROXY_AUTHORIZATION, authorization);
+        }
+        if target.place == home.place {
+            for name in options.headers.keys() {
+                headers.remove(name);
+            }
+            for (name, value) in &options.headers {
+                headers.append(name, value.clone());
+            }
+            if let Some(path) = &options.bearer_token_file {
+                let token = bearer(path).await.map_err(Failure::Token)?;
+                headers.insert(AUTHORIZATION, token);
+            } else if let Some(basic) = &target.basic
+                && !options.headers.contains_key(AUTHORIZATION)
+            {
+                headers.insert(AUTHORIZATION, basic.clone());
+            }
+        }
+        Ok(request)
+    }
 }
 
 /// Sent unless the endpoint's own headers say otherwise.
@@ -156,43 +268,6 @@ const DEFAULTS: [(HeaderName, HeaderValue); 2] = [
     (USER_AGENT, HeaderValue::from_static(concat!("samlare/", env!("CARGO_PKG_VERSION")))),
     (ACCEPT, HeaderValue::from_static("application/json, */*;q=0.1")),
 ];
-
-/// Everything that is sent; what is secret only to the endpoint's own host.
-async fn request(options: &Options, home: &Target, target: &Target) -> Result<Vec<u8>, Failure> {
-    let mut request = Vec::with_capacity(256);
-    for part in [
-        "GET ",
-        &target.path,
-        " HTTP/1.1\r\nHost: ",
-        &target.authority,
-        "\r\nAccept-Encoding: gzip\r\n",
-    ] {
-        request.extend_from_slice(part.as_bytes());
-    }
-    let mut header = |name: &HeaderName, value: &HeaderValue| {
-        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            request.extend_from_slice(part);
-        }
-    };
-    let own = if target.place == home.place { &options.headers } else { &HeaderMap::new() };
-    for (name, value) in DEFAULTS {
-        if !own.contains_key(&name) {
-            header(&name, &value);
-        }
-    }
-    if target.place == home.place {
-        if let Some(path) = &options.bearer_token_file {
-            header(&AUTHORIZATION, &bearer(path).await.map_err(Failure::Token)?);
-        } else if let Some(basic) = &target.basic
-            && !options.headers.contains_key(AUTHORIZATION)
-        {
-            header(&AUTHORIZATION, basic);
-        }
-        own.iter().for_each(|(name, value)| header(name, value));
-    }
-    request.extend_from_slice(b"\r\n");
-    Ok(request)
-}
 
 async fn bearer(path: &std::path::Path) -> std::io::Result<HeaderValue> {
     use std::io::{Error, ErrorKind};

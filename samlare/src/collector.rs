@@ -7,15 +7,15 @@ use std::time::Duration;
 use expvar::{Func, Info, Registry};
 use expvar_carbon::Left;
 use serde_json::{Map, Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
 use crate::client::Target;
-use crate::config::{Config, Discover, Endpoint};
+use crate::config::{Carbon, Config, Discover, Endpoint};
 use crate::counts::Counts;
 use crate::discover::{self, Discovery};
 use crate::log::{Level, Log};
-use crate::output::Output;
+use crate::output::{Output, Settings};
 use crate::poller::{Common, Poller};
 use crate::schedule::Clock;
 use crate::shard::Shard;
@@ -31,6 +31,17 @@ pub struct Collector {
     states: States,
     statuses: Statuses,
     changed: Arc<Notify>,
+    /// What the output is to send to next.
+    wishes: watch::Sender<Wish>,
+    _exchanges: Aborting,
+}
+
+/// Settings for the output.
+#[derive(Clone)]
+struct Wish {
+    carbon: Option<Carbon>,
+    within: Duration,
+    log: Log,
 }
 
 /// The endpoints that are polled, for whoever shows them.
@@ -98,9 +109,13 @@ impl Collector {
         clock: Clock,
         log: Log,
     ) -> Result<Collector, expvar_carbon::ConfigError> {
+        let used = Settings::of(config.carbon.clone());
         let output = Output::open(config.carbon.as_ref())?;
-        let counts = Counts::publish(registry);
-        let common = Arc::new(Common { output, counts, clock });
+        let common = Arc::new(Common::new(output, Counts::publish(registry), clock));
+        let wish =
+            Wish { carbon: config.carbon.clone(), within: config.flush_timeout, log: log.clone() };
+        let (wishes, wished) = watch::channel(wish);
+        let exchanges = tokio::spawn(exchange(common.clone(), used, wished));
         let mut collector = Collector {
             common,
             log,
@@ -109,6 +124,8 @@ impl Collector {
             states: States::default(),
             statuses: Statuses::default(),
             changed: Arc::new(Notify::new()),
+            wishes,
+            _exchanges: Aborting(exchanges.abort_handle()),
             config,
         };
         collector.show(registry);
@@ -134,21 +151,19 @@ impl Collector {
     }
 
     /// Takes another configuration: endpoints that are the same keep their schedule and their
-    /// connection, and so do the sources of others and the sender.
-    pub async fn apply(&mut self, config: Config) {
-        let old = std::mem::replace(&mut self.config, config);
+    /// connection, and so do the sources of others and the sender. Never waits: what waits for
+    /// Carbon goes on under other settings in a task of its own, which logs what cannot be used.
+    pub fn apply(&mut self, config: Config) {
+        self.config = config;
         self.log = self.log.formatted(self.config.log_format);
         self.watch_sources();
         self.gather();
-        if self.config.carbon != old.carbon {
-            let carbon = self.config.carbon.as_ref();
-            match self.common.output.exchange(carbon, self.config.flush_timeout).await {
-                Ok(left) => self.tell_left(&left),
-                Err(error) => {
-                    self.log.event(Level::Error, "cannot send", &[("error", &error)]);
-                }
-            }
-        }
+        // Also where they are the same: the files that they name may not be.
+        self.wishes.send_replace(Wish {
+            carbon: self.config.carbon.clone(),
+            within: self.config.flush_timeout,
+            log: self.log.clone(),
+        });
     }
 
     /// Ends all polls and sends what waits; returns what could not be sent within the deadline.
@@ -156,18 +171,8 @@ impl Collector {
         self.sources.clear();
         self.running.clear();
         let left = self.common.output.close(within).await;
-        self.tell_left(&left);
+        tell_left(&self.log, &left);
         left
-    }
-
-    fn tell_left(&self, left: &Left) {
-        if left.points > 0 {
-            self.log.event(
-                Level::Warn,
-                "not all was sent in time",
-                &[("points", &left.points), ("bytes", &left.bytes)],
-            );
-        }
     }
 
     /// Follows the sources of the configuration; those that were there before go on undisturbed,
@@ -281,6 +286,38 @@ impl Collector {
             info("How the sources of endpoints are doing.").label("source"),
         );
         let _ = registry.publish_with("samlare.sender", sender, info("What the sender counts."));
+    }
+}
+
+/// Exchanges the output's settings as often as others are wished for.
+async fn exchange(common: Arc<Common>, mut used: Settings, mut wishes: watch::Receiver<Wish>) {
+    while wishes.changed().await.is_ok() {
+        let Wish { carbon, within, log } = wishes.borrow_and_update().clone();
+        let read = tokio::task::spawn_blocking(move || Settings::of(carbon)).await;
+        let Ok(wanted) = read else { continue };
+        if wanted == used {
+            continue;
+        }
+        match common.output.exchange(wanted.carbon.as_ref(), within).await {
+            Ok(left) => {
+                used = wanted;
+                log.event(Level::Info, "the Carbon settings have changed", &[]);
+                tell_left(&log, &left);
+            }
+            Err(error) => {
+                log.event(Level::Error, "the old Carbon settings stay", &[("error", &error)]);
+            }
+        }
+    }
+}
+
+fn tell_left(log: &Log, left: &Left) {
+    if left.points > 0 {
+        log.event(
+            Level::Warn,
+            "not all was sent in time",
+            &[("points", &left.points), ("bytes", &left.bytes)],
+        );
     }
 }
 

@@ -1,9 +1,12 @@
 //! samlare as a service: signals, reloads, and its own page.
 
+mod own_page;
+
 use std::path::{Path, PathBuf};
 
-use expvar_http::Server;
+use tokio::time::Interval;
 
+use crate::client::reread_trust;
 use crate::collector::Collector;
 use crate::config::{Config, Problem};
 use crate::log::{Level, Log};
@@ -11,6 +14,7 @@ use crate::notify::Notify;
 use crate::page::Page;
 use crate::schedule::Clock;
 use crate::shard::Shard;
+use own_page::OwnPage;
 
 /// What the command line says.
 #[derive(Clone, Debug)]
@@ -45,19 +49,20 @@ impl Daemon {
     /// # Errors
     /// Lines for a person: why it cannot start.
     pub async fn run(&self) -> Result<(), Vec<String>> {
+        // First of all: a reload that is asked for meanwhile must not end the process.
+        let mut signals = Signals::new().map_err(|error| vec![error.to_string()])?;
         let (config, warnings) = self.load()?;
         let log = Log::stderr(config.log_format);
         self.warn(&log, &warnings);
         raise_file_limit(&log, config.endpoints.len());
-        let mut signals = Signals::new().map_err(|error| vec![error.to_string()])?;
         let notify = Notify::from_env();
         let page = Page::default();
-        let mut server = match config.listen {
-            Some(address) => Some(listen(address, &page).map_err(|error| {
+        let mut own = OwnPage::new(page.clone());
+        if let Some(address) = config.listen {
+            own.begin(address).map_err(|error| {
                 vec![format!("{}: Listen: {address}: {error}", self.path.display())]
-            })?),
-            None => None,
-        };
+            })?;
+        }
         let endpoints = config.endpoints.len();
         let mut collector = Collector::start(config, expvar::global(), Clock::System, log.clone())
             .map_err(|error| vec![format!("{}: {error}", self.path.display())])?;
@@ -66,45 +71,51 @@ impl Daemon {
         notify.tell(&format!("READY=1\nSTATUS=polling {endpoints} endpoints"));
 
         let mut pulse = Notify::watchdog().map(tokio::time::interval);
-        loop {
-            let beat = async {
-                match &mut pulse {
-                    Some(pulse) => drop(pulse.tick().await),
-                    None => std::future::pending().await,
-                }
-            };
+        let signal = loop {
             let wish = tokio::select! {
                 wish = signals.next() => wish,
                 () = collector.changed() => Wish::Gather,
-                () = beat => Wish::Live,
+                () = beat(&mut pulse) => Wish::Live,
             };
             match wish {
                 Wish::Live => notify.tell("WATCHDOG=1"),
                 Wish::Gather => collector.gather(),
                 Wish::Reload => {
                     notify.tell("RELOADING=1");
-                    self.reload(&mut collector, &mut server, &page, &log).await;
+                    self.reload(&mut collector, &mut own, &log).await;
                     let endpoints = collector.states().reports().len();
                     notify.tell(&format!("READY=1\nSTATUS=polling {endpoints} endpoints"));
                 }
-                Wish::Stop(signal) => {
-                    notify.tell("STOPPING=1");
-                    log.event(Level::Info, "exiting", &[("signal", &signal)]);
-                    let within = collector.config().flush_timeout;
-                    collector.stop(within).await;
+                Wish::Stop(signal) => break signal,
+            }
+        };
+        notify.tell("STOPPING=1");
+        log.event(Level::Info, "exiting", &[("signal", &signal)]);
+        let within = collector.config().flush_timeout;
+        let stopped = collector.stop(within);
+        tokio::pin!(stopped);
+        loop {
+            tokio::select! {
+                _ = &mut stopped => return Ok(()),
+                () = beat(&mut pulse) => notify.tell("WATCHDOG=1"),
+                wish = signals.next() => if let Wish::Stop(signal) = wish {
+                    log.event(Level::Warn, "exiting at once", &[("signal", &signal)]);
                     return Ok(());
                 }
             }
         }
     }
 
-    async fn reload(
-        &self,
-        collector: &mut Collector,
-        server: &mut Option<Server>,
-        page: &Page,
-        log: &Log,
-    ) {
+    async fn reload(&self, collector: &mut Collector, own: &mut OwnPage, log: &Log) {
+        // Files that have changed count whatever becomes of the configuration.
+        let unreadable = tokio::task::spawn_blocking(reread_trust).await.unwrap_or_default();
+        for (path, error) in unreadable {
+            log.event(
+                Level::Error,
+                "the old certificates stay",
+                &[("file", &path.display()), ("error", &error)],
+            );
+        }
         let (config, warnings) = match self.load() {
             Ok(loaded) => loaded,
             Err(errors) => {
@@ -116,23 +127,8 @@ impl Daemon {
         };
         self.warn(log, &warnings);
         raise_file_limit(log, config.endpoints.len());
-        if config.listen != collector.config().listen {
-            // The old address first: the new one may be the same port elsewhere.
-            if let Some(old) = server.take() {
-                let _ = tokio::task::spawn_blocking(|| old.shutdown()).await;
-            }
-            if let Some(address) = config.listen {
-                match listen(address, page) {
-                    Ok(fresh) => *server = Some(fresh),
-                    Err(error) => log.event(
-                        Level::Error,
-                        "cannot listen",
-                        &[("address", &address), ("error", &error)],
-                    ),
-                }
-            }
-        }
-        collector.apply(config).await;
+        own.change(config.listen, log).await;
+        collector.apply(config);
         let endpoints = collector.states().reports().len();
         log.event(Level::Info, "reloaded", &[("endpoints", &endpoints)]);
     }
@@ -165,13 +161,12 @@ pub fn load(path: &Path) -> Result<(Config, Vec<Problem>), Vec<String>> {
         .map_err(|problems| problems.iter().map(|problem| format!("{name}: {problem}")).collect())
 }
 
-fn listen(address: std::net::SocketAddr, page: &Page) -> std::io::Result<Server> {
-    let page = page.clone();
-    let find = move |uri| {
-        let page = page.clone();
-        async move { page.find(&uri).await }
-    };
-    Server::builder().pages(find).spawn(address)
+/// The watchdog's next pulse is due; never where there is no watchdog.
+async fn beat(pulse: &mut Option<Interval>) {
+    match pulse {
+        Some(pulse) => drop(pulse.tick().await),
+        None => std::future::pending().await,
+    }
 }
 
 /// A connection is a file: as many as the system allows.

@@ -2,10 +2,11 @@
 
 use std::io::Write;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use expvar_carbon::{ConfigError, Driver, Left, Lines, Sender, Stats, Tls};
+use expvar_carbon::{ConfigError, Left, Lines, Sender, SenderBuilder, Stats, Tls};
+use xxhash_rust::xxh64::xxh64;
 
 use crate::config::Carbon;
 
@@ -20,12 +21,9 @@ pub struct Output {
 enum Destination {
     Carbon(Sender),
     Print(SyncSender<Vec<u8>>),
-    /// One sender has ended and the next has not begun: what comes meanwhile is kept.
-    Between(Mutex<Vec<Lines>>),
+    /// All is over.
+    Closed,
 }
-
-/// What between two senders is kept at most: about a second of the largest installation.
-const BETWEEN_BATCHES: usize = 16_384;
 
 impl Output {
     /// Begins to send, or to print where there is no `carbon`. Call it in a tokio runtime.
@@ -33,7 +31,15 @@ impl Output {
     /// # Errors
     /// A setting that cannot be used.
     pub fn open(carbon: Option<&Carbon>) -> Result<Output, ConfigError> {
-        Ok(Output { destination: RwLock::new(destination(carbon)?) })
+        let destination = match carbon {
+            None => Destination::Print(printer()),
+            Some(carbon) => {
+                let (sender, driver) = builder(carbon).build()?;
+                tokio::spawn(driver.run(std::future::pending()));
+                Destination::Carbon(sender)
+            }
+        };
+        Ok(Output { destination: RwLock::new(destination) })
     }
 
     /// Takes the lines over and leaves the buffer empty. Never waits.
@@ -45,46 +51,58 @@ impl Output {
                 let _ = printer.try_send(lines.as_bytes().to_vec());
                 lines.clear();
             }
-            Destination::Between(kept) => {
-                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                if kept.len() < BETWEEN_BATCHES {
-                    kept.push(lines.clone());
-                }
-                lines.clear();
-            }
+            Destination::Closed => lines.clear(),
         }
     }
 
-    /// Sends what waits to the old destination, within a deadline, then begins with the new one.
-    /// Returns what could not be sent; a spool keeps it.
+    /// Takes other settings. What waits for Carbon goes on under them, in its order; connections
+    /// and, where lines are printed from now on, all that waits are given this time. Returns what
+    /// was left then of what nobody sends any more.
     ///
     /// # Errors
-    /// A setting that cannot be used; then lines are printed. Check it before with [`check`].
+    /// A setting that cannot be used; then nothing has changed.
     pub async fn exchange(
         &self,
         carbon: Option<&Carbon>,
         within: Duration,
     ) -> Result<Left, ConfigError> {
-        let old = self.replace(Destination::Between(Mutex::default()));
-        let left = old.end(within).await;
-        let fresh = destination(carbon)?;
-        if let Destination::Between(kept) = self.replace(fresh) {
-            for mut lines in kept.into_inner().unwrap_or_else(PoisonError::into_inner) {
-                self.send(&mut lines);
+        match (self.sender(), carbon) {
+            (Some(sender), Some(carbon)) => {
+                sender.reconfigure(builder(carbon), within).await?;
+                Ok(Left::default())
+            }
+            (Some(sender), None) => {
+                self.replace(Destination::Print(printer()));
+                Ok(sender.shutdown(within).await)
+            }
+            (None, carbon) => {
+                self.replace(
+                    Output::open(carbon)?
+                        .destination
+                        .into_inner()
+                        .unwrap_or_else(PoisonError::into_inner),
+                );
+                Ok(Left::default())
             }
         }
-        Ok(left)
     }
 
     /// Sends what waits within a deadline, and ends.
     pub async fn close(&self, within: Duration) -> Left {
-        self.replace(Destination::Between(Mutex::default())).end(within).await
+        match self.replace(Destination::Closed) {
+            Destination::Carbon(sender) => sender.shutdown(within).await,
+            _ => Left::default(),
+        }
     }
 
     /// What the sender counts; `None` where lines are printed.
     pub fn stats(&self) -> Option<Stats> {
+        self.sender().map(|sender| sender.stats())
+    }
+
+    fn sender(&self) -> Option<Sender> {
         match &*self.destination.read().unwrap_or_else(PoisonError::into_inner) {
-            Destination::Carbon(sender) => Some(sender.stats()),
+            Destination::Carbon(sender) => Some(sender.clone()),
             _ => None,
         }
     }
@@ -95,12 +113,26 @@ impl Output {
     }
 }
 
-impl Destination {
-    async fn end(self, within: Duration) -> Left {
-        match self {
-            Destination::Carbon(sender) => sender.shutdown(within).await,
-            _ => Left::default(),
+/// Carbon's settings and the files that they name, as they were when they were read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Where the points go; `None` prints them.
+    pub carbon: Option<Carbon>,
+    /// A hash of each certificate and key; none of what cannot be read.
+    files: Vec<Option<u64>>,
+}
+
+impl Settings {
+    /// Reads the files.
+    pub fn of(carbon: Option<Carbon>) -> Settings {
+        let mut files = Vec::new();
+        if let Some(carbon) = &carbon {
+            let (certificate, key) = carbon.client_certificate.clone().unzip();
+            for path in [carbon.ca_file.clone(), certificate, key].into_iter().flatten() {
+                files.push(std::fs::read(path).ok().map(|bytes| xxh64(&bytes, 0)));
+            }
         }
+        Settings { carbon, files }
     }
 }
 
@@ -109,10 +141,10 @@ impl Destination {
 /// # Errors
 /// The setting that cannot be used.
 pub fn check(carbon: &Carbon) -> Result<(), ConfigError> {
-    build(&Carbon { spool_dir: None, ..carbon.clone() }).map(drop)
+    builder(&Carbon { spool_dir: None, ..carbon.clone() }).build().map(drop)
 }
 
-fn build(carbon: &Carbon) -> Result<(Sender, Driver), ConfigError> {
+fn builder(carbon: &Carbon) -> SenderBuilder {
     let mut tls = Tls::new();
     if let Some(path) = &carbon.ca_file {
         tls = tls.ca_file(path);
@@ -134,14 +166,7 @@ fn build(carbon: &Carbon) -> Result<(Sender, Driver), ConfigError> {
     if let Some(dir) = &carbon.spool_dir {
         builder = builder.spool_dir(dir);
     }
-    builder.build()
-}
-
-fn destination(carbon: Option<&Carbon>) -> Result<Destination, ConfigError> {
-    let Some(carbon) = carbon else { return Ok(Destination::Print(printer())) };
-    let (sender, driver) = build(carbon)?;
-    tokio::spawn(driver.run(std::future::pending()));
-    Ok(Destination::Carbon(sender))
+    builder
 }
 
 /// A thread that writes to standard output, so that a reader who stops reading stops nobody else.

@@ -148,6 +148,7 @@ async fn look(endpoint: &Endpoint) -> Result<Variables, String> {
         max_body_bytes: polling.rules.limits.bytes,
         headers: polling.headers.clone(),
         bearer_token_file: polling.bearer_token_file.clone(),
+        leaves_host: polling.leaves_host,
         tls: trust(polling.ca_file.as_deref()).map_err(|error| error.to_string())?,
     };
     let mut client = Client::new(endpoint.target.clone(), options);

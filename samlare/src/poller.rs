@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use expvar_carbon::{Clashes, Lines, Mark, Path};
+use tokio::sync::Semaphore;
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::client::{Body, Client, Failure, Options, trust};
@@ -23,11 +24,21 @@ pub struct Common {
     pub counts: Counts,
     /// What time it is.
     pub clock: Clock,
+    /// One place for each large document that is read at the same time.
+    readers: Arc<Semaphore>,
+}
+
+impl Common {
+    /// Shared from now on.
+    pub fn new(output: Output, counts: Counts, clock: Clock) -> Common {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Common { output, counts, clock, readers: Arc::new(Semaphore::new(cores)) }
+    }
 }
 
 /// Asks one endpoint and hands its points on.
 pub struct Poller {
-    endpoint: Endpoint,
+    endpoint: Arc<Endpoint>,
     client: Client,
     state: Arc<State>,
 }
@@ -44,10 +55,11 @@ impl Poller {
             max_body_bytes: polling.rules.limits.bytes,
             headers: polling.headers.clone(),
             bearer_token_file: polling.bearer_token_file.clone(),
+            leaves_host: polling.leaves_host,
             tls: trust(polling.ca_file.as_deref())?,
         };
         let client = Client::new(endpoint.target.clone(), options);
-        Ok(Poller { endpoint, client, state })
+        Ok(Poller { endpoint: Arc::new(endpoint), client, state })
     }
 
     /// Polls for ever, each slot once.
@@ -58,6 +70,7 @@ impl Poller {
             let now = common.clock.now_ms();
             let (slot, missed) = schedule.next(last, now);
             self.skip(missed, &common);
+            self.client.rest(Duration::from_millis(slot.saturating_sub(now)));
             sleep(Duration::from_millis(slot.saturating_sub(now))).await;
             let Some((slot, missed)) = schedule.woken(slot, common.clock.now_ms()) else {
                 last = None;
@@ -74,20 +87,38 @@ impl Poller {
         common.counts.skipped.add(slots);
     }
 
-    async fn poll(&mut self, secs: u64, common: &Common, log: &Log) {
+    async fn poll(&mut self, secs: u64, common: &Arc<Common>, log: &Log) {
         let began = Instant::now();
         let answer = self.client.get().await;
-        SCRATCH.with_borrow_mut(|(lines, clashes)| {
-            let result = self.read(answer, secs, lines, clashes);
-            let elapsed = began.elapsed();
-            common.counts.polled(elapsed, &result);
-            common.output.send(lines);
-            let error = result.as_ref().err().cloned();
-            let outcome = Outcome { secs, ms: elapsed.as_secs_f64() * 1e3, result };
-            if let Some((news, suppressed)) = self.state.polled(outcome) {
-                self.tell(log, news, suppressed, error.as_deref().unwrap_or_default());
+        let result = match answer {
+            Ok(body) if body.bytes().len() > INLINE_BYTES => {
+                self.read_aside(body, secs, common.clone()).await
             }
-        });
+            answer => read_and_send(&self.endpoint, answer, secs, common),
+        };
+        let elapsed = began.elapsed();
+        common.counts.polled(elapsed, &result);
+        let error = result.as_ref().err().cloned();
+        let outcome = Outcome { secs, ms: elapsed.as_secs_f64() * 1e3, result };
+        if let Some((news, suppressed)) = self.state.polled(outcome) {
+            self.tell(log, news, suppressed, error.as_deref().unwrap_or_default());
+        }
+    }
+
+    /// Reads a large document on a thread where nobody waits for it.
+    async fn read_aside(
+        &self,
+        body: Body,
+        secs: u64,
+        common: Arc<Common>,
+    ) -> Result<Taken, String> {
+        let reader = common.readers.clone().acquire_owned().await;
+        let endpoint = self.endpoint.clone();
+        let read = move || {
+            let _reader = reader;
+            read_and_send(&endpoint, Ok(body), secs, &common)
+        };
+        tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err(error.to_string()))
     }
 
     /// Polls once, now, into `lines`.
@@ -96,49 +127,7 @@ impl Poller {
     /// Why there are no points; the failure metric is there all the same.
     pub async fn once(&mut self, secs: u64, lines: &mut Lines) -> Result<Taken, String> {
         let answer = self.client.get().await;
-        self.read(answer, secs, lines, &mut Clashes::default())
-    }
-
-    /// Renders an answer; returns what it brought.
-    fn read(
-        &self,
-        answer: Result<Body, Failure>,
-        secs: u64,
-        lines: &mut Lines,
-        clashes: &mut Clashes,
-    ) -> Result<Taken, String> {
-        let endpoint = &self.endpoint;
-        let result = answer.map_err(|failure| failure.to_string()).and_then(|body| {
-            let mut path = endpoint.polling.name();
-            path.push(&endpoint.prefix);
-            clashes.begin();
-            let prefix = path.as_str().len();
-            let mut points = Rendered {
-                lines,
-                secs,
-                path,
-                prefix,
-                above: Vec::new(),
-                clashes,
-                clashing: 0,
-                clash: None,
-            };
-            let rules = &endpoint.polling.rules;
-            document::read(body.bytes(), &endpoint.prefix, rules, &mut points)
-                .map_err(|problem| problem.to_string())?;
-            let (clashing, clash) = (points.clashing, points.clash);
-            clashes.end();
-            Ok(Taken { bytes: body.bytes().len(), points: lines.points(), clashing, clash })
-        });
-        if result.is_err() {
-            lines.clear();
-        }
-        if let Some(name) = &endpoint.failure_metric {
-            let mut path = endpoint.polling.name();
-            path.push(name);
-            lines.put(&path, result.is_err(), secs);
-        }
-        result
+        read(&self.endpoint, answer, secs, lines, &mut Clashes::default())
     }
 
     fn tell(&self, log: &Log, news: News, suppressed: u64, error: &str) {
@@ -160,6 +149,65 @@ impl Poller {
         }
         log.event(level, message, &fields);
     }
+}
+
+/// Documents up to this size are read by the worker that received them: that takes less than a
+/// millisecond. Larger ones would keep it from other endpoints.
+const INLINE_BYTES: usize = 64 << 10;
+
+/// Renders an answer into this thread's buffer and hands it on.
+fn read_and_send(
+    endpoint: &Endpoint,
+    answer: Result<Body, Failure>,
+    secs: u64,
+    common: &Common,
+) -> Result<Taken, String> {
+    SCRATCH.with_borrow_mut(|(lines, clashes)| {
+        let result = read(endpoint, answer, secs, lines, clashes);
+        common.output.send(lines);
+        result
+    })
+}
+
+/// Renders an answer; returns what it brought.
+fn read(
+    endpoint: &Endpoint,
+    answer: Result<Body, Failure>,
+    secs: u64,
+    lines: &mut Lines,
+    clashes: &mut Clashes,
+) -> Result<Taken, String> {
+    let result = answer.map_err(|failure| failure.to_string()).and_then(|body| {
+        let mut path = endpoint.polling.name();
+        path.push(&endpoint.prefix);
+        clashes.begin();
+        let prefix = path.as_str().len();
+        let mut points = Rendered {
+            lines,
+            secs,
+            path,
+            prefix,
+            above: Vec::new(),
+            clashes,
+            clashing: 0,
+            clash: None,
+        };
+        let rules = &endpoint.polling.rules;
+        document::read(body.bytes(), &endpoint.prefix, rules, &mut points)
+            .map_err(|problem| problem.to_string())?;
+        let (clashing, clash) = (points.clashing, points.clash);
+        clashes.end();
+        Ok(Taken { bytes: body.bytes().len(), points: lines.points(), clashing, clash })
+    });
+    if result.is_err() {
+        lines.clear();
+    }
+    if let Some(name) = &endpoint.failure_metric {
+        let mut path = endpoint.polling.name();
+        path.push(name);
+        lines.put(&path, result.is_err(), secs);
+    }
+    result
 }
 
 thread_local! {

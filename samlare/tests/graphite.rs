@@ -194,6 +194,7 @@ fn a_restart_of_carbon_loses_nothing() {
     let points: Vec<_> = points.into_iter().collect();
     assert_eq!(points[0].1, 1.0, "{points:?}");
     for pair in points.windows(2) {
-        assert_eq!((pair[1].0, pair[1].1), (pair[0].0 + 1, pair[0].1 + 1.0), "{points:?}");
+        // On a busy machine a slot may pass unused; no poll is lost.
+        assert_eq!(pair[1].1, pair[0].1 + 1.0, "{points:?}");
     }
 }

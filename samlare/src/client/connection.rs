@@ -7,42 +7,21 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-
-use super::target::Place;
 
 /// An open connection.
 pub(super) enum Connection {
     Tcp(TcpStream),
     Unix(UnixStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    /// Over another one: a proxy may be spoken to over TLS, too.
+    Tls(Box<TlsStream<Connection>>),
 }
 
 impl Connection {
-    pub(super) async fn open(place: &Place, tls: &Arc<ClientConfig>) -> io::Result<Connection> {
-        match place {
-            Place::Unix(path) => Ok(Connection::Unix(UnixStream::connect(path).await?)),
-            Place::Tcp { host, port, tls: secured } => {
-                let stream = TcpStream::connect((host.as_str(), *port)).await?;
-                stream.set_nodelay(true)?;
-                if !secured {
-                    return Ok(Connection::Tcp(stream));
-                }
-                let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
-                let stream = TlsConnector::from(tls.clone()).connect(name, stream).await?;
-                Ok(Connection::Tls(Box::new(stream)))
-            }
-        }
-    }
-
     /// Whether nothing has come since the last answer: neither the end, nor what nobody asked for.
     pub(super) async fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
@@ -51,16 +30,6 @@ impl Connection {
             Poll::Ready(read.is_pending())
         })
         .await
-    }
-
-    pub(super) async fn send(&mut self, request: &[u8]) -> io::Result<()> {
-        self.write_all(request).await?;
-        self.flush().await
-    }
-
-    /// Appends what has come; at the end that is nothing.
-    pub(super) async fn receive(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        self.read_buf(buffer).await
     }
 }
 

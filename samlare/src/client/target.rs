@@ -121,6 +121,11 @@ impl Target {
         }
     }
 
+    /// Whether it is asked over TLS.
+    pub(super) fn is_secured(&self) -> bool {
+        matches!(self.place, Place::Tcp { tls: true, .. })
+    }
+
     /// Where a redirect leads.
     ///
     /// # Errors

@@ -3,41 +3,88 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use xxhash_rust::xxh64::Xxh64;
 
-/// The TLS settings that trust the system's roots and, if given, the certificates in `own_ca`
-/// (PEM). Made once for each file, as it is then, and shared from then on.
+/// Whom to trust; clones follow when [`reread_trust`] finds other certificates.
+#[derive(Clone, Debug)]
+pub struct Trust(Arc<RwLock<Made>>);
+
+/// The settings of new connections, and a hash of the certificates that they were made of.
+#[derive(Clone, Debug)]
+struct Made {
+    config: Arc<ClientConfig>,
+    of: u64,
+}
+
+impl Trust {
+    /// The settings of new connections.
+    pub(super) fn current(&self) -> Arc<ClientConfig> {
+        self.made().config
+    }
+
+    fn made(&self) -> Made {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// By the file of certificates that are trusted beside the system's.
+type Known = Mutex<HashMap<Option<PathBuf>, Trust>>;
+
+fn known() -> &'static Known {
+    static KNOWN: OnceLock<Known> = OnceLock::new();
+    KNOWN.get_or_init(Known::default)
+}
+
+/// Trust in the system's roots and, if given, the certificates in `own_ca` (PEM). There is one for
+/// each file.
 ///
 /// # Errors
 /// The file cannot be read or holds no certificate.
-pub fn trust(own_ca: Option<&Path>) -> io::Result<Arc<ClientConfig>> {
-    type Key = Option<(PathBuf, Option<SystemTime>)>;
-    type Made = Mutex<HashMap<Key, Arc<ClientConfig>>>;
-    static MADE: OnceLock<Made> = OnceLock::new();
-    let made = MADE.get_or_init(Made::default);
-    let key: Key =
-        own_ca.map(|path| (path.to_owned(), path.metadata().and_then(|file| file.modified()).ok()));
-    if let Some(config) = made.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-        return Ok(config.clone());
+pub fn trust(own_ca: Option<&Path>) -> io::Result<Trust> {
+    let mut known = known().lock().unwrap_or_else(PoisonError::into_inner);
+    let key = own_ca.map(Path::to_owned);
+    if let Some(trust) = known.get(&key) {
+        return Ok(trust.clone());
     }
-    let config = Arc::new(build(own_ca)?);
-    made.lock().unwrap_or_else(PoisonError::into_inner).insert(key, config.clone());
-    Ok(config)
+    let trust = Trust(Arc::new(RwLock::new(build(own_ca)?)));
+    known.insert(key, trust.clone());
+    Ok(trust)
 }
 
-fn build(own_ca: Option<&Path>) -> io::Result<ClientConfig> {
+/// Reads all certificates again that anybody still trusts, for the connections that follow.
+/// Returns the files that cannot be used any more, with the reason: what they held stays trusted.
+pub fn reread_trust() -> Vec<(PathBuf, io::Error)> {
+    let mut known = known().lock().unwrap_or_else(PoisonError::into_inner);
+    known.retain(|_, trust| Arc::strong_count(&trust.0) > 1);
+    let mut failed = Vec::new();
+    for (path, trust) in known.iter() {
+        match build(path.as_deref()) {
+            Ok(fresh) if fresh.of == trust.made().of => {}
+            Ok(fresh) => *trust.0.write().unwrap_or_else(PoisonError::into_inner) = fresh,
+            Err(error) => failed.extend(path.clone().map(|path| (path, error))),
+        }
+    }
+    failed
+}
+
+fn build(own_ca: Option<&Path>) -> io::Result<Made> {
     let mut roots = RootCertStore::empty();
+    let mut of = Xxh64::new(0);
     // A system without roots can still be asked over http, or with an own CA.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let native = rustls_native_certs::load_native_certs().certs;
+    native.iter().for_each(|certificate| of.update(certificate));
+    roots.add_parsable_certificates(native);
     if let Some(path) = own_ca {
         let mut found = 0;
         for certificate in CertificateDer::pem_file_iter(path).map_err(io::Error::other)? {
-            roots.add(certificate.map_err(io::Error::other)?).map_err(io::Error::other)?;
+            let certificate = certificate.map_err(io::Error::other)?;
+            of.update(&certificate);
+            roots.add(certificate).map_err(io::Error::other)?;
             found += 1;
         }
         if found == 0 {
@@ -51,5 +98,5 @@ fn build(own_ca: Option<&Path>) -> io::Result<ClientConfig> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
+    Ok(Made { config: Arc::new(config), of: of.digest() })
 }

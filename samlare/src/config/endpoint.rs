@@ -35,6 +35,8 @@ pub struct Polling {
     pub rules: Rules,
     /// Sent with each request.
     pub headers: HeaderMap,
+    /// Whether redirects to other hosts are followed.
+    pub leaves_host: bool,
     /// Holds the bearer token.
     pub bearer_token_file: Option<PathBuf>,
     /// PEM certificates that are trusted beside the system's.
@@ -57,6 +59,7 @@ impl Default for Polling {
             timeout: Duration::from_secs(3),
             rules: Rules::default(),
             headers: HeaderMap::new(),
+            leaves_host: true,
             bearer_token_file: None,
             ca_file: None,
             ascii_names: false,
@@ -127,6 +130,8 @@ fn read_polling(section: &Section<'_>, polling: &mut Polling, least: u64) {
             "Carbon keeps one point a second at most: write 1000 (milliseconds) or more",
         );
     }
+    let leaves_host = section.boolean("RedirectsToOtherHosts");
+    polling.leaves_host = leaves_host.unwrap_or(polling.leaves_host);
     let rules = &mut polling.rules;
     rules.booleans = section.boolean("Booleans").unwrap_or(rules.booleans);
     rules.arrays = section.boolean("Arrays").unwrap_or(rules.arrays);

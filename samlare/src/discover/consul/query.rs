@@ -69,6 +69,7 @@ impl Query {
             max_body_bytes: 16 << 20,
             headers: Default::default(),
             bearer_token_file: None,
+            leaves_host: true,
             tls: trust(self.consul.ca_file.as_deref())
                 .map_err(|error| format!("cannot read CaFile: {error}"))?,
         };
