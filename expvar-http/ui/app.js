@@ -92,7 +92,7 @@ function remember(step = false) {
 const ZERO = 'Always zero';
 const OWN = 'expvar';
 const PINNED = 'Pinned';
-const SYSTEM = /^(process|memstats|cmdline)(\.|$)/;
+const SYSTEM = /^(process|memstats|cmdline|heap\.top)(\.|$)/;
 
 function place(row) {
   if (row.idle && !settings.filter && !settings.open.has(row.name)) return 3;

@@ -102,7 +102,7 @@ export class Flame {
       frame.title = `${name}: ${human(node.now, 'bytes')}, ${share} of all${moved}`;
       frame.setAttribute('aria-label', frame.title);
       frame.tabIndex = node === this.chosen ? 0 : -1;
-      frame.className = `${this.was ? (change < 0 ? 'down' : 'up') : 'live'}${dim ? ' dim' : ''}`;
+      frame.className = `${this.was ? (change < 0 ? 'down' : change ? 'up' : 'same') : 'live'}${dim ? ' dim' : ''}`;
       Object.assign(frame.style, { left: `${left * 100}%`, width: `${width * 100}%`, top: `${depth * ROW}px` });
       frame.style.setProperty('--heat', `${Math.round(10 + (this.was ? 60 * Math.abs(change) / (size(node) || 1) : 14 * (1 + depth % 3)))}%`);
     });

@@ -65,6 +65,26 @@ async fn help_texts_are_searched_and_shown() {
     assert_eq!(browser.run(&help).await, "Requests by route.");
 }
 
+/// The library's own variables, which the global registry has.
+#[tokio::test]
+#[ignore = "needs chromium"]
+async fn each_field_of_process_says_what_it_is() {
+    let server = Server::builder().spawn("127.0.0.1:0").unwrap();
+    let browser = Chromium::start().await;
+    browser.screen(Screen::DESKTOP).await;
+    go(&browser, &format!("{}/debug/vars/ui", server.url())).await;
+    filter(&browser, "/^process\\.(resident_bytes|threads)$/").await;
+    let helps = "return [...document.querySelectorAll('.row .name')].filter((n) => n.title).map((n) => n.title)";
+    let helps = browser.run(helps).await;
+    let helps: Vec<&str> =
+        helps.as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
+    assert!(helps[0].starts_with("Memory that is resident"), "{helps:?}");
+    assert_eq!(helps[1], "Live threads.");
+    filter(&browser, "processor time kernel").await;
+    let found = browser.run(&format!("return {NAMES}")).await;
+    assert_eq!(found, json!(["cpu_system_seconds"]));
+}
+
 #[tokio::test]
 #[ignore = "needs chromium"]
 async fn the_heading_of_what_is_in_sight_stays() {
