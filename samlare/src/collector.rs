@@ -345,13 +345,14 @@ pub(crate) fn found(config: &Discover, targets: &[discover::Target], log: &Log) 
 /// Reports by URL; of equal ones the later get a number.
 fn named(reports: Vec<Report>) -> Map<String, Value> {
     let mut named = Map::new();
+    let mut seen: HashMap<String, usize> = HashMap::new();
     for report in reports {
-        let mut name = report.url.clone();
-        let mut number = 1;
-        while named.contains_key(&name) {
-            number += 1;
-            name = format!("{} #{number}", report.url);
-        }
+        let number = seen.entry(report.url.clone()).or_default();
+        *number += 1;
+        let name = match *number {
+            1 => report.url.clone(),
+            number => format!("{} #{number}", report.url),
+        };
         named.insert(name, serde_json::to_value(report).unwrap_or(Value::Null));
     }
     named

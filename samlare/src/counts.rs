@@ -64,7 +64,7 @@ impl Counts {
         match result {
             Ok(taken) => {
                 self.points.add(taken.points);
-                self.clashing.add(taken.clashing);
+                self.clashing.add(taken.clashing().0);
                 self.bytes.add(taken.bytes as u64);
             }
             Err(_) => self.failures.inc(),

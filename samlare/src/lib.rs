@@ -9,7 +9,7 @@
 //! - [`output`]: to Carbon, or to standard output.
 //! - [`daemon`], [`once`]: the commands; [`notify`]: systemd.
 //! - [`watch`]: services in a terminal.
-//! - [`state`], [`counts`], [`log`], [`page`]: what samlare tells of itself.
+//! - [`state`], [`news`], [`counts`], [`log`], [`page`]: what samlare tells of itself.
 #![forbid(unsafe_code)]
 
 pub mod client;
@@ -20,6 +20,7 @@ pub mod daemon;
 pub mod discover;
 pub mod document;
 pub mod log;
+pub mod news;
 pub mod notify;
 pub mod once;
 pub mod output;

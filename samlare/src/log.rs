@@ -10,15 +10,17 @@ use tokio::time::Instant;
 
 use crate::config::LogFormat;
 
-/// How long a burst of one endpoint's events is followed by silence.
+/// How long a burst of one endpoint's failures is followed by silence.
 const WINDOW: Duration = Duration::from_secs(60);
-/// How many events of one endpoint are written in that time.
+/// How many failures of one endpoint are written in that time.
 const BURST: u32 = 3;
 
 /// Writes events; clones write to the same place.
 #[derive(Clone)]
 pub struct Log {
     format: LogFormat,
+    /// Lines begin with their level as journald reads it: `<4>`.
+    priorities: bool,
     out: Arc<Mutex<dyn Write + Send>>,
 }
 
@@ -41,28 +43,37 @@ impl Level {
             Level::Error => "error",
         }
     }
+
+    /// The priority as journald and syslog count it.
+    fn priority(self) -> u8 {
+        match self {
+            Level::Info => 6,
+            Level::Warn => 4,
+            Level::Error => 3,
+        }
+    }
 }
 
 impl Log {
-    /// A log on standard error.
+    /// A log on standard error; with priorities where that is systemd's journal.
     pub fn stderr(format: LogFormat) -> Log {
-        Log::to(format, std::io::stderr())
+        Log { priorities: stderr_is_journal(), ..Log::to(format, std::io::stderr()) }
     }
 
     /// A log somewhere else.
     pub fn to(format: LogFormat, out: impl Write + Send + 'static) -> Log {
-        Log { format, out: Arc::new(Mutex::new(out)) }
+        Log { format, priorities: false, out: Arc::new(Mutex::new(out)) }
     }
 
     /// The same log in another format.
     pub fn formatted(&self, format: LogFormat) -> Log {
-        Log { format, out: self.out.clone() }
+        Log { format, ..self.clone() }
     }
 
     /// Writes an event; `fields` come after the message, in their order.
     pub fn event(&self, level: Level, message: &str, fields: &[(&str, &dyn std::fmt::Display)]) {
         let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-        let mut line = match self.format {
+        let text = match self.format {
             LogFormat::Json => {
                 let mut line = String::from("{\"ts\":");
                 line.push_str(&quoted(&time));
@@ -91,10 +102,25 @@ impl Log {
                 line
             }
         };
-        line.push('\n');
+        let priority =
+            if self.priorities { format!("<{}>", level.priority()) } else { String::new() };
+        let line = format!("{priority}{text}\n");
         // Nobody is left to be told that standard error is closed.
         let _ = self.out.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes());
     }
+}
+
+/// Whether `JOURNAL_STREAM`, the device and inode of the journal's socket, is standard error.
+#[cfg(unix)]
+fn stderr_is_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    let Ok(stat) = rustix::fs::fstat(std::io::stderr()) else { return false };
+    stream == format!("{}:{}", stat.st_dev, stat.st_ino)
+}
+
+#[cfg(not(unix))]
+fn stderr_is_journal() -> bool {
+    false
 }
 
 fn quoted(text: &str) -> String {
@@ -106,20 +132,23 @@ fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// Lets the first events of an endpoint through and counts the rest.
+/// Lets the first failures of an endpoint through and counts the rest.
+///
+/// The end of trouble is never held back: the last line about an endpoint is true.
 #[derive(Debug, Default)]
 pub struct Limiter {
     since: Option<Instant>,
     written: u32,
     suppressed: u64,
+    /// The last line told of a failure.
+    told_failure: bool,
 }
 
 impl Limiter {
-    /// Whether to write an event now; then also how many were held back before it.
-    pub fn admit(&mut self) -> Option<u64> {
-        let now = Instant::now();
-        if self.since.is_none_or(|since| now.duration_since(since) >= WINDOW) {
-            self.since = Some(now);
+    /// Whether to write a failure now; then also how many were held back before it.
+    pub fn failed(&mut self) -> Option<u64> {
+        if self.is_over() {
+            self.since = Some(Instant::now());
             self.written = 0;
         }
         if self.written == BURST {
@@ -127,7 +156,23 @@ impl Limiter {
             return None;
         }
         self.written += 1;
+        self.told_failure = true;
         Some(std::mem::take(&mut self.suppressed))
+    }
+
+    /// Whether to write that the trouble is over, and how many failures were held back before
+    /// it: always, unless the last line said so already.
+    pub fn recovered(&mut self) -> Option<u64> {
+        std::mem::take(&mut self.told_failure).then(|| std::mem::take(&mut self.suppressed))
+    }
+
+    /// How many failures were held back in a burst whose time is over; each is told once.
+    pub fn held_back(&mut self) -> Option<u64> {
+        (self.suppressed > 0 && self.is_over()).then(|| std::mem::take(&mut self.suppressed))
+    }
+
+    fn is_over(&self) -> bool {
+        self.since.is_none_or(|since| since.elapsed() >= WINDOW)
     }
 }
 
@@ -172,9 +217,28 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_noisy_endpoint_is_held_back_and_counted() {
         let mut limiter = Limiter::default();
-        let admitted: Vec<_> = (0..10).map(|_| limiter.admit()).collect();
+        let admitted: Vec<_> = (0..10).map(|_| limiter.failed()).collect();
         assert_eq!(&admitted[..4], [Some(0), Some(0), Some(0), None]);
+        assert_eq!(limiter.held_back(), None);
         tokio::time::advance(WINDOW).await;
-        assert_eq!(limiter.admit(), Some(7));
+        assert_eq!(limiter.failed(), Some(7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_line_is_true_and_what_was_held_back_is_told() {
+        let mut limiter = Limiter::default();
+        for _ in 0..5 {
+            limiter.failed();
+        }
+        assert_eq!(limiter.recovered(), Some(2), "never held back");
+        // One that comes and goes: the log said that it is up, and so it is.
+        for _ in 0..4 {
+            assert_eq!(limiter.failed(), None);
+            assert_eq!(limiter.recovered(), None);
+        }
+        assert_eq!(limiter.held_back(), None);
+        tokio::time::advance(WINDOW).await;
+        assert_eq!(limiter.held_back(), Some(4));
+        assert_eq!(limiter.held_back(), None);
     }
 }

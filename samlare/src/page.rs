@@ -19,8 +19,10 @@ use crate::state::Report;
 const MAX_ENDPOINTS: usize = 200;
 /// Most variables of an endpoint in one answer.
 const MAX_VARIABLES: usize = 5000;
-/// Most characters of a text in one answer.
+/// Most characters of a name or a text in one answer.
 const MAX_TEXT_CHARS: usize = 200;
+/// Most bytes of names and texts in one answer.
+const MAX_LOOK_BYTES: usize = 2 << 20;
 /// Most endpoints that are asked at one time because somebody looks.
 const MAX_LOOKS: usize = 4;
 
@@ -44,6 +46,8 @@ impl Default for Page {
 struct Row {
     #[serde(flatten)]
     report: Report,
+    /// Unix time of the last poll's slot; 0 before the first.
+    last_poll_secs: u64,
     recent_ms: Vec<Option<f32>>,
 }
 
@@ -104,9 +108,13 @@ impl Page {
         // A stable sort: of equal ones the order of URLs stays.
         found.sort_by_key(|(_, report)| trouble(report));
         let row = |(at, report): (usize, Report)| {
-            let recent_ms = polled[at].state.recent_ms();
+            let state = &polled[at].state;
             let short = |ms: f32| (ms * 100.0).round() / 100.0;
-            Row { report, recent_ms: recent_ms.into_iter().map(|ms| ms.map(short)).collect() }
+            Row {
+                report,
+                last_poll_secs: state.last_poll_secs(),
+                recent_ms: state.recent_ms().into_iter().map(|ms| ms.map(short)).collect(),
+            }
         };
         json!({
             "total": polled.len(),
@@ -167,15 +175,19 @@ async fn look(endpoint: &Endpoint) -> Result<Variables, String> {
 struct Variables {
     found: Vec<(String, Value)>,
     more: usize,
+    bytes: usize,
 }
 
 impl Variables {
     fn add(&mut self, path: &str, value: Value) {
-        if self.found.len() < MAX_VARIABLES {
-            self.found.push((path.to_owned(), value));
-        } else {
+        let name = short(path);
+        let bytes = name.len() + value.as_str().map_or(0, str::len);
+        if self.found.len() == MAX_VARIABLES || self.bytes + bytes > MAX_LOOK_BYTES {
             self.more += 1;
+            return;
         }
+        self.bytes += bytes;
+        self.found.push((name.to_owned(), value));
     }
 }
 
@@ -186,13 +198,18 @@ impl Points for Variables {
     }
 
     fn text(&mut self, path: &str, text: &str) {
-        let short: String = text.chars().take(MAX_TEXT_CHARS).collect();
-        self.add(path, short.into());
+        self.add(path, short(text).into());
     }
 
     fn restart(&mut self) {
         *self = Variables::default();
     }
+}
+
+/// The beginning of a text.
+fn short(text: &str) -> &str {
+    let end = text.char_indices().nth(MAX_TEXT_CHARS).map_or(text.len(), |(at, _)| at);
+    &text[..end]
 }
 
 fn query(uri: &Uri) -> HashMap<String, String> {
@@ -203,6 +220,23 @@ fn query(uri: &Uri) -> HashMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_look_is_bounded_whatever_the_names_are() {
+        let key = "K".repeat(1 << 20);
+        let numbers: Vec<String> = (0..20_000).map(|n| format!("\"é{n}\":{n}")).collect();
+        let document = format!("{{\"{key}\":{{{}}}}}", numbers.join(","));
+        let mut seen = Variables::default();
+        document::read(document.as_bytes(), "", &Rules::default(), &mut seen).unwrap();
+        assert_eq!(seen.found.len() + seen.more, 20_000);
+        assert_eq!(seen.found.len(), MAX_VARIABLES);
+        assert!(seen.found.iter().all(|(name, _)| name.chars().count() == MAX_TEXT_CHARS));
+        let mut seen = Variables::default();
+        for _ in 0..MAX_VARIABLES {
+            seen.text(&"東".repeat(300), &"京".repeat(300));
+        }
+        assert!(seen.bytes <= MAX_LOOK_BYTES && seen.more > 0);
+    }
 
     #[tokio::test]
     async fn what_is_not_polled_is_not_asked() {

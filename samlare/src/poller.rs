@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use expvar_carbon::{Clashes, Lines, Mark, Path};
+use expvar_carbon::{Clashes, Lines, Mark, Path, Refusal};
 use tokio::sync::Semaphore;
 use tokio::time::{Duration, Instant, sleep};
 
@@ -11,10 +11,10 @@ use crate::client::{Body, Client, Failure, Options, trust};
 use crate::config::Endpoint;
 use crate::counts::Counts;
 use crate::document::{self, Number, Points};
-use crate::log::{Level, Log};
+use crate::log::Log;
 use crate::output::Output;
 use crate::schedule::{Clock, Schedule};
-use crate::state::{News, Outcome, State, Taken};
+use crate::state::{FlawKind, Outcome, State, Taken};
 
 /// What all pollers share.
 pub struct Common {
@@ -98,10 +98,9 @@ impl Poller {
         };
         let elapsed = began.elapsed();
         common.counts.polled(elapsed, &result);
-        let error = result.as_ref().err().cloned();
         let outcome = Outcome { secs, ms: elapsed.as_secs_f64() * 1e3, result };
-        if let Some((news, suppressed)) = self.state.polled(outcome) {
-            self.tell(log, news, suppressed, error.as_deref().unwrap_or_default());
+        for news in self.state.polled(outcome) {
+            news.tell(log, self.state.name());
         }
     }
 
@@ -128,26 +127,6 @@ impl Poller {
     pub async fn once(&mut self, secs: u64, lines: &mut Lines) -> Result<Taken, String> {
         let answer = self.client.get().await;
         read(&self.endpoint, answer, secs, lines, &mut Clashes::default())
-    }
-
-    fn tell(&self, log: &Log, news: News, suppressed: u64, error: &str) {
-        let endpoint = self.state.name();
-        let mut fields: Vec<(&str, &dyn std::fmt::Display)> = vec![("endpoint", &endpoint)];
-        let (level, message) = match &news {
-            News::Up => (Level::Info, "good fetch"),
-            News::Recovered(failures) => {
-                fields.push(("failures", failures));
-                (Level::Info, "good fetch again")
-            }
-            News::Failed => {
-                fields.push(("error", &error));
-                (Level::Warn, "fetch failed")
-            }
-        };
-        if suppressed > 0 {
-            fields.push(("suppressed", &suppressed));
-        }
-        log.event(level, message, &fields);
     }
 }
 
@@ -189,15 +168,14 @@ fn read(
             prefix,
             above: Vec::new(),
             clashes,
-            clashing: 0,
-            clash: None,
+            taken: Taken { bytes: body.bytes().len(), ..Taken::default() },
         };
         let rules = &endpoint.polling.rules;
         document::read(body.bytes(), &endpoint.prefix, rules, &mut points)
             .map_err(|problem| problem.to_string())?;
-        let (clashing, clash) = (points.clashing, points.clash);
+        let taken = points.taken;
         clashes.end();
-        Ok(Taken { bytes: body.bytes().len(), points: lines.points(), clashing, clash })
+        Ok(Taken { points: lines.points(), ..taken })
     });
     if result.is_err() {
         lines.clear();
@@ -225,10 +203,7 @@ struct Rendered<'a> {
     prefix: usize,
     above: Vec<Mark>,
     clashes: &'a mut Clashes,
-    /// How many names of the document were there before; Carbon keeps the last point of each,
-    /// as it does of the original's.
-    clashing: u64,
-    clash: Option<String>,
+    taken: Taken,
 }
 
 impl Points for Rendered<'_> {
@@ -250,9 +225,14 @@ impl Points for Rendered<'_> {
             (None, None) => expvar_carbon::Number::from(number.as_f64()),
         };
         let name = &self.path.as_str()[self.prefix..];
-        if self.path.problem().is_none() && self.clashes.is_clash(name) {
-            self.clashing += 1;
-            self.clash.get_or_insert_with(|| self.path.as_str().to_owned());
+        let is_finite =
+            !matches!(value, expvar_carbon::Number::Float(float) if !float.is_finite());
+        let problem = self.path.problem().or((!is_finite).then_some(Refusal::Infinite));
+        if problem.is_none() && self.clashes.is_clash(name) {
+            self.taken.note(FlawKind::Clash, self.path.as_str());
+        }
+        if let Some(reason) = problem {
+            self.taken.note(FlawKind::Refused(reason), self.path.as_str());
         }
         self.lines.put(&self.path, value, self.secs);
     }
@@ -260,6 +240,6 @@ impl Points for Rendered<'_> {
     fn restart(&mut self) {
         self.lines.clear();
         self.clashes.begin();
-        (self.clashing, self.clash) = (0, None);
+        self.taken.flaws.clear();
     }
 }

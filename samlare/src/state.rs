@@ -3,10 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+use expvar_carbon::Refusal;
+
 use crate::log::Limiter;
+use crate::news::News;
 
 /// How one endpoint is doing; shared between its task and whoever looks.
 #[derive(Debug)]
@@ -26,6 +30,8 @@ struct Current {
     /// The last polls in milliseconds, the newest last; negative where one failed.
     recent_ms: VecDeque<f32>,
     limiter: Limiter,
+    /// What the log was told of the points, once each.
+    told: Vec<FlawKind>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -41,6 +47,8 @@ struct Counts {
     last_points: u64,
     last_clashing: u64,
     last_clash: String,
+    last_refused: u64,
+    last_refusal: String,
     last_error: String,
 }
 
@@ -65,8 +73,8 @@ pub struct Report {
     pub failures_in_row: u64,
     /// Slots that passed while a poll was still running.
     pub skipped: u64,
-    /// Unix time of the last poll's slot; 0 before the first.
-    pub last_poll_secs: u64,
+    /// When the last poll's slot was, as in `2026-11-27T03:10:00Z`; empty before the first.
+    pub last_poll: String,
     /// How long the last poll took.
     pub last_ms: f64,
     /// The size of the last document, decompressed.
@@ -77,6 +85,10 @@ pub struct Report {
     pub last_clashing: u64,
     /// The first such name; empty when there was none.
     pub last_clash: String,
+    /// How many points of the last document were not sent.
+    pub last_refused: u64,
+    /// Why, and the first such name; empty when all were sent.
+    pub last_refusal: String,
     /// Why the last failed poll failed; empty when none did.
     pub last_error: String,
 }
@@ -98,21 +110,89 @@ pub struct Taken {
     pub bytes: usize,
     /// Points that were taken from it.
     pub points: u64,
-    /// How many of them have a name that another one before them has too.
-    pub clashing: u64,
-    /// The first such name.
-    pub clash: Option<String>,
+    /// What is wrong with points, each kind once, in no order.
+    pub flaws: Vec<Flaw>,
 }
 
-/// What is worth writing to the log about a poll.
+/// Points of one document that something is wrong with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
-    /// The first good poll.
-    Up,
-    /// A good poll after so many failed ones.
-    Recovered(u64),
-    /// A failed poll.
-    Failed,
+pub struct Flaw {
+    /// What is wrong.
+    pub kind: FlawKind,
+    /// How many points it is.
+    pub count: u64,
+    /// The name of the first, its beginning if it is long.
+    pub first: String,
+}
+
+/// What can be wrong with a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlawKind {
+    /// Another point before it has its name: Graphite keeps the last one.
+    Clash,
+    /// No server would store it.
+    Refused(Refusal),
+}
+
+/// Most bytes of a name that is shown as an example.
+const FIRST_MAX_BYTES: usize = 200;
+
+impl FlawKind {
+    /// What is wrong, in words.
+    pub fn problem(self) -> &'static str {
+        match self {
+            FlawKind::Clash => "several points have one name, of which Graphite keeps the last",
+            FlawKind::Refused(Refusal::LongName) => "names are too long for Graphite's files",
+            FlawKind::Refused(Refusal::EmptyName) => "numbers have no name",
+            FlawKind::Refused(Refusal::Infinite | Refusal::NotANumber) => {
+                "numbers are out of range"
+            }
+            FlawKind::Refused(_) => "points cannot be stored",
+        }
+    }
+
+    /// What to do about it.
+    pub fn remedy(self) -> &'static &'static str {
+        match self {
+            FlawKind::Clash => &"rename or ignore one of the keys",
+            FlawKind::Refused(Refusal::LongName) => &"ignore or rename the key",
+            FlawKind::Refused(Refusal::EmptyName) => &"give the endpoint a Prefix",
+            FlawKind::Refused(_) => &"ignore the key, or mend the service",
+        }
+    }
+}
+
+impl std::fmt::Display for Flaw {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Flaw { kind, count, first } = self;
+        let s = if *count == 1 { "" } else { "s" };
+        write!(f, "{}: {count} point{s}, the first is {first}: {}", kind.problem(), kind.remedy())
+    }
+}
+
+impl Taken {
+    /// Counts a point that something is wrong with.
+    pub fn note(&mut self, kind: FlawKind, name: &str) {
+        if let Some(flaw) = self.flaws.iter_mut().find(|flaw| flaw.kind == kind) {
+            flaw.count += 1;
+            return;
+        }
+        let first = name[..name.floor_char_boundary(FIRST_MAX_BYTES)].to_owned();
+        self.flaws.push(Flaw { kind, count: 1, first });
+    }
+
+    /// How many points have a name that another one before them has too, and the first such name.
+    pub fn clashing(&self) -> (u64, &str) {
+        let clash = self.flaws.iter().find(|flaw| flaw.kind == FlawKind::Clash);
+        clash.map_or((0, ""), |flaw| (flaw.count, flaw.first.as_str()))
+    }
+
+    /// How many points were not sent, and why the first kind of them was not.
+    fn refused(&self) -> (u64, String) {
+        let refused = || self.flaws.iter().filter(|flaw| flaw.kind != FlawKind::Clash);
+        let why = refused().next().map(|flaw| format!("{}: {}", flaw.kind.problem(), flaw.first));
+        (refused().map(|flaw| flaw.count).sum(), why.unwrap_or_default())
+    }
 }
 
 impl State {
@@ -133,41 +213,52 @@ impl State {
         }
     }
 
-    /// Takes a poll's outcome; returns what to log about it and how much was not logged before.
-    pub fn polled(&self, outcome: Outcome) -> Option<(News, u64)> {
+    /// Takes a poll's outcome; returns what to log about it.
+    pub fn polled(&self, outcome: Outcome) -> Vec<News> {
         let mut current = self.lock();
-        let counts = &mut current.report;
+        let Current { report: counts, recent_ms, limiter, told } = &mut *current;
         counts.polls += 1;
         counts.last_poll_secs = outcome.secs;
         counts.last_ms = outcome.ms;
         let ms = if outcome.result.is_ok() { outcome.ms } else { -1.0 };
-        while current.recent_ms.len() >= RECENT {
-            current.recent_ms.pop_front();
+        while recent_ms.len() >= RECENT {
+            recent_ms.pop_front();
         }
-        current.recent_ms.push_back(ms as f32);
-        let counts = &mut current.report;
-        let news = match outcome.result {
+        recent_ms.push_back(ms as f32);
+        let mut news = Vec::new();
+        match outcome.result {
             Ok(taken) => {
                 counts.last_bytes = taken.bytes as u64;
                 counts.last_points = taken.points;
-                counts.last_clashing = taken.clashing;
-                counts.last_clash = taken.clash.unwrap_or_default();
-                let before = std::mem::take(&mut counts.failures_in_row);
+                let (clashing, clash) = taken.clashing();
+                (counts.last_clashing, counts.last_clash) = (clashing, clash.to_owned());
+                (counts.last_refused, counts.last_refusal) = taken.refused();
+                let failures = std::mem::take(&mut counts.failures_in_row);
                 match counts.up.replace(true) {
-                    Some(true) => return None,
-                    Some(false) => News::Recovered(before),
-                    None => News::Up,
+                    Some(true) => news.extend(limiter.held_back().map(News::Suppressed)),
+                    Some(false) => news.extend(
+                        limiter
+                            .recovered()
+                            .map(|suppressed| News::Recovered { failures, suppressed }),
+                    ),
+                    None => news.push(News::Up),
+                }
+                for flaw in taken.flaws {
+                    if !told.contains(&flaw.kind) {
+                        told.push(flaw.kind);
+                        news.push(News::Flawed(flaw));
+                    }
                 }
             }
             Err(error) => {
                 counts.failures += 1;
                 counts.failures_in_row += 1;
                 counts.up = Some(false);
-                counts.last_error = error;
-                News::Failed
+                counts.last_error.clone_from(&error);
+                news.extend(limiter.failed().map(|suppressed| News::Failed { error, suppressed }));
             }
-        };
-        current.limiter.admit().map(|suppressed| (news, suppressed))
+        }
+        news
     }
 
     /// Everything that is known, at this moment.
@@ -187,14 +278,27 @@ impl State {
             failures: counts.failures,
             failures_in_row: counts.failures_in_row,
             skipped: counts.skipped,
-            last_poll_secs: counts.last_poll_secs,
+            last_poll: match counts.last_poll_secs {
+                0 => String::new(),
+                secs => {
+                    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(secs);
+                    humantime::format_rfc3339_seconds(time).to_string()
+                }
+            },
             last_ms: (counts.last_ms * 1000.0).round() / 1000.0,
             last_bytes: counts.last_bytes,
             last_points: counts.last_points,
             last_clashing: counts.last_clashing,
             last_clash: counts.last_clash,
+            last_refused: counts.last_refused,
+            last_refusal: counts.last_refusal,
             last_error: counts.last_error,
         }
+    }
+
+    /// Unix time of the last poll's slot; 0 before the first.
+    pub fn last_poll_secs(&self) -> u64 {
+        self.lock().report.last_poll_secs
     }
 
     /// How long the last polls took, in milliseconds, the newest last; `None` where one failed.
@@ -218,16 +322,37 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn changes_are_news_and_the_ordinary_is_not() {
         let state = State::new("u".into(), "p".into(), 1000);
-        assert_eq!(state.report().state, "waiting");
-        assert_eq!(state.polled(outcome(Ok(Taken::default()))), Some((News::Up, 0)));
-        assert_eq!(state.polled(outcome(Ok(Taken::default()))), None);
+        let report = state.report();
+        assert_eq!((report.state, report.last_poll.as_str()), ("waiting", ""));
+        assert_eq!(state.polled(outcome(Ok(Taken::default()))), [News::Up]);
+        assert_eq!(state.polled(outcome(Ok(Taken::default()))), []);
         for _ in 0..5 {
             state.polled(outcome(Err("refused".into())));
         }
-        tokio::time::advance(std::time::Duration::from_secs(60)).await;
-        assert_eq!(state.polled(outcome(Ok(Taken::default()))), Some((News::Recovered(5), 3)));
+        let recovered = News::Recovered { failures: 5, suppressed: 2 };
+        assert_eq!(state.polled(outcome(Ok(Taken::default()))), [recovered]);
         let report = state.report();
         assert_eq!((report.polls, report.failures, report.failures_in_row), (8, 5, 0));
         assert_eq!((report.state, report.last_error.as_str()), ("up", "refused"));
+        assert_eq!(report.last_poll, "1970-01-01T00:00:01Z");
+    }
+
+    #[test]
+    fn points_that_cannot_be_stored_are_told_once_and_counted_each_time() {
+        let state = State::new("u".into(), "p".into(), 1000);
+        let taken = || {
+            let mut taken = Taken { points: 9, ..Taken::default() };
+            taken.note(FlawKind::Clash, "p.a");
+            taken.note(FlawKind::Refused(Refusal::Infinite), "p.b");
+            taken.note(FlawKind::Refused(Refusal::Infinite), "p.c");
+            taken
+        };
+        let flaws = |news: Vec<News>| news.iter().filter(|n| matches!(n, News::Flawed(_))).count();
+        assert_eq!(flaws(state.polled(outcome(Ok(taken())))), 2);
+        assert_eq!(flaws(state.polled(outcome(Ok(taken())))), 0);
+        let report = state.report();
+        assert_eq!((report.last_clashing, report.last_clash.as_str()), (1, "p.a"));
+        assert_eq!(report.last_refused, 2);
+        assert_eq!(report.last_refusal, "numbers are out of range: p.b");
     }
 }
