@@ -6,12 +6,15 @@
 
 mod discover;
 mod endpoint;
+mod expand;
+mod load;
 mod problem;
+mod review;
 mod section;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use discover::Discover;
@@ -39,6 +42,18 @@ pub struct Config {
     pub log_format: LogFormat,
     /// How long a stop may take to send what is queued. Default 10 s.
     pub flush_timeout: Duration,
+    /// Where the file has the keys of the sender.
+    places: Places,
+}
+
+/// Lines of keys as they are written; all are equal, as where a key stands changes nothing.
+#[derive(Clone, Debug, Default)]
+struct Places(BTreeMap<&'static str, (usize, String)>);
+
+impl PartialEq for Places {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// Where the points go, and what happens to them when nobody takes them.
@@ -79,23 +94,36 @@ impl Config {
     /// # Errors
     /// Every mistake in it, in the order of its lines.
     pub fn parse(text: &str) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
+        Config::of(text, &File::of(text, Path::new(""), false))
+    }
+
+    /// The same for a file in `folder`, where relative paths begin; looks also at the files that
+    /// it names.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_file(text: &str, folder: &Path) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
+        Config::of(text, &File::of(text, folder, true))
+    }
+
+    fn of(text: &str, file: &File) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
         let (root, mistakes) = toml::de::DeTable::parse_recoverable(text);
-        let file = File::of(text);
         for mistake in mistakes {
             let at = mistake.span().map_or(0, |span| span.start);
             let message = format!("this is not TOML: {}", mistake.message());
             let line = file.lines.line(at);
             file.errors.borrow_mut().push(Problem { line, key: String::new(), message });
         }
-        let config = read(Section::new(&file, "", root.get_ref(), 0..0));
-        let mut errors = file.errors.into_inner();
+        let config = read(Section::new(file, "", root.get_ref(), 0..0));
+        let mut errors = file.errors.take();
         errors.sort_by_key(|problem| problem.line);
         errors.dedup();
         if !errors.is_empty() {
             return Err(errors);
         }
-        let mut warnings = file.warnings.into_inner();
+        let mut warnings = file.warnings.take();
         warnings.sort_by_key(|problem| problem.line);
+        warnings.dedup();
         Ok((config, warnings))
     }
 
@@ -104,20 +132,45 @@ impl Config {
     pub fn keys() -> BTreeSet<(&'static str, &'static str)> {
         const ALL: &str = "[[endpoint]]\n[[discover]]\n[[Renames]]\n[[Rename]]\n";
         let (root, _) = toml::de::DeTable::parse_recoverable(ALL);
-        let file = File::of(ALL);
+        let file = File::of(ALL, Path::new(""), false);
         read(Section::new(&file, "", root.get_ref(), 0..0));
         file.asked.into_inner()
+    }
+
+    /// The key, with its line, that a setting of the sender comes from.
+    pub fn sender_problem(&self, error: &expvar_carbon::ConfigError) -> Problem {
+        let key = sender_key(error.field(), |key| self.places.0.contains_key(key));
+        let (line, key) = self.places.0.get(key).cloned().unwrap_or((1, key.to_owned()));
+        Problem { line, key, message: format!("{}: {}", error.problem(), error.remedy()) }
+    }
+}
+
+/// The key that a setting of the sender is called by in the file.
+fn sender_key(field: &str, has: impl Fn(&str) -> bool) -> &'static str {
+    match field {
+        "spool_dir" => "SpoolDir",
+        "queue_bytes" => "QueueBytes",
+        "resend_window" => "ResendWindow",
+        "tls.server_name" => "CarbonServerName",
+        "tls.client_certificate" => "CarbonCertFile",
+        field if field.starts_with("tls") => "CarbonCaFile",
+        _ if has("Carbon") => "Carbon",
+        _ => "CarbonHost",
     }
 }
 
 fn read(root: Section<'_>) -> Config {
+    root.expand();
     let defaults = Defaults::read(&root);
-    let mut endpoints: Vec<Endpoint> = Vec::new();
+    let mut endpoints: Vec<(usize, Endpoint)> = Vec::new();
     for section in root.sections("endpoint") {
+        let line = section.line();
         if let Some(endpoint) = endpoint::read(section, &defaults) {
-            endpoints.push(endpoint);
+            endpoints.push((line, endpoint));
         }
     }
+    review::shared(root.file(), &endpoints);
+    let endpoints = endpoints.into_iter().map(|(_, endpoint)| endpoint).collect();
     let discover: Vec<Discover> = root
         .sections("discover")
         .into_iter()
@@ -136,9 +189,59 @@ fn read(root: Section<'_>) -> Config {
         flush_timeout: root
             .milliseconds("FlushTimeout", 1..600_000)
             .unwrap_or(Duration::from_secs(10)),
+        places: Places(root.places(&SENDER_KEYS)),
     };
+    if config.flush_timeout > UNIT_STOP {
+        root.warn(
+            "FlushTimeout",
+            "systemd's limit for a stop must be longer: raise TimeoutStopSec in the unit, which is \
+             30 s as shipped, or write at most 25000",
+        );
+    }
     root.finish();
     config
+}
+
+/// Keys whose settings only the sender can judge.
+const SENDER_KEYS: [&str; 10] = [
+    "Carbon",
+    "CarbonHost",
+    "CarbonMode",
+    "CarbonCaFile",
+    "CarbonCertFile",
+    "CarbonKeyFile",
+    "CarbonServerName",
+    "QueueBytes",
+    "ResendWindow",
+    "SpoolDir",
+];
+
+/// What fits the shipped unit's `TimeoutStopSec=30`.
+const UNIT_STOP: Duration = Duration::from_secs(25);
+
+/// What is wrong with a host's name.
+fn host_problem(host: &str) -> Option<String> {
+    if host.starts_with('$') {
+        let name = host.trim_start_matches(['$', '{']).trim_end_matches('}');
+        return Some(format!(
+            "variables are not filled in: write Expand = true and CarbonHost = \"${{{name}}}\""
+        ));
+    }
+    if host.contains("://") || host.contains('/') {
+        return Some("it is a host's name: a URL goes into Carbon = [\"tcp://…\"]".to_owned());
+    }
+    if let Some((name, port)) = host.rsplit_once(':')
+        && (!name.contains(':') || name.ends_with(']'))
+    {
+        let name = name.trim_matches(['[', ']']);
+        return Some(format!(
+            "it holds a port: write CarbonHost = {name:?} and CarbonPort = {}",
+            if port.is_empty() { "2003" } else { port }
+        ));
+    }
+    let odd = |c: char| c.is_whitespace() || "@?#\"'".contains(c);
+    host.contains(odd)
+        .then(|| "it is no host's name: write one as in graphite.example.com".to_owned())
 }
 
 fn carbon(root: &Section<'_>) -> Option<Carbon> {
@@ -146,8 +249,9 @@ fn carbon(root: &Section<'_>) -> Option<Carbon> {
     let port = root.integer("CarbonPort", 1..65535, "the port");
     let mut urls = root.strings("Carbon").unwrap_or_default();
     if let Some(host) = host {
-        if host.contains("://") || host.contains('/') {
-            root.error("CarbonHost", "it is a host's name: a URL goes into Carbon = [\"tcp://…\"]");
+        if let Some(problem) = host_problem(&host) {
+            root.error("CarbonHost", problem);
+            return None;
         }
         let host =
             if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
@@ -163,8 +267,8 @@ fn carbon(root: &Section<'_>) -> Option<Carbon> {
             false
         }
     };
-    let certificate = root.string("CarbonCertFile").map(PathBuf::from);
-    let key = root.string("CarbonKeyFile").map(PathBuf::from);
+    let certificate = root.file_path("CarbonCertFile");
+    let key = root.file_path("CarbonKeyFile");
     let client_certificate = match (certificate, key) {
         (Some(certificate), Some(key)) => Some((certificate, key)),
         (None, None) => None,
@@ -176,24 +280,22 @@ fn carbon(root: &Section<'_>) -> Option<Carbon> {
     let carbon = Carbon {
         urls,
         copies,
-        ca_file: root.string("CarbonCaFile").map(PathBuf::from),
+        ca_file: root.file_path("CarbonCaFile"),
         client_certificate,
         server_name: root.string("CarbonServerName"),
         queue_bytes: root.integer("QueueBytes", (64 << 10)..(16 << 30), "bytes").unwrap_or(32 << 20)
             as usize,
         resend: root.milliseconds("ResendWindow", 0..3_600_000),
-        spool_dir: root.string("SpoolDir").map(PathBuf::from),
+        spool_dir: root.file_path("SpoolDir"),
     };
     if carbon.urls.is_empty() {
         return None;
     }
+    if let Some(dir) = &carbon.spool_dir {
+        review::spool_dir(root, "SpoolDir", dir);
+    }
     if let Err(error) = crate::output::check(&carbon) {
-        let key = match error.field() {
-            "to" | "address" if root.has("Carbon") => "Carbon",
-            field if field.starts_with("tls") => "CarbonCaFile",
-            "queue_bytes" => "QueueBytes",
-            _ => "CarbonHost",
-        };
+        let key = sender_key(error.field(), |key| root.has(key));
         root.error(key, format!("{}: {}", error.problem(), error.remedy()));
     }
     Some(carbon)

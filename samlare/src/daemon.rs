@@ -64,8 +64,11 @@ impl Daemon {
             })?;
         }
         let endpoints = config.endpoints.len();
-        let mut collector = Collector::start(config, expvar::global(), Clock::System, log.clone())
-            .map_err(|error| vec![format!("{}: {error}", self.path.display())])?;
+        let started =
+            Collector::start(config.clone(), expvar::global(), Clock::System, log.clone());
+        let mut collector = started.map_err(|error| {
+            vec![format!("{}: {}", self.path.display(), config.sender_problem(&error))]
+        })?;
         page.show(collector.states());
         log.event(Level::Info, "starting", &[("endpoints", &endpoints)]);
         notify.tell(&format!("READY=1\nSTATUS=polling {endpoints} endpoints"));
@@ -154,11 +157,7 @@ impl Daemon {
 /// # Errors
 /// Lines for a person: everything that is wrong with it, each with the file's name.
 pub fn load(path: &Path) -> Result<(Config, Vec<Problem>), Vec<String>> {
-    let name = path.display();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| vec![format!("{name}: {error}: name a file with -config=PATH")])?;
-    Config::parse(&text)
-        .map_err(|problems| problems.iter().map(|problem| format!("{name}: {problem}")).collect())
+    Config::load(path)
 }
 
 /// The watchdog's next pulse is due; never where there is no watchdog.

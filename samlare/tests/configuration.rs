@@ -86,7 +86,7 @@ Prefix = "p"
             "line 3: Timeout: it is text: write a whole number of milliseconds from 1 to 86400000",
             "line 4: LogFormat: it is neither of the two: write \"json\" or \"text\"",
             "line 5: Listen: it is no address with a port: write \"127.0.0.1:14000\"",
-            "line 7: endpoint.URL: its scheme is none of http, https and unix",
+            "line 7: endpoint.URL: it has no scheme: write http:// before it",
             "line 9: endpoint.URL: it is missing: write URL = \"http://host:port/debug/vars\"",
             "line 11: endpoint.Booleans: it is a whole number: write true or false",
             "line 13: endpoint.URL: its scheme is none of http, https and unix",
@@ -241,3 +241,149 @@ const LINES: &[&str] = &[
     "\u{feff}",
     "= =",
 ];
+
+/// What people get wrong, and what is said of it.
+#[test]
+fn each_mistake_says_what_to_write() {
+    const ONE: &str = "[[endpoint]]\nURL = \"http://h/\"\nPrefix = \"p\"\n";
+    for (text, said) in [
+        (
+            "CarbonHost = \"graphite.example.com:2003\"\n",
+            "line 1: CarbonHost: it holds a port: write CarbonHost = \"graphite.example.com\" and \
+             CarbonPort = 2003",
+        ),
+        (
+            "carbonhost = \"$GRAPHITE_HOST\"\n",
+            "line 1: carbonhost: variables are not filled in: write Expand = true and \
+             CarbonHost = \"${GRAPHITE_HOST}\"",
+        ),
+        (
+            "Expand = true\nCarbonHost = \"${NO_SUCH_NAME}\"\n",
+            "line 2: CarbonHost: the environment has no NO_SUCH_NAME: set it, or write the value",
+        ),
+        (
+            "[[endpoint]]\nURL = \"http://h/\"\nPrefix = \"p\"\nCarbonHost = \"h\"\n",
+            "line 4: endpoint.CarbonHost: it stands below the [[endpoint]] of line 1: move it above \
+             the first [[…]]",
+        ),
+        (
+            "Prefix = \"p\"\n",
+            "line 1: Prefix: it belongs to an endpoint: move it below [[endpoint]]",
+        ),
+        (
+            "[[endpoint]]\nURL = \"app.example.com/debug/vars\"\nPrefix = \"p\"\n",
+            "line 2: endpoint.URL: it has no scheme: write http:// before it",
+        ),
+        (
+            "[[endpoint]]\nURL = \"http://user:se#cret@h/\"\nPrefix = \"p\"\n",
+            "line 2: endpoint.URL: its password holds #, / or ?: percent-encode them, as %23, %2F \
+             and %3F",
+        ),
+        (
+            "[[endpoint]]\nURL = \"http://user:se/cret@h/\"\nPrefix = \"p\"\n",
+            "line 2: endpoint.URL: its password holds #, / or ?: percent-encode them, as %23, %2F \
+             and %3F",
+        ),
+    ] {
+        let text = if text.contains("[[") { text.to_owned() } else { text.to_owned() + ONE };
+        assert_eq!(errors(&text), [said], "{text}");
+    }
+    for (text, said) in [
+        (
+            "IgnoreMetrics = [\"memstats.BySize\"]\n",
+            "line 1: IgnoreMetrics: \"memstats.BySize\" is compared with single keys, not with \
+             paths: write \"BySize\"",
+        ),
+        (
+            "CarbonHost = \"h\"\nFlushTimeout = 60000\n",
+            "line 2: FlushTimeout: systemd's limit for a stop must be longer: raise TimeoutStopSec \
+             in the unit, which is 30 s as shipped, or write at most 25000",
+        ),
+        (
+            "[[endpoint]]\nURL = \"http://h/\"\nPrefix = \"apps.{host}\"\n",
+            "line 3: endpoint.Prefix: {label} is filled in below [[discover]] only: here it goes \
+             out as apps._host__2970e002",
+        ),
+        (
+            "[[endpoint]]\nURL = \"http://h/\"\nPrefix = \"a\"\nFailureMetric = \"a.is down\"\n",
+            "line 4: endpoint.FailureMetric: it goes out as a.is_down_f28ec904: write that",
+        ),
+        (
+            "[[endpoint]]\nURL = \"http://h/\"\nPrefix = \"p\"\n\
+             [[endpoint]]\nURL = \"http://h/\"\nPrefix = \"p\"\n",
+            "line 4: endpoint.URL: this endpoint is the one of line 1: it is polled once",
+        ),
+        (
+            "[[endpoint]]\nURL = \"http://h/\"\nPrefix = \"p\"\n\
+             [[endpoint]]\nURL = \"http://g/\"\nPrefix = \"p.\"\n",
+            "line 4: endpoint.Prefix: the endpoint of line 1 has the same: where both have a name, \
+             only one point stays",
+        ),
+        (
+            "[[endpoint]]\nURL = \"http://h/${X}\"\nPrefix = \"p\"\n",
+            "line 2: endpoint.URL: ${…} is taken as it stands: write Expand = true at the top to \
+             fill it in",
+        ),
+    ] {
+        let text = if text.contains("[[") { text.to_owned() } else { text.to_owned() + ONE };
+        assert!(warnings(&text).contains(&said.to_owned()), "{:?}", warnings(&text));
+    }
+}
+
+#[test]
+fn what_the_environment_and_files_hold_is_filled_in() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("port"), "2103\n").unwrap();
+    let text = "Expand = true\nCarbonHost = \"${CARGO_PKG_NAME}.example\"\n\
+                CarbonPort = \"${file:port}\"\n[[endpoint]]\n\
+                URL = \"http://h/$${x}\"\nPrefix = \"p\"\nHeaders = { \"X\" = \"${CARGO_PKG_NAME}\" }\n";
+    let (config, problems) = Config::parse_file(text, dir.path()).unwrap();
+    assert_eq!(problems, []);
+    assert_eq!(config.carbon.unwrap().urls, ["tcp://samlare.example:2103"]);
+    assert_eq!(config.endpoints[0].polling.headers["x"], "samlare");
+    assert_eq!(config.endpoints[0].target.url(), "http://h/$%7Bx%7D");
+}
+
+#[test]
+fn relative_paths_are_the_files_own_and_what_they_name_is_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("empty"), "\n").unwrap();
+    std::fs::write(dir.path().join("token"), "t\n").unwrap();
+    let endpoint = |name: &str| {
+        format!(
+            "[[endpoint]]\nURL = \"http://{name}/\"\nPrefix = {name:?}\nBearerTokenFile = {name:?}\n"
+        )
+    };
+    let text = "CarbonHost = \"h\"\nSpoolDir = \"token/spool\"\n".to_owned()
+        + &["token", "empty", "none"].map(endpoint).concat();
+    let (config, problems) = Config::parse_file(&text, dir.path()).unwrap();
+    assert_eq!(config.carbon.unwrap().spool_dir.unwrap(), dir.path().join("token/spool"));
+    let token = config.endpoints[0].polling.bearer_token_file.clone().unwrap();
+    assert_eq!(token, dir.path().join("token"));
+    let problems: Vec<_> = problems.iter().map(Problem::to_string).collect();
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    assert!(
+        problems[0].starts_with("line 2: SpoolDir: ") && problems[0].contains("is no directory")
+    );
+    assert!(problems[1].starts_with("line 10: endpoint.BearerTokenFile: "), "{problems:?}");
+    assert!(problems[1].contains("is empty") && problems[2].contains("No such file"));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let latin = dir.path().join("latin1.toml");
+    std::fs::write(&latin, b"# a\nCarbonHost = \"Z\xfcrich\"\n").unwrap();
+    let said = |path: &std::path::Path| Config::load(path).unwrap_err().concat();
+    assert!(
+        said(&latin).contains("line 2: this is not UTF-8: save the file as UTF-8"),
+        "{}",
+        said(&latin)
+    );
+    assert!(
+        said(dir.path()).contains("it is a directory: name the file in it"),
+        "{}",
+        said(dir.path())
+    );
+    assert!(said(&dir.path().join("none")).contains("-config=PATH"));
+}

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::endpoint::{Defaults, Polling};
+use super::review;
 use super::section::Section;
 use crate::discover::{self, Settings};
 
@@ -23,11 +24,22 @@ impl PartialEq for Discover {
     }
 }
 
+fn files(section: &Section<'_>) -> Vec<String> {
+    let paths = section.file_paths("Files").unwrap_or_default();
+    paths.iter().map(|path| path.display().to_string()).collect()
+}
+
+fn token_file(section: &Section<'_>) -> Option<String> {
+    let path = section.file_path("TokenFile")?;
+    review::token_file(section, "TokenFile", &path);
+    Some(path.display().to_string())
+}
+
 /// Reads one `[[discover]]`.
 pub(super) fn read(section: Section<'_>, defaults: &Defaults) -> Option<Discover> {
     let polling = Arc::new(defaults.polling(&section));
     let settings = Settings {
-        files: section.strings("Files").unwrap_or_default(),
+        files: files(&section),
         dns: section.strings("Dns").unwrap_or_default(),
         record: section.string("Record"),
         port: section.integer("Port", 1..65535, "the port").map(|port| port as u16),
@@ -38,7 +50,7 @@ pub(super) fn read(section: Section<'_>, defaults: &Defaults) -> Option<Discover
         datacenter: section.string("Datacenter"),
         passing: section.boolean("Passing"),
         token: section.string("Token"),
-        token_file: section.string("TokenFile"),
+        token_file: token_file(&section),
         ca_file: polling.ca_file.clone(),
         refresh_ms: section.integer("Refresh", 0..86_400_000, "milliseconds"),
         url: section.string("URL"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
+use super::review;
 use super::section::Section;
 use crate::client::Target;
 use crate::document::{Limits, Rules};
@@ -81,9 +82,10 @@ impl Defaults {
     pub(super) fn read(section: &Section<'_>) -> Defaults {
         let mut defaults = Defaults::default();
         read_polling(section, &mut defaults.polling, 1);
-        defaults.polling.ca_file = section.string("CaFile").map(PathBuf::from);
+        defaults.polling.ca_file = section.file_path("CaFile");
         defaults.polling.ascii_names = section.boolean("AsciiNames").unwrap_or(false);
         defaults.ignored = section.strings("IgnoreMetrics").unwrap_or_default();
+        review::bare(section, "IgnoreMetrics", &defaults.ignored);
         defaults.renames = renames(section);
         defaults
     }
@@ -94,18 +96,22 @@ impl Defaults {
         // Zero and empty mean "as everywhere", as they always did.
         read_polling(section, &mut polling, 0);
         let own = section.strings("IgnoreMetrics").unwrap_or_default();
+        review::bare(section, "IgnoreMetrics", &own);
         let ignored = if own.is_empty() { &self.ignored } else { &own };
         let own = renames(section);
         let renames = if own.is_empty() { &self.renames } else { &own };
         ignored.iter().for_each(|key| polling.rules.ignore(key));
         renames.iter().for_each(|(from, to)| polling.rules.rename(from, to));
         polling.headers = headers(section);
-        polling.bearer_token_file = section.string("BearerTokenFile").map(PathBuf::from);
+        polling.bearer_token_file = section.file_path("BearerTokenFile");
+        if let Some(path) = &polling.bearer_token_file {
+            review::token_file(section, "BearerTokenFile", path);
+        }
         if polling.bearer_token_file.is_some() && polling.headers.contains_key("authorization") {
             section.error("BearerTokenFile", "Headers has an Authorization too: keep one of them");
         }
-        if let Some(path) = section.string("CaFile") {
-            polling.ca_file = Some(path.into());
+        if let Some(path) = section.file_path("CaFile") {
+            polling.ca_file = Some(path);
         }
         if let Some(path) = &polling.ca_file
             && let Err(error) = crate::client::trust(Some(path))
@@ -192,13 +198,36 @@ fn forbidden(name: &HeaderName) -> bool {
         .contains(name)
 }
 
+/// What a person gets wrong most about URLs; the words do not repeat it.
+pub(super) fn url_problem(url: &str) -> Option<&'static str> {
+    if url.starts_with("unix:") {
+        return None;
+    }
+    let Some((_, rest)) = url.split_once("://") else {
+        return Some("it has no scheme: write http:// before it");
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let cut = &rest[authority.len()..];
+    let port = authority.rsplit_once(':').map(|(_, port)| port);
+    let password = port.is_some_and(|port| port.is_empty() || port.parse::<u16>().is_err());
+    let is_cut = cut.contains('@') && !authority.contains('@');
+    (is_cut && port.is_some() && (password || cut.starts_with('#')))
+        .then_some("its password holds #, / or ?: percent-encode them, as %23, %2F and %3F")
+}
+
 /// Reads one `[[endpoint]]`.
 pub(super) fn read(section: Section<'_>, defaults: &Defaults) -> Option<Endpoint> {
     let polling = Arc::new(defaults.polling(&section));
     let prefix = section.string("Prefix");
     let failure_metric = section.string("FailureMetric").filter(|name| !name.is_empty());
     let target = match section.string("URL") {
-        Some(url) => Target::parse(&url).map_err(|error| section.error("URL", error)).ok(),
+        Some(url) => match url_problem(&url) {
+            Some(problem) => {
+                section.error("URL", problem);
+                None
+            }
+            None => Target::parse(&url).map_err(|error| section.error("URL", error)).ok(),
+        },
         None if section.has("URL") => None,
         None => {
             section.error("URL", "it is missing: write URL = \"http://host:port/debug/vars\"");
@@ -207,6 +236,12 @@ pub(super) fn read(section: Section<'_>, defaults: &Defaults) -> Option<Endpoint
     };
     if prefix.is_none() && !section.has("Prefix") {
         section.warn("Prefix", "it is missing: names begin with the document's own keys");
+    }
+    if let Some(prefix) = prefix.as_deref() {
+        review::name(&section, "Prefix", prefix, &polling);
+    }
+    if let Some(metric) = failure_metric.as_deref() {
+        review::name(&section, "FailureMetric", metric, &polling);
     }
     section.finish();
     Some(Endpoint { target: target?, prefix: prefix.unwrap_or_default(), failure_metric, polling })

@@ -1,13 +1,15 @@
 //! One table of the file, read key by key without regard to case.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::expand;
 use super::problem::{Lines, Problem};
 
 /// What all sections of one file share.
@@ -17,16 +19,25 @@ pub(super) struct File {
     pub(super) warnings: RefCell<Vec<Problem>>,
     /// Every key that was asked for, by its table.
     pub(super) asked: RefCell<BTreeSet<(&'static str, &'static str)>>,
+    /// Where relative paths begin.
+    folder: PathBuf,
+    /// Whether the files that it names are looked at.
+    looks: bool,
+    /// Whether `${NAME}` is filled in.
+    expands: Cell<bool>,
 }
 
 impl File {
     /// A file of which nothing was asked yet.
-    pub(super) fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str, folder: &Path, looks: bool) -> Self {
         Self {
             lines: Lines::of(text),
             errors: RefCell::default(),
             warnings: RefCell::default(),
             asked: RefCell::default(),
+            folder: folder.to_owned(),
+            looks,
+            expands: Cell::new(false),
         }
     }
 }
@@ -53,6 +64,40 @@ impl<'a> Section<'a> {
         Section { file, name, table, at, known: RefCell::default() }
     }
 
+    pub(super) fn file(&self) -> &'a File {
+        self.file
+    }
+
+    /// The line that the table begins in.
+    pub(super) fn line(&self) -> usize {
+        self.file.lines.line(self.at.start)
+    }
+
+    /// Whether the files that the configuration names are to be looked at.
+    pub(super) fn looks_at_files(&self) -> bool {
+        self.file.looks
+    }
+
+    /// Fills `${NAME}` in from here on, where the file asks for it.
+    pub(super) fn expand(&self) {
+        self.file.expands.set(self.boolean("Expand").unwrap_or(false));
+    }
+
+    /// Which of these keys there are, where, and how they are written.
+    pub(super) fn places(&self, keys: &[&'static str]) -> BTreeMap<&'static str, (usize, String)> {
+        let place = |&key: &&'static str| {
+            let name = self.name_of(key)?;
+            let line = self.file.lines.line(name.span().start);
+            Some((key, (line, name.get_ref().to_string())))
+        };
+        keys.iter().filter_map(place).collect()
+    }
+
+    /// A key as it is written.
+    fn name_of(&self, key: &str) -> Option<&'a Spanned<std::borrow::Cow<'a, str>>> {
+        self.table.keys().find(|name| name.get_ref().eq_ignore_ascii_case(key))
+    }
+
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.keys().any(|name| name.get_ref().eq_ignore_ascii_case(key))
     }
@@ -68,12 +113,13 @@ impl<'a> Section<'a> {
     }
 
     fn problem(&self, key: &str, message: String) -> Problem {
-        let found = self.table.keys().find(|name| name.get_ref().eq_ignore_ascii_case(key));
+        let found = self.name_of(key);
         let at = found.map_or(self.at.start, |name| name.span().start);
-        Problem { line: self.file.lines.line(at), key: self.path(key), message }
+        let key = found.map_or(key, |name| name.get_ref());
+        Problem { line: self.file.lines.line(at), key: self.full(key), message }
     }
 
-    fn path(&self, key: &str) -> String {
+    fn full(&self, key: &str) -> String {
         if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }
 
@@ -98,16 +144,50 @@ impl<'a> Section<'a> {
         None
     }
 
+    /// A text with what is to be filled in.
+    fn text(&self, key: &str, text: &str) -> Option<String> {
+        if !expand::is_template(text) {
+            return Some(text.to_owned());
+        }
+        if !self.file.expands.get() {
+            self.warn(
+                key,
+                "${…} is taken as it stands: write Expand = true at the top to fill it in",
+            );
+            return Some(text.to_owned());
+        }
+        expand::expand(text, &self.file.folder).map_err(|error| self.error(key, error)).ok()
+    }
+
+    /// What a text that is no text stands for: a number or a truth that is filled in.
+    fn filled(&self, key: &str, value: &DeValue<'_>) -> Option<String> {
+        let text = value.as_str().filter(|text| expand::is_template(text))?;
+        self.file.expands.get().then(|| self.text(key, text)).flatten()
+    }
+
     pub(super) fn string(&self, key: &'static str) -> Option<String> {
         match self.value(key)? {
-            DeValue::String(text) => Some(text.to_string()),
+            DeValue::String(text) => self.text(key, text),
             other => self.wrong(key, "text in quotes", other),
         }
+    }
+
+    /// A path; a relative one begins where the file lies.
+    pub(super) fn file_path(&self, key: &'static str) -> Option<PathBuf> {
+        Some(self.file.folder.join(self.string(key)?))
+    }
+
+    /// Paths, likewise.
+    pub(super) fn file_paths(&self, key: &'static str) -> Option<Vec<PathBuf>> {
+        let paths = self.strings(key)?.into_iter();
+        Some(paths.map(|path| self.file.folder.join(path)).collect())
     }
 
     pub(super) fn boolean(&self, key: &'static str) -> Option<bool> {
         match self.value(key)? {
             DeValue::Boolean(value) => Some(*value),
+            value if self.filled(key, value).is_some_and(|text| text == "true") => Some(true),
+            value if self.filled(key, value).is_some_and(|text| text == "false") => Some(false),
             other => self.wrong(key, "true or false", other),
         }
     }
@@ -115,8 +195,14 @@ impl<'a> Section<'a> {
     pub(super) fn integer(&self, key: &'static str, range: Range<u64>, unit: &str) -> Option<u64> {
         let wanted = format!("a whole number of {unit} from {} to {}", range.start, range.end);
         let value = self.value(key)?;
-        let DeValue::Integer(digits) = value else { return self.wrong(key, &wanted, value) };
-        match u64::from_str_radix(digits.as_str(), digits.radix()) {
+        let number = match value {
+            DeValue::Integer(digits) => u64::from_str_radix(digits.as_str(), digits.radix()),
+            other => match self.filled(key, other) {
+                Some(text) => text.trim().parse(),
+                None => return self.wrong(key, &wanted, value),
+            },
+        };
+        match number {
             Ok(number) if (range.start..=range.end).contains(&number) => Some(number),
             _ => {
                 self.error(key, format!("it is out of range: write {wanted}"));
@@ -133,9 +219,10 @@ impl<'a> Section<'a> {
     pub(super) fn strings(&self, key: &'static str) -> Option<Vec<String>> {
         const WANTED: &str = "a list of texts, as in [\"one\", \"two\"]";
         match self.value(key)? {
-            DeValue::String(text) => Some(vec![text.to_string()]),
+            DeValue::String(text) => Some(vec![self.text(key, text)?]),
             value @ DeValue::Array(items) => {
-                let texts = items.iter().map(|item| item.get_ref().as_str().map(str::to_owned));
+                let texts = items.iter().map(|item| item.get_ref().as_str());
+                let texts = texts.map(|text| text.and_then(|text| self.text(key, text)));
                 match texts.collect::<Option<Vec<_>>>() {
                     Some(texts) => Some(texts),
                     None => self.wrong(key, WANTED, value),
@@ -152,7 +239,7 @@ impl<'a> Section<'a> {
         let DeValue::Table(table) = value else { return self.wrong(key, WANTED, value) };
         let pairs = table.iter().map(|(name, value)| {
             let text = value.get_ref().as_str()?;
-            Some((name.get_ref().to_string(), text.to_owned()))
+            Some((name.get_ref().to_string(), self.text(key, text)?))
         });
         match pairs.collect() {
             Some(pairs) => Some(pairs),
@@ -193,6 +280,10 @@ impl<'a> Section<'a> {
             if known.iter().any(|key| given.eq_ignore_ascii_case(key)) {
                 continue;
             }
+            if let Some(problem) = self.misplaced(given) {
+                self.error(given, problem);
+                continue;
+            }
             let nearest = known
                 .iter()
                 .map(|key| (strsim::osa_distance(&given.to_lowercase(), &key.to_lowercase()), key))
@@ -204,10 +295,31 @@ impl<'a> Section<'a> {
             };
             self.file.warnings.borrow_mut().push(Problem {
                 line: self.file.lines.line(name.span().start),
-                key: self.path(given),
+                key: self.full(given),
                 message,
             });
         }
+    }
+}
+
+impl Section<'_> {
+    /// Where a key belongs that stands in the wrong table.
+    fn misplaced(&self, given: &str) -> Option<String> {
+        let keys = super::Config::keys();
+        let known = |table: &str| {
+            keys.iter().any(|(at, key)| *at == table && key.eq_ignore_ascii_case(given))
+        };
+        if !self.name.is_empty() && known("") {
+            let line = self.line();
+            return Some(format!(
+                "it stands below the [[{}]] of line {line}: move it above the first [[…]]",
+                self.name
+            ));
+        }
+        let table = ["endpoint", "discover"].into_iter().find(|table| known(table))?;
+        self.name
+            .is_empty()
+            .then(|| format!("it belongs to an endpoint: move it below [[{table}]]"))
     }
 }
 

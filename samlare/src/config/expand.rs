@@ -1,0 +1,83 @@
+//! `${NAME}` in a configuration's texts.
+
+use std::io::Read;
+use std::path::Path;
+
+/// Most bytes of a file that `${file:PATH}` takes.
+const MAX_BYTES: u64 = 64 << 10;
+
+/// Whether a text holds something to expand.
+pub(super) fn is_template(text: &str) -> bool {
+    text.contains("${")
+}
+
+/// Replaces `${NAME}` by a variable of the environment and `${file:PATH}` by a file's content
+/// without the white space around it. `$${` stands for `${`; every other `$` stays.
+///
+/// A relative path is one in `folder`.
+///
+/// # Errors
+/// What is missing; never a value.
+pub(super) fn expand(text: &str, folder: &Path) -> Result<String, String> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        let (before, after) = (&rest[..at], &rest[at + 2..]);
+        if let Some(escaped) = before.strip_suffix('$') {
+            out.push_str(escaped);
+            out.push_str("${");
+            rest = after;
+            continue;
+        }
+        out.push_str(before);
+        let Some((name, after)) = after.split_once('}') else {
+            return Err("a ${ has no }: write ${NAME}, or $${ for a ${".to_owned());
+        };
+        out.push_str(&value(name, folder)?);
+        rest = after;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+fn value(name: &str, folder: &Path) -> Result<String, String> {
+    if let Some(path) = name.strip_prefix("file:") {
+        let mut text = String::new();
+        let read = std::fs::File::open(folder.join(path))
+            .and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text));
+        return match read {
+            Ok(_) => Ok(text.trim().to_owned()),
+            Err(error) => Err(format!("${{{name}}}: {error}")),
+        };
+    }
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if name.is_empty() || !name.chars().all(is_name) {
+        return Err(format!("${{{name}}} names no variable: write ${{NAME}} or ${{file:PATH}}"));
+    }
+    std::env::var(name)
+        .map_err(|_| format!("the environment has no {name}: set it, or write the value"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_and_files_are_filled_in() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("secret"), "s3cret\n").unwrap();
+        let home = std::env::var("CARGO_PKG_NAME").unwrap();
+        let expand = |text: &str| expand(text, dir.path());
+        assert_eq!(expand("a-${CARGO_PKG_NAME}.b").unwrap(), format!("a-{home}.b"));
+        assert_eq!(expand("u:${file:secret}@h").unwrap(), "u:s3cret@h");
+        assert_eq!(expand("$HOME $5 $${X} {host}").unwrap(), "$HOME $5 ${X} {host}");
+        for (text, said) in [
+            ("${NO_SUCH_NAME}", "the environment has no NO_SUCH_NAME"),
+            ("${NAME", "has no }"),
+            ("${a b}", "names no variable"),
+            ("${file:none}", "${file:none}: "),
+        ] {
+            assert!(expand(text).unwrap_err().contains(said), "{text}");
+        }
+    }
+}

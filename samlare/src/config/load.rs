@@ -1,0 +1,48 @@
+//! A configuration from its file.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use super::{Config, Problem};
+
+impl Config {
+    /// Reads a configuration file; gives its warnings along. Relative paths in it are those of
+    /// the file's folder, and the files that it names are looked at.
+    ///
+    /// # Errors
+    /// Lines for a person: everything that is wrong with it, each with the file's name.
+    pub fn load(path: &Path) -> Result<(Config, Vec<Problem>), Vec<String>> {
+        let name = path.display();
+        let bytes = std::fs::read(path)
+            .map_err(|error| vec![format!("{name}: {}", unread(path, &error))])?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let line = 1 + memchr::memchr_iter(b'\n', &error.as_bytes()[..error.utf8_error().valid_up_to()]).count();
+            vec![format!(
+                "{name}: line {line}: this is not UTF-8: save the file as UTF-8, as in iconv -f LATIN1 -t UTF-8"
+            )]
+        })?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        Config::parse_file(&text, folder.unwrap_or(Path::new("."))).map_err(|problems| {
+            problems.iter().map(|problem| format!("{name}: {problem}")).collect()
+        })
+    }
+
+    /// Whether a file's text has no key at all, as while an editor writes it.
+    pub fn is_empty_text(text: &str) -> bool {
+        text.lines().all(|line| line.trim_start().is_empty() || line.trim_start().starts_with('#'))
+    }
+}
+
+/// Why a file cannot be read, and what to do about it.
+fn unread(path: &Path, error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => format!("{error}: name a file with -config=PATH"),
+        ErrorKind::PermissionDenied => {
+            format!("{error}: let samlare's user read it, and enter the folders above it")
+        }
+        _ if path.is_dir() => {
+            "it is a directory: name the file in it, as in config.toml".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}

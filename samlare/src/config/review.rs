@@ -1,0 +1,127 @@
+//! What a configuration means that was hardly meant: names that are rewritten or shared, and
+//! files that cannot be used.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::endpoint::{Endpoint, Polling};
+use super::problem::Problem;
+use super::section::{File, Section};
+use crate::discover::Template;
+
+/// Warns of a name that goes out otherwise than it is written.
+pub(super) fn name(section: &Section<'_>, key: &'static str, text: &str, polling: &Polling) {
+    let mut path = polling.name();
+    path.push(text);
+    let braces = Template::parse(text).is_ok_and(|template| template.labels().next().is_some());
+    if let Some(problem) = path.problem().filter(|_| !text.is_empty()) {
+        section.warn(key, format!("Graphite takes no such name ({})", problem.name()));
+    } else if braces {
+        section.warn(
+            key,
+            format!(
+                "{{label}} is filled in below [[discover]] only: here it goes out as {}",
+                path.as_str()
+            ),
+        );
+    } else if path.as_str() != text {
+        section.warn(key, format!("it goes out as {}: write that", path.as_str()));
+    }
+}
+
+/// Warns of keys that hold dots: keys are compared one by one, not as paths.
+pub(super) fn bare(section: &Section<'_>, key: &'static str, names: &[String]) {
+    for name in names {
+        if let Some((_, last)) = name.rsplit_once('.') {
+            section.warn(
+                key,
+                format!("{name:?} is compared with single keys, not with paths: write {last:?}"),
+            );
+        }
+    }
+}
+
+/// Warns of endpoints that are listed twice and of those whose points overwrite each other;
+/// each comes with its line.
+pub(super) fn shared(file: &File, endpoints: &[(usize, Endpoint)]) {
+    let mut urls: BTreeMap<(&str, String), usize> = BTreeMap::new();
+    let mut names: BTreeMap<(&'static str, String), usize> = BTreeMap::new();
+    let warn = |line: usize, key: &str, message: String| {
+        file.warnings.borrow_mut().push(Problem { line, key: format!("endpoint.{key}"), message });
+    };
+    for (line, endpoint) in endpoints {
+        let name = |text: &str| {
+            let mut path = endpoint.polling.name();
+            path.push(text);
+            path.as_str().to_owned()
+        };
+        let prefix = name(&endpoint.prefix);
+        if let Some(first) = urls.get(&(endpoint.target.url(), prefix.clone())) {
+            warn(
+                *line,
+                "URL",
+                format!("this endpoint is the one of line {first}: it is polled once"),
+            );
+            continue;
+        }
+        urls.insert((endpoint.target.url(), prefix.clone()), *line);
+        let mut taken = |key, name: String| {
+            if let Some(first) = names.get(&(key, name.clone())) {
+                let message = format!(
+                    "the endpoint of line {first} has the same: where both have a name, only one \
+                     point stays"
+                );
+                warn(*line, key, message);
+            } else {
+                names.insert((key, name), *line);
+            }
+        };
+        taken("Prefix", prefix);
+        if let Some(metric) = &endpoint.failure_metric {
+            taken("FailureMetric", name(metric));
+        }
+    }
+}
+
+/// Warns of a file with a token that cannot be used.
+pub(super) fn token_file(section: &Section<'_>, key: &'static str, path: &Path) {
+    if !section.looks_at_files() {
+        return;
+    }
+    match std::fs::read_to_string(path) {
+        Ok(text) if text.trim().is_empty() => {
+            section.warn(key, format!("{} is empty: write the token into it", path.display()));
+        }
+        Ok(_) => {}
+        Err(error) => section
+            .warn(key, format!("{}: {error}: name a file that samlare may read", path.display())),
+    }
+}
+
+/// Warns of a directory that no spool can be kept in.
+pub(super) fn spool_dir(section: &Section<'_>, key: &'static str, path: &Path) {
+    if !section.looks_at_files() {
+        return;
+    }
+    // It is made where it is missing, in the nearest folder that is there.
+    let there = path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    let problem = if !there.is_dir() {
+        "is no directory"
+    } else if !is_writable(there) {
+        "cannot be written by this user"
+    } else {
+        return;
+    };
+    section.warn(key, format!("{} {problem}: name a directory of samlare's own", there.display()));
+}
+
+#[cfg(unix)]
+fn is_writable(folder: &Path) -> bool {
+    use rustix::fs::{Access, access};
+    access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok()
+}
+
+#[cfg(not(unix))]
+fn is_writable(folder: &Path) -> bool {
+    folder.metadata().is_ok_and(|metadata| !metadata.permissions().readonly())
+}
