@@ -196,10 +196,14 @@ impl Collector {
                 .unwrap_or_default();
             let discovery = config.source.clone().spawn_knowing(&known);
             let (mut targets, changed) = (discovery.targets.clone(), self.changed.clone());
+            let tell = discover::tell(discovery.status.clone(), self.log.clone());
             let watch = tokio::spawn(async move {
-                while targets.changed().await.is_ok() {
-                    changed.notify_one();
-                }
+                let follow = async {
+                    while targets.changed().await.is_ok() {
+                        changed.notify_one();
+                    }
+                };
+                tokio::join!(follow, tell)
             });
             let watch = Aborting(watch.abort_handle());
             self.sources.push(Source { config: config.clone(), discovery, _watch: watch });

@@ -44,6 +44,8 @@ pub struct Config {
     pub flush_timeout: Duration,
     /// Where the file has the keys of the sender.
     places: Places,
+    /// The file has no key at all.
+    is_empty: bool,
 }
 
 /// Lines of keys as they are written; all are equal, as where a key stands changes nothing.
@@ -190,6 +192,7 @@ fn read(root: Section<'_>) -> Config {
             .milliseconds("FlushTimeout", 1..600_000)
             .unwrap_or(Duration::from_secs(10)),
         places: Places(root.places(&SENDER_KEYS)),
+        is_empty: root.is_empty(),
     };
     if config.flush_timeout > UNIT_STOP {
         root.warn(

@@ -9,6 +9,7 @@ use tokio::time::Interval;
 use crate::client::reread_trust;
 use crate::collector::Collector;
 use crate::config::{Config, Problem};
+use crate::file_limit::FileLimit;
 use crate::log::{Level, Log};
 use crate::notify::Notify;
 use crate::page::Page;
@@ -54,7 +55,8 @@ impl Daemon {
         let (config, warnings) = self.load()?;
         let log = Log::stderr(config.log_format);
         self.warn(&log, &warnings);
-        raise_file_limit(&log, config.endpoints.len());
+        let mut files = FileLimit::default();
+        files.raise_for(config.endpoints.len(), &log);
         let notify = Notify::from_env();
         let page = Page::default();
         let mut own = OwnPage::new(page.clone());
@@ -82,11 +84,15 @@ impl Daemon {
             };
             match wish {
                 Wish::Live => notify.tell("WATCHDOG=1"),
-                Wish::Gather => collector.gather(),
+                Wish::Gather => {
+                    collector.gather();
+                    files.raise_for(collector.states().polled().len(), &log);
+                }
                 Wish::Reload => {
                     notify.tell("RELOADING=1");
                     self.reload(&mut collector, &mut own, &log).await;
-                    let endpoints = collector.states().reports().len();
+                    let endpoints = collector.states().polled().len();
+                    files.raise_for(endpoints, &log);
                     notify.tell(&format!("READY=1\nSTATUS=polling {endpoints} endpoints"));
                 }
                 Wish::Stop(signal) => break signal,
@@ -128,8 +134,12 @@ impl Daemon {
                 return;
             }
         };
+        if config.is_empty() {
+            let error = format!("{}: it is empty", self.path.display());
+            log.event(Level::Error, "the old configuration stays", &[("error", &error)]);
+            return;
+        }
         self.warn(log, &warnings);
-        raise_file_limit(log, config.endpoints.len());
         own.change(config.listen, log).await;
         collector.apply(config);
         let endpoints = collector.states().reports().len();
@@ -165,18 +175,6 @@ async fn beat(pulse: &mut Option<Interval>) {
     match pulse {
         Some(pulse) => drop(pulse.tick().await),
         None => std::future::pending().await,
-    }
-}
-
-/// A connection is a file: as many as the system allows.
-fn raise_file_limit(log: &Log, endpoints: usize) {
-    match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(limit) if limit < endpoints as u64 + 64 => log.event(
-            Level::Warn,
-            "the limit of open files is too low for so many endpoints: raise LimitNOFILE",
-            &[("limit", &limit), ("endpoints", &endpoints)],
-        ),
-        _ => {}
     }
 }
 

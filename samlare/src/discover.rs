@@ -18,6 +18,7 @@ mod dns;
 mod files;
 mod settings;
 mod status;
+mod tell;
 mod template;
 
 pub use consul::Consul;
@@ -25,6 +26,7 @@ pub use dns::{Dns, Record};
 pub use files::parse_groups;
 pub use settings::{Problem, Settings};
 pub use status::{Report, Status};
+pub use tell::tell;
 pub use template::{Template, TemplateError};
 
 use status::Publisher;

@@ -97,9 +97,16 @@ pub enum Problem {
         offset: usize,
         /// What would have been right there.
         expected: &'static str,
+        /// The variable, or the map, that it is in; empty at the top.
+        key: String,
+        /// What is there instead, its beginning.
+        found: String,
     },
     /// It ends before its value does.
-    Truncated,
+    Truncated {
+        /// The variable, or the map, that it ends in; empty at the top.
+        key: String,
+    },
     /// It is JSON, but not an object; this is what it is instead.
     NotAnObject(&'static str),
     /// It nests deeper than [`Limits::depth`].
@@ -111,10 +118,14 @@ pub enum Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Problem::Syntax { offset, expected } => {
-                write!(f, "not JSON: expected {expected} at byte {offset}")
+            Problem::Syntax { offset, expected, key, found } => {
+                write!(f, "not JSON: expected {expected} at byte {offset}, not {found:?}")?;
+                within(f, key)
             }
-            Problem::Truncated => write!(f, "not JSON: the document ends too early"),
+            Problem::Truncated { key } => {
+                write!(f, "not JSON: the document ends too early")?;
+                within(f, key)
+            }
             Problem::NotAnObject(kind) => write!(f, "not an object but {kind}"),
             Problem::TooDeep(limit) => write!(f, "nested deeper than {limit}"),
             Problem::TooManyNumbers(limit) => write!(f, "more than {limit} numbers"),
@@ -122,7 +133,41 @@ impl fmt::Display for Problem {
     }
 }
 
+fn within(f: &mut fmt::Formatter<'_>, key: &str) -> fmt::Result {
+    if key.is_empty() { Ok(()) } else { write!(f, ", in {key:?}") }
+}
+
 impl std::error::Error for Problem {}
+
+/// Most bytes of a key in a problem.
+const KEY_MAX_BYTES: usize = 100;
+/// Most characters of what is found in place of something else.
+const FOUND_MAX_CHARS: usize = 16;
+
+impl Problem {
+    /// The same, with the key and the token that it is at.
+    fn at(mut self, path: &str, text: &str) -> Problem {
+        if let Problem::Syntax { key, .. } | Problem::Truncated { key } = &mut self {
+            // The end tells more than the beginning of a path.
+            let from = path.ceil_char_boundary(path.len().saturating_sub(KEY_MAX_BYTES));
+            *key = path[from..].to_owned();
+        }
+        if let Problem::Syntax { offset, found, .. } = &mut self {
+            *found = token(&text[text.floor_char_boundary(*offset)..]);
+        }
+        self
+    }
+}
+
+/// The token that a text begins with: a word, or one character.
+fn token(text: &str) -> String {
+    let word = |c: &char| c.is_alphanumeric() || "+-._".contains(*c);
+    let mut token: String = text.chars().take_while(word).take(FOUND_MAX_CHARS).collect();
+    if token.is_empty() {
+        token.extend(text.chars().next());
+    }
+    token
+}
 
 /// Reads `document` and gives its numbers to `points`; returns how many there were.
 ///
@@ -155,6 +200,10 @@ pub fn read(
         reader.count = 0;
         ended = reader.document();
     }
+    let ended = ended.map_err(|problem| {
+        let path = reader.path.get(prefix.len()..).unwrap_or_default();
+        problem.at(path.trim_start_matches('.'), &text)
+    });
     let Reader { path, keys, count, .. } = reader;
     if path.capacity() <= KEPT_BYTES && keys.capacity() <= KEPT_KEYS {
         SCRATCH.set(Scratch { path, keys });

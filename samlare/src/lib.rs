@@ -7,7 +7,7 @@
 //! - [`discover`], [`shard`]: endpoints that are found, and shared among processes.
 //! - [`schedule`], [`poller`], [`collector`]: all of them, each in time.
 //! - [`output`]: to Carbon, or to standard output.
-//! - [`daemon`], [`once`]: the commands; [`notify`]: systemd.
+//! - [`daemon`], [`once`]: the commands; [`notify`]: systemd; [`file_limit`]: open files.
 //! - [`watch`]: services in a terminal.
 //! - [`state`], [`news`], [`counts`], [`log`], [`page`]: what samlare tells of itself.
 #![forbid(unsafe_code)]
@@ -19,6 +19,7 @@ pub mod counts;
 pub mod daemon;
 pub mod discover;
 pub mod document;
+pub mod file_limit;
 pub mod log;
 pub mod news;
 pub mod notify;

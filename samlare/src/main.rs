@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use samlare::config::Config;
 use samlare::daemon::{self, Daemon};
+use samlare::discover::Source;
 use samlare::log::Log;
 use samlare::once;
 use samlare::shard::Shard;
@@ -18,6 +19,7 @@ Usage:
   samlare check FILE                    say what is wrong with a configuration, unknown keys too
   samlare once FILE                     poll everything once and print the lines
   samlare watch [FLAGS] [URL…]          show variables in the terminal (samlare watch --help)
+  samlare help, samlare version         this text; the version
 
 Flags (one dash or two; -flag=value or -flag value):
   -config PATH   the configuration, /etc/samlare/config.toml unless told
@@ -29,6 +31,8 @@ check and once end with 1 when something is wrong, and say what on standard erro
 The configuration's keys are in the README; sample-config.toml shows them.
 ";
 
+const VERSION: &str = concat!("samlare ", env!("CARGO_PKG_VERSION"), "\n");
+
 const DEFAULT_CONFIG: &str = "/etc/samlare/config.toml";
 
 fn main() -> ExitCode {
@@ -38,9 +42,11 @@ fn main() -> ExitCode {
         Some("check") => file_of("check", &arguments[1..]).map_or_else(usage, check),
         Some("once") => file_of("once", &arguments[1..]).map_or_else(usage, once),
         Some("watch") => samlare::watch::run(&arguments[1..]),
+        Some("help") => print(HELP),
+        Some("version") => print(VERSION),
         _ => match Flags::parse(&arguments) {
             Ok(Flags::Help) => print(HELP),
-            Ok(Flags::Version) => print(concat!("samlare ", env!("CARGO_PKG_VERSION"), "\n")),
+            Ok(Flags::Version) => print(VERSION),
             Ok(Flags::Run(daemon)) => run(&daemon),
             Err(error) => usage(error),
         },
@@ -102,7 +108,7 @@ fn usage(error: String) -> ExitCode {
     if error.is_empty() {
         return print(HELP);
     }
-    eprint!("samlare: {error}\n\n{HELP}");
+    eprint!("samlare: {error}\nsamlare help lists commands and flags\n");
     ExitCode::from(2)
 }
 
@@ -121,18 +127,21 @@ fn complain(errors: &[String]) -> ExitCode {
 }
 
 fn check(path: PathBuf) -> ExitCode {
-    match daemon::load(&path) {
-        Err(errors) => complain(&errors),
-        Ok((config, warnings)) if warnings.is_empty() => {
-            let summary = summary(&config);
-            print(&format!("{}: {summary}\n", path.display()))
-        }
-        Ok((_, warnings)) => {
-            let name = path.display();
-            let warnings: Vec<_> = warnings.iter().map(|w| format!("{name}: {w}")).collect();
-            complain(&warnings)
-        }
+    let (config, warnings) = match daemon::load(&path) {
+        Ok(loaded) => loaded,
+        Err(errors) => return complain(&errors),
+    };
+    let name = path.display();
+    let mut wrong: Vec<_> = warnings.iter().map(|w| format!("{name}: {w}")).collect();
+    // Files of targets are here; other sources are somebody's to ask.
+    let Some(runtime) = runtime() else { return ExitCode::FAILURE };
+    let log = Log::stderr(config.log_format);
+    let files = |source: &Source| matches!(source, Source::Files(_));
+    wrong.extend(runtime.block_on(once::gather(&config, &log, files)).1);
+    if wrong.is_empty() {
+        return print(&format!("{name}: {}\n", summary(&config)));
     }
+    complain(&wrong)
 }
 
 fn summary(config: &Config) -> String {
@@ -152,14 +161,15 @@ fn once(path: PathBuf) -> ExitCode {
         Ok(loaded) => loaded,
         Err(errors) => return complain(&errors),
     };
-    for warning in warnings {
-        eprintln!("samlare: {}: {warning}", path.display());
-    }
+    let name = path.display();
+    let mut wrong: Vec<_> = warnings.iter().map(|w| format!("{name}: {w}")).collect();
     let log = Log::stderr(config.log_format);
     let Some(runtime) = runtime() else { return ExitCode::FAILURE };
     match runtime.block_on(once::poll(&config, &log, &mut std::io::stdout().lock())) {
-        Ok(failed) if failed.is_empty() => ExitCode::SUCCESS,
-        Ok(failed) => complain(&failed),
+        Ok(found) => {
+            wrong.extend(found);
+            if wrong.is_empty() { ExitCode::SUCCESS } else { complain(&wrong) }
+        }
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => complain(&[format!("standard output: {error}")]),
     }

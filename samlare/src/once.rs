@@ -1,15 +1,18 @@
 //! Every endpoint once, to standard output.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use expvar_carbon::Lines;
+use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::collector::found;
-use crate::config::{Config, Endpoint};
+use crate::config::{Config, Discover, Endpoint};
+use crate::discover::{Report, Source, Target};
 use crate::log::Log;
 use crate::poller::Poller;
 use crate::schedule::Clock;
@@ -21,9 +24,89 @@ const AT_ONCE: usize = 256;
 /// How long a source of endpoints may take to answer.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Every endpoint of a configuration, found ones too, and a line for each thing that is wrong:
+/// a source that fails, targets that are left out, endpoints that are listed twice or that
+/// overwrite each other's points.
+///
+/// Asks the sources that `wanted` holds for, all at the same time.
+pub async fn gather(
+    config: &Config,
+    log: &Log,
+    wanted: impl Fn(&Source) -> bool,
+) -> (Vec<Endpoint>, Vec<String>) {
+    let sources = config.discover.iter().filter(|source| wanted(&source.source.source));
+    let answers = join_all(sources.map(|source| async move { (source, ask(source).await) })).await;
+    let mut endpoints = config.endpoints.clone();
+    let mut wrong = Vec::new();
+    for (source, (targets, report, in_time)) in answers {
+        let name = &report.source;
+        if report.failing {
+            wrong.push(format!("{name}: {}", report.last_error));
+        } else if !in_time {
+            wrong.push(format!("{name}: no answer within {} s", SOURCE_TIMEOUT.as_secs()));
+        }
+        if report.left_out > 0 {
+            let Report { left_out, left_out_why, .. } = &report;
+            wrong.push(format!("{name}: targets left out: {left_out}, the first: {left_out_why}"));
+        }
+        endpoints.extend(found(source, &targets, log));
+    }
+    if let Some(shard) = config.shard {
+        endpoints.retain(|endpoint| shard.owns(endpoint.target.url()));
+    }
+    single(&mut endpoints, config.endpoints.len(), &mut wrong);
+    (endpoints, wrong)
+}
+
+/// A source's targets, how it is doing, and whether all of it answered in time.
+async fn ask(source: &Discover) -> (Arc<[Target]>, Report, bool) {
+    let discovery = source.source.clone().spawn();
+    let complete = async {
+        while !discovery.status.is_complete() {
+            discovery.status.changed().await;
+        }
+    };
+    let in_time = tokio::time::timeout(SOURCE_TIMEOUT, complete).await.is_ok();
+    let targets = discovery.targets.borrow().clone();
+    (targets, discovery.status.report(), in_time)
+}
+
+/// Keeps each endpoint once, and tells of those that are listed twice or share a prefix; of the
+/// first `listed` the configuration's own warnings tell.
+fn single(endpoints: &mut Vec<Endpoint>, listed: usize, wrong: &mut Vec<String>) {
+    let mut seen: HashMap<(String, String), Vec<String>> = HashMap::new();
+    let mut at = 0;
+    endpoints.retain(|endpoint| {
+        at += 1;
+        let mut prefix = endpoint.polling.name();
+        prefix.push(&endpoint.prefix);
+        let (url, prefix) = (endpoint.target.url().to_owned(), prefix.as_str().to_owned());
+        let others = seen.entry((String::new(), prefix.clone())).or_default();
+        let shares = others.first().cloned();
+        others.push(endpoint.target.to_string());
+        let twice = seen.insert((url, prefix.clone()), Vec::new()).is_some();
+        if at > listed && twice {
+            wrong.push(format!(
+                "{}: it is found or listed twice: it is polled once",
+                endpoint.target
+            ));
+        } else if at > listed
+            && let Some(other) = shares
+        {
+            wrong.push(format!(
+                "{}: {other} has the same prefix {prefix:?}: where both have a name, only one \
+                 point stays",
+                endpoint.target
+            ));
+        }
+        !twice
+    });
+}
+
 /// Polls everything once and writes the lines to `out`, endpoint by endpoint in the file's order.
 ///
-/// Returns one line for each endpoint or source that failed, naming it.
+/// Returns one line for each thing that is wrong: those of [`gather`], endpoints that failed, and
+/// points that Graphite cannot keep apart or store.
 ///
 /// # Errors
 /// `out` cannot be written.
@@ -32,25 +115,7 @@ pub async fn poll(
     log: &Log,
     out: &mut impl Write,
 ) -> std::io::Result<Vec<String>> {
-    let mut failed = Vec::new();
-    let mut endpoints = config.endpoints.clone();
-    for source in &config.discover {
-        let mut discovery = source.source.clone().spawn();
-        let answered = discovery.targets.wait_for(|_| discovery.status.answered());
-        let targets = match tokio::time::timeout(SOURCE_TIMEOUT, answered).await {
-            Ok(Ok(targets)) => targets.clone(),
-            _ => {
-                let report = discovery.status.report();
-                failed.push(format!("{}: {}", report.source, report.last_error));
-                continue;
-            }
-        };
-        endpoints.extend(found(source, &targets, log));
-    }
-    if let Some(shard) = config.shard {
-        endpoints.retain(|endpoint| shard.owns(endpoint.target.url()));
-    }
-
+    let (endpoints, mut wrong) = gather(config, log, |_| true).await;
     let secs = Clock::System.now_ms() / 1000;
     let slots = Arc::new(Semaphore::new(AT_ONCE));
     let mut polls = JoinSet::new();
@@ -60,18 +125,21 @@ pub async fn poll(
             let _slot = slots.acquire().await;
             let name = endpoint.target.to_string();
             let mut lines = Lines::new();
-            let result = one(endpoint, secs, &mut lines).await;
-            (number, lines, result.err().map(|error| format!("{name}: {error}")))
+            let wrong: Vec<String> = match one(endpoint, secs, &mut lines).await {
+                Ok(taken) => taken.flaws.iter().map(|flaw| format!("{name}: {flaw}")).collect(),
+                Err(error) => vec![format!("{name}: {error}")],
+            };
+            (number, lines, wrong)
         });
     }
     let mut done = polls.join_all().await;
     done.sort_by_key(|(number, ..)| *number);
-    for (_, lines, error) in done {
+    for (_, lines, found) in done {
         out.write_all(lines.as_bytes())?;
-        failed.extend(error);
+        wrong.extend(found);
     }
     out.flush()?;
-    Ok(failed)
+    Ok(wrong)
 }
 
 async fn one(endpoint: Endpoint, secs: u64, lines: &mut Lines) -> Result<Taken, String> {

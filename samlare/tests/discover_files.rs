@@ -158,3 +158,34 @@ fn bad_settings_are_named_at_the_start_all_at_once() {
     };
     assert!(two.check().unwrap_err()[0].message.contains("one table each"));
 }
+
+#[tokio::test]
+async fn a_file_that_is_cut_or_empty_keeps_its_targets() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("targets.yml");
+    let whole = "- targets: [\"10.0.0.1:8080\"]\n  labels: {job: a}\n- targets:\n  - 10.0.0.2:8081\n  \
+                 - 10.0.0.3:8082\n  labels: {job: b}\n";
+    fs::write(&file, whole).unwrap();
+    let mut discovery = settings(&file).check().unwrap().spawn();
+    assert_eq!(changed(&mut discovery).await.len(), 3);
+    for end in 0..whole.len() {
+        // Cut at the end of a line it may be what somebody wants.
+        if end > 0 && whole[..end].ends_with('\n') {
+            continue;
+        }
+        let before = discovery.status.report().failures;
+        fs::write(&file, &whole[..end]).unwrap();
+        until(&discovery, |r| r.failures > before + 1).await;
+        let report = discovery.status.report();
+        assert_eq!(report.targets, 3, "cut at {end}: {report:?}");
+        assert!(report.last_error.contains("targets stay"), "{report:?}");
+    }
+    // Nothing but a comment is nothing, and an empty list is what it says.
+    let before = discovery.status.report().failures;
+    fs::write(&file, "# soon\n").unwrap();
+    until(&discovery, |r| r.failures > before + 1).await;
+    assert_eq!(discovery.status.report().targets, 3);
+    fs::write(&file, "[]\n").unwrap();
+    assert_eq!(changed(&mut discovery).await, [] as [&str; 0]);
+    until(&discovery, |r| !r.failing).await;
+}

@@ -6,7 +6,8 @@ mod program;
 use std::fs;
 use std::io::Write;
 use std::os::unix::net::UnixDatagram;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -286,4 +287,109 @@ fn it_starts_only_with_a_good_file() {
         assert!(output.status.success());
         assert!(String::from_utf8(output.stdout).unwrap().contains("samlare once FILE"));
     }
+}
+
+#[test]
+fn the_logs_last_word_about_an_endpoint_is_true() {
+    let polls = Arc::new(AtomicUsize::new(0));
+    let counted = polls.clone();
+    // Good, broken for longer than the log's burst, good.
+    let service = Service::start(move |_, stream| {
+        let broken = (3..12).contains(&counted.fetch_add(1, Ordering::Relaxed));
+        let _ = stream.write_all(&document(if broken { "{\"a\": " } else { "{\"a\": 1}" }));
+    });
+    let config = "CheckInterval = 50\nLogFormat = \"text\"\n".to_owned();
+    let program = Program::start(&(config + &endpoint(&service, "/a", "a")));
+    program.wait_for_log("good fetch again");
+    let log = program.terminate();
+    let again = log.lines().find(|line| line.contains("good fetch again")).unwrap();
+    assert!(again.ends_with("failures=9 suppressed=6"), "{log}");
+}
+
+#[test]
+fn a_sighup_before_the_start_is_done_reloads() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    let service = Service::counting();
+    let config = endpoint(&service, "/a", "a");
+    let errors = fs::File::create(dir.path().join("stderr")).unwrap();
+    let mut child = samlare(&["-config", path.to_str().unwrap()])
+        .stdout(std::process::Stdio::null())
+        .stderr(errors)
+        .spawn()
+        .unwrap();
+    // Opens when samlare reads: it has begun, and cannot go on without the file.
+    let mut fifo = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let hup = std::process::Command::new("kill").args(["-HUP", &child.id().to_string()]).status();
+    assert!(hup.unwrap().success());
+    fs::write(dir.path().join("next"), &config).unwrap();
+    fs::rename(dir.path().join("next"), &path).unwrap();
+    fifo.write_all(config.as_bytes()).unwrap();
+    drop(fifo);
+    let log = wait_for("the reload", || {
+        assert!(child.try_wait().unwrap().is_none(), "it ended");
+        let log = fs::read_to_string(dir.path().join("stderr")).unwrap();
+        log.contains("\"msg\":\"reloaded\"").then_some(log)
+    });
+    assert!(log.contains("\"msg\":\"starting\""), "{log}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn an_empty_file_at_a_reload_keeps_the_old_one() {
+    let (sink, service) = (Sink::start(), Service::counting());
+    let program = Program::start(&(carbon(sink.port) + &endpoint(&service, "/a", "a")));
+    sink.wait_for("a.n", 1);
+    for empty in ["", "\n# nothing yet\n"] {
+        program.reload(empty);
+    }
+    program.wait_for_log("config.toml: it is empty");
+    let before = sink.named("a.n").len();
+    sink.wait_for("a.n", before + 2);
+    program.terminate();
+}
+
+#[test]
+fn what_happens_to_a_source_is_in_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("targets.yml");
+    fs::write(&file, "- targets: [a:1, b:2, 'c d']\n").unwrap();
+    let config = format!(
+        "LogFormat = \"text\"\n[[discover]]\nFiles = [{file:?}]\nPrefix = \"{{host}}\"\nRefresh = 20\n"
+    );
+    let program = Program::start(&config);
+    program
+        .wait_for_log(&format!("info targets found source=\"files {}\" targets=2", file.display()));
+    program.wait_for_log("warn targets left out");
+    fs::write(&file, "").unwrap();
+    program.wait_for_log(
+        "it is empty: write [] where there are no targets; its last 3 targets stay\" targets=2",
+    );
+    fs::write(&file, "- targets: [a:1]\n").unwrap();
+    program.wait_for_log("info source answers again");
+    program.wait_for_log("targets=1");
+    program.terminate();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn lines_carry_their_priority_where_standard_error_is_the_journal() {
+    use std::os::unix::fs::MetadataExt;
+    let service = Service::start(|_, stream| drop(stream.shutdown(std::net::Shutdown::Both)));
+    let config = "CheckInterval = 50\n".to_owned() + &endpoint(&service, "/a", "a");
+    let dir = tempfile::tempdir().unwrap();
+    let journal = fs::File::create(dir.path().join("journal")).unwrap();
+    let (device, inode) = (journal.metadata().unwrap().dev(), journal.metadata().unwrap().ino());
+    let program = Program::start_with(&config, |command| {
+        command.stderr(journal).env("JOURNAL_STREAM", format!("{device}:{inode}"));
+    });
+    wait_for("a failure", || {
+        let text = fs::read_to_string(dir.path().join("journal")).unwrap();
+        let failed = text.contains("\n<4>{\"ts\":");
+        (failed && text.contains("<6>{\"ts\":")).then_some(())
+    });
+    program.terminate();
 }

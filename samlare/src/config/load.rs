@@ -27,9 +27,9 @@ impl Config {
         })
     }
 
-    /// Whether a file's text has no key at all, as while an editor writes it.
-    pub fn is_empty_text(text: &str) -> bool {
-        text.lines().all(|line| line.trim_start().is_empty() || line.trim_start().starts_with('#'))
+    /// Whether its file had no key at all, as while an editor writes it.
+    pub fn is_empty(&self) -> bool {
+        self.is_empty
     }
 }
 

@@ -68,6 +68,11 @@ impl<'a> Section<'a> {
         self.file
     }
 
+    /// Whether the table has no key.
+    pub(super) fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
     /// The line that the table begins in.
     pub(super) fn line(&self) -> usize {
         self.file.lines.line(self.at.start)

@@ -140,6 +140,7 @@ pub(super) async fn watch(
         }
     }
     let mut errors: BTreeMap<Option<String>, String> = BTreeMap::new();
+    let mut asked: BTreeSet<Option<String>> = BTreeSet::new();
     let mut batch = Vec::new();
     loop {
         tokio::select! {
@@ -148,6 +149,7 @@ pub(super) async fn watch(
         }
         let mut changed = false;
         for News { service, result } in batch.drain(..) {
+            asked.insert(service.clone());
             match result {
                 Err(error) => {
                     publisher.failed(&error);
@@ -174,10 +176,12 @@ pub(super) async fn watch(
             changed = true;
         }
         if changed {
-            publisher.found(known.values().flatten().cloned());
-            if let Some(error) = errors.values().next() {
-                publisher.still_failing(error);
-            }
+            let error = errors.values().next().map(String::as_str);
+            publisher.found_but(known.values().flatten().cloned(), error);
+        }
+        let catalog = !consul.services.is_empty() || asked.contains(&None);
+        if catalog && services.keys().all(|name| asked.contains(&Some(name.clone()))) {
+            publisher.complete();
         }
     }
 }

@@ -51,6 +51,7 @@ pub(super) async fn watch(dns: Dns, refresh: Duration, publisher: Publisher) {
             Ok(found) => publisher.found(found),
             Err(error) => publisher.failed(&error),
         }
+        publisher.complete();
         tokio::select! {
             () = publisher.closed() => return,
             () = tokio::time::sleep(refresh) => {}

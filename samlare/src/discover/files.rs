@@ -2,9 +2,10 @@
 //!
 //! Files are read anew at every look: a rename over them, a mount that
 //! reports no changes and two writes within one tick of the clock are all
-//! noticed. A file that is read but cannot be understood, and a listed one
-//! that is missing, keep the targets that they had; one that a `*` matched and
-//! that is gone takes its targets with it.
+//! noticed. A file that is empty, that cannot be understood, or that is being
+//! written, and a listed one that is missing, keep the targets that they had;
+//! one that a `*` matched and that is gone takes its targets with it. A YAML
+//! file that ended with a line feed before and does not now counts as cut.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -19,6 +20,9 @@ use super::status::Publisher;
 
 /// Largest file that is read.
 pub(super) const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// A file that changed must be the same after this time.
+const SETTLE: Duration = Duration::from_millis(50);
 
 /// Most files that the paths of one source may match.
 const MAX_FILES: usize = 10_000;
@@ -63,16 +67,19 @@ pub(super) async fn watch(paths: Vec<PathBuf>, refresh: Duration, publisher: Pub
             return; // the runtime is going down
         };
         known = back;
-        let nothing_known = known.is_empty() && !errors.is_empty();
+        let error = Some(errors.join("; ")).filter(|_| !errors.is_empty());
+        let nothing_known = known.is_empty() && error.is_some();
         if (changed || first) && !nothing_known {
             first = false;
-            publisher.found(known.values().flat_map(|file| file.groups.iter().cloned()));
-        } else if errors.is_empty() {
+            let found = known.values().flat_map(|file| file.groups.iter().cloned());
+            publisher.found_but(found, error.as_deref());
+        } else if error.is_none() {
             publisher.unchanged();
         }
-        if !errors.is_empty() {
-            publisher.failed(&errors.join("; "));
+        if let Some(error) = error {
+            publisher.failed(&error);
         }
+        publisher.complete();
         tokio::select! {
             () = publisher.closed() => return,
             () = tokio::time::sleep(refresh) => {}
@@ -96,20 +103,54 @@ fn scan(paths: &[PathBuf], known: &mut BTreeMap<PathBuf, Known>) -> (bool, Vec<S
         known.retain(|path, _| present.contains(path));
     }
     let mut changed = known.len() != before;
+    let mut fresh = Vec::new();
     for path in present {
         match read(&path) {
             Ok(text) if known.get(&path).is_some_and(|file| file.text == text) => {}
-            Ok(text) => match parse_groups(&path, &text) {
-                Ok(groups) => {
-                    known.insert(path, Known { text, groups });
-                    changed = true;
-                }
-                Err(error) => errors.push(error),
-            },
+            Ok(text) => fresh.push((path, text)),
             Err(error) => errors.push(format!("{}: {error}", path.display())),
         }
     }
+    if fresh.iter().any(|(path, _)| known.contains_key(path)) {
+        std::thread::sleep(SETTLE);
+    }
+    for (path, text) in fresh {
+        match taken(&path, &text, known.get(&path)) {
+            Ok(groups) => {
+                known.insert(path, Known { text, groups });
+                changed = true;
+            }
+            Err(error) => {
+                let kept = known.get(&path).map_or(0, |file| file.groups.len());
+                let stay = if kept > 0 {
+                    format!("; its last {kept} targets stay")
+                } else {
+                    String::new()
+                };
+                errors.push(format!("{error}{stay}"));
+            }
+        }
+    }
     (changed, errors)
+}
+
+/// The targets of a file that changed; an error while somebody writes it.
+fn taken(path: &Path, text: &str, known: Option<&Known>) -> Result<Vec<Labels>, String> {
+    let name = path.display();
+    let error = |what: &str| Err(format!("{name}: {what}"));
+    let Some(groups) = parse(path, text)? else {
+        return error("it is empty: write [] where there are no targets");
+    };
+    if let Some(known) = known {
+        if !read(path).is_ok_and(|again| again == text) {
+            return error("it is being written");
+        }
+        // Half a YAML file is a YAML file: with fewer targets, or with half a port.
+        if known.text.ends_with('\n') && !text.ends_with('\n') && !is_json(path) {
+            return error("its last line is cut: end it with a line feed");
+        }
+    }
+    Ok(groups)
 }
 
 /// The path, or the files that the `*` in its last part matches.
@@ -157,14 +198,26 @@ fn read(path: &Path) -> io::Result<String> {
 /// # Errors
 /// When the text is not a list of `{targets, labels}`; says file and place.
 pub fn parse_groups(path: &Path, text: &str) -> Result<Vec<Labels>, String> {
-    let is_json = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
-    let groups: Option<Vec<Group>> = if is_json {
+    Ok(parse(path, text)?.unwrap_or_default())
+}
+
+fn is_json(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"))
+}
+
+/// The same; nothing where the document holds no list at all.
+fn parse(path: &Path, text: &str) -> Result<Option<Vec<Labels>>, String> {
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    let groups: Option<Vec<Group>> = if is_json(path) {
         serde_json::from_str(text).map_err(|e| format!("{}: {e}", path.display()))?
     } else {
         serde_yaml_ng::from_str(text).map_err(|e| format!("{}: {e}", path.display()))?
     };
+    let Some(groups) = groups else { return Ok(None) };
     let mut all = Vec::new();
-    for group in groups.unwrap_or_default() {
+    for group in groups {
         let mut labels: Labels =
             group.labels.into_iter().map(|(name, value)| (name, value.into_text())).collect();
         if let (Some(job), None) = (labels.get("job"), labels.get("service")) {
@@ -180,7 +233,7 @@ pub fn parse_groups(path: &Path, text: &str) -> Result<Vec<Labels>, String> {
             all.push(labels);
         }
     }
-    Ok(all)
+    Ok(Some(all))
 }
 
 /// Host and port of `host:port`, `host`, `[::1]:port`; nothing when it is none

@@ -1,11 +1,11 @@
 //! How a source is doing, and the way from what it found to targets.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::{Discover, Discovery, Labels, MAX_TARGETS, Target, Template};
 
@@ -19,6 +19,8 @@ pub struct Status {
     answers: AtomicU64,
     changes: AtomicU64,
     failures: AtomicU64,
+    complete: AtomicBool,
+    news: Notify,
     text: Mutex<Text>,
 }
 
@@ -32,7 +34,7 @@ struct Text {
 }
 
 /// [`Status`] at one moment, for a page or a log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The source: `files /etc/targets.json`.
     pub source: String,
@@ -58,6 +60,16 @@ impl Status {
     /// Whether the source has answered at least once.
     pub fn answered(&self) -> bool {
         self.answers.load(Relaxed) > 0
+    }
+
+    /// Whether every part of the source has answered or failed at least once.
+    pub fn is_complete(&self) -> bool {
+        self.complete.load(Relaxed)
+    }
+
+    /// Resolves when something has happened since the last call; for one caller at a time.
+    pub async fn changed(&self) {
+        self.news.notified().await;
     }
 
     /// Everything that is known, at this moment.
@@ -96,6 +108,8 @@ impl Publisher {
             answers: AtomicU64::new(0),
             changes: AtomicU64::new(0),
             failures: AtomicU64::new(0),
+            complete: AtomicBool::new(false),
+            news: Notify::new(),
             text: Mutex::default(),
         });
         let publisher = Publisher {
@@ -119,9 +133,17 @@ impl Publisher {
 
     /// The source answered: these are all of its targets.
     pub(super) fn found(&self, found: impl IntoIterator<Item = Labels>) {
+        self.found_but(found, None);
+    }
+
+    /// The same, while a part of the source fails as it did.
+    pub(super) fn found_but(&self, found: impl IntoIterator<Item = Labels>, error: Option<&str>) {
         let targets = self.take_in(found);
         let first = self.status.answers.fetch_add(1, Relaxed) == 0;
-        self.text().failing = false;
+        match error {
+            Some(error) => self.still_failing(error),
+            None => self.text().failing = false,
+        }
         self.targets.send_if_modified(|current| {
             let changed = *current != targets;
             if changed {
@@ -131,6 +153,13 @@ impl Publisher {
             // Nothing found is news too, to who waits for the first answer.
             changed || first
         });
+        self.status.news.notify_one();
+    }
+
+    /// Every part of the source has answered or failed.
+    pub(super) fn complete(&self) {
+        self.status.complete.store(true, Relaxed);
+        self.status.news.notify_one();
     }
 
     /// Makes targets of what was found, and notes how many there are and are not.
@@ -167,18 +196,18 @@ impl Publisher {
     pub(super) fn unchanged(&self) {
         self.status.answers.fetch_add(1, Relaxed);
         self.text().failing = false;
+        self.status.news.notify_one();
     }
 
     /// The source failed: its last set stays.
     pub(super) fn failed(&self, error: &str) {
         self.status.failures.fetch_add(1, Relaxed);
-        let mut text = self.text();
-        text.failing = true;
-        text.error = shortened(error);
+        self.still_failing(error);
+        self.status.news.notify_one();
     }
 
     /// A part of the source fails as before, whatever another answered.
-    pub(super) fn still_failing(&self, error: &str) {
+    fn still_failing(&self, error: &str) {
         let mut text = self.text();
         text.failing = true;
         text.error = shortened(error);
@@ -193,8 +222,13 @@ impl Publisher {
             Some(template) => template.url(&labels),
             None => default_url(&labels),
         };
+        let url = url.map_err(|e| named("URL", e))?;
+        if let Err(error) = crate::client::Target::parse(&url) {
+            let address = labels.get("address").map_or("", String::as_str);
+            return Err(format!("URL: {error} at {address:?}"));
+        }
         Ok(Target {
-            url: url.map_err(|e| named("URL", e))?,
+            url,
             prefix: self.prefix.metric(&labels).map_err(|e| named("Prefix", e))?,
             failure_metric: self
                 .failure_metric

@@ -221,7 +221,7 @@ impl<'a> Scanner<'a> {
                     }
                 }
                 Some(_) => return Err(self.expected("no control character in a string")),
-                None => return Err(Problem::Truncated),
+                None => return Err(truncated()),
             }
         }
     }
@@ -241,7 +241,7 @@ impl<'a> Scanner<'a> {
             return Ok(token);
         }
         if word.as_bytes().starts_with(&self.bytes[self.at..]) {
-            return Err(Problem::Truncated);
+            return Err(truncated());
         }
         Err(self.expected("a value"))
     }
@@ -260,10 +260,16 @@ impl<'a> Scanner<'a> {
 
     fn expected(&self, expected: &'static str) -> Problem {
         if self.at >= self.bytes.len() {
-            return Problem::Truncated;
+            return truncated();
         }
-        Problem::Syntax { offset: self.at, expected }
+        let (key, found) = (String::new(), String::new());
+        Problem::Syntax { offset: self.at, expected, key, found }
     }
+}
+
+/// Where it ends is for the reader to say.
+fn truncated() -> Problem {
+    Problem::Truncated { key: String::new() }
 }
 
 /// How many bytes a string goes on before a quote, a backslash or a control character.

@@ -1,0 +1,62 @@
+//! What the log says of a source: that it fails and is back, and what targets it has.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::status::{Report, Status};
+use crate::log::{Level, Limiter, Log};
+
+/// How often what was held back is looked for while nothing happens.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// Writes what happens to a source, for ever. Of one source there is one of these.
+pub async fn tell(status: Arc<Status>, log: Log) {
+    let mut limiter = Limiter::default();
+    let mut before = Report::default();
+    loop {
+        let now = status.report();
+        changes(&before, &now, &mut limiter, &log);
+        before = now;
+        // Only the limiter's own time is up when nothing changed.
+        let _ = tokio::time::timeout(PAUSE, status.changed()).await;
+    }
+}
+
+fn changes(before: &Report, now: &Report, limiter: &mut Limiter, log: &Log) {
+    let say = |level, message, suppressed: u64, fields: &[(&str, &dyn Display)]| {
+        let mut all: Vec<(&str, &dyn Display)> = vec![("source", &now.source)];
+        all.extend_from_slice(fields);
+        if suppressed > 0 {
+            all.push(("suppressed", &suppressed));
+        }
+        log.event(level, message, &all);
+    };
+    let is_news = !before.failing || now.last_error != before.last_error;
+    if now.failing && is_news {
+        if let Some(held) = limiter.failed() {
+            let fields: [(&str, &dyn Display); 2] =
+                [("error", &now.last_error), ("targets", &now.targets)];
+            say(Level::Warn, "source failed, its last targets stay", held, &fields);
+        }
+    } else if before.failing && !now.failing {
+        if let Some(held) = limiter.recovered() {
+            say(Level::Info, "source answers again", held, &[("targets", &now.targets)]);
+        }
+    } else if let Some(held) = limiter.held_back() {
+        say(Level::Warn, "source failed more often", held, &[]);
+    }
+    let first = before.answers == 0 && now.answers > 0;
+    if first || now.changes > before.changes {
+        say(Level::Info, "targets found", 0, &[("targets", &now.targets)]);
+    }
+    if now.left_out > 0
+        && (now.left_out, &now.left_out_why) != (before.left_out, &before.left_out_why)
+    {
+        let fields: [(&str, &dyn Display); 2] =
+            [("targets", &now.left_out), ("error", &now.left_out_why)];
+        say(Level::Warn, "targets left out", 0, &fields);
+    } else if now.left_out == 0 && before.left_out > 0 {
+        say(Level::Info, "no target is left out any more", 0, &[]);
+    }
+}

@@ -1,0 +1,118 @@
+//! `samlare once` and `samlare check`: everything that is wrong is named, and they end with 1.
+
+#[path = "support/program.rs"]
+mod program;
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use program::{Service, document, free_port, samlare};
+
+/// Runs a command on a configuration; gives its exit code, output and errors.
+fn run(command: &str, dir: &Path, config: &str) -> (i32, String, String) {
+    let path = dir.join("config.toml");
+    fs::write(&path, config).unwrap();
+    let output = samlare(&[command, path.to_str().unwrap()]).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn once_names_points_that_are_not_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let long = "k".repeat(300);
+    let body = format!(r#"{{"a": {{"b": 1}}, "a.b": 2, "big": 1e400, "{long}": 3, "ok": 4}}"#);
+    let service = Service::start(move |_, stream| {
+        let _ = stream.write_all(&document(&body));
+    });
+    let url = service.url("/v");
+    let config = format!("[[endpoint]]\nURL = \"{url}\"\nPrefix = \"p\"\n");
+    let (code, lines, said) = run("once", dir.path(), &config);
+    assert_eq!(code, 1);
+    assert!(lines.contains("p.ok 4 "), "{lines}");
+    let said: Vec<&str> = said.lines().collect();
+    assert_eq!(
+        said,
+        [
+            format!(
+                "samlare: {url}: several points have one name, of which Graphite keeps the last: \
+                 1 point, the first is p.a.b: rename or ignore one of the keys"
+            ),
+            format!(
+                "samlare: {url}: numbers are out of range: 1 point, the first is p.big: ignore the \
+                 key, or mend the service"
+            ),
+            format!(
+                "samlare: {url}: names are too long for Graphite's files: 1 point, the first is \
+                 p.{}: ignore or rename the key",
+                "k".repeat(198)
+            ),
+        ]
+    );
+}
+
+#[test]
+fn sources_that_fail_are_named_at_once_beside_what_the_others_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Service::counting();
+    let targets = format!(
+        "[{{\"targets\": [\"{0}\", \"no port:\"]}}, {{\"targets\": [\"{0}\"]}}]",
+        service.address
+    );
+    fs::write(dir.path().join("targets.json"), targets).unwrap();
+    fs::write(dir.path().join("cut.json"), "[{\"targets\": [\"a:1\"").unwrap();
+    let dead = free_port();
+    let config = format!(
+        "[[discover]]\nFiles = [\"targets.json\"]\nPrefix = \"t\"\n\
+         [[discover]]\nFiles = [\"cut.json\"]\nPrefix = \"cut\"\n\
+         [[discover]]\nConsul = \"http://127.0.0.1:{dead}\"\nPrefix = \"c.{{host}}\"\n\
+         [[endpoint]]\nURL = \"http://{}/debug/vars\"\nPrefix = \"t\"\n",
+        service.address
+    );
+    let (code, lines, said) = run("once", dir.path(), &config);
+    assert_eq!(code, 1, "{said}");
+    assert_eq!(lines.lines().count(), 1, "polled once: {lines}");
+    for what in [
+        "targets left out: 1, the first: URL: there is no label {host} at \"no port:\"",
+        "cut.json: EOF while parsing",
+        &format!("consul http://127.0.0.1:{dead}: http://127.0.0.1:{dead} catalog: cannot connect"),
+        "it is found or listed twice: it is polled once",
+    ] {
+        assert!(said.contains(what), "{what:?} in {said}");
+    }
+    let (code, _, said) = run("check", dir.path(), &config);
+    assert_eq!(code, 1);
+    assert!(said.contains("cut.json: EOF while parsing"), "{said}");
+    assert!(said.contains("targets left out: 1"), "{said}");
+    assert!(!said.contains("consul"), "check asks nobody: {said}");
+}
+
+#[test]
+fn targets_that_share_a_prefix_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("t.yml"), "- targets: [one:1, two:2]\n").unwrap();
+    let config = "[[discover]]\nFiles = [\"t.yml\"]\nPrefix = \"apps\"\n";
+    let (code, _, said) = run("check", dir.path(), config);
+    assert_eq!(code, 1);
+    assert_eq!(
+        said,
+        "samlare: http://two:2/debug/vars: http://one:1/debug/vars has the same prefix \"apps\": \
+         where both have a name, only one point stays\n"
+    );
+}
+
+#[test]
+fn help_and_version_are_commands_and_a_mistake_costs_two_lines() {
+    for (argument, said) in [("help", "samlare once FILE"), ("version", "samlare 0.")] {
+        let output = samlare(&[argument]).output().unwrap();
+        assert!(output.status.success());
+        assert!(String::from_utf8(output.stdout).unwrap().contains(said));
+    }
+    let output = samlare(&["-bogus"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "samlare: flag provided but not defined: -bogus\nsamlare help lists commands and flags\n"
+    );
+}
