@@ -6,6 +6,7 @@
 
 pub mod draw;
 mod flags;
+mod kinds;
 mod lines;
 mod pick;
 mod poll;
@@ -75,8 +76,10 @@ fn watch(mut flags: Flags) -> Result<(), String> {
         .build()
         .map_err(|error| error.to_string())?;
     let done = runtime.block_on(async {
-        let answers = poll::start(targets, flags.interval)?;
-        let ended = match flags.dummy {
+        let answers = poll::start(targets, flags.interval, flags.ca_file.as_deref())?;
+        // A terminal that cannot place its cursor gets lines.
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let ended = match flags.dummy || is_dumb {
             true => lines::run(view, answers, flags.interval).await,
             false => screen::run(view, answers).await,
         };

@@ -1,5 +1,6 @@
 //! The command line: expvarmon's flags, and URLs.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::ports;
@@ -18,11 +19,13 @@ Flags, with one dash or two, -flag=value or -flag value:
                     (what matters is picked when not given)
   -i DURATION       time between two polls, like 500ms, 5s, 1m30s (default 5s)
   -endpoint PATH    path of the variables where a service has none (default /debug/vars)
+  -ca-file PATH     PEM certificates that https is checked by, beside the system's
   -self             watch this program too
   -dummy            print lines instead of drawing
 
 Credentials for services without their own: HTTP_USER and HTTP_PASSWORD in the
-environment. No colour with NO_COLOR. Press ? for the keys.
+environment. No colour with NO_COLOR, lines as with -dummy where TERM is dumb.
+Press ? for the keys.
 
 Examples:
     samlare watch -ports=\"80\"
@@ -46,6 +49,8 @@ pub(super) struct Flags {
     pub dummy: bool,
     /// Watch this program too.
     pub own: bool,
+    /// Certificates that are trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// What to do.
@@ -65,6 +70,7 @@ pub(super) fn parse(args: &[String]) -> Result<Command, String> {
     let mut positional = Vec::new();
     let (mut lists, mut vars, mut endpoint) = (Vec::new(), None, "/debug/vars".to_owned());
     let (mut interval, mut dummy, mut own) = (Duration::from_secs(5), false, false);
+    let mut ca_file = None;
     let mut bad = Vec::new();
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
@@ -83,7 +89,7 @@ pub(super) fn parse(args: &[String]) -> Result<Command, String> {
         };
         match name {
             "h" | "help" => return Ok(Command::Help),
-            "ports" | "vars" | "i" | "endpoint" => {
+            "ports" | "vars" | "i" | "endpoint" | "ca-file" => {
                 value = value.or_else(|| rest.next().map(String::as_str));
                 let Some(value) = value else {
                     bad.push(format!("-{name} needs a value"));
@@ -92,6 +98,7 @@ pub(super) fn parse(args: &[String]) -> Result<Command, String> {
                 match name {
                     "ports" => lists.push(value.to_owned()),
                     "vars" => vars = Some(value),
+                    "ca-file" => ca_file = Some(PathBuf::from(value)),
                     "endpoint" if value.starts_with('/') => value.clone_into(&mut endpoint),
                     "endpoint" => endpoint = format!("/{value}"),
                     _ => match duration(value) {
@@ -109,7 +116,8 @@ pub(super) fn parse(args: &[String]) -> Result<Command, String> {
                 Err(_) => bad.push(format!("-{name} is true or false")),
             },
             _ => bad.push(format!(
-                "-{name} is no flag; there are -ports, -vars, -i, -endpoint, -self, -dummy, -help"
+                "-{name} is no flag; there are -ports, -vars, -i, -endpoint, \
+                 -ca-file, -self, -dummy, -help"
             )),
         }
     }
@@ -137,7 +145,7 @@ pub(super) fn parse(args: &[String]) -> Result<Command, String> {
     if !bad.is_empty() {
         return Err(bad.join("\n"));
     }
-    Ok(Command::Watch(Flags { urls, wanted, interval, dummy, own }))
+    Ok(Command::Watch(Flags { urls, wanted, interval, dummy, own, ca_file }))
 }
 
 /// A duration as Go writes it: `1h30m`, `1.5s`, `300ms`.

@@ -33,6 +33,9 @@ pub(super) async fn run(
             Some(answer) = answers.recv() => {
                 let document = answer.document.as_ref().map(|body| body.bytes());
                 view.take(answer.service, answer.at, document.map_err(Clone::clone));
+                if let Some(metrics) = &answer.metrics {
+                    view.learn(answer.service, &String::from_utf8_lossy(metrics.bytes()));
+                }
                 missing = missing.saturating_sub(1);
                 missing == 0
             }

@@ -43,6 +43,9 @@ fn rank(name: &str, series: &Series) -> Rank {
     if let Some(place) = MEMORY.iter().position(|&memory| memory == name) {
         return group(if latest > 0.0 { place } else { 80 });
     }
+    if name.contains(".BySize.") {
+        return group(85);
+    }
     let own = !["memstats.", "process.", "expvar."].iter().any(|p| name.starts_with(p));
     if own && series.unit == Unit::Bytes && !series.counts() && name.contains("rss") {
         return group(MEMORY.len());
@@ -52,7 +55,8 @@ fn rank(name: &str, series: &Series) -> Rank {
     let moves = moves.filter(|pair| !pair[1].is_nan()).count();
     let oldest = values.iter().rfind(|v| !v.is_nan()).copied().unwrap_or(latest);
     let distance = (latest - oldest).abs() as u64;
-    let place = match (own, moves > 0, series.counts()) {
+    let counts = series.counts() || series.may_count();
+    let place = match (own, moves > 0, counts) {
         (true, true, true) => 20,
         (true, true, false) => 30,
         (false, true, _) => 40,

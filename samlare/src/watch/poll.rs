@@ -1,5 +1,6 @@
 //! Asks the services, each at the same beat.
 
+use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine;
@@ -7,7 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::client::{Body, Client, Failure, HeaderName, HeaderValue, Options, Target};
+use super::kinds;
+use crate::client::{Body, Client, Failure, HeaderName, HeaderValue, Options, Target, trust};
 
 /// How many answers may wait to be taken in.
 const WAITING: usize = 16;
@@ -20,6 +22,8 @@ pub(super) struct Answer {
     pub(super) at: f64,
     /// The document, or why there is none.
     pub(super) document: Result<Body, String>,
+    /// What it declares of its variables; once after each start, of services that do.
+    pub(super) metrics: Option<Body>,
 }
 
 /// Polls every service in a task of its own, for as long as the answers are
@@ -30,10 +34,14 @@ pub(super) struct Answer {
 pub(super) fn start(
     targets: Vec<Target>,
     interval: Duration,
+    ca_file: Option<&Path>,
 ) -> Result<mpsc::Receiver<Answer>, String> {
     let (sender, answers) = mpsc::channel(WAITING);
     let mut options =
         Options::new().map_err(|error| format!("cannot read the trusted certificates: {error}"))?;
+    if let Some(path) = ca_file {
+        options.tls = trust(Some(path)).map_err(|error| format!("-ca-file: {error}"))?;
+    }
     options.timeout = interval.clamp(Duration::from_secs(1), Duration::from_secs(10));
     let login = login()?;
     let start = Instant::now();
@@ -42,21 +50,23 @@ pub(super) fn start(
         if let Some(login) = login.clone().filter(|_| !has_credentials(target.url())) {
             options.headers.insert(HeaderName::from_static("authorization"), login);
         }
-        let client = Client::new(target, options);
-        tokio::spawn(poll(service, client, start, interval, sender.clone()));
+        let metrics = kinds::metrics_of(&target).map(|target| Client::new(target, options.clone()));
+        let clients = (Client::new(target, options), metrics);
+        tokio::spawn(poll(service, clients, start, interval, sender.clone()));
     }
     Ok(answers)
 }
 
 async fn poll(
     service: usize,
-    mut client: Client,
+    (mut client, mut metrics): (Client, Option<Client>),
     start: Instant,
     interval: Duration,
     answers: mpsc::Sender<Answer>,
 ) {
     let mut beat = tokio::time::interval_at(start, interval);
     beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut is_asked = false;
     loop {
         beat.tick().await;
         let at = start.elapsed().as_secs_f64();
@@ -68,7 +78,19 @@ async fn poll(
             Failure::Connect(error) => format!("cannot connect: {}", without_number(&error)),
             failure => failure.to_string(),
         });
-        if answers.send(Answer { service, at, document }).await.is_err() {
+        let declared = match (&document, &mut metrics) {
+            (Ok(body), Some(metrics)) if !is_asked => {
+                is_asked = true;
+                if kinds::is_ours(body.bytes()) { metrics.get().await.ok() } else { None }
+            }
+            // Whoever comes back may be another.
+            (Err(_), _) => {
+                is_asked = false;
+                None
+            }
+            _ => None,
+        };
+        if answers.send(Answer { service, at, document, metrics: declared }).await.is_err() {
             return;
         }
     }

@@ -16,53 +16,60 @@ impl Clues {
     /// this reading.
     ///
     /// Sure signs: another command line or process id, a later start time, an
-    /// uptime or one of Go's own counters that went back. Otherwise counters
-    /// are asked: most of them, or after an outage any, must have gone back.
+    /// uptime or one of Go's own counters that went back. Where a start time
+    /// stayed, or, without an outage, an uptime or one of those counters did not
+    /// go back, the service is known to be the same. Only where neither is
+    /// known are counters asked: at least half of those that are known to be
+    /// some, or after an outage all of those that only ever rose, must have
+    /// fallen to less than half. Gauges fall together whenever load does.
     pub(super) fn restarted(
         &mut self,
         reading: &Reading,
         series: &BTreeMap<String, Series>,
         was_down: bool,
     ) -> bool {
-        let mut sure = false;
-        let (mut counters, mut back, mut far_back) = (0, 0, 0);
+        let (mut another, mut same) = (false, false);
+        let (mut counters, mut counters_back) = (0, 0);
         let (mut risen, mut risen_back) = (0, 0);
         for Variable { name, depth, value } in &reading.variables {
             if let ("cmdline", Latest::Text(line)) = (name.as_str(), value) {
-                sure |= self.line.as_ref().is_some_and(|before| before != line);
+                another |= self.line.as_ref().is_some_and(|before| before != line);
                 self.line = Some(line.clone());
                 continue;
             }
-            let same = |series: &&Series| series.depth == *depth;
-            let Some(known) = series.get(name).filter(same) else { continue };
+            let known = series.get(name).filter(|series| series.depth == *depth);
+            let Some(known) = known else { continue };
             let (Some(new), Some(old)) = (value.as_number(), known.latest.as_number()) else {
                 continue;
             };
+            let back = new < old / 2.0;
             match kind(name) {
-                Kind::Id => sure |= new != old,
-                Kind::Start => sure |= new > old + 2.0 * one_second(old),
-                Kind::Uptime | Kind::Sure => sure |= new < old,
+                Kind::Id => another |= new != old,
+                Kind::Start => {
+                    let is_later = new > old + 2.0 * one_second(old);
+                    another |= is_later;
+                    same |= !is_later && old > 0.0;
+                }
+                Kind::Uptime | Kind::Sure => {
+                    another |= new < old;
+                    same |= new >= old && old > 0.0 && !was_down;
+                }
                 Kind::Other if known.counts() && old > 0.0 => {
                     counters += 1;
-                    back += u32::from(new < old);
-                    far_back += u32::from(new < old / 2.0);
+                    counters_back += u32::from(back);
                 }
-                Kind::Other if known.moves().0 > 0 && known.moves().1 == 0 => {
+                Kind::Other if known.moves().0 > 0 && known.moves().1 == 0 && old > 0.0 => {
                     risen += 1;
-                    risen_back += u32::from(new < old);
+                    risen_back += u32::from(back);
                 }
                 Kind::Other => {}
             }
         }
-        let most = match counters {
-            0 => false,
-            1 => far_back == 1,
-            _ => 2 * back >= counters,
+        let guessed = match counters {
+            0 => was_down && risen > 0 && risen_back == risen,
+            _ => 2 * counters_back >= counters,
         };
-        // What rose a few times may be a gauge; most of it falling after an
-        // outage is another matter.
-        let after_outage = back > 0 || (risen > 0 && 2 * risen_back >= risen);
-        sure || most || (was_down && after_outage)
+        another || (guessed && !same)
     }
 }
 
@@ -97,5 +104,64 @@ fn one_second(time: f64) -> f64 {
         t if t > 1e14 => 1e6,
         t if t > 1e11 => 1e3,
         _ => 1.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::service::Service;
+
+    /// How often a service is seen to restart that answers these documents, one a second; nothing
+    /// is a failed poll.
+    fn restarts(documents: impl IntoIterator<Item = Option<String>>) -> u32 {
+        let mut service = Service::new("x", 1);
+        for (second, document) in documents.into_iter().enumerate() {
+            let answer = document.as_ref().map(|text| text.as_bytes()).ok_or("gone".to_owned());
+            service.take(second as f64, answer);
+        }
+        service.restarts
+    }
+
+    #[test]
+    fn gauges_that_fall_together_are_no_restart() {
+        let load = |second: u32| 50.0 + 45.0 * (f64::from(second) / 4.0).sin();
+        let gauges = |second: u32| {
+            let load = load(second);
+            format!(
+                r#""queue": {:.0}, "sessions": {:.0}, "cache_bytes": {:.0}"#,
+                load,
+                load * 10.0,
+                load * 1e5
+            )
+        };
+        assert_eq!(restarts((0..300).map(|second| Some(format!("{{{}}}", gauges(second))))), 0);
+        // To nothing in one poll, and after an outage: the start time says that it is the same.
+        let sudden = |second: u32| match second {
+            0..20 => Some(format!(r#"{{"start_time_seconds": 7, "a": {second}, "b": {second}}}"#)),
+            20..25 => None,
+            _ => Some(r#"{"start_time_seconds": 7, "a": 0, "b": 0}"#.to_owned()),
+        };
+        assert_eq!(restarts((0..30).map(sudden)), 0);
+        let same = |second: u32| {
+            let value = if second < 20 { second } else { 0 };
+            Some(format!(r#"{{"uptime": {second}, "a_total": {value}, "b_total": {value}}}"#))
+        };
+        assert_eq!(restarts((1..30).map(same)), 0, "it has been up all the while");
+    }
+
+    #[test]
+    fn a_restart_is_seen_by_its_sure_signs_and_by_its_counters() {
+        let saw = |second: u32| second % 10 + 1;
+        let documents = |name: &'static str, last: u32| {
+            (0..last).map(move |second| Some(format!(r#"{{"{name}": {}}}"#, saw(second))))
+        };
+        for name in ["uptime_seconds", "hits_total"] {
+            assert_eq!(restarts(documents(name, 30)), 2, "{name}");
+        }
+        assert_eq!(restarts(documents("queue", 30)), 0);
+        let after_outage = documents("hits", 10).chain([None]).chain(documents("hits", 1));
+        assert_eq!(restarts(after_outage), 1);
+        let pids = [1, 1, 2, 2].map(|pid| Some(format!(r#"{{"pid": {pid}}}"#)));
+        assert_eq!(restarts(pids), 1);
     }
 }

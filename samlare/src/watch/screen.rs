@@ -53,6 +53,9 @@ pub(super) async fn run(mut view: View, mut answers: mpsc::Receiver<Answer>) -> 
             Some(answer) = answers.recv() => {
                 let document = answer.document.as_ref().map(|body| body.bytes());
                 view.take(answer.service, answer.at, document.map_err(Clone::clone));
+                if let Some(metrics) = &answer.metrics {
+                    view.learn(answer.service, &String::from_utf8_lossy(metrics.bytes()));
+                }
                 if !view.paused() {
                     draw_at.get_or_insert(Instant::now() + TOGETHER);
                 }

@@ -7,7 +7,7 @@ use super::units::Unit;
 /// How many polls are remembered.
 pub const POLLS: usize = 240;
 
-/// After how many rises without a fall a number passes for a counter.
+/// After how many rises without a fall a number may be a counter.
 const RISES: u32 = 3;
 
 /// A variable's last value and what it was before.
@@ -91,17 +91,36 @@ impl Series {
         (self.rises, self.falls)
     }
 
-    /// Whether it passes for a counter: by its name, or because it has only
-    /// ever risen.
+    /// Whether it is known to be a counter, and behaves as one: its rate says
+    /// more than its value.
     pub fn counts(&self) -> bool {
-        match self.counts {
-            Some(counts) => counts && self.falls == 0,
-            None => {
-                self.rises >= RISES
-                    && self.falls == 0
-                    && self.latest.as_number().is_some_and(|n| n >= 0.0)
-            }
-        }
+        self.counts == Some(true) && self.falls == 0
+    }
+
+    /// Whether it may be a counter, having only ever risen, or a level that
+    /// happens to rise: both its value and its rate may matter.
+    pub fn may_count(&self) -> bool {
+        self.counts.is_none()
+            && self.rises >= RISES
+            && self.falls == 0
+            && self.latest.as_number().is_some_and(|n| n >= 0.0)
+    }
+
+    /// Takes what its service declares of it.
+    pub(super) fn declare(&mut self, counts: bool, unit: Option<Unit>) {
+        self.counts = Some(counts);
+        self.unit = unit.unwrap_or(self.unit);
+    }
+
+    /// Takes it for a counter, whatever its name says: it is the count or the
+    /// sum of a histogram.
+    pub(super) fn is_counter(&mut self) {
+        self.counts = Some(true);
+    }
+
+    /// The change a second between the last two values.
+    pub fn rate(&self, times: &VecDeque<f64>) -> f64 {
+        self.drawn(true, times).last().copied().unwrap_or(f64::NAN)
     }
 
     /// The values of the last polls, oldest first, NaN where there was none.
@@ -144,8 +163,9 @@ impl Latest {
     }
 }
 
-/// What the name says: counters of Go's memory statistics and of common
-/// naming, and what is known to go both ways.
+/// What the name says: counters of Go's memory statistics and those that end in
+/// `_total`, and what is known to go both ways. A `count` may be one of what is
+/// there as well as of what has been.
 fn counts_by_name(name: &str) -> Option<bool> {
     if let Some(field) = name.strip_prefix("memstats.") {
         return Some(matches!(
@@ -160,7 +180,7 @@ fn counts_by_name(name: &str) -> Option<bool> {
         ));
     }
     let last = name.rsplit('.').next().unwrap_or(name).to_lowercase();
-    if ["total", "count", "_sum", "requests"].iter().any(|end| last.ends_with(end)) {
+    if last.ends_with("_total") {
         return Some(true);
     }
     let quantile =
@@ -201,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn counters_are_known_by_name_or_by_rising() {
+    fn counters_are_known_by_name() {
         let feed = |name, values: &[f64]| {
             let mut series = Series::new(name);
             values.iter().for_each(|&v| series.push(Latest::Number(v)));
@@ -212,10 +232,24 @@ mod tests {
         assert!(feed("errors_total", &[1.0]));
         assert!(!feed("process.resident_bytes", &[1.0, 2.0, 3.0, 4.0]));
         assert!(!feed("latency.p99", &[1.0, 2.0, 3.0, 4.0]));
+        assert!(!feed("x_total", &[1.0, 0.0]));
+        for level in ["pool.count", "max_count", "active_requests", "queue", "disk_free"] {
+            assert!(!feed(level, &[1.0, 2.0, 3.0, 4.0, 5.0]), "{level}");
+        }
+    }
+
+    #[test]
+    fn what_only_rises_may_be_a_counter() {
+        let feed = |name, values: &[f64]| {
+            let mut series = Series::new(name);
+            values.iter().for_each(|&v| series.push(Latest::Number(v)));
+            series.may_count()
+        };
         assert!(!feed("x", &[1.0, 2.0, 3.0]));
         assert!(feed("x", &[1.0, 2.0, 3.0, 3.0, 4.0]));
         assert!(!feed("x", &[1.0, 2.0, 3.0, 4.0, 3.0]));
-        assert!(!feed("x_total", &[1.0, 0.0]));
+        assert!(!feed("x_total", &[1.0, 2.0, 3.0, 4.0]), "it is one");
+        assert!(!feed("latency.p99", &[1.0, 2.0, 3.0, 4.0]), "it is none");
         assert!(!feed("temperature", &[-4.0, -3.0, -2.0, -1.0]));
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::kinds::Kinds;
 use super::reading::{Reading, Variable};
 use super::restart::Clues;
 use super::series::{POLLS, Series};
@@ -52,6 +53,7 @@ pub struct Service {
     polls: u64,
     max_series: usize,
     clues: Clues,
+    kinds: Kinds,
 }
 
 impl Service {
@@ -69,6 +71,25 @@ impl Service {
             polls: 0,
             max_series: (MAX_SERIES_TOTAL / of.max(1)).min(MAX_SERIES),
             clues: Clues::default(),
+            kinds: Kinds::default(),
+        }
+    }
+
+    /// Takes in what the service declares of its variables, in Prometheus' text format.
+    pub fn learn(&mut self, metrics: &str) {
+        self.kinds = Kinds::parse(metrics);
+        let names: Vec<String> = self.series.keys().cloned().collect();
+        for name in names {
+            self.declare(&name);
+        }
+    }
+
+    fn declare(&mut self, name: &str) {
+        let number = |name: &str| self.series.get(name)?.latest.as_number();
+        if let Some(declared) = self.kinds.of(name, number)
+            && let Some(series) = self.series.get_mut(name)
+        {
+            series.declare(declared.counts, declared.unit);
         }
     }
 
@@ -97,6 +118,7 @@ impl Service {
         }
         self.state = State::Up;
         self.left_out = reading.left_out;
+        let mut fresh = Vec::new();
         for Variable { name, depth, value } in reading.variables {
             let mut name = text::bounded_name(&name);
             // A key `a.b` beside a `b` within an `a` is another variable.
@@ -105,6 +127,7 @@ impl Service {
                 name = format!("{name} #2").into();
             }
             if !self.series.contains_key(&*name) {
+                fresh.push(name.to_string());
                 if self.series.len() >= self.max_series {
                     self.left_out += 1;
                     continue;
@@ -121,6 +144,16 @@ impl Service {
                     series.push(value);
                 }
             }
+        }
+        for name in fresh {
+            let part = name.ends_with(".count") || name.ends_with(".sum");
+            if part
+                && self.is_of_histogram(&name)
+                && let Some(series) = self.series.get_mut(&name)
+            {
+                series.is_counter();
+            }
+            self.declare(&name);
         }
         let polls = self.polls;
         self.series.retain(|_, series| {
@@ -143,6 +176,13 @@ impl Service {
             series.gap();
             series.seen += 1;
         }
+    }
+
+    /// Whether the name is the count or the sum of a histogram: percentiles
+    /// stand beside it.
+    fn is_of_histogram(&self, name: &str) -> bool {
+        let base = name.trim_end_matches(".count").trim_end_matches(".sum");
+        ["p99", "p90", "p50"].iter().any(|part| self.series.contains_key(&format!("{base}.{part}")))
     }
 
     /// A name to show: the program's and the address.

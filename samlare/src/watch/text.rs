@@ -102,6 +102,57 @@ pub(super) fn tail(text: &str, width: usize) -> String {
     if width == 0 { String::new() } else { format!("…{}", &text[start..]) }
 }
 
+/// Names of one list, each in at most `width` columns, cut so that they differ:
+/// at their beginning, or in the middle where two of them would end alike.
+pub(super) fn distinct(names: &[String], width: usize) -> Vec<String> {
+    let cuts: [fn(&str, usize) -> String; 2] = [parent, middle];
+    let mut shown: Vec<String> = names.iter().map(|name| tail(name, width)).collect();
+    for cut in cuts {
+        let mut counts = std::collections::HashMap::new();
+        for name in &shown {
+            *counts.entry(name.clone()).or_insert(0) += 1;
+        }
+        for (name, shown) in names.iter().zip(&mut shown) {
+            if counts.get(shown).is_some_and(|&count| count > 1) {
+                *shown = cut(name, width);
+            }
+        }
+    }
+    shown
+}
+
+/// The last part of a dotted name, and the beginning of the one above it:
+/// `…late….p99`.
+fn parent(name: &str, width: usize) -> String {
+    let Some((above, last)) = name.rsplit_once('.') else { return middle(name, width) };
+    let above = above.rsplit('.').next().unwrap_or(above);
+    let room = width.saturating_sub(columns(last) + 2);
+    if room < 2 {
+        return middle(name, width);
+    }
+    format!("…{}.{last}", head(above, room))
+}
+
+/// The beginning and the end of a name.
+fn middle(name: &str, width: usize) -> String {
+    if columns(name) <= width || width < 3 {
+        return tail(name, width);
+    }
+    let front = (width - 1) / 2;
+    let mut left = width - 1 - front;
+    let mut start = name.len();
+    for (at, c) in name.char_indices().rev() {
+        let wide = c.width().unwrap_or(0);
+        if wide > left {
+            break;
+        }
+        left -= wide;
+        start = at;
+    }
+    // The first ellipsis is the only one.
+    format!("{}{}", head(name, front + 1), &name[start..])
+}
+
 /// The beginning of a harmless text, in at most `width` columns.
 pub(super) fn head(text: &str, width: usize) -> String {
     if columns(text) <= width {
@@ -144,6 +195,27 @@ mod tests {
             let shown = harmless(c.encode_utf8(&mut [0; 4]));
             assert!((1..=2).contains(&columns(&shown)), "{c:?}");
             assert!(!shown.contains(|c: char| c.is_control()), "{c:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_a_list_differ() {
+        let cut = |names: &[&str], width| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            distinct(&names, width)
+        };
+        assert_eq!(cut(&["db.latency.p99", "db.put.p99"], 10), ["…p99", "db.put.p99"]);
+        assert_eq!(cut(&["a.get_time.p99", "a.put_time.p99"], 10), ["…get_….p99", "…put_….p99"]);
+        assert_eq!(cut(&["memstats.HeapAlloc", "hits"], 10), ["…HeapAlloc", "hits"]);
+        assert_eq!(
+            cut(&["first_of_all_of_the_names", "later_of_all_of_the_names"], 12),
+            ["first…_names", "later…_names"]
+        );
+        for width in 0..30 {
+            for name in cut(&["漢字.漢字漢字.p99", "漢字.漢字漢語.p99", "plain", ""], width)
+            {
+                assert!(columns(&name) <= width, "{name:?} in {width}");
+            }
         }
     }
 

@@ -97,7 +97,8 @@ fn number(value: f64) -> String {
     if value.abs() < 0.001 {
         return format!("{value:.1e}");
     }
-    scaled(value, 1000.0, &["", "k", "M", "G", "T", "P", "E"])
+    // Further letters are hardly known, and E would read as an exponent.
+    scaled(value, 1000.0, &["", "k", "M", "G", "T"])
 }
 
 fn scaled(value: f64, base: f64, names: &[&str]) -> String {
@@ -106,7 +107,10 @@ fn scaled(value: f64, base: f64, names: &[&str]) -> String {
     let mut name = names.next().copied().unwrap_or_default();
     while value.abs() >= base - 0.5 {
         let Some(next) = names.next() else {
-            return format!("{value:.1e}{name}");
+            return match base {
+                1000.0 => format!("{:.2e}", value * 1e12),
+                _ => format!("{value:.1e}{name}"),
+            };
         };
         value /= base;
         name = next;
@@ -166,8 +170,8 @@ mod tests {
             (0.25, "0.25"),
             (1.5e-7, "1.5e-7"),
             (13.24, "13.2"),
-            (1e21, "1.0e3E"),
-            (9_223_372_036_854_775_807.0, "9.22E"),
+            (1e21, "1.00e21"),
+            (9_223_372_036_854_775_807.0, "9.22e18"),
             (f64::NAN, "-"),
         ] {
             assert_eq!(Unit::Number.show(value), shown);

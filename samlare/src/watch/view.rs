@@ -122,6 +122,14 @@ impl View {
         }
     }
 
+    /// Takes in what a service declares of its variables.
+    pub fn learn(&mut self, service: usize, metrics: &str) {
+        let services = self.behind.as_mut().unwrap_or(&mut self.services);
+        if let Some(known) = services.get_mut(service) {
+            known.learn(metrics);
+        }
+    }
+
     /// Whether the screen stands still; what the services answer is taken in all the while.
     pub fn paused(&self) -> bool {
         self.behind.is_some()
@@ -159,14 +167,15 @@ impl View {
         let known = &self.services[service];
         let words: Vec<String> = self.filter.split_whitespace().map(str::to_lowercase).collect();
         if !words.is_empty() || self.everything {
-            return known
-                .all()
-                .filter(|(name, _)| {
-                    let name = name.to_lowercase();
-                    words.iter().all(|word| name.contains(word.as_str()))
-                })
-                .map(|(name, series)| self.row_of(name.into(), Some(series)))
-                .collect();
+            let found = known.all().filter(|(name, _)| {
+                let name = name.to_lowercase();
+                words.iter().all(|word| name.contains(word.as_str()))
+            });
+            // Go's 61 size classes of three numbers each come last.
+            let (last, first): (Vec<_>, Vec<_>) =
+                found.partition(|(name, _)| name.contains(".BySize."));
+            let all = first.into_iter().chain(last);
+            return all.map(|(name, series)| self.row_of(name.into(), Some(series))).collect();
         }
         if !self.wanted.is_empty() {
             let rows = self.wanted.iter();

@@ -42,10 +42,12 @@ pub(super) fn draw(view: &View, area: Rect, theme: Theme, buffer: &mut Buffer) {
 
     let visible = usize::from(left.area.height);
     let first = (selected + 1).saturating_sub(visible);
-    for (place, row) in rows.iter().enumerate().skip(first).take(visible) {
+    let shown = &rows[first.min(rows.len())..rows.len().min(first + visible)];
+    let names = line::names(shown, left.area.width);
+    for ((row, name), place) in shown.iter().zip(&names).zip(first..) {
         let Some(one) = left.take(1) else { return };
         let style = if place == selected { theme.selected() } else { Style::new() };
-        line::draw(row, service, view.rates, one, style, theme, buffer);
+        line::draw(row, name, service, view.rates, one, style, theme, buffer);
     }
     if rows.is_empty() && visible > 0 {
         let why = match (view.filter.is_empty(), service.is_empty()) {
@@ -83,6 +85,9 @@ fn draw_chart(
     // A rate says nothing of how much there has been.
     let total = match series.values().rfind(|value| value.is_finite()) {
         Some(total) if rates => format!(" of {}", row.unit.show(total)),
+        Some(_) if view.rates && series.may_count() => {
+            format!(", {}", row.unit.show_rate(series.rate(times)))
+        }
         _ => String::new(),
     };
     let caption = format!(

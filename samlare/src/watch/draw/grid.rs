@@ -68,12 +68,14 @@ fn draw_panel(view: &View, index: usize, panel: Rect, theme: Theme, buffer: &mut
         y += 1;
     }
     // One empty line between two services above each other.
-    for row in view.rows(index) {
+    let rows = view.rows(index);
+    let names = line::names(&rows[..rows.len().min(panel.height.into())], panel.width);
+    for (row, name) in rows.iter().zip(&names) {
         if y + 1 >= panel.bottom() && panel.height > 2 || y >= panel.bottom() {
             break;
         }
         let one = Rect { y, height: 1, ..panel };
-        line::draw(&row, service, view.rates, one, Default::default(), theme, buffer);
+        line::draw(row, name, service, view.rates, one, Default::default(), theme, buffer);
         y += 1;
     }
 }

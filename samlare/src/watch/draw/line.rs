@@ -22,23 +22,47 @@ struct Columns {
 }
 
 impl Columns {
-    /// Values keep their room, names up to 40 columns take half of the rest.
+    /// Values keep their room, names up to 40 columns take half of the rest,
+    /// and more of it in a narrow area, which has but one value.
     fn of(width: u16) -> Columns {
+        if width < TWO_VALUES {
+            let rest = width.saturating_sub(VALUE + 1);
+            let name = (2 * rest / 3).clamp(rest.min(10), 40);
+            return Columns { name, chart: rest.saturating_sub(name + 1) };
+        }
         let rest = width.saturating_sub(2 * (VALUE + 1));
         let name = (rest / 2).clamp(rest.min(10), 40);
         Columns { name, chart: rest.saturating_sub(name + 1) }
     }
 }
 
-/// The words over the values.
-pub(super) fn heading(area: Rect, theme: Theme, buffer: &mut Buffer) {
-    right("now", area, VALUE + 1, theme.faint(), buffer);
-    right("max", area, 0, theme.faint(), buffer);
+/// Columns that an area must have for a second value.
+const TWO_VALUES: u16 = 50;
+
+/// Columns between the value and the area's end.
+fn after_value(width: u16) -> u16 {
+    if width < TWO_VALUES { 0 } else { VALUE + 1 }
 }
 
-/// Draws one row into the one line of `area`.
+/// The names of rows, harmless, as they fit into an area of this width.
+pub(super) fn names(rows: &[Row<'_>], width: u16) -> Vec<String> {
+    let names: Vec<String> = rows.iter().map(|row| text::harmless(&row.name)).collect();
+    text::distinct(&names, Columns::of(width).name.into())
+}
+
+/// The words over the values.
+pub(super) fn heading(area: Rect, theme: Theme, buffer: &mut Buffer) {
+    right("now", area, after_value(area.width), theme.faint(), buffer);
+    if area.width >= TWO_VALUES {
+        right("max", area, 0, theme.faint(), buffer);
+    }
+}
+
+/// Draws one row into the one line of `area`, under the name that [`names`] gave it.
+#[allow(clippy::too_many_arguments, reason = "what is drawn, where and how")]
 pub(super) fn draw(
     row: &Row<'_>,
+    name: &str,
     service: &Service,
     rates: bool,
     area: Rect,
@@ -47,7 +71,6 @@ pub(super) fn draw(
     buffer: &mut Buffer,
 ) {
     let columns = Columns::of(area.width);
-    let name = text::tail(&text::harmless(&row.name), columns.name.into());
     buffer.set_stringn(area.x, area.y, name, columns.name.into(), style);
     let rest = Rect {
         x: area.x + columns.name + 1,
@@ -55,7 +78,7 @@ pub(super) fn draw(
         ..area
     };
     let Some(series) = row.series else {
-        right("n/a", area, VALUE + 1, theme.faint(), buffer);
+        right("n/a", area, after_value(area.width), theme.faint(), buffer);
         return;
     };
     let plain = match &series.latest {
@@ -69,6 +92,8 @@ pub(super) fn draw(
         right(&shown, area, 0, Style::new(), buffer);
         return;
     }
+    // What may be a counter or a level shows both, its rate in the place of its maximum.
+    let both = rates && series.may_count();
     let rates = rates && series.counts();
     let values = series.drawn(rates, service.times());
     let chart = Rect { width: columns.chart, ..rest };
@@ -85,8 +110,12 @@ pub(super) fn draw(
         _ => show(current.copied().unwrap_or(f64::NAN)),
     };
     let max = bars::extent(&values).map_or(f64::NAN, |(_, max)| max);
-    right(&now, area, VALUE + 1, style, buffer);
-    right(&show(max), area, 0, theme.faint(), buffer);
+    right(&now, area, after_value(area.width), style, buffer);
+    if area.width >= TWO_VALUES {
+        let rate = series.rate(service.times());
+        let second = if both { row.unit.show_rate(rate) } else { show(max) };
+        right(&second, area, 0, theme.faint(), buffer);
+    }
 }
 
 /// A value or a rate, in its unit.

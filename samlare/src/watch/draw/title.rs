@@ -26,14 +26,15 @@ pub(super) fn draw(
         State::Up => ("●", theme.up()),
         State::Down { .. } => ("✖", theme.down()),
     };
-    let state = condition(service, now);
+    let narrow = area.width < 60;
+    let state = condition(service, now, narrow);
     let state_style = match service.state {
         State::Down { .. } => theme.down(),
         _ => theme.warn(),
     };
     let room = usize::from(area.width);
     let name_room = room.saturating_sub(text::columns(&state) + 3);
-    let name = text::tail(&service.title(), name_room);
+    let name = fitted(service, name_room);
     let name_style = if selected { theme.selected() } else { Style::new() };
     let (x, y) = (area.x, area.y);
     buffer.set_stringn(x, y, mark, room, mark_style);
@@ -47,11 +48,28 @@ pub(super) fn draw(
     buffer.set_stringn(x + 1, y, state, left, state_style).0
 }
 
+/// The service's title, of which the program's name and the port stay longest.
+fn fitted(service: &Service, room: usize) -> String {
+    let title = service.title();
+    if text::columns(&title) <= room || service.program.is_empty() {
+        return text::tail(&title, room);
+    }
+    let address = text::columns(&service.address).min(room / 2);
+    let program = text::head(&service.program, room.saturating_sub(address + 1));
+    let left = room.saturating_sub(text::columns(&program) + 1);
+    format!("{program} {}", text::tail(&service.address, left))
+}
+
 /// What is unusual about the service: `DOWN 12s`, `restarted 5s ago`,
 /// `2 restarts`.
-fn condition(service: &Service, now: f64) -> String {
+fn condition(service: &Service, now: f64, narrow: bool) -> String {
     let ago = |then: f64| units::duration((now - then).max(0.0).round());
     let restarted = match service.restarted_at {
+        Some(then) if now - then < RECENT_SECS && narrow => {
+            let count =
+                if service.restarts == 1 { String::new() } else { service.restarts.to_string() };
+            format!("↻{count} {} ago", ago(then))
+        }
         Some(then) if now - then < RECENT_SECS && service.restarts == 1 => {
             format!("↻ restarted {} ago", ago(then))
         }
