@@ -42,7 +42,7 @@ impl Drop for Program {
 fn get(url: &str) -> (String, String) {
     let (addr, path) = url["http://".len()..].split_once('/').unwrap();
     let mut stream = TcpStream::connect(addr).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let request = format!("GET /{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
@@ -59,7 +59,7 @@ fn number(document: &str, name: &str) -> Option<u64> {
 
 /// Asks until `shown` says yes.
 fn until(url: &str, shown: impl Fn(&str) -> bool) -> String {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let (head, document) = get(url);
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");

@@ -110,7 +110,7 @@ impl Collector {
         log: Log,
     ) -> Result<Collector, expvar_carbon::ConfigError> {
         let used = Settings::of(config.carbon.clone());
-        let output = Output::open(config.carbon.as_ref())?;
+        let output = Output::open(config.carbon.as_ref(), &log)?;
         let common = Arc::new(Common::new(output, Counts::publish(registry), clock));
         let wish =
             Wish { carbon: config.carbon.clone(), within: config.flush_timeout, log: log.clone() };

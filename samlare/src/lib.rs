@@ -9,7 +9,7 @@
 //! - [`output`]: to Carbon, or to standard output.
 //! - [`daemon`], [`once`]: the commands; [`notify`]: systemd; [`file_limit`]: open files.
 //! - [`watch`]: services in a terminal.
-//! - [`state`], [`news`], [`counts`], [`log`], [`page`]: what samlare tells of itself.
+//! - [`state`], [`news`], [`outage`], [`counts`], [`log`], [`page`]: what samlare tells of itself.
 #![forbid(unsafe_code)]
 
 pub mod client;
@@ -24,6 +24,7 @@ pub mod log;
 pub mod news;
 pub mod notify;
 pub mod once;
+pub mod outage;
 pub mod output;
 pub mod page;
 pub mod poller;

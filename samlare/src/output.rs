@@ -9,6 +9,8 @@ use expvar_carbon::{ConfigError, Left, Lines, Sender, SenderBuilder, Stats, Tls}
 use xxhash_rust::xxh64::xxh64;
 
 use crate::config::Carbon;
+use crate::log::Log;
+use crate::outage;
 
 /// Batches that may wait for a slow standard output; past that they are dropped and counted.
 const PRINT_QUEUE: usize = 4096;
@@ -16,6 +18,7 @@ const PRINT_QUEUE: usize = 4096;
 /// Takes lines from all endpoints; its destination can be exchanged while they poll.
 pub struct Output {
     destination: RwLock<Destination>,
+    log: Log,
 }
 
 enum Destination {
@@ -30,16 +33,16 @@ impl Output {
     ///
     /// # Errors
     /// A setting that cannot be used.
-    pub fn open(carbon: Option<&Carbon>) -> Result<Output, ConfigError> {
+    pub fn open(carbon: Option<&Carbon>, log: &Log) -> Result<Output, ConfigError> {
         let destination = match carbon {
             None => Destination::Print(printer()),
             Some(carbon) => {
-                let (sender, driver) = builder(carbon).build()?;
+                let (sender, driver) = telling(carbon, log).build()?;
                 tokio::spawn(driver.run(std::future::pending()));
                 Destination::Carbon(sender)
             }
         };
-        Ok(Output { destination: RwLock::new(destination) })
+        Ok(Output { destination: RwLock::new(destination), log: log.clone() })
     }
 
     /// Takes the lines over and leaves the buffer empty. Never waits.
@@ -68,7 +71,7 @@ impl Output {
     ) -> Result<Left, ConfigError> {
         match (self.sender(), carbon) {
             (Some(sender), Some(carbon)) => {
-                sender.reconfigure(builder(carbon), within).await?;
+                sender.reconfigure(telling(carbon, &self.log), within).await?;
                 Ok(Left::default())
             }
             (Some(sender), None) => {
@@ -77,7 +80,7 @@ impl Output {
             }
             (None, carbon) => {
                 self.replace(
-                    Output::open(carbon)?
+                    Output::open(carbon, &self.log)?
                         .destination
                         .into_inner()
                         .unwrap_or_else(PoisonError::into_inner),
@@ -142,6 +145,12 @@ impl Settings {
 /// The setting that cannot be used.
 pub fn check(carbon: &Carbon) -> Result<(), ConfigError> {
     builder(&Carbon { spool_dir: None, ..carbon.clone() }).build().map(drop)
+}
+
+/// A sender that tells the log of its troubles.
+fn telling(carbon: &Carbon, log: &Log) -> SenderBuilder {
+    let log = log.clone();
+    builder(carbon).on_event(move |event| outage::tell(&log, event))
 }
 
 fn builder(carbon: &Carbon) -> SenderBuilder {

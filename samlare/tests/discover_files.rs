@@ -11,7 +11,7 @@ use discovery::{changed, seen, until};
 use samlare::discover::Settings;
 use tokio::time::timeout;
 
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(60);
 
 fn settings(file: &Path) -> Settings {
     Settings {

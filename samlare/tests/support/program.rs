@@ -113,6 +113,8 @@ pub struct Service {
     pub address: SocketAddr,
     /// How many connections there were.
     pub connections: Arc<AtomicUsize>,
+    /// How many requests were answered.
+    pub answers: Arc<AtomicUsize>,
 }
 
 impl Service {
@@ -120,11 +122,13 @@ impl Service {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
-        let (counted, answer) = (connections.clone(), Arc::new(answer));
+        let answers = Arc::new(AtomicUsize::new(0));
+        let (counted, answered, answer) = (connections.clone(), answers.clone(), Arc::new(answer));
         thread::spawn(move || {
             for stream in listener.incoming() {
                 counted.fetch_add(1, Ordering::Relaxed);
                 let (mut stream, answer) = (stream.unwrap(), answer.clone());
+                let answered = answered.clone();
                 thread::spawn(move || {
                     let mut reader = BufReader::new(stream.try_clone().unwrap());
                     let mut line = String::new();
@@ -135,13 +139,14 @@ impl Service {
                         }
                         if line == "\r\n" {
                             answer(&path, &mut stream);
+                            answered.fetch_add(1, Ordering::Relaxed);
                         }
                         line.clear();
                     }
                 });
             }
         });
-        Service { address, connections }
+        Service { address, connections, answers }
     }
 
     /// A service whose document counts its polls, path by path: `{"n": 3}`.
@@ -153,6 +158,11 @@ impl Service {
             *count += 1;
             let _ = stream.write_all(&document(&format!("{{\"n\": {count}}}")));
         })
+    }
+
+    /// Waits until so many requests were answered.
+    pub fn wait_for_answers(&self, count: usize) {
+        wait_for("answers", || (self.answers.load(Ordering::Relaxed) >= count).then_some(()));
     }
 
     pub fn url(&self, path: &str) -> String {

@@ -1,0 +1,49 @@
+//! What the log says of the sender: destinations that go away and are back, points that are lost.
+
+use std::fmt::Display;
+
+use expvar_carbon::Event;
+
+use crate::log::{Level, Log};
+
+/// Writes the line of an event.
+pub fn tell(log: &Log, event: &Event) {
+    let level = if event.is_trouble() { Level::Warn } else { Level::Info };
+    let say = |message, fields: &[(&str, &dyn Display)]| log.event(level, message, fields);
+    match event {
+        Event::Away { destination, error } => {
+            say(
+                "destination is away, points wait",
+                &[("destination", destination), ("error", error)],
+            );
+        }
+        Event::Back { destination, after, dropped } => say(
+            "destination is back",
+            &[("destination", destination), ("after_secs", &after.as_secs()), ("dropped", dropped)],
+        ),
+        Event::Dropping { destination } => say(
+            "queue is full, the oldest points are dropped: raise QueueBytes",
+            &[("destination", destination)],
+        ),
+        Event::Dropped { destination, points } => {
+            say("queue is empty again", &[("destination", destination), ("dropped", points)]);
+        }
+        Event::Refusing { reason, remedy } => {
+            say("points are refused", &[("reason", reason), ("remedy", remedy)]);
+        }
+        Event::Refused { reason, points } => {
+            say("no points are refused any more", &[("reason", reason), ("refused", points)]);
+        }
+        Event::SpoolFailed { directory, error } => say(
+            "spool takes no points, they are kept in memory only",
+            &[("directory", directory), ("error", error)],
+        ),
+        Event::SpoolRecovered { directory } => {
+            say("spool takes points again", &[("directory", directory)]);
+        }
+        Event::SpoolDamaged { file, problem } => {
+            say("spool is damaged", &[("file", file), ("problem", problem)]);
+        }
+        other => say("sender", &[("event", other)]),
+    }
+}
