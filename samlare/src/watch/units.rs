@@ -1,6 +1,8 @@
 //! Values as people read them: `12.3MB`, `1m30s`, `4.56k/s`; at most nine
 //! characters.
 
+use std::time::{Duration, SystemTime};
+
 /// What a number counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
@@ -16,6 +18,8 @@ pub enum Unit {
     Milliseconds,
     /// Seconds.
     Seconds,
+    /// A moment, in seconds since 1970.
+    Unix,
     /// Not to be drawn.
     Text,
 }
@@ -26,6 +30,10 @@ impl Unit {
     pub fn of(name: &str) -> Unit {
         if let Some(field) = name.strip_prefix("memstats.") {
             return memstats(field);
+        }
+        let last = name.rsplit('.').next().unwrap_or(name).to_lowercase();
+        if last.ends_with("start_time_seconds") || last.ends_with("timestamp_seconds") {
+            return Unit::Unix;
         }
         let mut parts = name.rsplit('.');
         for _ in 0..2 {
@@ -65,6 +73,7 @@ impl Unit {
             Unit::Microseconds => duration(value / 1e6),
             Unit::Milliseconds => duration(value / 1e3),
             Unit::Seconds => duration(value),
+            Unit::Unix => moment(value),
         }
     }
 
@@ -131,6 +140,20 @@ fn digits(value: f64) -> String {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
         false => text,
     }
+}
+
+/// A moment in UTC: the time of the last day's, the date of others.
+fn moment(unix: f64) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    // What is no time of these decades is a span after all.
+    if !(1e9..5e9).contains(&unix) {
+        return duration(unix);
+    }
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs_f64(unix);
+    let text = humantime::format_rfc3339_seconds(time).to_string();
+    let is_recent = (now.as_secs_f64() - unix).abs() < 86_400.0;
+    // 2026-11-27T03:10:00Z
+    text.get(if is_recent { 11..19 } else { 2..10 }).unwrap_or_default().to_owned()
 }
 
 /// A span of time.
@@ -218,6 +241,15 @@ mod tests {
     }
 
     #[test]
+    fn a_moment_is_a_time_or_a_date_and_no_span() {
+        assert_eq!(Unit::Unix.show(1_700_000_000.0), "23-11-14");
+        assert_eq!(Unit::Unix.show(90.0), "1m30s");
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let shown = Unit::Unix.show(now.as_secs_f64());
+        assert_eq!((shown.len(), shown.matches(':').count()), (8, 2), "{shown}");
+    }
+
+    #[test]
     fn names_say_their_unit() {
         for (name, unit) in [
             ("memstats.Alloc", Unit::Bytes),
@@ -229,6 +261,7 @@ mod tests {
             ("http.latency_ns.count", Unit::Number),
             ("uptime_seconds", Unit::Seconds),
             ("resource.ru_ms", Unit::Milliseconds),
+            ("process.start_time_seconds", Unit::Unix),
             ("requests", Unit::Number),
             ("status", Unit::Number),
             ("bonus", Unit::Number),
