@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use expvar_http::Page as Answer;
 use http::Uri;
@@ -23,6 +24,9 @@ const MAX_VARIABLES: usize = 5000;
 const MAX_TEXT_CHARS: usize = 200;
 /// Most bytes of names and texts in one answer.
 const MAX_LOOK_BYTES: usize = 2 << 20;
+/// Longest time that a look takes, whatever the endpoint's own limit is: the server does not hear
+/// of a client that goes away before it writes.
+const MAX_LOOK: Duration = Duration::from_secs(10);
 /// Most endpoints that are asked at one time because somebody looks.
 const MAX_LOOKS: usize = 4;
 
@@ -152,7 +156,7 @@ impl Page {
 async fn look(endpoint: &Endpoint) -> Result<Variables, String> {
     let polling = &endpoint.polling;
     let options = Options {
-        timeout: polling.timeout,
+        timeout: polling.timeout.min(MAX_LOOK),
         max_body_bytes: polling.rules.limits.bytes,
         headers: polling.headers.clone(),
         bearer_token_file: polling.bearer_token_file.clone(),

@@ -413,7 +413,7 @@ fn the_log_tells_when_carbon_goes_away_and_is_back() {
 }
 
 #[test]
-fn a_look_at_an_endpoint_ends_with_who_looks() {
+fn looks_at_an_endpoint_that_hangs_end() {
     // Takes requests and answers none.
     let service = Service::start(|_, _| std::thread::park());
     let page = free_port();
