@@ -225,8 +225,7 @@ impl Points for Rendered<'_> {
             (None, None) => expvar_carbon::Number::from(number.as_f64()),
         };
         let name = &self.path.as_str()[self.prefix..];
-        let is_finite =
-            !matches!(value, expvar_carbon::Number::Float(float) if !float.is_finite());
+        let is_finite = !matches!(value, expvar_carbon::Number::Float(float) if !float.is_finite());
         let problem = self.path.problem().or((!is_finite).then_some(Refusal::Infinite));
         if problem.is_none() && self.clashes.is_clash(name) {
             self.taken.note(FlawKind::Clash, self.path.as_str());
