@@ -82,8 +82,7 @@ pub fn symbol(address: usize) -> Option<String> {
 /// `None` where [`alloc::Counting`](crate::alloc::Counting) is not the program's allocator, or
 /// [`start`] was not called.
 ///
-/// Walks the sampled blocks in steps of some ten microseconds, during which no block can be
-/// sampled. Names are looked up later, when the profile is written.
+/// Walks the sampled blocks in steps of some microseconds, during which no block can be sampled. Names are looked up later, when the profile is written.
 pub fn profile() -> Option<Profile> {
     let rate = sample::rate();
     if rate == 0 || alloc::counts().is_none() {

@@ -1,7 +1,7 @@
 //! A list that grows without moving what is in it.
 
-/// Entries that are allocated at a time.
-const CHUNK: usize = 1024;
+/// Entries that are allocated, and read, at a time.
+const CHUNK: usize = 256;
 
 /// A list that grows by fixed chunks: a push copies nothing, and costs at most one allocation.
 pub(super) struct Chunks<T>(Vec<Vec<T>>);
@@ -26,7 +26,7 @@ impl<T> Chunks<T> {
         self.0.get_mut(at as usize / CHUNK)?.get_mut(at as usize % CHUNK)
     }
 
-    /// The entries from `chunk` x 1024 on.
+    /// The entries from `chunk` x 256 on.
     pub(super) fn chunk(&self, chunk: usize) -> Option<&[T]> {
         self.0.get(chunk).map(Vec::as_slice)
     }

@@ -29,6 +29,8 @@ const NONE: u32 = u32::MAX;
 static TABLE: Mutex<Table> = Mutex::new(Table::new());
 /// Samples that found no place.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
+/// Threads that wait for the table; a reader lets them in between two chunks.
+static WAITING: AtomicU32 = AtomicU32::new(0);
 /// The process that the table belongs to.
 static OWNER: AtomicU32 = AtomicU32::new(0);
 
@@ -217,11 +219,28 @@ fn hold() -> Option<Held> {
     if HELD.replace(true) {
         return None;
     }
+    let table = try_hold().or_else(|| {
+        WAITING.fetch_add(1, Relaxed);
+        let table = wait();
+        WAITING.fetch_sub(1, Relaxed);
+        table
+    });
+    HELD.set(table.is_some());
+    table
+}
+
+fn try_hold() -> Option<Held> {
+    match TABLE.try_lock() {
+        Ok(table) => Some(Held(table)),
+        Err(TryLockError::Poisoned(table)) => Some(Held(table.into_inner())),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
+fn wait() -> Option<Held> {
     for turn in 1_u32.. {
-        match TABLE.try_lock() {
-            Ok(table) => return Some(Held(table)),
-            Err(TryLockError::Poisoned(table)) => return Some(Held(table.into_inner())),
-            Err(TryLockError::WouldBlock) => {}
+        if let Some(table) = try_hold() {
+            return Some(table);
         }
         if turn.is_multiple_of(1024) && OWNER.load(Relaxed) != std::process::id() {
             sample::set_rate(0);
@@ -230,7 +249,6 @@ fn hold() -> Option<Held> {
         }
         if turn.is_multiple_of(64) { std::thread::yield_now() } else { std::hint::spin_loop() }
     }
-    HELD.set(false);
     None
 }
 
@@ -271,7 +289,7 @@ pub(super) fn dropped() -> u64 {
 /// One stack: its return addresses, what lives of what it allocated, and all that it allocated.
 pub(super) type Row = (Arc<[usize]>, Weighed, Weighed);
 
-/// All stacks. The table is held for a thousand entries at a time, some ten microseconds, so what
+/// All stacks. The table is held for 256 entries at a time, some microseconds, so what
 /// is allocated and freed meanwhile may be in it or not.
 pub(super) fn rows() -> Vec<Row> {
     let stacks = hold().map_or(0, |table| table.stacks.len());
@@ -298,6 +316,13 @@ pub(super) fn rows() -> Vec<Row> {
 
 fn chunk_by_chunk(mut f: impl FnMut(&Table, usize) -> Option<()>) {
     for chunk in 0.. {
+        // A lock that is taken again at once would keep the others out.
+        for _ in 0..100 {
+            if WAITING.load(Relaxed) == 0 {
+                break;
+            }
+            std::thread::yield_now();
+        }
         let Some(table) = hold() else { return };
         if f(&table, chunk).is_none() {
             return;
