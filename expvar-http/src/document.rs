@@ -81,7 +81,7 @@ impl Document {
         buffer.clear();
         let filter = self.filter().map(compile).transpose()?;
         let mut reached = 0;
-        let wanted = |name: &str| {
+        let mut wanted = |name: &str| {
             reached += 1;
             source.reached.store(reached, Relaxed);
             filter.as_ref().is_none_or(|filter| filter.is_match(name))
@@ -94,6 +94,12 @@ impl Document {
                     pretty::indent(buffer, &mut indented);
                     *buffer = indented;
                 }
+            }
+            Kind::Metrics { filter: None, format } => {
+                let reached = |name: &str| {
+                    wanted(name);
+                };
+                source.prometheus.render_all(source.registry, reached, *format, buffer);
             }
             Kind::Metrics { format, .. } => {
                 source.prometheus.render_where(source.registry, wanted, *format, buffer);

@@ -4,21 +4,23 @@ use std::collections::BTreeMap;
 
 use expvar::Registry;
 
+mod cache;
 mod exposition;
-mod json;
-mod known;
+mod families;
 mod ladder;
+mod left_out;
 mod mapping;
 mod names;
+mod plan;
 mod samples;
+mod taken;
 
+use cache::Cache;
 use exposition::Exposition;
 pub use mapping::{Mapping, MappingError};
 
-expvar::vars! {
-    /// Variables that /metrics could not show, and why.
-    static LEFT_OUT: Map = "expvar.prometheus";
-}
+/// Levels of maps that become labels.
+const LEVELS: usize = 8;
 
 /// How variables become Prometheus metrics.
 ///
@@ -30,7 +32,7 @@ expvar::vars! {
 /// | gauge, float | a gauge, or a counter where declared `counter` |
 /// | histogram | a histogram with a fixed ladder of buckets, below |
 /// | map | one family with a label, `key` unless declared; maps in it add `key2`, …, up to 8 levels; the empty key is no label |
-/// | text | nothing; where a label was declared, an info metric: `version_info{version="1.2"} 1` |
+/// | text | nothing; where a label was declared, an info metric: `version_info{version="1.2"} 1`. In a variable whose name ends in `_info`, texts by key are the labels of one info metric: `build_info{commit="abc",version="1.2"} 1` |
 /// | function | numbers and booleans of what it returns: members join the name (`limits_files`), elements have the label `index`; where labels were declared, each level is a label and what lies deeper or shallower is left out |
 /// | `process`, `memstats` | the names that dashboards know: `process_resident_memory_bytes`, `go_memstats_heap_alloc_bytes`, … |
 ///
@@ -41,8 +43,13 @@ expvar::vars! {
 /// cannot be made legal. Label names follow the same rule; a leading `__` loses one, `le` becomes
 /// `le_`.
 ///
+/// A label of a name that another one of the sample has gets a `_`. So does a member that a function
+/// returns and whose metric would end in `_count`, `_sum` or `_bucket`, as a histogram's parts do.
+///
 /// **Left out.** A variable whose name cannot be made legal, or is that of a variable before it, is
-/// left out, as is a counter below zero or not a number. The family `expvar_prometheus_left_out`
+/// left out, as is a counter below zero or not a number, and a member of what a function returned
+/// whose series is there already. In OpenMetrics a histogram whose sum is below zero or not a number
+/// has neither sum nor count, only buckets. The family `expvar_prometheus_left_out`
 /// then names variable and reason (the first 100, the rest counted as `(other)`), and so does the
 /// variable `expvar.prometheus`.
 ///
@@ -81,6 +88,18 @@ expvar::vars! {
 #[derive(Debug, Clone, Default)]
 pub struct Prometheus {
     mappings: BTreeMap<String, Mapping>,
+    settings: Settings,
+    cache: Cache,
+}
+
+/// What holds for all variables.
+#[derive(Debug, Clone, Default)]
+struct Settings {
+    /// Names are exact.
+    as_recorded: bool,
+    constants: Vec<(String, String)>,
+    /// Histograms are summaries with these.
+    quantiles: Option<Vec<f64>>,
 }
 
 impl Prometheus {
@@ -100,6 +119,7 @@ impl Prometheus {
     /// the second one of its variable.
     pub fn map(mut self, mapping: Mapping) -> Result<Self, MappingError> {
         mapping.check()?;
+        self.cache = Cache::default();
         let variable = mapping.variable.clone();
         match self.mappings.insert(variable.clone(), mapping) {
             None => Ok(self),
@@ -107,21 +127,99 @@ impl Prometheus {
         }
     }
 
+    /// Keeps all names as they were recorded: neither unit nor `_total` follows them. For services
+    /// that showed them so before, through `metrics-exporter-prometheus` or else.
+    ///
+    /// What is not legal becomes `_` all the same. Values are as they were recorded too, except
+    /// where the name ends in the unit that Prometheus sees: see [`Mapping::name`], which does the
+    /// same for one variable.
+    #[must_use]
+    pub fn names_as_recorded(mut self) -> Self {
+        self.cache = Cache::default();
+        self.settings.as_recorded = true;
+        self
+    }
+
+    /// A label that is the same for everything. A variable's own label of that name gets a `_`.
+    ///
+    /// # Errors
+    /// The label is no legal name, or is given twice.
+    pub fn constant(
+        mut self,
+        label: impl Into<String>,
+        value: impl Into<String>,
+    ) -> Result<Self, MappingError> {
+        self.cache = Cache::default();
+        self.settings.constants.push((label.into(), value.into()));
+        let labels = self.settings.constants.iter().map(|(label, _)| label.as_str());
+        mapping::check_labels(labels).map_err(|what| MappingError::new("", what))?;
+        Ok(self)
+    }
+
+    /// Shows histograms as summaries with these quantiles, from 0 to 1 (others are taken as these),
+    /// of the last 60 to 70 seconds; `NaN` where nothing was recorded then.
+    ///
+    /// Quantiles of several processes cannot be joined in Prometheus, buckets can.
+    #[must_use]
+    pub fn quantiles(mut self, quantiles: impl IntoIterator<Item = f64>) -> Self {
+        self.cache = Cache::default();
+        let quantiles = quantiles.into_iter().filter(|quantile| !quantile.is_nan());
+        let mut quantiles: Vec<f64> = quantiles.map(|quantile| quantile.clamp(0.0, 1.0)).collect();
+        quantiles.sort_by(f64::total_cmp);
+        quantiles.dedup();
+        self.settings.quantiles = Some(quantiles);
+        self
+    }
+
     /// Appends the variables of a registry as metrics to a buffer that can be used again.
+    ///
+    /// The text of names and help is kept for the next time, about 300 bytes a variable.
     pub fn render(&self, registry: &Registry, format: Format, buffer: &mut Vec<u8>) {
-        self.render_where(registry, |_| true, format, buffer);
+        self.render_all(registry, |_| {}, format, buffer);
     }
 
     /// Like [`render`](Self::render), for the variables whose name `wanted` accepts.
     pub fn render_where(
         &self,
         registry: &Registry,
+        wanted: impl FnMut(&str) -> bool,
+        format: Format,
+        buffer: &mut Vec<u8>,
+    ) {
+        self.render_with((&mut Vec::new(), false), registry, wanted, format, buffer);
+    }
+
+    /// Renders all variables, and tells `looked_at` of each one before it is read.
+    pub(crate) fn render_all(
+        &self,
+        registry: &Registry,
+        mut looked_at: impl FnMut(&str),
+        format: Format,
+        buffer: &mut Vec<u8>,
+    ) {
+        let wanted = |name: &str| {
+            looked_at(name);
+            true
+        };
+        match self.cache.lock(format) {
+            Some(mut known) => {
+                self.render_with((&mut known, true), registry, wanted, format, buffer);
+            }
+            None => self.render_where(registry, wanted, format, buffer),
+        }
+    }
+
+    fn render_with(
+        &self,
+        known: (&mut Vec<cache::Entry>, bool),
+        registry: &Registry,
         mut wanted: impl FnMut(&str) -> bool,
         format: Format,
         buffer: &mut Vec<u8>,
     ) {
-        let mut exposition = Exposition::begin(&self.mappings, format, buffer);
-        registry.visit_old_where(&mut wanted, &mut exposition);
+        let mut exposition =
+            Exposition::begin(&self.mappings, &self.settings, format, known, buffer);
+        registry.visit_where(&mut wanted, &mut exposition);
         for variable in self.mappings.keys().filter(|name| wanted(name)) {
             if registry.get(variable).is_none() {
                 exposition.leave_out(variable, "there is no such variable to map");

@@ -42,6 +42,20 @@ fn service() -> (Registry, Prometheus) {
     registry.publish("code", Func::new(|| serde_json::json!({"200": 5, "500": 1}))).unwrap();
     registry.publish("a.clash", Gauge::new()).unwrap();
     registry.publish("a_clash", Gauge::new()).unwrap();
+    // What cost a target its scrape.
+    registry.publish_with("bytes", Counter::new(), info().unit(Unit::Bytes)).unwrap().add(8);
+    let index = registry.publish_with("shards", Map::new(), info().label("index")).unwrap();
+    index.set("a", Func::new(|| [1, 2]));
+    let zone = registry.publish_with("zones", Map::new(), info().label("zone")).unwrap();
+    zone.add("eu", 5);
+    let stats = || serde_json::json!({"cache.hit": 1, "cache_hit": 2, "count": 3});
+    registry.publish_with("s", Func::new(stats), info()).unwrap();
+    let drift = registry.publish_with("drift", Histogram::floats(), info()).unwrap();
+    drift.record_float(-2.0);
+    drift.record_float(0.5);
+    let built = registry.publish_with("built_info", Map::new(), info()).unwrap();
+    built.set("version", Text::new()).set("1.2");
+    built.set("commit", Text::new()).set("abc");
     for name in ["process", "memstats"] {
         if let Some(var) = expvar::global().get(name) {
             registry.publish(name, var).unwrap();
@@ -49,7 +63,8 @@ fn service() -> (Registry, Prometheus) {
     }
     let mapping = Mapping::new("code").family("responses").labels(["code"]).counter();
     let mapping = mapping.help("Responses by code.");
-    (registry, Prometheus::new().map(mapping).unwrap())
+    let constant = Mapping::new("zones").constant("zone", "all");
+    (registry, Prometheus::new().map(mapping).and_then(|it| it.map(constant)).unwrap())
 }
 
 fn tmp(name: &str) -> PathBuf {
@@ -122,6 +137,13 @@ print(json.dumps(families))
             r#"["sizes_bytes_bucket", {"route": "/", "le": "256.0"}, 1.0]"#,
         ),
         ("build", "info", "", r#"["build_info", {"version": "1.2"}, 1.0]"#),
+        ("bytes", "counter", "", r#"["bytes_total", {}, 8.0]"#),
+        ("shards", "gauge", "", r#"["shards", {"index": "a", "index_": "1"}, 2.0]"#),
+        ("zones", "gauge", "", r#"["zones", {"zone": "all", "zone_": "eu"}, 5.0]"#),
+        ("s_cache_hit", "gauge", "", r#"["s_cache_hit", {}, 1.0]"#),
+        ("s_count_", "gauge", "", r#"["s_count_", {}, 3.0]"#),
+        ("drift", "histogram", "", r#"["drift_bucket", {"le": "+Inf"}, 2.0]"#),
+        ("built", "info", "", r#"["built_info", {"commit": "abc", "version": "1.2"}, 1.0]"#),
     ] {
         let found = &families[family];
         assert_eq!(found[0], kind, "{family}: {found}");
@@ -229,6 +251,15 @@ fn a_real_prometheus_scrapes_and_answers() {
         ("limits_a{index=\"1\"}", "2"),
         ("responses_total{code=\"200\"}", "5"),
         ("count(expvar_prometheus_left_out{variable=\"a_clash\"})", "1"),
+        ("bytes_total", "8"),
+        ("shards{index=\"a\",index_=\"1\"}", "2"),
+        ("zones{zone=\"all\",zone_=\"eu\"}", "5"),
+        ("s_cache_hit", "1"),
+        ("count(expvar_prometheus_left_out{variable=\"s\"})", "1"),
+        ("s_count_", "3"),
+        ("drift_bucket{le=\"+Inf\"}", "2"),
+        ("drift_bucket{le=\"0.25\"}", "1"),
+        ("built_info{commit=\"abc\",version=\"1.2\"}", "1"),
     ] {
         let result = query(asked).unwrap_or_else(|| panic!("no answer to {asked}"));
         assert_eq!(result["value"][1], value, "{asked}");
@@ -255,6 +286,7 @@ fn a_real_prometheus_scrapes_and_answers() {
         let resident: f64 = resident["value"][1].as_str().unwrap().parse().unwrap();
         assert!(resident > 1e6, "{resident}");
         assert!(query("process_cpu_seconds_total").is_some());
+        assert!(query("count(process_thread_cpu_seconds_total{thread!=\"\"})").is_some());
         assert!(query("go_memstats_sys_bytes").is_some());
     }
 }

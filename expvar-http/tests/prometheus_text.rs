@@ -256,7 +256,10 @@ fn mappings_that_cannot_be_are_refused_by_name() {
         (of().labels(["le"]), "\"le\" is no name for a label"),
         (of().constant("__x", "1"), "\"__x\" is no name for a label"),
         (of().buckets([2.0, 1.0]), "must ascend"),
-        (of().buckets([f64::INFINITY]), "must ascend and be finite"),
+        (of().buckets([f64::INFINITY]), "must ascend, be finite and not below zero"),
+        (of().buckets([-1.0, 1.0]), "not below zero"),
+        (of().labels(["a"]).constant("a", "1"), "\"a\" is no name for a label, or used twice"),
+        (of().name("a b"), "\"a b\" is no name for a metric"),
     ] {
         let error = refused(mapping);
         assert!(error.contains("\"some.variable\"") && error.contains(why), "{error}");
@@ -304,40 +307,68 @@ fn maps_that_hold_themselves_end() {
     map.set("self", std::sync::Arc::clone(&map));
     map.add("n", 1);
     let text = text(&registry);
-    assert_eq!(text.matches("n\"} 1\n").count(), 8, "{text}");
-    assert!(text.contains("reason=\"its maps are nested too deeply\"} 1\n"));
+    assert!(text.contains("m{key=\"self\",key2=\"n\"} 1\n"), "{text}");
     map.clear();
 }
 
 #[test]
-fn process_and_memstats_have_the_names_that_dashboards_know() {
+fn maps_nested_more_than_eight_deep_are_named() {
+    let registry = Registry::new();
+    let mut map = registry.publish("m", Map::new()).unwrap();
+    for _ in 0..8 {
+        map.add("n", 1);
+        map = map.set("m", Map::new());
+    }
+    map.add("n", 1);
+    let text = text(&registry);
+    assert_eq!(text.matches("n\"} 1\n").count(), 8, "{text}");
+    assert!(text.contains("reason=\"its maps are nested too deeply\"} 1\n"), "{text}");
+}
+
+static MEMBERS: [(&str, Info); 6] = [
+    ("resident_bytes", Info::with_help("Memory.").unit(Unit::Bytes).known_as("p_memory_bytes")),
+    ("cpu_user_seconds", Info::with_help("Time.").unit(Unit::Seconds).counter()),
+    ("cpu_system_seconds", Info::new().unit(Unit::Seconds).counter()),
+    ("Alloc", Info::with_help("Live.").known_as("go_memstats_alloc_bytes")),
+    ("TotalAlloc", Info::with_help("All.").counter().known_as("go_memstats_alloc_bytes")),
+    ("hits", Info::with_help("Hits.").counter()),
+];
+
+#[test]
+fn members_have_the_names_that_dashboards_know() {
     let registry = Registry::new();
     let process = serde_json::json!({
         "resident_bytes": 4096, "cpu_user_seconds": 1.5, "cpu_system_seconds": 0.25,
-        "open_fds": 7, "thread_cpu_seconds": {"main": 1.0, "worker": 0.75},
-        "cgroup": {"memory_bytes": 12, "oom_kills": 0},
+        "Alloc": 1, "TotalAlloc": 2, "hits": 3, "other": 4,
     });
-    registry.publish("process", Func::new(move || process.clone())).unwrap();
-    let memstats = serde_json::json!({"Alloc": 1, "TotalAlloc": 2, "PauseNs": [0, 0]});
-    registry.publish("memstats", Func::new(move || memstats.clone())).unwrap();
-    let text = text(&registry);
-    let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
-    let mut expected = vec![
-        "go_memstats_alloc_bytes 1",
-        "go_memstats_alloc_bytes_total 2",
-        "process_resident_memory_bytes 4096",
-        "process_cpu_user_seconds_total 1.5",
-        "process_cpu_system_seconds_total 0.25",
-        "process_cpu_seconds_total 1.75",
-        "process_open_fds 7",
-        "process_thread_cpu_seconds_total{thread=\"main\"} 1",
-        "process_thread_cpu_seconds_total{thread=\"worker\"} 0.75",
-        "process_cgroup_memory_bytes 12",
-        "process_cgroup_oom_kills_total 0",
-    ];
-    let mut found = samples.clone();
-    found.sort_unstable();
-    expected.sort_unstable();
-    assert_eq!(found, expected);
-    assert!(open(&registry).contains("# TYPE go_memstats_alloc_bytes_total unknown\n"));
+    let info = Info::new().help("Mine.").members(&MEMBERS);
+    registry.publish_with("process", Func::new(move || process.clone()), info).unwrap();
+    let threads = serde_json::json!({"main": 1.0, "worker": {"sub": 0.75}});
+    let info =
+        Info::new().help("By thread.").labels(["thread", "part"]).counter().known_as("threads");
+    registry.publish_with("t", Func::new(move || threads.clone()), info).unwrap();
+    assert_eq!(
+        open(&registry),
+        "# HELP go_memstats_alloc_bytes Live.\n# TYPE go_memstats_alloc_bytes gauge\n\
+         go_memstats_alloc_bytes 1\n\
+         # HELP process_other Mine.\n# TYPE process_other gauge\nprocess_other 4\n\
+         # HELP p_memory_bytes Memory.\n# TYPE p_memory_bytes gauge\n\
+         # UNIT p_memory_bytes bytes\np_memory_bytes 4096\n\
+         # HELP go_memstats_alloc_bytes_total All.\n\
+         # TYPE go_memstats_alloc_bytes_total unknown\ngo_memstats_alloc_bytes_total 2\n\
+         # HELP process_cpu_system_seconds Variable process.\n\
+         # TYPE process_cpu_system_seconds counter\n\
+         # UNIT process_cpu_system_seconds seconds\nprocess_cpu_system_seconds_total 0.25\n\
+         # HELP process_cpu_user_seconds Time.\n# TYPE process_cpu_user_seconds counter\n\
+         # UNIT process_cpu_user_seconds seconds\n\
+         process_cpu_user_seconds_total 1.5\n\
+         # HELP process_hits Hits.\n# TYPE process_hits counter\nprocess_hits_total 3\n\
+         # HELP process_cpu_seconds Processor time, in the program and in the kernel, in seconds.\n\
+         # TYPE process_cpu_seconds counter\n# UNIT process_cpu_seconds seconds\n\
+         process_cpu_seconds_total 1.75\n\
+         # HELP threads By thread.\n# TYPE threads counter\n\
+         threads_total{thread=\"main\"} 1\n\
+         threads_total{thread=\"worker\",part=\"sub\"} 0.75\n\
+         # EOF\n"
+    );
 }

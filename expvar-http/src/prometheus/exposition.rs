@@ -1,96 +1,165 @@
-//! The walk's visitor that writes metrics.
+//! The visitor of the walk that writes metrics.
 
-use std::collections::{BTreeMap, HashSet};
-use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
+use std::collections::BTreeMap;
 
-use expvar::{Info, OldVisitor, Reading, Text, Unit, Value};
+use expvar::{Info, Number, Reading, Recorded, Shape, Step, Unit, Visitor};
 
-use super::json::Tree;
+use super::cache::{Entry, Single};
+use super::families::Families;
+use super::left_out::LeftOut;
 use super::mapping::Mapping;
-use super::names::{self, Shown};
-use super::samples::{Number, Samples, Type, push_label, write_bound, write_escaped};
-use super::{Format, LEFT_OUT, known, ladder};
+use super::names;
+use super::plan::Plan;
+use super::samples::{
+    Samples, Type, counts, has_label, push_label, write, write_bound, write_escaped,
+};
+use super::taken::{Hashed, Taken};
+use super::{Format, LEVELS, Settings, ladder};
 
-/// Levels of maps that become labels.
-const LEVELS: usize = 8;
-/// Variables that are named as left out.
-const NAMED: usize = 100;
-/// The family that names them.
+/// The family that names what is left out.
 const LEFT_OUT_FAMILY: &str = "expvar_prometheus_left_out";
 
 /// Writes a registry's variables as metrics.
 pub(super) struct Exposition<'a> {
     mappings: &'a BTreeMap<String, Mapping>,
-    pub(super) format: Format,
+    settings: &'a Settings,
+    format: Format,
     out: &'a mut Vec<u8>,
-    /// Hashes of the names that are used.
-    taken: HashSet<u64, BuildHasherDefault<AsItIs>>,
-    /// The families of the variable that is looked at, of which the first `used` are in use.
-    families: Vec<Samples>,
-    used: usize,
-    /// The labels of the place that is looked at, without braces.
-    pub(super) labels: Vec<u8>,
-    left_out: Vec<(String, String)>,
-    left_out_more: u64,
+    /// What the last text was made of, up to where this one is.
+    known: &'a mut Vec<Entry>,
+    at: usize,
+    remembers: bool,
+    taken: Taken,
+    left_out: LeftOut,
+    families: Families,
+    /// Steps from the walk's top, the variable itself the first.
+    depth: usize,
+    state: State,
+    place: Place,
+    /// What the value means that was entered last.
+    leaf: Leaf,
+    /// What was said of the variable.
+    info: Info,
+    /// Processor time in the program and in the kernel, to be added up.
+    cpu_seconds: Option<f64>,
 }
 
-/// What is to become of one variable.
-pub(super) struct Plan<'a> {
-    variable: &'a str,
-    /// The metric's name without unit and ending.
-    stem: String,
-    pub(super) labels: Vec<String>,
-    /// How many of them were told, rather than by default.
-    pub(super) told: usize,
-    counter: Option<bool>,
-    help: &'a str,
+/// What the variable is that the walk is in.
+enum State {
+    /// A number, as it was the last time, at this place among the known.
+    Known(usize),
+    /// Not shown.
+    Hidden,
+    Planned(Box<Plan>),
+}
+
+/// Where in a variable the walk is.
+#[derive(Default)]
+struct Place {
+    /// Labels, without braces.
+    labels: Vec<u8>,
+    /// Members' names, each after a `_`.
+    members: String,
+    /// Arrays that are entered, each with a label of its own.
+    elements: usize,
+    /// The key or member that was entered last.
+    key: String,
+    /// What lies around, from the top.
+    shapes: Vec<Shape>,
+    /// How deep the function's value lies that the walk is in.
+    function: Option<usize>,
+    /// Lengths of labels and members, and elements, at each step.
+    marks: Vec<(usize, usize, usize, Option<KnownAs>)>,
+    known_as: Option<KnownAs>,
+    /// Texts by depth, which become labels of one sample.
+    texts: Vec<(usize, String, String)>,
+    /// The variable is a number and nothing else.
+    is_single: bool,
+}
+
+/// The name that dashboards know a number by, or a structure's numbers by label. It is empty where
+/// there are only labels.
+#[derive(Clone, Copy)]
+struct KnownAs {
+    name: &'static str,
+    /// The level of the keys below it.
+    below: usize,
+}
+
+/// A copy of what the walk says of a value, made when it changes.
+#[derive(Default)]
+struct Leaf {
+    help_at: (usize, usize),
+    help: String,
     unit: Unit,
-    shown: Shown,
-    buckets: Option<&'a [f64]>,
+    counter: bool,
+}
+
+impl Leaf {
+    fn set(&mut self, info: &Info) {
+        let help = info.get_help();
+        let help_at = (help.as_ptr().addr(), help.len());
+        if self.help_at != help_at || self.help != help {
+            self.help_at = help_at;
+            self.help.clear();
+            self.help.push_str(help);
+        }
+        (self.unit, self.counter) = (info.get_unit(), info.is_counter());
+    }
 }
 
 impl<'a> Exposition<'a> {
     pub(super) fn begin(
         mappings: &'a BTreeMap<String, Mapping>,
+        settings: &'a Settings,
         format: Format,
+        (known, remembers): (&'a mut Vec<Entry>, bool),
         out: &'a mut Vec<u8>,
     ) -> Self {
-        let mut this = Self {
+        let mut taken = Taken::with_capacity(known.len() + known.len() / 8);
+        taken.take(Hashed::new(LEFT_OUT_FAMILY), Type::Gauge);
+        Self {
             mappings,
+            settings,
             format,
             out,
-            taken: HashSet::default(),
-            families: Vec::new(),
-            used: 0,
-            labels: Vec::new(),
-            left_out: Vec::new(),
-            left_out_more: 0,
-        };
-        this.reserve(LEFT_OUT_FAMILY, Type::Gauge);
-        this
+            known,
+            at: 0,
+            remembers,
+            taken,
+            left_out: LeftOut::default(),
+            families: Families::default(),
+            depth: 0,
+            state: State::Hidden,
+            place: Place::default(),
+            leaf: Leaf::default(),
+            info: Info::new(),
+            cpu_seconds: None,
+        }
     }
 
     /// Names what was left out, and ends the text.
     pub(super) fn end(mut self) {
-        if !self.left_out.is_empty() {
-            self.header(
-                LEFT_OUT_FAMILY,
-                Type::Gauge,
-                "Variables that cannot be shown, and why.",
-                "",
-            );
+        if self.remembers {
+            self.known.truncate(self.at);
         }
-        let more = (self.left_out_more > 0)
-            .then(|| (("(other)".to_owned(), "too many to name".to_owned()), self.left_out_more));
-        let named = std::mem::take(&mut self.left_out).into_iter().map(|named| (named, 1));
-        for ((variable, reason), count) in named.chain(more) {
-            self.labels.clear();
-            push_label(&mut self.labels, "variable", &variable);
-            push_label(&mut self.labels, "reason", &reason);
-            let (name, text) = (LEFT_OUT_FAMILY.to_owned(), Vec::new());
-            let mut samples = Samples { name, kind: Type::Gauge, text };
-            samples.push("", &self.labels, Number::unsigned(count), 0);
-            self.out.extend_from_slice(&samples.text);
+        let left_out = std::mem::take(&mut self.left_out);
+        let mut rows = left_out.rows().peekable();
+        if rows.peek().is_some() {
+            let help = "Variables that cannot be shown, and why.";
+            self.header(LEFT_OUT_FAMILY, Type::Gauge, help, "", names::PLAIN.unit);
+        }
+        let mut labels = Vec::new();
+        for (variable, reason, count) in rows {
+            labels.clear();
+            push_label(&mut labels, "variable", variable);
+            push_label(&mut labels, "reason", reason);
+            self.out.extend_from_slice(LEFT_OUT_FAMILY.as_bytes());
+            self.out.push(b'{');
+            self.out.extend_from_slice(&labels);
+            self.out.extend_from_slice(b"} ");
+            write(self.out, Number::Unsigned(count), 0);
+            self.out.push(b'\n');
         }
         if self.format == Format::OpenMetrics {
             self.out.extend_from_slice(b"# EOF\n");
@@ -99,216 +168,396 @@ impl<'a> Exposition<'a> {
 
     /// Remembers that a variable, or part of it, is not shown.
     pub(super) fn leave_out(&mut self, variable: &str, reason: &str) {
-        let same = |left: &(String, String)| left.0 == variable && left.1 == reason;
-        if self.left_out.last().is_some_and(same) {
-            return;
-        }
-        if self.left_out.len() == NAMED {
-            self.left_out_more += 1;
-            return;
-        }
-        self.left_out.push((variable.to_owned(), reason.to_owned()));
-        if LEFT_OUT.get(variable).is_none() && LEFT_OUT.len() < NAMED {
-            LEFT_OUT.set(variable, Text::new()).set(reason);
+        self.left_out.add(variable, reason);
+    }
+
+    /// Leaves out the variable that the walk is in, or part of it.
+    fn leave_out_this(&mut self, reason: &str) {
+        if let State::Planned(plan) = &self.state {
+            self.left_out.add(&plan.variable, reason);
         }
     }
 
-    fn value(&mut self, plan: &Plan<'_>, depth: usize, value: Value<'_>) {
-        match value {
-            Value::Counter(n) => self.number(plan, "", Number::unsigned(n), true),
-            Value::Gauge(n) => self.number(plan, "", Number::signed(n), false),
-            Value::Float(n) => self.number(plan, "", Number::Float(n), false),
-            Value::Text(text) => self.text(plan, depth, text),
-            Value::Histogram(reading) => self.histogram(plan, reading),
-            Value::Map(_) if depth == LEVELS => {
-                self.leave_out(plan.variable, "its maps are nested too deeply");
+    fn enter_variable(&mut self, name: &str, info: &Info) {
+        self.place.labels.clear();
+        self.place.members.clear();
+        self.place.elements = 0;
+        self.place.is_single = false;
+        self.place.known_as = None;
+        match self.known.get(self.at) {
+            Some(entry) if *entry.name == *name => match &entry.single {
+                Some(single) if single.info == *info => self.state = State::Known(self.at),
+                _ => self.plan(name, info),
+            },
+            _ => {
+                if self.remembers {
+                    self.known.truncate(self.at);
+                    self.known.push(Entry { name: name.into(), single: None });
+                }
+                self.plan(name, info);
             }
-            Value::Map(map) => {
-                let start = self.labels.len();
-                let undeclared;
-                let label = match plan.labels.get(depth) {
-                    Some(label) => label,
-                    None => {
-                        undeclared = names::default_label(depth);
-                        &undeclared
-                    }
-                };
-                map.for_each(|key, value| {
-                    // A label that is empty is none, as everywhere in Prometheus.
-                    if !key.is_empty() {
-                        push_label(&mut self.labels, label, key);
-                    }
-                    self.value(plan, depth + 1, value);
-                    self.labels.truncate(start);
-                });
+        }
+        self.at += 1;
+    }
+
+    /// Finds out what is to become of a variable.
+    fn plan(&mut self, name: &str, info: &Info) {
+        self.leaf.set(info);
+        self.info = info.clone();
+        let mapping = self.mappings.get(name);
+        self.state = match mapping {
+            Some(mapping) if mapping.hidden => State::Hidden,
+            mapping => match Plan::new(name, info, mapping, self.settings) {
+                Some(plan) => State::Planned(Box::new(plan)),
+                None => {
+                    let why = "no name can be made of it: it has no letter or digit";
+                    self.left_out.add(name, why);
+                    State::Hidden
+                }
+            },
+        };
+        if let State::Planned(plan) = &self.state {
+            for (label, value) in plan.labels.constants() {
+                push_label(&mut self.place.labels, label, value);
             }
-            Value::Json(text) => Tree::walk(self, plan, depth, text),
+            let known_as = if mapping.is_none() { info.get_known_as() } else { "" };
+            self.place.known_as =
+                (!known_as.is_empty()).then_some(KnownAs { name: known_as, below: 0 });
+        }
+    }
+
+    /// Finds out what is to become of a variable that is not what it was the last time.
+    fn plan_anew(&mut self) {
+        let State::Known(at) = self.state else { return };
+        let Some(entry) = self.known.get_mut(at) else { return };
+        if let Some(Single { info, .. }) = entry.single.take() {
+            let name = entry.name.clone();
+            self.plan(&name, &info);
+        }
+    }
+
+    /// Writes a number as the last time; returns whether nothing has changed.
+    #[inline]
+    fn write_known(&mut self, at: usize, number: Number) -> bool {
+        let Some(Entry { single: Some(single), .. }) = self.known.get(at) else { return false };
+        let counter = matches!(single.kind, Type::Counter | Type::Alone { .. });
+        if counter && !counts(number) || !self.taken.take(single.hashed, single.kind) {
+            return false;
+        }
+        self.out.extend_from_slice(&single.head);
+        write(self.out, number, single.decimals);
+        self.out.push(b'\n');
+        true
+    }
+
+    fn enter_step(&mut self, step: Step<'_>, info: &Info) {
+        self.plan_anew();
+        let place = &mut self.place;
+        let mark = (place.labels.len(), place.members.len(), place.elements, place.known_as);
+        place.marks.push(mark);
+        let State::Planned(plan) = &mut self.state else { return };
+        self.leaf.set(info);
+        // Which level of maps or of a structure this is, from 0.
+        let level = self.depth - 2;
+        place.key.clear();
+        let mut digits = itoa::Buffer::new();
+        let (key, is_index) = match step {
+            Step::Name(key) | Step::Key(key) => (key, false),
+            Step::Index(at) => (digits.format(at), true),
+        };
+        place.key.push_str(key);
+        let mapped = self.mappings.contains_key(&plan.variable);
+        let known_as = if mapped { "" } else { info.get_known_as() };
+        match place.known_as {
+            // Numbers below one that is known have its name, and their keys are labels.
+            Some(known)
+                if known.name == known_as
+                    && (!known_as.is_empty() || level - known.below < info.get_labels().len()) =>
+            {
+                let level = level - known.below;
+                let label = info.get_labels().get(level).map_or("", |label| label.trim());
+                let mut label = names::legal_label(label, level);
+                while has_label(&place.labels, &label) {
+                    label.push('_');
+                }
+                return push_label(&mut place.labels, &label, key);
+            }
+            Some(known) if !known.name.is_empty() => place.known_as = None,
             _ => {}
         }
-    }
-
-    /// One number of the variable, at a place whose members' names join its own.
-    pub(super) fn number(&mut self, plan: &Plan<'_>, members: &str, n: Number, counts: bool) {
-        let kind = if plan.counter.unwrap_or(counts) { Type::Counter } else { Type::Gauge };
-        if kind == Type::Counter && !n.counts() {
-            return self.leave_out(plan.variable, "a counter is below zero or not a number");
-        }
-        let family = self.family(plan, members, kind);
-        self.families[family].push(kind.ending(), &self.labels, n, plan.shown.decimals);
-    }
-
-    /// A text, where a label was told for it.
-    pub(super) fn text(&mut self, plan: &Plan<'_>, depth: usize, text: &str) {
-        if depth >= plan.told {
+        if !known_as.is_empty() {
+            place.known_as = Some(KnownAs { name: known_as, below: level + 1 });
             return;
         }
-        let start = self.labels.len();
-        push_label(&mut self.labels, &plan.labels[depth], text);
-        let family = self.family(plan, "", Type::Info);
-        self.families[family].push("_info", &self.labels, Number::unsigned(1), 0);
-        self.labels.truncate(start);
+        let in_map = place.shapes.last() == Some(&Shape::Map);
+        // A member that has labels of its own: its keys are their values.
+        let is_keyed = !mapped && !in_map && plan.labels.told == 0;
+        if is_keyed && place.known_as.is_none() && !info.get_labels().is_empty() {
+            place.known_as = Some(KnownAs { name: "", below: level + 1 });
+        }
+        if in_map || level < plan.labels.told {
+            // A label that is empty is none, as everywhere in Prometheus.
+            if !key.is_empty() {
+                push_label(&mut place.labels, plan.labels.level(level), key);
+            }
+        } else if is_index {
+            place.elements += 1;
+            push_label(&mut place.labels, plan.labels.element(place.elements - 1), key);
+        } else {
+            place.members.push('_');
+            names::push_legal(&mut place.members, key);
+        }
     }
 
-    fn histogram(&mut self, plan: &Plan<'_>, reading: &Reading) {
-        let (total, decimals) = (&reading.total, plan.shown.decimals);
-        let (count, sum) = (total.count(), total.sum_float());
-        if sum < 0.0 || sum.is_nan() {
-            return self.leave_out(plan.variable, "a histogram's sum is below zero");
+    fn leave_step(&mut self) {
+        if let Some((labels, members, elements, known_as)) = self.place.marks.pop() {
+            self.place.labels.truncate(labels);
+            self.place.members.truncate(members);
+            self.place.elements = elements;
+            self.place.known_as = known_as;
         }
-        let family = self.family(plan, "", Type::Histogram);
-        let (samples, labels, format) = (&mut self.families[family], &mut self.labels, self.format);
-        let start = labels.len();
-        let mut bucket = |write: &dyn Fn(&mut Vec<u8>), below| {
-            if start > 0 {
-                labels.push(b',');
+    }
+
+    /// The samples of the family at this place, of the variable that the walk is in.
+    fn family(&mut self, kind: Type) -> Option<usize> {
+        let State::Planned(plan) = &self.state else { return None };
+        let unit = plan.unit.unwrap_or(self.leaf.unit);
+        let (name, kind, shown) = match self.place.known_as {
+            Some(known) if !known.name.is_empty() => {
+                // The name and the number as they stand.
+                let named = names::Shown::from(unit);
+                let shown = if named.decimals == 0 { named } else { names::PLAIN };
+                (known.name.to_owned(), kind, shown)
             }
-            labels.extend_from_slice(b"le=\"");
-            write(labels);
+            _ => name(plan, &self.place.members, kind, unit),
+        };
+        let (at, is_new) = self.families.find_or_begin(&name, kind);
+        if is_new {
+            let family = &mut self.families[at];
+            family.shown = shown;
+            family.help.push_str(plan.help.as_deref().unwrap_or(&self.leaf.help));
+        }
+        // In what a function returned, several members may have one name.
+        if self.place.function.is_some() && !self.families[at].is_new(&self.place.labels) {
+            let name = &self.families[at].name;
+            let reason = format!("several of its members would be the series {name}");
+            self.leave_out_this(&reason);
+            return None;
+        }
+        Some(at)
+    }
+
+    /// Whether labels were told for what a function returned, and this is not where they end.
+    fn is_beside_its_labels(&self, plan: &Plan) -> bool {
+        let told = plan.labels.told;
+        self.place.known_as.is_none()
+            && self.place.function.is_some_and(|function| told > function)
+            && self.depth - 1 != told
+    }
+
+    fn show(&mut self, number: Number) {
+        let State::Planned(plan) = &self.state else { return };
+        if self.is_beside_its_labels(plan) {
+            return;
+        }
+        let counter = plan.counter.unwrap_or(self.leaf.counter);
+        if counter && !counts(number) {
+            return self.leave_out_this("a counter is below zero or not a number");
+        }
+        let member = self.place.members.as_str();
+        if plan.variable == "process"
+            && matches!(member, "_cpu_user_seconds" | "_cpu_system_seconds")
+        {
+            *self.cpu_seconds.get_or_insert(0.0) += number.to_f64();
+        }
+        let kind = if counter { Type::Counter } else { Type::Gauge };
+        let Some(at) = self.family(kind) else { return };
+        let family = &mut self.families[at];
+        family.push(family.kind.ending(), &self.place.labels, number, family.shown.decimals);
+    }
+
+    /// A text, where a label was told for it, or where it is a label of an info metric.
+    fn show_text(&mut self, text: &str) {
+        let depth = self.depth - 1;
+        let State::Planned(plan) = &mut self.state else { return };
+        let told = plan.labels.told;
+        let place = &mut self.place;
+        let here = match place.function {
+            Some(function) if told > function => depth + 1 == told,
+            Some(_) => false,
+            None => depth < told || (depth == 0 && plan.is_info),
+        };
+        if !here {
+            if plan.is_info && depth > told {
+                place.texts.push((depth, place.key.clone(), text.to_owned()));
+            }
+            return;
+        }
+        let start = place.labels.len();
+        match depth < told {
+            true => push_label(&mut place.labels, plan.labels.level(depth), text),
+            false => push_label(&mut place.labels, "value", text),
+        }
+        if let Some(at) = self.family(Type::Info) {
+            let family = &mut self.families[at];
+            family.push(family.kind.ending(), &self.place.labels, Number::Unsigned(1), 0);
+        }
+        self.place.labels.truncate(start);
+    }
+
+    /// Writes the texts of the structure that ends as labels of one sample.
+    fn show_texts(&mut self) {
+        let depth = self.depth;
+        let place = &mut self.place;
+        let from = place.texts.iter().rposition(|(at, ..)| *at != depth).map_or(0, |at| at + 1);
+        let texts = place.texts.split_off(from);
+        let State::Planned(plan) = &mut self.state else { return };
+        if texts.is_empty() {
+            return;
+        }
+        let start = place.labels.len();
+        let mut used: Vec<(String, String)> = Vec::new();
+        for (_, key, text) in texts {
+            used.push((plan.labels.of_key(&key, &used), text));
+        }
+        for (label, text) in &used {
+            push_label(&mut place.labels, label, text);
+        }
+        if let Some(at) = self.family(Type::Info) {
+            let family = &mut self.families[at];
+            family.push(family.kind.ending(), &self.place.labels, Number::Unsigned(1), 0);
+        }
+        self.place.labels.truncate(start);
+    }
+
+    fn show_histogram(&mut self, Reading { total, recent }: &Reading) {
+        let kind = match self.settings.quantiles {
+            Some(_) => Type::Summary,
+            None => Type::Histogram,
+        };
+        let Some(at) = self.family(kind) else { return };
+        let State::Planned(plan) = &self.state else { return };
+        let unit = plan.unit.unwrap_or(self.leaf.unit);
+        let (samples, labels) = (&mut self.families[at], &mut self.place.labels);
+        let (count, sum, format) = (total.count(), total.sum_float(), self.format);
+        let decimals = samples.shown.decimals;
+        let scale = 10f64.powi(decimals as i32);
+        let start = labels.len();
+        let mut label = |samples: &mut Samples, name: &str, ending, bound: Option<f64>, number| {
+            let comma: &[u8] = if start > 0 { b"," } else { b"" };
+            labels.extend_from_slice(comma);
+            labels.extend_from_slice(name.as_bytes());
+            labels.extend_from_slice(b"=\"");
+            match bound {
+                Some(bound) => write_bound(labels, bound, format),
+                None => labels.extend_from_slice(b"+Inf"),
+            }
             labels.push(b'"');
-            samples.push("_bucket", labels, Number::unsigned(below), 0);
+            samples.push(ending, labels, number, 0);
             labels.truncate(start);
         };
-        let scale = 10f64.powi(decimals as i32);
-        ladder::cumulate(total, plan.unit, scale, plan.buckets, |bound, below| {
-            bucket(&|labels| write_bound(labels, bound, format), below);
-        });
-        bucket(&|labels| labels.extend_from_slice(b"+Inf"), count);
-        let sum = if total.is_float() { Number::Float(sum) } else { Number::unsigned(total.sum()) };
-        samples.push("_sum", labels, sum, decimals);
-        samples.push("_count", labels, Number::unsigned(count), 0);
+        match &self.settings.quantiles {
+            Some(quantiles) => {
+                for &quantile in quantiles {
+                    let value = match recent.is_empty() {
+                        true => Number::Float(f64::NAN),
+                        false => Number::Float(recent.quantile_float(quantile) / scale),
+                    };
+                    label(samples, "quantile", "", Some(quantile), value);
+                }
+            }
+            None => {
+                let bounds = plan.buckets.as_deref();
+                ladder::cumulate(total, unit, scale, bounds, |bound, below| {
+                    label(samples, "le", "_bucket", Some(bound), Number::Unsigned(below));
+                });
+                label(samples, "le", "_bucket", None, Number::Unsigned(count));
+            }
+        }
+        // In OpenMetrics a sum only goes up. One that fell, or is not a number, is left out, and then
+        // the count has to be, which the last bucket has too.
+        if format == Format::Text || sum >= 0.0 {
+            let sum = match total.is_float() {
+                true => Number::Float(sum),
+                false => Number::Unsigned(total.sum()),
+            };
+            samples.push("_sum", labels, sum, decimals);
+            samples.push("_count", labels, Number::Unsigned(count), 0);
+        }
     }
 
-    /// The samples of a family of the variable that is looked at.
-    fn family(&mut self, plan: &Plan<'_>, members: &str, kind: Type) -> usize {
-        // A map has families of a kind; a function's members have names, mostly in order.
-        let name = |to: &mut String| {
-            to.clear();
-            to.push_str(&plan.stem);
-            to.push_str(members);
-            if kind == Type::Counter && to.len() > "_total".len() && to.ends_with("_total") {
-                to.truncate(to.len() - "_total".len());
-            }
-            if kind != Type::Info {
-                plan.shown.name(to);
-            }
+    /// Writes the families of the variable that the walk leaves.
+    fn flush(&mut self) {
+        let State::Planned(plan) = std::mem::replace(&mut self.state, State::Hidden) else {
+            return;
         };
-        let used = &self.families[..self.used];
-        if members.is_empty() {
-            if let Some(at) = used.iter().position(|family| family.kind == kind) {
-                return at;
-            }
-        } else {
-            let mut wanted = String::new();
-            name(&mut wanted);
-            let same = |family: &Samples| family.kind == kind && family.name == wanted;
-            if let Some(at) = used.iter().rposition(same) {
-                return at;
-            }
-        }
-        let at = self.used;
-        self.used += 1;
-        if at == self.families.len() {
-            self.families.push(Samples { name: String::new(), kind, text: Vec::new() });
-        }
-        let family = &mut self.families[at];
-        name(&mut family.name);
-        family.kind = kind;
-        family.text.clear();
-        at
-    }
-
-    /// Writes the families of the variable that was looked at.
-    fn flush(&mut self, plan: &Plan<'_>) {
+        self.place.texts.clear();
+        let start = self.out.len();
         let families = std::mem::take(&mut self.families);
         // Those that can go by a full name come last.
-        let (full, bare): (Vec<_>, Vec<_>) =
-            families[..self.used].iter().partition(|family| !family.kind.ending().is_empty());
+        let (full, bare): (Vec<&Samples>, Vec<&Samples>) =
+            families.in_use().iter().partition(|family| !family.kind.ending().is_empty());
+        let mut written = None;
         for family in bare.into_iter().chain(full) {
             match self.reserve(&family.name, family.kind) {
-                Some(kind) => {
-                    let unit = if kind == Type::Info { "" } else { plan.shown.unit };
-                    self.header_of(&family.name, kind, plan.help, plan.variable, unit);
+                Some((hashed, kind)) => {
+                    let unit = if kind == Type::Info { "" } else { family.shown.unit };
+                    self.header(&family.name, kind, &family.help, &plan.variable, unit);
+                    written = Some((hashed, kind, self.out.len()));
                     self.out.extend_from_slice(&family.text);
                 }
-                None => self.leave_out(
-                    plan.variable,
+                None => self.left_out.add(
+                    &plan.variable,
                     &format!("the name {} is that of a variable before it", family.name),
                 ),
             }
         }
+        if let Some(seconds) = self.cpu_seconds.take() {
+            self.show_cpu_seconds(&plan.variable, seconds);
+        }
+        if self.remembers
+            && self.place.is_single
+            && let (Some(family), Some((hashed, kind, text_at))) = (families.single(), written)
+            && let Some(entry) = self.known.get_mut(self.at - 1)
+        {
+            entry.single = Some(Single {
+                info: std::mem::take(&mut self.info),
+                head: self.out[start..text_at + family.value_at].into(),
+                hashed,
+                kind,
+                decimals: family.shown.decimals,
+            });
+        }
         self.families = families;
-        self.used = 0;
+        self.families.clear();
     }
 
-    /// Writes a family of one sample, or another sample of the family that was written last.
-    pub(super) fn single(
-        &mut self,
-        variable: &str,
-        (name, kind, help): (&str, Type, &str),
-        n: Number,
-        again: bool,
-    ) {
-        let kind = if again { Some(kind) } else { self.reserve(name, kind) };
-        let Some(kind) = kind else {
-            return self
-                .leave_out(variable, &format!("the name {name} is that of a variable before it"));
-        };
-        if !again {
-            self.header(name, kind, help, "");
-        }
-        let mut samples = Samples { name: name.to_owned(), kind, text: Vec::new() };
-        samples.push(kind.ending(), &self.labels, n, 0);
+    /// The processor time that dashboards know, which nobody measures as a whole.
+    fn show_cpu_seconds(&mut self, variable: &str, seconds: f64) {
+        let name = "process_cpu_seconds";
+        let Some((_, kind)) = self.reserve(name, Type::Counter) else { return };
+        let help = "Processor time, in the program and in the kernel, in seconds.";
+        self.header(name, kind, help, variable, "seconds");
+        let mut samples = Samples::new();
+        samples.name.push_str(name);
+        samples.push("_total", &self.place.labels, Number::Float(seconds), 0);
         self.out.extend_from_slice(&samples.text);
     }
 
-    /// Takes a family's names; `None` where one is taken. OpenMetrics gives a counter
-    /// and an info metric the same bare name as a gauge: beside one they go by their full names.
-    fn reserve(&mut self, name: &str, kind: Type) -> Option<Type> {
-        let mut hasher = DefaultHasher::new();
-        hasher.write(name.as_bytes());
-        let hash = |ending: &str| {
-            let mut hasher = hasher.clone();
-            hasher.write(ending.as_bytes());
-            hasher.finish()
-        };
-        let bare = hasher.finish();
-        let free = |hash| !self.taken.contains(&hash);
-        if free(bare) && kind.reserved().iter().all(|ending| free(hash(ending))) {
-            self.taken.insert(bare);
-            self.taken.extend(kind.reserved().iter().map(|ending| hash(ending)));
-            return Some(kind);
+    /// Takes a family's names; `None` where one is taken. OpenMetrics gives a counter and an info
+    /// metric the same bare name as a gauge: beside one they go by their full names.
+    fn reserve(&mut self, name: &str, kind: Type) -> Option<(Hashed, Type)> {
+        let hashed = Hashed::new(name);
+        if self.taken.take(hashed, kind) {
+            return Some((hashed, kind));
         }
         let ending = kind.ending();
-        let alone = !ending.is_empty() && self.taken.insert(hash(ending));
-        alone.then_some(Type::Alone { ending })
+        let hashed = Hashed::new(&format!("{name}{ending}"));
+        let alone = Type::Alone { ending };
+        (!ending.is_empty() && self.taken.take(hashed, alone)).then_some((hashed, alone))
     }
 
-    fn header(&mut self, name: &str, kind: Type, help: &str, unit: &str) {
-        self.header_of(name, kind, help, "", unit);
-    }
-
-    #[inline]
-    fn header_of(&mut self, name: &str, kind: Type, help: &str, variable: &str, unit: &str) {
+    fn header(&mut self, name: &str, kind: Type, help: &str, variable: &str, unit: &str) {
         let open = self.format == Format::OpenMetrics;
         let alone = matches!(kind, Type::Alone { .. });
         let ending = if open && !alone { "" } else { kind.ending() };
@@ -329,77 +578,109 @@ impl<'a> Exposition<'a> {
             parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
         };
         write(&["\n# TYPE ", name, ending, " ", kind.name(self.format), "\n"]);
-        if open && !unit.is_empty() && name.ends_with(unit) && !alone {
+        // The unit has to be the end of the name, after a `_`.
+        let ends = name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'));
+        if open && !unit.is_empty() && ends && !alone {
             write(&["# UNIT ", name, " ", unit, "\n"]);
         }
     }
 }
 
-impl OldVisitor for Exposition<'_> {
-    fn variable(&mut self, name: &str, info: &Info, value: Value<'_>) {
-        let mapping = self.mappings.get(name);
-        if mapping.is_some_and(|mapping| mapping.hidden) {
-            return;
-        }
-        self.labels.clear();
-        if let (None, Value::Json(text), Some(table)) = (mapping, value, known::table(name)) {
-            return known::write(self, name, table, text);
-        }
-        let Some(plan) = Plan::new(name, info, mapping) else {
-            return self.leave_out(name, "no name can be made of it: it has no letter or digit");
-        };
-        for (label, value) in mapping.iter().flat_map(|mapping| &mapping.constants) {
-            push_label(&mut self.labels, label, value);
-        }
-        self.value(&plan, 0, value);
-        self.flush(&plan);
+/// A family's name, what it then is, and how its values are shown.
+fn name(plan: &Plan, members: &str, kind: Type, unit: Unit) -> (String, Type, names::Shown) {
+    let mut name = format!("{}{members}", plan.stem);
+    let shown = plan.shown(unit, &name);
+    let mut strip = |ending: &str| {
+        let strips = name.len() > ending.len() && name.ends_with(ending);
+        name.truncate(name.len() - if strips { ending.len() } else { 0 });
+        strips
+    };
+    let kind = match kind {
+        Type::Counter if !strip("_total") && plan.exact => Type::Alone { ending: "" },
+        Type::Info if !strip("_info") && plan.exact => Type::Gauge,
+        kind => kind,
+    };
+    if !plan.exact && kind != Type::Info {
+        shown.name(&mut name);
     }
+    let of_histograms = ["_bucket", "_count", "_sum"];
+    let is_like = of_histograms.iter().any(|ending| name.ends_with(ending));
+    if !plan.exact && !members.is_empty() && kind == Type::Gauge && is_like {
+        name.push('_');
+    }
+    (name, kind, shown)
 }
 
-impl<'a> Plan<'a> {
-    fn new(variable: &'a str, info: &'a Info, mapping: Option<&'a Mapping>) -> Option<Self> {
-        let unit = mapping.and_then(|mapping| mapping.unit).unwrap_or(info.get_unit());
-        let labels = match mapping.and_then(|mapping| mapping.labels.as_ref()) {
-            Some(labels) => labels.clone(),
-            None => names::labels(info.get_labels().iter().map(|label| &**label)),
-        };
-        let counter = match mapping.and_then(|mapping| mapping.counter) {
-            None if info.is_counter() => Some(true),
-            told => told,
-        };
-        Some(Self {
-            variable,
-            stem: match mapping.and_then(|mapping| mapping.family.as_ref()) {
-                Some(family) => family.clone(),
-                None => names::legal(variable)?,
-            },
-            told: labels.len(),
-            labels,
-            counter,
-            help: match mapping.and_then(|mapping| mapping.help.as_deref()) {
-                Some(help) => help,
-                None => info.get_help(),
-            },
-            unit,
-            shown: if unit == Unit::None { names::PLAIN } else { Shown::from(unit) },
-            buckets: mapping.and_then(|mapping| mapping.buckets.as_deref()),
-        })
-    }
-}
-
-/// The names come as hashes.
-#[derive(Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
+impl Visitor for Exposition<'_> {
+    fn enter(&mut self, step: Step<'_>, info: &Info) {
+        self.depth += 1;
+        match step {
+            Step::Name(name) => self.enter_variable(name, info),
+            step if self.depth > 1 => self.enter_step(step, info),
+            _ => {}
+        }
     }
 
-    fn write(&mut self, _: &[u8]) {}
+    fn leave(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+        match self.depth {
+            0 => self.flush(),
+            _ => self.leave_step(),
+        }
+    }
 
-    #[inline]
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
+    fn number(&mut self, number: Number) {
+        if let State::Known(at) = self.state {
+            if self.write_known(at, number) {
+                return;
+            }
+            self.plan_anew();
+        }
+        self.place.is_single = self.depth == 1;
+        self.show(number);
+    }
+
+    fn boolean(&mut self, value: bool) {
+        self.plan_anew();
+        self.show(Number::Unsigned(value.into()));
+    }
+
+    fn text(&mut self, text: &str) {
+        self.plan_anew();
+        self.show_text(text);
+    }
+
+    fn histogram(&mut self, mut histogram: Recorded<'_>) {
+        self.plan_anew();
+        if matches!(self.state, State::Planned(_)) {
+            if self.settings.quantiles.is_none() {
+                histogram.total();
+            }
+            self.show_histogram(histogram.reading());
+        }
+    }
+
+    fn begin(&mut self, shape: Shape) -> bool {
+        self.plan_anew();
+        self.place.shapes.push(shape);
+        if matches!(self.state, State::Hidden) {
+            return false;
+        }
+        if shape == Shape::Map && self.depth > LEVELS {
+            self.leave_out_this("its maps are nested too deeply");
+            return false;
+        }
+        if shape != Shape::Map && self.place.function.is_none() {
+            self.place.function = Some(self.depth - 1);
+        }
+        true
+    }
+
+    fn end(&mut self, _: Shape) {
+        self.show_texts();
+        self.place.shapes.pop();
+        if self.place.function == Some(self.depth - 1) {
+            self.place.function = None;
+        }
     }
 }

@@ -31,7 +31,9 @@ pub(super) fn cumulate(
     let mut held = snapshot.buckets_float().peekable();
     let mut below = 0;
     let mut bucket = |bound: f64, shown: f64| {
-        while let Some((_, _, count)) = held.next_if(|&(_, high, _)| high <= bound) {
+        // The lowest bucket of fractions is where zeros and what is below zero are.
+        let ends = |low: f64, high: f64| if floats && low == 0.0 { 0.0 } else { high };
+        while let Some((_, _, count)) = held.next_if(|&(low, high, _)| ends(low, high) <= bound) {
             below += count;
         }
         f(shown, below);

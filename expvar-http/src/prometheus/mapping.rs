@@ -11,6 +11,7 @@ use super::names;
 #[derive(Debug, Clone)]
 pub struct Mapping {
     pub(super) variable: String,
+    pub(super) name: Option<String>,
     pub(super) family: Option<String>,
     pub(super) labels: Option<Vec<String>>,
     pub(super) constants: Vec<(String, String)>,
@@ -26,6 +27,7 @@ impl Mapping {
     pub fn new(variable: impl Into<String>) -> Self {
         Self {
             variable: variable.into(),
+            name: None,
             family: None,
             labels: None,
             constants: Vec::new(),
@@ -35,6 +37,29 @@ impl Mapping {
             buckets: None,
             hidden: false,
         }
+    }
+
+    /// The exact name of the metric: neither unit nor `_total` follows it, and a text is a gauge of
+    /// that name. For dashboards that are there already.
+    ///
+    /// Where the name ends in the unit that Prometheus sees (`_seconds`, `_bytes`, `_ratio`), values
+    /// are in it; else they are as recorded. In OpenMetrics a counter whose name does not end in
+    /// `_total` has the type `unknown`.
+    ///
+    /// ```
+    /// use expvar::{Counter, Registry};
+    /// use expvar_http::{Format, Mapping, Prometheus};
+    ///
+    /// let registry = Registry::new();
+    /// registry.publish("http.requests", Counter::new())?.add(3);
+    /// let prometheus = Prometheus::new().map(Mapping::new("http.requests").name("requests"))?;
+    /// assert!(prometheus.to_text(&registry, Format::Text).contains("\nrequests 3\n"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
     }
 
     /// The name of the metric; unit and `_total` follow it unless it ends in them.
@@ -108,22 +133,35 @@ impl Mapping {
         if let Some(family) = self.family.as_ref().filter(|name| !names::is_legal(name)) {
             return refuse(format!("{family:?} is no name for a metric: use a-z, 0-9 and _"));
         }
+        if let Some(name) = self.name.as_ref().filter(|name| !names::is_legal_exactly(name)) {
+            return refuse(format!("{name:?} is no name for a metric: use a-z, 0-9, _ and :"));
+        }
         let constants = self.constants.iter().map(|(label, _)| label.as_str());
-        let given = || constants.clone().chain(self.labels.iter().flatten().map(String::as_str));
-        let legal = names::labels(given());
-        if let Some((label, _)) = given().zip(&legal).find(|(label, legal)| label != legal) {
-            return refuse(format!(
+        let labels = constants.chain(self.labels.iter().flatten().map(String::as_str));
+        check_labels(labels).or_else(refuse)?;
+        let bounds = self.buckets.as_deref().unwrap_or(&[]);
+        let ascend = bounds.windows(2).all(|pair| pair[0] < pair[1]);
+        if !ascend || bounds.iter().any(|bound| !bound.is_finite() || *bound < 0.0) {
+            return refuse("bucket bounds must ascend, be finite and not below zero".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Whether labels can stand as they are, and none of them twice.
+pub(super) fn check_labels<'l>(labels: impl Iterator<Item = &'l str>) -> Result<(), String> {
+    let mut seen: Vec<&str> = Vec::new();
+    for label in labels {
+        let legal = names::is_legal(label) && names::legal_label(label, 0) == label;
+        if !legal || seen.contains(&label) {
+            return Err(format!(
                 "{label:?} is no name for a label, or used twice: use a-z, 0-9 and _, no leading \
                  __, and not le"
             ));
         }
-        let bounds = self.buckets.as_deref().unwrap_or(&[]);
-        let ascend = bounds.windows(2).all(|pair| pair[0] < pair[1]);
-        if !ascend || bounds.iter().any(|bound| !bound.is_finite()) {
-            return refuse("bucket bounds must ascend and be finite".to_owned());
-        }
-        Ok(())
+        seen.push(label);
     }
+    Ok(())
 }
 
 /// A mapping cannot be used.
@@ -134,12 +172,16 @@ pub struct MappingError {
 }
 
 impl MappingError {
+    pub(super) fn new(variable: &str, what: String) -> Self {
+        Self { variable: variable.to_owned(), what }
+    }
+
     pub(super) fn twice(variable: &str) -> Self {
         let what = "there is a mapping for it already".to_owned();
         Self { variable: variable.to_owned(), what }
     }
 
-    /// The variable that the mapping is for.
+    /// The variable that the mapping is for; empty where it is for all.
     pub fn variable(&self) -> &str {
         &self.variable
     }
@@ -147,7 +189,10 @@ impl MappingError {
 
 impl fmt::Display for MappingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot map the variable {:?}: {}", self.variable, self.what)
+        match self.variable.as_str() {
+            "" => f.write_str(&self.what),
+            variable => write!(f, "cannot map the variable {variable:?}: {}", self.what),
+        }
     }
 }
 

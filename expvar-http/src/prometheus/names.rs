@@ -23,23 +23,21 @@ pub(super) fn is_legal(name: &str) -> bool {
     legal(name).is_some_and(|legal| legal == name)
 }
 
-/// Label names from what was declared, separated by commas: legal, and none of them twice.
-pub(super) fn labels<'a>(declared: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut labels: Vec<String> = Vec::new();
-    for (level, name) in declared.enumerate() {
-        let mut label = legal(name.trim()).unwrap_or_else(|| default_label(level));
-        while label.starts_with("__") {
-            label.remove(0);
-        }
-        if label == "le" {
-            label.push('_');
-        }
-        while labels.contains(&label) {
-            label.push('_');
-        }
-        labels.push(label);
+/// Whether a name that is not to be changed is one: as [`is_legal`], with colons.
+pub(super) fn is_legal_exactly(name: &str) -> bool {
+    is_legal(&name.replace(':', "_"))
+}
+
+/// Makes a label's name legal; where that cannot be, it is the default one of its level.
+pub(super) fn legal_label(name: &str, level: usize) -> String {
+    let mut label = legal(name).unwrap_or_else(|| default_label(level));
+    while label.starts_with("__") {
+        label.remove(0);
     }
-    labels
+    if label == "le" {
+        label.push('_');
+    }
+    label
 }
 
 /// The label of a level for which none was declared.
@@ -79,6 +77,12 @@ impl From<Unit> for Shown {
 }
 
 impl Shown {
+    /// Whether a name ends in the unit, after a `_`.
+    pub(super) fn ends(self, name: &str) -> bool {
+        let rest = name.strip_suffix(self.unit);
+        !self.unit.is_empty() && rest.is_some_and(|rest| rest.ends_with('_'))
+    }
+
     /// Makes a legal name end in the unit.
     pub(super) fn name(self, name: &mut String) {
         if self.unit.is_empty() {
@@ -121,12 +125,18 @@ mod tests {
     }
 
     #[test]
-    fn label_names_are_legal_and_distinct() {
-        let declared = "route,http method,le,__name__,,2nd,route,…";
-        assert_eq!(
-            labels(declared.split(',')),
-            ["route", "http_method", "le_", "_name__", "key5", "_2nd", "route_", "key8"]
-        );
+    fn label_names_are_made_legal() {
+        for (name, label) in [
+            ("route", "route"),
+            ("http method", "http_method"),
+            ("le", "le_"),
+            ("__name__", "_name__"),
+            ("", "key"),
+            ("2nd", "_2nd"),
+        ] {
+            assert_eq!(legal_label(name, 0), label, "{name}");
+        }
+        assert_eq!(legal_label("…", 7), "key8");
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! The samples of one family, and how numbers are written.
 
+use std::collections::HashSet;
+
+use expvar::Number;
 use expvar::json::write_float;
 
 use super::Format;
+use super::names::{PLAIN, Shown};
 
 /// What a family is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,9 +14,10 @@ pub(super) enum Type {
     Counter,
     Gauge,
     Histogram,
+    Summary,
     Info,
     /// A counter or an info metric by its full name, because OpenMetrics would not let the bare
-    /// one stand beside a gauge's.
+    /// one stand beside a gauge's; or a counter whose exact name has no ending.
     Alone {
         ending: &'static str,
     },
@@ -23,6 +28,7 @@ impl Type {
         match (self, format) {
             (Self::Counter, _) => "counter",
             (Self::Histogram, _) => "histogram",
+            (Self::Summary, _) => "summary",
             (Self::Info, Format::OpenMetrics) => "info",
             (Self::Gauge | Self::Info | Self::Alone { ending: "_info" }, _) => "gauge",
             (Self::Alone { .. }, Format::OpenMetrics) => "unknown",
@@ -36,7 +42,7 @@ impl Type {
             Self::Counter => "_total",
             Self::Alone { ending } => ending,
             Self::Info => "_info",
-            Self::Gauge | Self::Histogram => "",
+            Self::Gauge | Self::Histogram | Self::Summary => "",
         }
     }
 
@@ -45,48 +51,34 @@ impl Type {
         match self {
             Self::Counter => &["_total", "_created"],
             Self::Histogram => &["_bucket", "_count", "_sum", "_created"],
+            Self::Summary => &["_count", "_sum", "_created"],
             Self::Info => &["_info"],
             Self::Gauge | Self::Alone { .. } => &[],
         }
     }
 }
 
-/// A number that may be shown in another unit.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Number {
-    Whole { magnitude: u64, negative: bool },
-    Float(f64),
+/// Whether a counter can have this number.
+pub(super) fn counts(number: Number) -> bool {
+    match number {
+        Number::Unsigned(_) => true,
+        Number::Signed(n) => n >= 0,
+        Number::Float(n) => n >= 0.0,
+    }
 }
 
-impl Number {
-    pub(super) fn unsigned(magnitude: u64) -> Self {
-        Self::Whole { magnitude, negative: false }
-    }
-
-    pub(super) fn signed(n: i64) -> Self {
-        Self::Whole { magnitude: n.unsigned_abs(), negative: n < 0 }
-    }
-
-    /// Whether a counter can have it.
-    pub(super) fn counts(self) -> bool {
-        match self {
-            Self::Whole { negative, .. } => !negative,
-            Self::Float(n) => n >= 0.0,
-        }
-    }
-
-    /// Appends the number divided by 10 to the `decimals`.
-    #[inline]
-    pub(super) fn write(self, to: &mut Vec<u8>, decimals: u32) {
-        match self {
-            Self::Whole { magnitude, negative } => {
-                if negative {
-                    to.push(b'-');
-                }
-                write_decimal(to, magnitude, decimals);
+/// Appends a number divided by 10 to the `decimals`.
+#[inline]
+pub(super) fn write(to: &mut Vec<u8>, number: Number, decimals: u32) {
+    match number {
+        Number::Unsigned(n) => write_decimal(to, n, decimals),
+        Number::Signed(n) => {
+            if n < 0 {
+                to.push(b'-');
             }
-            Self::Float(n) => write_number(to, n / 10f64.powi(decimals as i32)),
+            write_decimal(to, n.unsigned_abs(), decimals);
         }
+        Number::Float(n) => write_number(to, n / 10f64.powi(decimals as i32)),
     }
 }
 
@@ -139,6 +131,13 @@ pub(super) fn push_label(labels: &mut Vec<u8>, name: &str, value: &str) {
     labels.push(b'"');
 }
 
+/// Whether a label of that name may be there. A value that looks like one counts too.
+pub(super) fn has_label(labels: &[u8], name: &str) -> bool {
+    let label = format!("{name}=\"");
+    let at = labels.windows(label.len()).position(|window| window == label.as_bytes());
+    at.is_some_and(|at| at == 0 || labels[at - 1] == b',')
+}
+
 /// Appends a text with backslashes and line feeds escaped, and quotes where they end it.
 pub(super) fn write_escaped(to: &mut Vec<u8>, text: &str, quotes: bool) {
     if !text.bytes().any(|byte| matches!(byte, b'\\' | b'\n' | b'"')) {
@@ -155,18 +154,52 @@ pub(super) fn write_escaped(to: &mut Vec<u8>, text: &str, quotes: bool) {
 }
 
 /// A family's name and samples, for as long as its variable is looked at.
+#[derive(Debug)]
 pub(super) struct Samples {
     pub(super) name: String,
     pub(super) kind: Type,
+    pub(super) help: String,
+    pub(super) shown: Shown,
     pub(super) text: Vec<u8>,
+    /// Where the value of the last sample begins.
+    pub(super) value_at: usize,
+    /// Labels that there are already, where that is not sure.
+    series: HashSet<Vec<u8>>,
 }
 
 impl Samples {
+    pub(super) fn new() -> Self {
+        Self {
+            name: String::new(),
+            kind: Type::Gauge,
+            help: String::new(),
+            shown: PLAIN,
+            text: Vec::new(),
+            value_at: 0,
+            series: HashSet::new(),
+        }
+    }
+
+    /// Makes it the empty family of that kind, and keeps its memory.
+    pub(super) fn begin(&mut self, kind: Type) {
+        self.kind = kind;
+        self.name.clear();
+        self.help.clear();
+        self.shown = PLAIN;
+        self.text.clear();
+        self.series.clear();
+    }
+
+    /// Whether there is no series with these labels yet; from now on there is.
+    pub(super) fn is_new(&mut self, labels: &[u8]) -> bool {
+        self.series.insert(labels.to_vec())
+    }
+
     /// Appends one sample.
     #[inline]
     pub(super) fn push(&mut self, ending: &str, labels: &[u8], number: Number, decimals: u32) {
         self.start(ending, labels);
-        number.write(&mut self.text, decimals);
+        write(&mut self.text, number, decimals);
         self.text.push(b'\n');
     }
 
@@ -181,6 +214,7 @@ impl Samples {
             self.text.push(b'}');
         }
         self.text.push(b' ');
+        self.value_at = self.text.len();
     }
 }
 
@@ -190,7 +224,7 @@ mod tests {
 
     fn written(number: Number, decimals: u32) -> String {
         let mut text = Vec::new();
-        number.write(&mut text, decimals);
+        write(&mut text, number, decimals);
         String::from_utf8(text).unwrap()
     }
 
@@ -204,10 +238,10 @@ mod tests {
             (50, 2, "0.5"),
             (7, 0, "7"),
         ] {
-            assert_eq!(written(Number::unsigned(n), decimals), text);
+            assert_eq!(written(Number::Unsigned(n), decimals), text);
         }
-        assert_eq!(written(Number::signed(-1500), 3), "-1.5");
-        assert_eq!(written(Number::signed(i64::MIN), 0), "-9223372036854775808");
+        assert_eq!(written(Number::Signed(-1500), 3), "-1.5");
+        assert_eq!(written(Number::Signed(i64::MIN), 0), "-9223372036854775808");
     }
 
     #[test]

@@ -1,0 +1,162 @@
+//! What is to become of one variable.
+
+use expvar::{Info, Unit};
+
+use super::mapping::Mapping;
+use super::names::{self, Shown};
+use super::{LEVELS, Settings};
+
+/// What is to become of one variable, by declaration, mapping and settings.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) variable: String,
+    /// The metric's name, to which unit and ending are added unless it is `exact`.
+    pub(super) stem: String,
+    pub(super) exact: bool,
+    pub(super) labels: Labels,
+    /// Whether its numbers are counters, whatever was declared of them.
+    pub(super) counter: Option<bool>,
+    /// The help text of a mapping.
+    pub(super) help: Option<String>,
+    /// The unit of a mapping.
+    pub(super) unit: Option<Unit>,
+    pub(super) buckets: Option<Vec<f64>>,
+    /// Texts by key are the labels of one info metric.
+    pub(super) is_info: bool,
+}
+
+impl Plan {
+    /// `None` where no name can be made.
+    pub(super) fn new(
+        variable: &str,
+        info: &Info,
+        mapping: Option<&Mapping>,
+        settings: &Settings,
+    ) -> Option<Self> {
+        let told = match mapping.and_then(|mapping| mapping.labels.as_ref()) {
+            Some(labels) => labels.clone(),
+            None => info.get_labels().iter().map(|label| label.to_string()).collect(),
+        };
+        let of_mapping = mapping.map_or(&[][..], |mapping| &mapping.constants);
+        let constants = settings.constants.iter().chain(of_mapping);
+        let labels = Labels::new(constants, &told, settings.quantiles.is_some());
+        let exact = mapping.and_then(|mapping| mapping.name.as_ref());
+        let stem = match exact.or(mapping.and_then(|mapping| mapping.family.as_ref())) {
+            Some(name) => name.clone(),
+            None => names::legal(variable)?,
+        };
+        Some(Self {
+            variable: variable.to_owned(),
+            is_info: stem.len() > "_info".len() && stem.ends_with("_info"),
+            exact: exact.is_some() || settings.as_recorded,
+            stem,
+            labels,
+            counter: mapping.and_then(|mapping| mapping.counter),
+            help: mapping.and_then(|mapping| mapping.help.clone()),
+            unit: mapping.and_then(|mapping| mapping.unit),
+            buckets: mapping.and_then(|mapping| mapping.buckets.clone()),
+        })
+    }
+
+    /// How numbers of a unit are shown below a name.
+    pub(super) fn shown(&self, unit: Unit, name: &str) -> Shown {
+        let shown = Shown::from(unit);
+        // An exact name says itself what its values are.
+        if self.exact && !shown.ends(name.strip_suffix("_total").unwrap_or(name)) {
+            return names::PLAIN;
+        }
+        shown
+    }
+}
+
+/// The labels of a variable's samples: each name once.
+#[derive(Debug)]
+pub(super) struct Labels {
+    /// Constants with their values.
+    constants: Vec<(String, String)>,
+    /// For each level of maps, or of what a function returns.
+    levels: Vec<String>,
+    /// How many of them were told, rather than by default.
+    pub(super) told: usize,
+    /// For arrays in arrays, beyond the levels.
+    elements: Vec<String>,
+}
+
+impl Labels {
+    fn new<'c>(
+        constants: impl Iterator<Item = &'c (String, String)>,
+        told: &[String],
+        quantiles: bool,
+    ) -> Self {
+        let mut this = Self {
+            constants: Vec::new(),
+            levels: Vec::new(),
+            told: told.len(),
+            elements: Vec::new(),
+        };
+        // Summaries have a label of their own.
+        let beside_quantiles = |mut label: String| {
+            label.push_str(if quantiles && label == "quantile" { "_" } else { "" });
+            label
+        };
+        for (label, value) in constants {
+            let label = this.free(beside_quantiles(label.clone()));
+            this.constants.push((label, value.clone()));
+        }
+        for (level, label) in told.iter().enumerate() {
+            let label = this.free(beside_quantiles(names::legal_label(label.trim(), level)));
+            this.levels.push(label);
+        }
+        this
+    }
+
+    pub(super) fn constants(&self) -> &[(String, String)] {
+        &self.constants
+    }
+
+    /// The label of the keys at a level.
+    pub(super) fn level(&mut self, level: usize) -> &str {
+        while self.levels.len() <= level {
+            let label = self.free(names::default_label(self.levels.len()));
+            self.levels.push(label);
+        }
+        &self.levels[level]
+    }
+
+    /// The label of the elements of the `n`th array that a value lies in, from 0.
+    pub(super) fn element(&mut self, n: usize) -> &str {
+        // Those of all levels come first, used or not, so that a name means the same in all samples.
+        self.level(LEVELS - 1);
+        while self.elements.len() <= n {
+            let label = match self.elements.len() {
+                0 => "index".to_owned(),
+                n => format!("index{}", n + 1),
+            };
+            let label = self.free(label);
+            self.elements.push(label);
+        }
+        &self.elements[n]
+    }
+
+    /// A label for a text by its key, which none of `used` has.
+    pub(super) fn of_key(&mut self, key: &str, used: &[(String, String)]) -> String {
+        self.level(LEVELS - 1);
+        let mut label = self.free(names::legal_label(key, 0));
+        while used.iter().any(|(used, _)| *used == label) {
+            label.push('_');
+        }
+        label
+    }
+
+    fn free(&self, mut label: String) -> String {
+        let is_used = |label: &String| {
+            self.levels.contains(label)
+                || self.elements.contains(label)
+                || self.constants.iter().any(|(constant, _)| constant == label)
+        };
+        while is_used(&label) {
+            label.push('_');
+        }
+        label
+    }
+}
