@@ -362,6 +362,12 @@ impl Reader {
     }
 }
 
+/// Records of the calling thread that went to copies that threads share: for tests and benches.
+#[doc(hidden)]
+pub fn shared_records() -> u64 {
+    LOCAL.with(Local::cold)
+}
+
 /// Bytes that recording takes: see [`usage`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

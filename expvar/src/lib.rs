@@ -29,6 +29,16 @@
 //! - The program itself: [`memstats`], [`process`], [`cmdline`], and [`alloc::Counting`], the
 //!   allocator hook that makes `memstats` exact.
 //!
+//! # After `fork`
+//! A child that was forked and goes on without `exec` records, and reads its own process, memory
+//! and start. It has its parent's variables as they stood: each counts on from there, in the child
+//! alone. Threads are not inherited, so whatever pushes or serves in the parent has to be started
+//! again. Locks that another thread of the parent held at that moment are held for ever, as with
+//! anything else in such a child: reading a document, publishing, texts and a map's new keys take
+//! some, for less than a microsecond each. A child of a parent with busy threads had better only
+//! record until it calls `exec`. What another thread was moving between cells just then may be
+//! counted twice in the child.
+//!
 //! # Features
 //! | feature | default | what |
 //! |---|---|---|
@@ -94,6 +104,7 @@ pub use walk::Recorded;
 
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::cells::shared_records;
     pub use crate::family::check_values;
     pub use crate::global::{Declaration, count_overflow, report_conflict};
     pub use crate::group::Shown;

@@ -70,6 +70,21 @@ pub(crate) fn zeroed<const N: usize>() -> Option<Box<[AtomicU64; N]>> {
     bytemuck::allocation::try_zeroed_slice_box::<AtomicU64>(N).ok()?.try_into().ok()
 }
 
+/// Takes a lock that is only ever held for microseconds. `None` after a while: then a thread holds
+/// it that is not there, because this process was forked from one in which it did.
+pub(crate) fn lock_for_a_while<T>(mutex: &Mutex<T>) -> Option<impl std::ops::DerefMut<Target = T>> {
+    (0..TRIES).find_map(|times| {
+        let guard = mutex.try_lock();
+        if guard.is_none() {
+            pause(times);
+        }
+        guard
+    })
+}
+
+/// Some 30 ms.
+const TRIES: u32 = 1_500;
+
 /// Waits for another thread, which has been waited for `times` already.
 pub(crate) fn pause(times: u32) {
     match times {

@@ -12,3 +12,5 @@ pub mod heap;
 pub mod memstats;
 #[cfg(feature = "process")]
 pub mod process;
+#[cfg(feature = "serde")]
+mod storage;

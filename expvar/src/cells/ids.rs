@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::index::NUMBERS;
 use super::page::CELLS;
-use crate::sync::{AtomicU32, Mutex, pause};
+use crate::sync::{AtomicU32, Mutex, lock_for_a_while};
 
 /// Gives out ids: single ones, and runs of whole pages.
 pub(crate) struct Ids {
@@ -33,9 +33,6 @@ pub(crate) enum Use {
     /// A number that goes up and down.
     UpAndDown,
 }
-
-/// How often the lock is tried before an id is given out without it.
-const TRIES: u32 = 1_500;
 
 impl Ids {
     pub(crate) const fn new() -> Self {
@@ -114,15 +111,6 @@ impl Ids {
     /// `None` where it would not be released: the calling thread holds it, or one of the process
     /// that this one was forked from. An id is then given out that nobody had, or lost.
     fn lock(&self, nested: bool) -> Option<impl std::ops::DerefMut<Target = Free>> {
-        if nested {
-            return None;
-        }
-        (0..TRIES).find_map(|times| {
-            let free = self.free.try_lock();
-            if free.is_none() {
-                pause(times);
-            }
-            free
-        })
+        if nested { None } else { lock_for_a_while(&self.free) }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::place::Place;
 use super::snapshot::Snapshot;
 use crate::cells::Reader;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, lock_for_a_while};
 
 /// What is shown goes back at least this far.
 const SPAN: Duration = Duration::from_secs(60);
@@ -66,7 +66,9 @@ impl Window {
     /// A window that is rolled every 10 seconds from now on.
     pub(super) fn start() -> Arc<Self> {
         let window = Arc::new(Self::at(Instant::now()));
-        WINDOWS.lock().all.push(Arc::downgrade(&window));
+        if let Some(mut windows) = lock_for_a_while(&WINDOWS) {
+            windows.all.push(Arc::downgrade(&window));
+        }
         window
     }
 
@@ -77,23 +79,27 @@ impl Window {
 
     /// Tells where the cells are.
     pub(super) fn begin(&self, place: Place) {
-        self.state.lock().place.get_or_insert(place);
+        if let Some(mut state) = lock_for_a_while(&self.state) {
+            state.place.get_or_insert(place);
+        }
     }
 
     /// Ends the window before its cells are given back.
     pub(super) fn stop(&self) {
-        let mut state = self.state.lock();
-        state.place = None;
-        state.notes.clear();
+        if let Some(mut state) = lock_for_a_while(&self.state) {
+            state.place = None;
+            state.notes.clear();
+        }
     }
 
     /// What `total`, which was read at `moment`, holds beyond where the histogram stood a minute
     /// before that.
     pub(super) fn recent(&self, moment: Moment, total: &Snapshot, recent: &mut Snapshot) {
         let Moment { at: now, stamp } = moment;
-        let notes = &mut self.state.lock().notes;
-        forget(notes, now);
         recent.copy(total);
+        let Some(mut state) = lock_for_a_while(&self.state) else { return };
+        let notes = &mut state.notes;
+        forget(notes, now);
         if let Some(oldest) = notes.front() {
             recent.subtract(oldest.sum, oldest.cells());
         }
@@ -104,7 +110,8 @@ impl Window {
 
     /// Takes a note if something was recorded since the last one.
     fn roll(&self, now: Instant, reader: &Reader, total: &mut Snapshot) {
-        let state = &mut *self.state.lock();
+        let Some(mut state) = lock_for_a_while(&self.state) else { return };
+        let state = &mut *state;
         let Some(place) = state.place else { return };
         forget(&mut state.notes, now);
         let stamp = place.stamp(reader);
@@ -132,7 +139,7 @@ fn forget(notes: &mut VecDeque<Note>, now: Instant) {
 
 /// Sees to it that the windows are rolled in this process. Never called to record.
 pub(super) fn watch(process: u64) {
-    let mut windows = WINDOWS.lock();
+    let Some(mut windows) = lock_for_a_while(&WINDOWS) else { return };
     if windows.rolled_in != process {
         // Without the thread, reading still rolls: the window is then as old as the last read.
         let thread = std::thread::Builder::new().name("expvar-window".into());
@@ -148,7 +155,7 @@ fn roll_all() {
     loop {
         std::thread::sleep(STEP);
         let windows: Vec<Arc<Window>> = {
-            let mut windows = WINDOWS.lock();
+            let Some(mut windows) = lock_for_a_while(&WINDOWS) else { continue };
             windows.all.retain(|window| window.strong_count() > 0);
             windows.all.iter().filter_map(Weak::upgrade).collect()
         };
