@@ -27,7 +27,7 @@ mod store;
 mod windows;
 
 use std::cell::RefCell;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use held::Held;
 use ids::Ids;
@@ -91,7 +91,7 @@ impl Thread for Calling {
 
 /// The process that this is. Asked each time, because a `fork` changes it.
 pub(crate) fn process() -> u64 {
-    u64::from(std::process::id())
+    u64::from(crate::clock::process_id())
 }
 
 /// Adds to a cell, wrapping. About a nanosecond where the calling thread does so often; waits for
@@ -163,9 +163,16 @@ impl Cells {
         })
     }
 
-    /// Makes a static that has no cell yet share that of another.
-    pub(crate) fn share(&self, id: u32) {
-        self.id.store(id, Release);
+    /// The cell of that id, which somebody else gave up for good.
+    pub(crate) fn of(id: u32) -> Self {
+        Self { id: AtomicU32::new(id) }
+    }
+
+    /// Makes a static share the cell of another, and returns the one that it had: a recording that
+    /// is under way may still go there.
+    pub(crate) fn share(&self, id: u32) -> Option<u32> {
+        let own = self.id.swap(id, AcqRel);
+        (own != NONE && own != id).then_some(own)
     }
 
     /// Adds to the cell if the thread's windows show it. Else [`claim`](Self::claim) and [`add`]
@@ -284,9 +291,12 @@ impl Run {
         })
     }
 
-    /// Makes a static that has no cells yet share those of another.
-    pub(crate) fn share(&self, first: u32) {
-        self.first.store(first, Release);
+    /// Makes a static share the cells of another, and returns the ones that it had, as a run that
+    /// nobody else has: a recording that is under way may still go there.
+    pub(crate) fn share(&self, first: u32) -> Option<Self> {
+        let own = self.first.swap(first, AcqRel);
+        let run = Self { first: AtomicU32::new(own), pages: self.pages };
+        (own != NONE && own != first).then_some(run)
     }
 
     /// Adds one to a cell and `n` to its page's sum of whole numbers, if the thread's windows show

@@ -29,6 +29,21 @@
 //! - The program itself: [`memstats`], [`process`], [`cmdline`], and [`alloc::Counting`], the
 //!   allocator hook that makes `memstats` exact.
 //!
+//! # What to know
+//! - A crate that nothing names is not linked, so what it declares is not there: write
+//!   `use that_crate as _;`. The same holds for an object in a static library that a C program links
+//!   (`--whole-archive` takes all of them).
+//! - What a library declares that is loaded later (`dlopen`) appears when it is loaded, if it shares
+//!   this crate with the program as a dynamic library. It must not be unloaded.
+//! - Recording before `main` and in an allocator is fine: no recording looks at what is declared.
+//!   Statics of one name share a variable from the first time that somebody asks for the global
+//!   registry; what they recorded before is added up.
+//! - In a signal handler add to a counter that the same thread added to before. All else may
+//!   allocate or lock.
+//! - On `wasm32-unknown-unknown` nothing panics. There is no clock: timers record zero and a
+//!   histogram's recent values are all of them; `memstats` and `process` are empty. Where nobody
+//!   calls the module's constructors, publish statics by hand.
+//!
 //! # After `fork`
 //! A child that was forked and goes on without `exec` records, and reads its own process, memory
 //! and start. It has its parent's variables as they stood: each counts on from there, in the child
@@ -52,7 +67,6 @@
 #![deny(unsafe_code)]
 
 mod cells;
-#[allow(dead_code, reason = "without the feature process only histograms need it")]
 mod clock;
 mod health;
 mod read;
@@ -62,11 +76,12 @@ mod system;
 mod vars;
 
 use read::{number, prefetch, recall, visit, visitor, walk};
-use registry::{global, names, numbers};
+use registry::{declared, global, names, numbers};
 #[cfg(feature = "process")]
 use system::fresh;
 use vars::{
-    counter, family, float_gauge, func, gauge, group, histogram, info, map, member, spec, text, var,
+    counter, family, float_gauge, func, gauge, group, histogram, info, join, map, member, spec,
+    text, var,
 };
 
 pub use cells::{Usage, set_limit, usage};
@@ -105,8 +120,9 @@ pub use walk::Recorded;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::cells::shared_records;
+    pub use crate::declared::{Declaration, report_conflict};
     pub use crate::family::check_values;
-    pub use crate::global::{Declaration, count_overflow, report_conflict};
+    pub use crate::global::count_overflow;
     pub use crate::group::Shown;
     pub use crate::spec::{Levels, Spec, check_name};
     pub use inventory::submit;

@@ -1,12 +1,14 @@
 //! Names for variables.
 
 mod declare;
+pub(crate) mod declared;
 pub(crate) mod global;
 pub(crate) mod names;
 pub(crate) mod numbers;
 
 use std::fmt;
 use std::io;
+use std::ops::DerefMut;
 use std::sync::{Arc, LazyLock};
 
 use crate::cells::Reader;
@@ -35,7 +37,13 @@ use crate::walk;
 /// ```
 #[derive(Clone)]
 pub struct Registry {
-    names: Arc<Mutex<Names<Entry>>>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    names: Mutex<Names<Entry>>,
+    /// Whether it shows the statics that declare themselves.
+    is_global: bool,
 }
 
 #[derive(Clone)]
@@ -63,7 +71,19 @@ impl Entry {
 impl Registry {
     /// An empty registry.
     pub fn new() -> Self {
-        Self { names: Arc::new(Mutex::new(Names::new())) }
+        Self::made(false)
+    }
+
+    fn made(is_global: bool) -> Self {
+        Self { shared: Arc::new(Shared { names: Mutex::new(Names::new()), is_global }) }
+    }
+
+    /// Locks the names, those of statics that were declared meanwhile among them.
+    fn names(&self) -> impl DerefMut<Target = Names<Entry>> {
+        if self.shared.is_global {
+            declared::collect(self);
+        }
+        self.shared.names.lock()
     }
 
     /// Shows a variable under `name` and returns what to record through.
@@ -87,14 +107,7 @@ impl Registry {
     ) -> Result<V::Handle, PublishError> {
         check_name(name)?;
         let (var, handle) = var.into_var();
-        let mut names = self.names.lock();
-        if let Some(entry) = names.get(name) {
-            let existing = entry.var.clone();
-            drop(names);
-            return Err(PublishError::taken(name, existing));
-        }
-        names.insert(name.into(), Entry::new(var, info));
-        drop(names);
+        add(self.names(), name, var, info)?;
         Ok(handle)
     }
 
@@ -144,13 +157,19 @@ impl Registry {
 
     /// Removes the variable of that name if `unwanted` says so, while nobody can publish.
     pub(crate) fn remove_if(&self, name: &str, unwanted: impl FnOnce(&Var) -> bool) -> Option<Var> {
-        let mut names = self.names.lock();
+        let mut names = self.names();
         if !names.get(name).is_some_and(|entry| unwanted(&entry.var)) {
             return None;
         }
         let entry = names.remove(name);
         drop(names);
         entry.map(|entry| entry.var)
+    }
+
+    /// The same without a look at what is declared.
+    fn publish_declared(&self, name: &str, var: Var, info: Info) -> Result<(), PublishError> {
+        check_name(name)?;
+        add(self.shared.names.lock(), name, var, info)
     }
 
     /// Publishes a variable in place of whatever has the name, and returns what that was. Readers
@@ -160,23 +179,23 @@ impl Registry {
     /// The name is empty or holds a control character. Nothing is changed then.
     pub fn replace(&self, name: &str, var: Var, info: Info) -> Result<Option<Var>, PublishError> {
         check_name(name)?;
-        let old = self.names.lock().insert(name.into(), Entry::new(var, info));
+        let old = self.names().insert(name.into(), Entry::new(var, info));
         Ok(old.map(|entry| entry.var))
     }
 
     /// The variable of that name.
     pub fn get(&self, name: &str) -> Option<Var> {
-        self.names.lock().get(name).map(|entry| entry.var.clone())
+        self.names().get(name).map(|entry| entry.var.clone())
     }
 
     /// What was told about the variable of that name.
     pub fn info(&self, name: &str) -> Option<Arc<Info>> {
-        self.names.lock().get(name).map(|entry| Arc::clone(&entry.info))
+        self.names().get(name).map(|entry| Arc::clone(&entry.info))
     }
 
     /// Shows the variable no longer, and returns it.
     pub fn remove(&self, name: &str) -> Option<Var> {
-        let entry = self.names.lock().remove(name);
+        let entry = self.names().remove(name);
         entry.map(|entry| entry.var)
     }
 
@@ -252,7 +271,7 @@ impl Registry {
     }
 
     fn list(&self) -> List<Entry> {
-        self.names.lock().list()
+        self.names().list()
     }
 }
 
@@ -263,6 +282,22 @@ fn check_name(name: &str) -> Result<(), PublishError> {
         None => return Ok(()),
     };
     Err(PublishError { name: name.into(), reason })
+}
+
+/// Adds a variable whose name is free, and unlocks the names.
+fn add(
+    mut names: impl DerefMut<Target = Names<Entry>>,
+    name: &str,
+    var: Var,
+    info: Info,
+) -> Result<(), PublishError> {
+    if let Some(entry) = names.get(name) {
+        let existing = entry.var.clone();
+        drop(names);
+        return Err(PublishError::taken(name, existing));
+    }
+    names.insert(name.into(), Entry::new(var, info));
+    Ok(())
 }
 
 fn walk_old(

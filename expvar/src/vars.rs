@@ -9,6 +9,7 @@ pub(crate) mod gauge;
 pub(crate) mod group;
 pub(crate) mod histogram;
 pub(crate) mod info;
+pub(crate) mod join;
 pub(crate) mod map;
 pub(crate) mod member;
 pub(crate) mod spec;

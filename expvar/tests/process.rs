@@ -225,3 +225,15 @@ fn many_readers_at_once_get_whole_values() {
         }
     });
 }
+
+#[test]
+fn the_start_time_is_one_and_the_uptime_is_of_the_moment() {
+    let start = read_now().start_time_seconds.unwrap();
+    let mut uptime = 0.0;
+    for _ in 0..100 {
+        let process = read();
+        assert_eq!(process.start_time_seconds, Some(start));
+        assert!(process.uptime_seconds.unwrap() > uptime, "it is never that of the reading before");
+        uptime = process.uptime_seconds.unwrap();
+    }
+}

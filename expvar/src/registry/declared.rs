@@ -11,10 +11,10 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 
 use super::{PublishError, Registry};
 use crate::Text;
-use crate::map::Map;
+use crate::join::{Rest, join};
 use crate::spec::Spec;
 use crate::sync::Mutex;
-use crate::var::{Handle, Rest, Var};
+use crate::var::{Handle, Var};
 
 crate::vars! {
     /// Declared variables that are not shown, by name.
@@ -98,16 +98,45 @@ fn collect_new(registry: &Registry) {
 impl Collected {
     fn publish(&mut self, registry: &Registry, declaration: &'static Declaration) {
         let Declaration { spec, var, .. } = declaration;
-        let Err(error) = registry.publish_with(spec.name, var.clone(), spec.info()) else {
+        let Err(error) = registry.publish_declared(spec.name, var.clone(), spec.info()) else {
             self.holders.insert(spec.name, declaration);
             if let Var::Counter(Handle::Static(counter)) = var {
                 counter.claim();
             }
             return;
         };
-        match error.existing().map(|first| join(var, first)) {
-            Some(Ok(rest)) => self.rests.extend(rest),
-            _ => report_clash(&error, declaration, self.holders.get(spec.name).copied()),
+        match error.existing().and_then(|first| join(var, first)) {
+            Some(rests) => self.rests.extend(rests),
+            None => report_clash(&error, declaration, self.holders.get(spec.name).copied()),
         }
+    }
+}
+
+fn report_clash(error: &PublishError, late: &Declaration, holder: Option<&Declaration>) {
+    let place = |declaration: &Declaration| {
+        let (file, line, path) = declaration.place;
+        format!("{} {path} at {file}:{line}", declaration.var.kind())
+    };
+    let text = match (holder, error.existing()) {
+        (Some(holder), _) if !holder.is_own() => {
+            format!("{} is shown, {} is not", place(holder), place(late))
+        }
+        (Some(_), Some(own)) => {
+            format!("a {} of the library's own is shown, {} is not", own.kind(), place(late))
+        }
+        (None, Some(other)) => {
+            format!("a {} published at run time is shown, {} is not", other.kind(), place(late))
+        }
+        (_, None) => format!("{} is not shown: {error}", place(late)),
+    };
+    CLASHES.set(late.spec.name, Text::new()).set(text);
+}
+
+/// Shows why a name's variable is not shown, for the first thousand names.
+#[doc(hidden)]
+pub fn report_conflict(name: &str, text: String) {
+    let known = CLASHES.get(name).is_some();
+    if !known && CLASHES.len() < 1000 {
+        CLASHES.set(name, Text::new()).set(text);
     }
 }

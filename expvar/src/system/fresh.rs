@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::clock;
+use crate::clock::{self, Time};
 use crate::sync::Mutex;
 
 /// How many times as long as it took to read a value is kept, so that reading takes at most a
@@ -30,8 +30,9 @@ pub(crate) struct Fresh<T, R> {
 
 struct Kept<T, R> {
     process: u32,
-    /// When the reading began, and how long it took; `None` where there is no clock.
-    read: Option<(Instant, Duration)>,
+    /// When the reading began, and how long it took: no time where there is no clock, and so no
+    /// value is kept.
+    read: (Time, Duration),
     value: Arc<T>,
     reader: R,
 }
@@ -44,7 +45,7 @@ impl<T, R: Default> Fresh<T, R> {
 
     /// The value of this moment.
     pub(crate) fn get(&self, read: impl FnOnce(&mut R) -> T) -> Arc<T> {
-        self.get_if(|kept| kept.read.is_some_and(|(at, took)| at.elapsed() < took * SHARE), read)
+        self.get_if(|kept| kept.read.0.elapsed() < kept.read.1 * SHARE, read)
     }
 
     /// A value that is read now.
@@ -89,9 +90,9 @@ impl<T, R: Default> Fresh<T, R> {
         process: u32,
         read: impl FnOnce(&mut R) -> T,
     ) -> Arc<T> {
-        let began = clock::now();
+        let began = Time::now();
         let value = Arc::new(read(&mut reader));
-        let read = began.map(|began| (began, began.elapsed()));
+        let read = (began, began.elapsed());
         *kept = Some(Kept { process, read, value: Arc::clone(&value), reader });
         value
     }
@@ -107,7 +108,7 @@ mod tests {
         /// Makes the last reading one that began `ago` and took so long.
         fn set_last(&self, ago: Duration, took: Duration) {
             let mut kept = self.kept.lock();
-            kept.as_mut().unwrap().read = Some((Instant::now() - ago, took));
+            kept.as_mut().unwrap().read = (Time::ago(ago), took);
         }
     }
 

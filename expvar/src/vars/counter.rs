@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::cells::{Cells, Reader, Use};
+use crate::join::Rest;
 
 /// A count that only goes up: requests, bytes, errors.
 ///
@@ -47,10 +48,6 @@ impl Counter {
     #[cold]
     #[inline(never)]
     fn add_cold(&self, n: u64) {
-        if self.cells.id().is_none() {
-            // Statics of one name share their cells: that is settled before any of them has some.
-            crate::global::settle();
-        }
         self.cells.add_cold(Use::Up, n);
     }
 
@@ -73,11 +70,21 @@ impl Counter {
         self.cells.id()
     }
 
-    /// Makes `self`, a static that nothing was recorded in, count in `first`'s cells.
-    pub(crate) fn join(&'static self, first: &'static Self) {
-        if let Some(id) = first.cells.claim(Use::Up) {
-            self.cells.share(id);
-        }
+    /// Makes `self`, a static, count in `first`'s cell. What it counted before is added there, and
+    /// so is what the rest that is returned may still get.
+    pub(crate) fn join(&'static self, first: &'static Self) -> Option<Rest> {
+        let id = first.cells.claim(Use::Up)?;
+        // Before the cell is shared, so that no reader of `self` sees it go back.
+        let mut added = self.cells.id().filter(|&own| own != id).map_or(0, |_| self.get());
+        first.add(added);
+        let rest = Self { cells: Cells::of(self.cells.share(id)?) };
+        let mut rest = Rest::new(move || {
+            let now = rest.get();
+            first.add(now.wrapping_sub(added));
+            added = now;
+        });
+        rest.add();
+        Some(rest)
     }
 }
 

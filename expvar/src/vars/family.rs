@@ -86,8 +86,6 @@ impl<V: Member, L: LabelSet> Family<V, L> {
     #[cold]
     #[inline(never)]
     fn with_cold(&self, labels: L) -> &V {
-        // Statics of one name share their variables: that is settled before any are made.
-        crate::global::settle();
         let slots = self.slots.get_or_init(|| (0..L::LEN).map(|_| OnceLock::new()).collect());
         // Indices are within the slots by construction; a label that is wrong about its own is not.
         let slot = &slots[labels.index().min(L::LEN.saturating_sub(1))];

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use once_cell::race::OnceRef;
 
 use crate::cells::{self, Cells, Reader, Use};
+use crate::join::Rest;
 use crate::prefetch::Touch;
 
 /// An integer that goes up and down: requests in flight, a queue's length. Go's `Int`.
@@ -153,10 +154,6 @@ impl Gauge {
 
     /// The id of the cell that adds go to, given out now if there is none yet.
     pub(crate) fn cell(&self) -> Option<u32> {
-        if self.cells.id().is_none() {
-            // Statics of one name share their cells: that is settled before any of them has some.
-            crate::global::settle();
-        }
         self.claim()
     }
 
@@ -174,16 +171,31 @@ impl Gauge {
         self.first.get().unwrap_or(self)
     }
 
-    /// Makes `self`, a static, stand for `first`.
-    pub(crate) fn join(&'static self, first: &'static Self) {
+    /// Makes `self`, a static, stand for `first`. What was set before replaces the value of
+    /// `first`; what was only added is added there, and so is what the rest that is returned may
+    /// still get.
+    pub(crate) fn join(&'static self, first: &'static Self) -> Option<Rest> {
         let early = self.get();
-        if let Some(id) = first.claim() {
-            self.cells.share(id);
-        }
-        let _ = self.first.set(first);
-        if early != 0 {
+        let was_set = !matches!(self.value.load(Acquire), 0 | MOVED) || self.set.load(Relaxed) != 0;
+        if was_set {
             first.set(early);
+        } else if early != 0 {
+            first.add(early);
         }
+        let own = first.claim().and_then(|id| self.cells.share(id));
+        let _ = self.first.set(first);
+        let rest = Self {
+            value: AtomicI64::new(MOVED),
+            cells: Cells::of(own?),
+            set: AtomicI64::new(0),
+            first: OnceRef::new(),
+        };
+        let mut added = early;
+        Some(Rest::new(move || {
+            let now = rest.get();
+            first.add(now.wrapping_sub(added));
+            added = now;
+        }))
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 
 use crate::cells::{Reader, Run};
+use crate::clock::Time;
+use crate::join::Rest;
 
 mod buckets;
 mod place;
@@ -109,8 +111,6 @@ impl Histogram {
     #[inline(never)]
     fn record_cold(&self, index: u32, n: u64, float: f64) {
         if self.run.first().is_none() {
-            // Statics of one name share their cells: that is settled before any of them has some.
-            crate::global::settle();
             self.begin();
         }
         self.run.record_cold(index, n, float);
@@ -158,7 +158,7 @@ impl Histogram {
     /// Starts a timer that records the nanoseconds until it is dropped.
     #[inline]
     pub fn start(&self) -> Timer<'_> {
-        Timer { histogram: Some(self), start: Instant::now() }
+        Timer { histogram: Some(self), start: Time::now() }
     }
 
     /// Everything recorded so far.
@@ -199,7 +199,7 @@ impl Histogram {
         total.clear(self.buckets);
         // First the time: a note that holds more than was recorded until then is right soon, one
         // that holds less would make what is missing look recent for as long as it took to read.
-        let mut moment = Moment { at: Instant::now(), stamp: 0 };
+        let mut moment = Moment { at: Time::now(), stamp: 0 };
         if let Some(place) = self.place() {
             moment.stamp = place.stamp(reader);
             total.load(&place, reader);
@@ -207,18 +207,50 @@ impl Histogram {
         moment
     }
 
-    /// Makes `self`, a static that nothing was recorded in, record into `first`'s cells. A
-    /// different precision keeps the first one's.
-    pub(crate) fn join(&'static self, first: &'static Self) -> bool {
+    /// Makes `self`, a static, record into `first`'s cells; `None` where their buckets differ. What
+    /// it recorded before is recorded there, and so is what the rest that is returned may still get.
+    pub(crate) fn join(&'static self, first: &'static Self) -> Option<Option<Rest>> {
         if self.buckets != first.buckets {
-            return false;
+            return None;
         }
-        if let Some(id) = first.begin() {
-            let window = first.window.get_or_init(Window::start);
-            let _ = self.window.set(Arc::clone(window));
-            self.run.share(id);
+        let Some(id) = first.begin() else { return Some(None) };
+        let window = first.window.get_or_init(Window::start);
+        let _ = self.window.set(Arc::clone(window));
+        let Some(run) = self.run.share(id) else { return Some(None) };
+        let rest = Self { buckets: self.buckets, run, window: OnceCell::new() };
+        let mut recorded = Snapshot::default();
+        let mut rest = Rest::new(move || first.record_rest(&rest, &mut recorded));
+        rest.add();
+        Some(Some(rest))
+    }
+
+    pub(crate) fn has_buckets_of(&self, other: &Self) -> bool {
+        self.buckets == other.buckets
+    }
+
+    /// Records what `other` holds beyond what was `recorded` of it before.
+    pub(crate) fn record_rest(&self, other: &Self, recorded: &mut Snapshot) {
+        let now = other.snapshot();
+        let new = now.since(recorded);
+        // A record that is under way may be in the sum alone: it is whole the next time.
+        if !new.is_empty() {
+            self.record_all(&new);
+            *recorded = now;
         }
-        true
+    }
+
+    /// Records what another histogram of the same buckets holds, one by one: the first record of
+    /// all takes the sum.
+    fn record_all(&self, other: &Snapshot) {
+        let floats = self.buckets.floats;
+        let (mut sum, mut float) = (other.sum(), other.sum_float());
+        for (index, count) in other.held() {
+            for _ in 0..count {
+                let (n, of) = (std::mem::take(&mut sum), std::mem::take(&mut float));
+                let (n, of) = if floats { (1, of) } else { (n, 0.0) };
+                self.record_cold(index as u32, n, of);
+            }
+        }
     }
 }
 
@@ -252,7 +284,7 @@ impl fmt::Debug for Histogram {
 #[derive(Debug)]
 pub struct Timer<'a> {
     histogram: Option<&'a Histogram>,
-    start: Instant,
+    start: Time,
 }
 
 impl Timer<'_> {

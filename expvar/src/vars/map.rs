@@ -12,6 +12,7 @@ use crate::family::LabelSet;
 use crate::float_gauge::FloatGauge;
 use crate::gauge::Gauge;
 use crate::health::{MISMATCHES, OVERFLOWS};
+use crate::join::{self, Rest};
 use crate::member::Member;
 use crate::names::{List, Named, Names};
 use crate::prefetch::Touch;
@@ -374,7 +375,6 @@ impl Map {
     #[cold]
     #[inline(never)]
     fn add_float_cold(&self, key: &str, n: f64) {
-        crate::global::settle();
         let this = self.this();
         let (child, placed) =
             this.child(key, || Child::new(Var::from(Arc::new(FloatGauge::new())), None));
@@ -398,8 +398,6 @@ impl Map {
     #[cold]
     #[inline(never)]
     fn get_or_make_cold<M: Member>(&self, key: &str, make: impl Fn() -> M) -> Arc<M> {
-        // Statics of one name stand for one of them: that is settled before any holds keys.
-        crate::global::settle();
         match self.this().try_get_or_make(key, &make) {
             Some((member, held)) => {
                 if let Some(held) = held {
@@ -443,8 +441,6 @@ impl Map {
     #[cold]
     #[inline(never)]
     fn add_cold(&self, key: &str, n: i64) -> Result<(), KindError> {
-        // Statics of one name stand for one of them: that is settled before any holds keys.
-        crate::global::settle();
         if let Some(first) = self.first.get() {
             return first.add_cold(key, n);
         }
@@ -514,13 +510,23 @@ impl Map {
         key != OTHER && (keys.len() - other >= self.limit || key.len() > self.key_bytes)
     }
 
-    /// Makes `self`, a static that holds no keys, stand for `first`.
-    pub(crate) fn join(&'static self, first: &'static Self) {
-        let early = self.keys.lock().take();
+    /// Makes `self`, a static, stand for `first`, and returns what moves its keys there.
+    pub(crate) fn join(&'static self, first: &'static Self) -> Rest {
+        let mut same = Vec::new();
+        let mut rest = Rest::new(move || {
+            let early = self.keys.lock().take();
+            for (key, child) in Names::list(&mut { early }).iter() {
+                let there = first.keys.lock().get(key).map(|child| child.var.clone());
+                match there {
+                    None => drop(first.keys.lock().insert(Arc::clone(key), child.clone())),
+                    Some(there) => same.extend(join::merge(child.var.clone(), there)),
+                }
+            }
+            same.iter_mut().for_each(Rest::add);
+        });
+        rest.add();
         let _ = self.first.set(first);
-        for (key, child) in Names::list(&mut { early }).iter() {
-            first.keys.lock().insert(Arc::clone(key), child.clone());
-        }
+        rest
     }
 }
 

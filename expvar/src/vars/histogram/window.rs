@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::place::Place;
 use super::snapshot::Snapshot;
 use crate::cells::Reader;
+use crate::clock::Time;
 use crate::sync::{Mutex, lock_for_a_while};
 
 /// What is shown goes back at least this far.
@@ -38,13 +39,13 @@ struct State {
 /// When a histogram's cells were read, and its stamp then: see [`Place::stamp`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Moment {
-    pub(super) at: Instant,
+    pub(super) at: Time,
     pub(super) stamp: u64,
 }
 
 /// Where a histogram stood at one moment.
 struct Note {
-    at: Instant,
+    at: Time,
     stamp: u64,
     sum: u64,
     /// The buckets that were not empty.
@@ -52,7 +53,7 @@ struct Note {
 }
 
 impl Note {
-    fn new(at: Instant, stamp: u64, total: &Snapshot) -> Self {
+    fn new(at: Time, stamp: u64, total: &Snapshot) -> Self {
         let cells = total.held().map(|(index, n)| (index as u32, n)).collect();
         Self { at, stamp, sum: total.raw_sum(), cells }
     }
@@ -65,14 +66,14 @@ impl Note {
 impl Window {
     /// A window that is rolled every 10 seconds from now on.
     pub(super) fn start() -> Arc<Self> {
-        let window = Arc::new(Self::at(Instant::now()));
+        let window = Arc::new(Self::at(Time::now()));
         if let Some(mut windows) = lock_for_a_while(&WINDOWS) {
             windows.all.push(Arc::downgrade(&window));
         }
         window
     }
 
-    fn at(now: Instant) -> Self {
+    fn at(now: Time) -> Self {
         let nothing = Note { at: now, stamp: 0, sum: 0, cells: Box::default() };
         Self { state: Mutex::new(State { place: None, notes: VecDeque::from([nothing]) }) }
     }
@@ -109,7 +110,7 @@ impl Window {
     }
 
     /// Takes a note if something was recorded since the last one.
-    fn roll(&self, now: Instant, reader: &Reader, total: &mut Snapshot) {
+    fn roll(&self, now: Time, reader: &Reader, total: &mut Snapshot) {
         let Some(mut state) = lock_for_a_while(&self.state) else { return };
         let state = &mut *state;
         let Some(place) = state.place else { return };
@@ -124,15 +125,13 @@ impl Window {
 }
 
 /// Whether to note where the histogram stands: the last note is not young and says otherwise.
-fn is_due(notes: &VecDeque<Note>, now: Instant, stamp: u64) -> bool {
-    notes
-        .back()
-        .is_none_or(|last| last.stamp != stamp && now.saturating_duration_since(last.at) >= STEP)
+fn is_due(notes: &VecDeque<Note>, now: Time, stamp: u64) -> bool {
+    notes.back().is_none_or(|last| last.stamp != stamp && now.since(last.at) >= STEP)
 }
 
 /// Drops the notes that a later one, itself a minute old, makes useless.
-fn forget(notes: &mut VecDeque<Note>, now: Instant) {
-    while notes.get(1).is_some_and(|next| now.saturating_duration_since(next.at) >= SPAN) {
+fn forget(notes: &mut VecDeque<Note>, now: Time) {
+    while notes.get(1).is_some_and(|next| now.since(next.at) >= SPAN) {
         notes.pop_front();
     }
 }
@@ -162,7 +161,7 @@ fn roll_all() {
         let reader = Reader::now();
         for window in windows {
             reader.refresh();
-            window.roll(Instant::now(), &reader, &mut total);
+            window.roll(Time::now(), &reader, &mut total);
         }
     }
 }
@@ -172,7 +171,7 @@ mod tests {
     use super::super::Histogram;
     use super::*;
 
-    fn recent(window: &Window, histogram: &Histogram, now: Instant) -> Snapshot {
+    fn recent(window: &Window, histogram: &Histogram, now: Time) -> Snapshot {
         let mut recent = Snapshot::default();
         let stamp = place(histogram).stamp(&Reader::now());
         window.recent(Moment { at: now, stamp }, &histogram.snapshot(), &mut recent);
@@ -183,13 +182,13 @@ mod tests {
         Place::new(histogram.run.first().unwrap(), &histogram.run, histogram.buckets)
     }
 
-    fn roll(window: &Window, now: Instant) {
+    fn roll(window: &Window, now: Time) {
         window.roll(now, &Reader::now(), &mut Snapshot::default());
     }
 
     #[test]
     fn a_bad_minute_shows_and_then_goes() {
-        let (histogram, start) = (Histogram::new(), Instant::now());
+        let (histogram, start) = (Histogram::new(), Time::now());
         histogram.record(1);
         let window = Window::at(start);
         window.begin(place(&histogram));
@@ -213,10 +212,10 @@ mod tests {
     fn a_stopped_window_reads_no_cells() {
         let histogram = Histogram::new();
         histogram.record(1);
-        let window = Window::at(Instant::now());
+        let window = Window::at(Time::now());
         window.begin(place(&histogram));
         window.stop();
-        roll(&window, Instant::now() + STEP);
+        roll(&window, Time::now() + STEP);
         assert!(window.state.lock().notes.is_empty());
     }
 }

@@ -80,7 +80,6 @@ impl Map {
     #[cold]
     #[inline(never)]
     fn at_cold<M: Member>(&self, keys: &[impl AsRef<str>], make: impl Fn() -> M) -> Arc<M> {
-        crate::global::settle();
         let this = self.this();
         let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
         let [outer @ .., last] = &*keys else { return this.get_or_make("", make) };
