@@ -221,3 +221,27 @@ impl AcceptAfter for TcpListener {
         self.accept().unwrap()
     }
 }
+
+#[test]
+fn shared_names_are_sent_again_as_they_were() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let settings = Sender::builder().to(address).share_names(true);
+    let sender = settings.shutdown_timeout(Duration::from_millis(200)).spawn().unwrap();
+    let (mut lines, mut expected) = (Lines::new(), Vec::new());
+    for reading in 0..3 {
+        for n in 0..100 {
+            lines.point(&format!("apps.app1.name{n}"), n * reading, NOW + reading);
+        }
+        expected.extend_from_slice(lines.as_bytes());
+        sender.send(&mut lines);
+    }
+    for _ in 0..3 {
+        let (mut connection, _) = listener.accept().unwrap();
+        let mut got = vec![0; expected.len()];
+        connection.read_exact(&mut got).unwrap();
+        assert_eq!(String::from_utf8(got).unwrap(), String::from_utf8(expected.clone()).unwrap());
+    }
+    assert_eq!(sender.stats().points_sent, 300);
+    assert!(sender.stats().points_resent >= 300);
+}

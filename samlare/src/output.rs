@@ -164,8 +164,11 @@ fn builder(carbon: &Carbon) -> SenderBuilder {
     if let Some(name) = &carbon.server_name {
         tls = tls.server_name(name);
     }
-    let mut builder =
-        Sender::builder().copy(carbon.copies).queue_bytes(carbon.queue_bytes).tls(tls);
+    let mut builder = Sender::builder()
+        .copy(carbon.copies)
+        .queue_bytes(carbon.queue_bytes)
+        .share_names(true)
+        .tls(tls);
     for url in &carbon.urls {
         builder = builder.to(url);
     }

@@ -127,6 +127,7 @@ fn successor(
             (queue, None)
         }
     };
+    queue.share_names(plan.share_names);
     counts.dropped(queue.set_limit(plan.queue_bytes));
     Lane::new(index, plan.addresses, queue, spool)
 }
@@ -161,7 +162,7 @@ fn reroute(old: &Setup, new: &Setup, counts: &Counts) {
         let slowest = lanes.iter().copied().max_by_key(waits);
         let lanes = if *copies { slowest.into_iter().collect() } else { lanes.clone() };
         for at in lanes {
-            let waiting: Vec<_> = old.lanes[at].queue(|q| q.waiting().cloned().collect());
+            let waiting: Vec<_> = old.lanes[at].queue(|q| q.waiting().collect());
             for Batch { bytes, points } in waiting {
                 let fullness = |lane: usize| new.lanes[lane].queue(|q| q.bytes());
                 new.routing.split(&bytes, points, fullness, |lane, lines, points| {

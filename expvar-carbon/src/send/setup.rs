@@ -36,6 +36,7 @@ pub(crate) struct Plan {
 pub(crate) struct LanePlan {
     pub(crate) addresses: Vec<Address>,
     pub(crate) queue_bytes: usize,
+    pub(crate) share_names: bool,
     pub(crate) spool_dir: Option<PathBuf>,
 }
 
@@ -81,6 +82,7 @@ impl Opened {
     /// The lane of a new sender, with what its spool held.
     pub(crate) fn lane(self, index: usize, counts: &Counts) -> Lane {
         let mut queue = Queue::new(self.plan.queue_bytes);
+        queue.share_names(self.plan.share_names);
         let spool = match self.spool {
             Disk::Fresh(spool, found) => {
                 recover(&mut queue, found, counts);

@@ -72,7 +72,7 @@ impl Store {
     fn copy(&mut self, queue: impl Fn(&mut dyn FnMut(&mut Queue))) -> io::Result<()> {
         let (mut new, mut end, mut first) = (Vec::new(), 0, 0);
         queue(&mut |q| {
-            new = q.since(self.next_seq).map(|(n, b)| (n, b.clone())).collect();
+            new = q.since(self.next_seq).collect();
             (end, first) = (q.next_seq(), q.first_seq());
         });
         new.sort_by_key(|(seq, _)| *seq);
