@@ -221,3 +221,16 @@ fn a_full_disk_falls_back_to_memory_and_is_shown() {
     process.wait().unwrap();
     assert!(line.starts_with("read 20000 left 0 "), "{line}");
 }
+
+#[tokio::test]
+async fn a_driver_that_is_dropped_leaves_its_directory_to_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let build = || Sender::builder().to(dead()).spool_dir(dir.path()).build();
+    let (sender, driver) = build().unwrap();
+    let mut lines = Lines::new();
+    lines.point("a.b", 1u64, NOW);
+    sender.send(&mut lines);
+    let ended = tokio::time::timeout(Duration::from_millis(50), driver.run(std::future::pending()));
+    assert!(ended.await.is_err(), "the server is away");
+    assert_eq!(build().unwrap().0.stats().points_recovered, 1);
+}

@@ -133,7 +133,9 @@ impl fmt::Display for Event {
 
 /// Whom events are told; nobody by default.
 #[derive(Clone, Default)]
-pub struct Observer(Option<Arc<dyn Fn(&Event) + Send + Sync>>);
+pub struct Observer(Option<Arc<Tell>>);
+
+type Tell = dyn Fn(&Event) + Send + Sync;
 
 impl Observer {
     /// Calls `observer` with each event.

@@ -13,6 +13,14 @@ use crate::{python, read_whisper, whisper_archives};
 
 const PACKAGES: [&str; 3] = ["carbon==1.1.10", "whisper==1.1.10", "setuptools<81"];
 
+/// A Python that has the package `carbon`, for whoever wants a part of it alone.
+///
+/// # Panics
+/// As [`python`].
+pub fn carbon_python() -> PathBuf {
+    python("carbon", &PACKAGES).join("bin/python")
+}
+
 /// A real carbon-cache on loopback.
 ///
 /// It ends when dropped.

@@ -6,6 +6,6 @@ mod carbon;
 mod python;
 mod whisper;
 
-pub use carbon::CarbonCache;
+pub use carbon::{CarbonCache, carbon_python};
 pub use python::python;
 pub use whisper::{read_whisper, whisper_archives};

@@ -206,6 +206,8 @@ impl Shared {
             requests.changes.clear();
             std::mem::take(&mut requests.flushes)
         };
+        // Where the driver was dropped rather than ended, its spools are still held.
+        self.setup().lanes.iter().for_each(|lane| drop(lane.take_spool()));
         for flush in flushes {
             (flush.reply)(self.left(Some(&flush.before)));
         }
