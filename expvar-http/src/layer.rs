@@ -8,9 +8,12 @@ use expvar::{Info, Map, PublishError, Registry, Unit};
 use http::{Extensions, Request, Response};
 
 mod future;
+mod grpc;
 mod routes;
 
 pub use future::Recording;
+use grpc::Calls;
+pub use grpc::RecordedBody;
 use routes::{Route, Routes};
 
 /// The layer of the [`global`](expvar::global) registry, under `http.server`.
@@ -48,6 +51,10 @@ pub fn layer() -> Layer {
 /// | `http.server.requests` | requests that ended, by route, method and status | `http_server_requests_total{route="/users/{id}",method="GET",status="200"}` |
 /// | `http.server.latency` | nanoseconds from the request to the head of its response, by route and method | `http_server_latency_seconds` |
 /// | `http.server.in_flight` | requests that have no response yet, by route | `http_server_in_flight{route="/users/{id}"}` |
+/// | `http.server.grpc` | gRPC calls that ended, by route and status; shown from the first one on | `http_server_grpc_total{route="/shop.Cart/Add",code="NOT_FOUND"}` |
+///
+/// The status of a gRPC call is in the trailers, so a call ends with its body: without a status it
+/// is `UNKNOWN`, `(error)` if the body failed, `(cancelled)` if it was dropped before its end.
 ///
 /// A request that got no response has the status `(error)` if the service failed, and
 /// `(cancelled)` if its future was dropped, as when the client goes away or a handler panics.
@@ -70,6 +77,7 @@ struct Maps {
     requests: Arc<Map>,
     latency: Arc<Map>,
     in_flight: Arc<Map>,
+    calls: Arc<Calls>,
 }
 
 impl Layer {
@@ -91,6 +99,7 @@ impl Layer {
             requests: map("requests", requests.counter())?,
             latency: map("latency", latency.unit(Unit::Nanoseconds))?,
             in_flight: map("in_flight", in_flight)?,
+            calls: Arc::new(Calls::new(registry, format!("{prefix}.grpc"))),
         }))
     }
 
@@ -162,7 +171,7 @@ impl<S, A, B> tower_service::Service<Request<A>> for Recorded<S>
 where
     S: tower_service::Service<Request<A>, Response = Response<B>>,
 {
-    type Response = Response<B>;
+    type Response = Response<RecordedBody<B>>;
     type Error = S::Error;
     type Future = Recording<S::Future>;
 

@@ -68,7 +68,7 @@ use tokio::net::TcpListener;
 
 pub use body::Body;
 pub use builder::Builder;
-pub use layer::{Layer, Recorded, Recording, layer};
+pub use layer::{Layer, Recorded, RecordedBody, Recording, layer};
 pub use pages::Page;
 pub use prometheus::{Format, Mapping, MappingError, Prometheus};
 pub use server::Server;

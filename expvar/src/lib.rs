@@ -54,6 +54,25 @@
 //! record until it calls `exec`. What another thread was moving between cells just then may be
 //! counted twice in the child.
 //!
+//! # In tests
+//! The tests of one binary share their statics, so a static's value before and after counts what
+//! other tests record in between. [`testing::alone`] runs a test in a process of its own, where
+//! `REQUESTS.get()` is exact:
+//!
+//! ```
+//! # expvar::vars! { static REQUESTS: Counter = "requests"; }
+//! # fn handle() { REQUESTS.inc(); }
+//! # fn requests_are_counted() {
+//! expvar::testing::alone(|| {
+//!     handle();
+//!     assert_eq!(REQUESTS.get(), 1);
+//! });
+//! # }
+//! ```
+//!
+//! A library that takes its variables as an argument (a [`group!`], or `Arc`s from a [`Registry`])
+//! gets others in each test.
+//!
 //! # Features
 //! | feature | default | what |
 //! |---|---|---|
@@ -73,6 +92,7 @@ mod read;
 mod registry;
 mod sync;
 mod system;
+pub mod testing;
 mod vars;
 
 use read::{number, prefetch, recall, visit, visitor, walk};

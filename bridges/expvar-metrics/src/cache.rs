@@ -3,6 +3,9 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Acquire;
 
 use expvar::Kind;
 use metrics::Key;
@@ -22,6 +25,8 @@ struct Place {
     recorder: u64,
     key: Key,
     recorded: Recorded,
+    /// False once the metric expired.
+    live: Arc<AtomicBool>,
 }
 
 /// The handle of a metric that the calling thread used before.
@@ -30,7 +35,9 @@ pub(crate) fn get(recorder: u64, kind: Kind, key: &Key) -> Option<Recorded> {
     let known = |known: &RefCell<Known>| {
         let known = known.try_borrow().ok()?;
         let place = known.get(&hash(recorder, kind, key))?;
-        let same = place.recorder == recorder && place.key == *key;
+        // Pairs with the store in `Families::expire`.
+        let live = place.live.load(Acquire);
+        let same = live && place.recorder == recorder && place.key == *key;
         // A handle of another kind under the same hash is told by what it is.
         same.then(|| place.recorded.clone())
     };
@@ -38,9 +45,9 @@ pub(crate) fn get(recorder: u64, kind: Kind, key: &Key) -> Option<Recorded> {
 }
 
 /// Remembers a handle in the calling thread.
-pub(crate) fn put(recorder: u64, kind: Kind, key: &Key, recorded: Recorded) {
+pub(crate) fn put(recorder: u64, kind: Kind, key: &Key, recorded: Recorded, live: Arc<AtomicBool>) {
     let hash = hash(recorder, kind, key);
-    let place = Place { recorder, key: key.to_retained(), recorded };
+    let place = Place { recorder, key: key.to_retained(), recorded, live };
     let old = KNOWN.try_with(|known| {
         let mut known = known.try_borrow_mut().ok()?;
         let forgotten = (known.len() >= LIMIT).then(|| std::mem::take(&mut *known));

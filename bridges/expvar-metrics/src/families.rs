@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Release;
+use std::time::{Duration, Instant};
 
 use expvar::__private::report_conflict;
 use expvar::{Counter, FloatGauge, Handle, Histogram, Info, Kind, Map, Registry, Unit, Var};
 use metrics::Key;
-
-use crate::handles::Recorded;
 
 /// Names, and names that were described.
 const NAMES: usize = 10_000;
@@ -20,6 +21,7 @@ const OTHER: &str = "(other)";
 pub(crate) struct Families {
     registry: Registry,
     sets: usize,
+    expire_after: Option<Duration>,
     families: HashMap<Box<str>, Family>,
     told: HashMap<Box<str>, (Box<str>, Unit)>,
 }
@@ -29,8 +31,25 @@ struct Family {
     kind: Kind,
     /// In the order of the maps' levels.
     labels: Vec<Box<str>>,
-    sets: HashMap<Set, Var>,
+    sets: HashMap<Set, Member>,
     top: Top,
+}
+
+/// The variable of one set.
+struct Member {
+    var: Var,
+    /// False once it expired, for those who remember it.
+    live: Arc<AtomicBool>,
+    /// What it was when it was last seen to change, and when.
+    seen: u64,
+    since: Instant,
+}
+
+impl Member {
+    fn new(var: Var) -> Self {
+        let seen = print(&var);
+        Self { var, live: Arc::new(AtomicBool::new(true)), seen, since: Instant::now() }
+    }
 }
 
 /// Label names and values, by name.
@@ -47,13 +66,22 @@ enum Top {
 
 /// What [`Families::find_or_make`] found.
 pub(crate) struct Found {
-    pub(crate) recorded: Recorded,
+    /// `None` where nothing is shown.
+    pub(crate) var: Option<Var>,
+    /// False once it expired.
+    pub(crate) live: Arc<AtomicBool>,
     pub(crate) overflowed: bool,
 }
 
 impl Families {
     pub(crate) fn new(registry: Registry) -> Self {
-        Self { registry, sets: 10_000, families: HashMap::new(), told: HashMap::new() }
+        Self {
+            registry,
+            sets: 10_000,
+            expire_after: None,
+            families: HashMap::new(),
+            told: HashMap::new(),
+        }
     }
 
     pub(crate) fn limit_sets(&mut self, sets: usize) {
@@ -62,7 +90,13 @@ impl Families {
 
     /// What a metric records into, made if need be.
     pub(crate) fn find_or_make(&mut self, kind: Kind, key: &Key) -> Found {
-        let nothing = |overflowed| Found { recorded: Recorded::Nothing, overflowed };
+        let nothing =
+            |overflowed| Found { var: None, live: Arc::new(AtomicBool::new(true)), overflowed };
+        let found = |member: &Member, overflowed| Found {
+            var: Some(member.var.clone()),
+            live: Arc::clone(&member.live),
+            overflowed,
+        };
         let limit = if kind == Kind::Histogram { self.sets / 10 } else { self.sets };
         if !self.families.contains_key(key.name()) && self.families.len() >= NAMES {
             return nothing(true);
@@ -74,20 +108,43 @@ impl Families {
             clash(key.name(), kind, family.kind);
             return nothing(false);
         }
-        if let Some(var) = family.sets.get(&set) {
-            return Found { recorded: var.into(), overflowed: false };
+        if let Some(member) = family.sets.get(&set) {
+            return found(member, false);
         }
         let overflowed = set.len() > LABELS || (family.sets.len() >= limit && !set.is_empty());
         if overflowed {
             set = family.other();
-            if let Some(var) = family.sets.get(&set) {
-                return Found { recorded: var.into(), overflowed };
+            if let Some(member) = family.sets.get(&set) {
+                return found(member, overflowed);
             }
         }
         match family.add(&self.registry, key, set, info) {
-            Some(var) => Found { recorded: (&var).into(), overflowed },
+            Some(member) => found(member, overflowed),
             None => nothing(overflowed),
         }
+    }
+
+    pub(crate) fn expire_after(&mut self, after: Duration) {
+        self.expire_after = Some(after);
+    }
+
+    /// Whether metrics expire.
+    pub(crate) fn expires(&self) -> bool {
+        self.expire_after.is_some()
+    }
+
+    /// Removes the sets that nothing was recorded into for the time that was set.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        let Some(after) = self.expire_after else { return };
+        let registry = &self.registry;
+        self.families.retain(|name, family| {
+            family.expire(now, after);
+            let gone = family.sets.is_empty();
+            if gone {
+                registry.remove(name);
+            }
+            !gone
+        });
     }
 
     /// Keeps what is told about a name, and tells the registry if it has it.
@@ -114,7 +171,7 @@ impl Family {
         key: &Key,
         set: Set,
         told: Option<&(Box<str>, Unit)>,
-    ) -> Option<Var> {
+    ) -> Option<&Member> {
         let name = key.name();
         let var = match self.kind {
             Kind::Counter => Var::Counter(Handle::Shared(Arc::new(Counter::new()))),
@@ -123,17 +180,16 @@ impl Family {
         };
         if self.sets.is_empty() {
             self.learn_labels(key, &set);
-            self.sets.insert(set.clone(), var.clone());
+            self.sets.insert(set.clone(), Member::new(var));
             self.top = if set.is_empty() { Top::Plain } else { Top::Map(self.tree()) };
             let shown = registry.publish_with(name, self.top_var()?, self.info(told));
-            let Err(error) = shown else { return Some(var) };
+            let Err(error) = shown else { return self.sets.get(&set) };
             self.sets.clear();
             self.top = Top::Plain;
             return match error.existing() {
                 Some(existing) if existing.kind() == self.kind && set.is_empty() => {
                     self.top = Top::Foreign;
-                    self.sets.insert(set, existing.clone());
-                    Some(existing.clone())
+                    Some(self.sets.entry(set).or_insert(Member::new(existing.clone())))
                 }
                 _ => {
                     report_conflict(
@@ -159,13 +215,50 @@ impl Family {
         match &self.top {
             Top::Map(map) if self.labels.len() == known => put(map, self.path(&set), &var),
             _ => {
-                self.sets.insert(set.clone(), var.clone());
+                self.sets.insert(set.clone(), Member::new(var.clone()));
                 self.top = Top::Map(self.tree());
                 self.show(registry, name, told);
             }
         }
-        self.sets.insert(set, var.clone());
-        Some(var)
+        Some(self.sets.entry(set).or_insert(Member::new(var)))
+    }
+
+    fn expire(&mut self, now: Instant, after: Duration) {
+        // What was there before is its publisher's.
+        if matches!(self.top, Top::Foreign) {
+            return;
+        }
+        let idle = |member: &mut Member| {
+            let print_now = print(&member.var);
+            if print_now != member.seen {
+                (member.seen, member.since) = (print_now, now);
+            }
+            if now.saturating_duration_since(member.since) < after {
+                return false;
+            }
+            // Pairs with the loads in the threads' caches and in handles.
+            member.live.store(false, Release);
+            let idle = print(&member.var) == member.seen;
+            if !idle {
+                // Somebody recorded just now: whoever looks again finds the same variable.
+                member.live = Arc::new(AtomicBool::new(true));
+                member.since = now;
+            }
+            idle
+        };
+        let mut gone = Vec::new();
+        self.sets.retain(|set, member| {
+            let idle = idle(member);
+            if idle {
+                gone.push(set.clone());
+            }
+            !idle
+        });
+        if let Top::Map(map) = &self.top {
+            for set in &gone {
+                take(map, &self.path(set).collect::<Vec<_>>());
+            }
+        }
     }
 
     /// Adds a set's labels that are new, in the order in which the metric has them.
@@ -181,8 +274,8 @@ impl Family {
     /// All sets as maps in maps.
     fn tree(&self) -> Arc<Map> {
         let map = Arc::new(Map::new());
-        for (set, var) in &self.sets {
-            put(&map, self.path(set), var);
+        for (set, member) in &self.sets {
+            put(&map, self.path(set), &member.var);
         }
         map
     }
@@ -217,7 +310,7 @@ impl Family {
     fn top_var(&self) -> Option<Var> {
         match &self.top {
             Top::Foreign => None,
-            Top::Plain => self.sets.values().next().cloned(),
+            Top::Plain => self.sets.values().next().map(|member| member.var.clone()),
             Top::Map(map) => Some(Var::Map(Handle::Shared(Arc::clone(map)))),
         }
     }
@@ -250,10 +343,30 @@ fn put<'a>(top: &Arc<Map>, path: impl Iterator<Item = &'a str>, var: &Var) {
             map.set(key, var.clone());
             return;
         }
-        map = match map.get(key) {
-            Some(Var::Map(Handle::Shared(next))) => next,
-            _ => map.set(key, Map::new()),
-        };
+        map = map.map(key);
+    }
+}
+
+/// Takes a variable out, and the maps that are empty then.
+fn take(map: &Map, path: &[&str]) {
+    let [key, rest @ ..] = path else { return };
+    if rest.is_empty() {
+        map.remove(key);
+    } else if let Some(Var::Map(next)) = map.get(key) {
+        take(&next, rest);
+        if next.is_empty() {
+            map.remove(key);
+        }
+    }
+}
+
+/// A number that changes with every recording, but for a gauge that is set to what it is.
+fn print(var: &Var) -> u64 {
+    match var {
+        Var::Counter(counter) => counter.get(),
+        Var::FloatGauge(gauge) => gauge.get().to_bits(),
+        Var::Histogram(histogram) => histogram.snapshot().count(),
+        _ => 0,
     }
 }
 

@@ -1,10 +1,14 @@
 //! The variables as `metrics` records into them.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Acquire;
 
-use expvar::{Counter, FloatGauge, Handle, Histogram, Var};
-use metrics::{CounterFn, GaugeFn, HistogramFn};
+use expvar::{Counter, FloatGauge, Handle, Histogram, Kind, Var};
+use metrics::{CounterFn, GaugeFn, HistogramFn, Key};
 use parking_lot::Mutex;
+
+use crate::Recorder;
 
 /// What a metric records into.
 #[derive(Clone)]
@@ -15,17 +19,20 @@ pub(crate) enum Recorded {
     Nothing,
 }
 
-impl From<&Var> for Recorded {
-    fn from(var: &Var) -> Self {
+impl Recorded {
+    pub(crate) fn new(var: Option<&Var>, idle: Option<Idle>) -> Self {
         match var {
-            Var::Counter(counter) => {
-                Self::Counter(metrics::Counter::from_arc(Arc::new(Shown(counter.clone()))))
+            Some(Var::Counter(counter)) => {
+                let shown = Shown { var: counter.clone(), idle };
+                Self::Counter(metrics::Counter::from_arc(Arc::new(shown)))
             }
-            Var::FloatGauge(gauge) => {
-                Self::Gauge(metrics::Gauge::from_arc(Arc::new(Shown(gauge.clone()))))
+            Some(Var::FloatGauge(gauge)) => {
+                let shown = Shown { var: gauge.clone(), idle };
+                Self::Gauge(metrics::Gauge::from_arc(Arc::new(shown)))
             }
-            Var::Histogram(histogram) => {
-                Self::Histogram(metrics::Histogram::from_arc(Arc::new(Shown(histogram.clone()))))
+            Some(Var::Histogram(histogram)) => {
+                let shown = Shown { var: histogram.clone(), idle };
+                Self::Histogram(metrics::Histogram::from_arc(Arc::new(shown)))
             }
             _ => Self::Nothing,
         }
@@ -33,42 +40,85 @@ impl From<&Var> for Recorded {
 }
 
 /// A variable that a registry shows, as `metrics` wants it.
-struct Shown<T: 'static>(Handle<T>);
+struct Shown<T: 'static> {
+    var: Handle<T>,
+    /// Where metrics expire.
+    idle: Option<Idle>,
+}
+
+/// Where a metric is found again that expired while somebody held a handle on it.
+pub(crate) struct Idle {
+    pub(crate) live: Arc<AtomicBool>,
+    pub(crate) recorder: Recorder,
+    pub(crate) key: Key,
+}
+
+impl<T> Shown<T> {
+    /// What is shown now, if that is no longer this.
+    #[inline]
+    fn again(&self, kind: Kind) -> Option<Recorded> {
+        let idle = self.idle.as_ref()?;
+        // Pairs with the store in `Families::expire`.
+        (!idle.live.load(Acquire)).then(|| idle.recorder.register(kind, &idle.key))
+    }
+}
 
 impl CounterFn for Shown<Counter> {
     #[inline]
     fn increment(&self, n: u64) {
-        self.0.add(n);
+        match self.again(Kind::Counter) {
+            None => self.var.add(n),
+            Some(Recorded::Counter(counter)) => counter.increment(n),
+            Some(_) => {}
+        }
     }
 
     fn absolute(&self, value: u64) {
         /// Held so that two of these do not both add the same difference.
         static RAISING: Mutex<()> = Mutex::new(());
-        let _raising = RAISING.lock();
-        self.0.add(value.saturating_sub(self.0.get()));
+        match self.again(Kind::Counter) {
+            None => {
+                let _raising = RAISING.lock();
+                self.var.add(value.saturating_sub(self.var.get()));
+            }
+            Some(Recorded::Counter(counter)) => counter.absolute(value),
+            Some(_) => {}
+        }
     }
 }
 
 impl GaugeFn for Shown<FloatGauge> {
     #[inline]
     fn increment(&self, n: f64) {
-        self.0.add(n);
+        match self.again(Kind::FloatGauge) {
+            None => self.var.add(n),
+            Some(Recorded::Gauge(gauge)) => gauge.increment(n),
+            Some(_) => {}
+        }
     }
 
     #[inline]
     fn decrement(&self, n: f64) {
-        self.0.add(-n);
+        self.increment(-n);
     }
 
     #[inline]
     fn set(&self, value: f64) {
-        self.0.set(value);
+        match self.again(Kind::FloatGauge) {
+            None => self.var.set(value),
+            Some(Recorded::Gauge(gauge)) => gauge.set(value),
+            Some(_) => {}
+        }
     }
 }
 
 impl HistogramFn for Shown<Histogram> {
     #[inline]
     fn record(&self, value: f64) {
-        self.0.record_float(value);
+        match self.again(Kind::Histogram) {
+            None => self.var.record_float(value),
+            Some(Recorded::Histogram(histogram)) => histogram.record(value),
+            Some(_) => {}
+        }
     }
 }

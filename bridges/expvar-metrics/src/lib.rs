@@ -25,7 +25,8 @@
 //! - A name that is used for two kinds is the first one's; the other records nothing, and
 //!   `expvar.clashes` says so. So does a name that no variable can have.
 //!
-//! Nothing is ever taken out: a metric that is no longer recorded keeps its last value.
+//! By default nothing is ever taken out: a metric that is no longer recorded keeps its last value.
+//! [`Recorder::idle_timeout`] removes what was not recorded for a time.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
@@ -34,6 +35,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use expvar::__private::count_overflow;
 use expvar::{Kind, Registry};
@@ -45,7 +48,7 @@ mod families;
 mod handles;
 
 use families::Families;
-use handles::Recorded;
+use handles::{Idle, Recorded};
 
 /// Makes the [`global`](expvar::global()) registry the place where everything that is recorded
 /// through `metrics` in this process goes.
@@ -80,6 +83,34 @@ impl Recorder {
         self
     }
 
+    /// Removes the label sets that nothing was recorded into for this long, as pods and users come
+    /// and go; they make room for others. A set that comes back starts at zero, also through a handle
+    /// that was held meanwhile. A gauge that is set to the value that it has counts as idle.
+    ///
+    /// A thread looks every eighth of the time, at least every second, until the recorder is gone.
+    #[must_use]
+    pub fn idle_timeout(self, timeout: Duration) -> Self {
+        self.families.lock().expire_after(timeout);
+        let families = Arc::downgrade(&self.families);
+        let every = (timeout / 8).clamp(Duration::from_millis(10), Duration::from_secs(1));
+        let sweep = move || {
+            while let Some(families) = families.upgrade() {
+                families.lock().expire(Instant::now());
+                drop(families);
+                thread::sleep(every);
+            }
+        };
+        // Without a thread nothing expires; there is nobody to tell here.
+        let _ = thread::Builder::new().name("expvar-metrics".into()).spawn(sweep);
+        self
+    }
+
+    /// Does what the thread of [`idle_timeout`](Self::idle_timeout) does, as if it were then.
+    #[doc(hidden)]
+    pub fn expire_at(&self, now: Instant) {
+        self.families.lock().expire(now);
+    }
+
     /// Makes this the recorder of the process.
     ///
     /// # Errors
@@ -89,7 +120,7 @@ impl Recorder {
     }
 
     #[inline]
-    fn register(&self, kind: Kind, key: &Key) -> Recorded {
+    pub(crate) fn register(&self, kind: Kind, key: &Key) -> Recorded {
         match cache::get(self.id, kind, key) {
             Some(known) => known,
             None => self.register_cold(kind, key),
@@ -100,15 +131,19 @@ impl Recorder {
     #[inline(never)]
     fn register_cold(&self, kind: Kind, key: &Key) -> Recorded {
         let mut families = self.families.lock();
+        let expires = families.expires();
         let found = families.find_or_make(kind, key);
         drop(families);
+        let idle =
+            || Idle { live: Arc::clone(&found.live), recorder: self.clone(), key: key.clone() };
+        let recorded = Recorded::new(found.var.as_ref(), expires.then(idle));
         // What overflowed is not remembered, so that each time counts.
         if found.overflowed {
             count_overflow();
         } else {
-            cache::put(self.id, kind, key, found.recorded.clone());
+            cache::put(self.id, kind, key, recorded.clone(), found.live);
         }
-        found.recorded
+        recorded
     }
 
     fn describe(&self, name: &KeyName, unit: Option<metrics::Unit>, help: &SharedString) {

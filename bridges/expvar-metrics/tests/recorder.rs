@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use expvar::{Counter, Kind, Registry, Unit, Var, global};
 use expvar_metrics::Recorder;
@@ -14,10 +14,7 @@ use metrics::{
 };
 
 fn overflows() -> u64 {
-    match global().get("expvar.overflows") {
-        Some(Var::Counter(counter)) => counter.get(),
-        other => panic!("{other:?}"),
-    }
+    global().get("expvar.overflows").unwrap().to_string().parse().unwrap()
 }
 
 fn clash(name: &str) -> String {
@@ -160,6 +157,43 @@ fn recorders_do_not_see_each_other() {
         (one.to_json(), two.to_json()),
         ("{\n\"n\": 3\n}\n".into(), "{\n\"n\": 30\n}\n".into())
     );
+}
+
+#[test]
+fn sets_that_nobody_records_expire_and_come_back_at_zero() {
+    let registry = Registry::new();
+    let hour = Duration::from_secs(3600);
+    let recorder = Recorder::new(&registry).label_sets(20).idle_timeout(hour);
+    let start = Instant::now();
+    with_local_recorder(&recorder, || {
+        let held = counter!("jobs", "pod" => "held");
+        held.increment(1);
+        for pod in 0..19 {
+            counter!("jobs", "pod" => pod.to_string()).increment(1);
+        }
+        gauge!("heat", "pod" => "0").set(3.0);
+        histogram!("took").record(1.0);
+        recorder.expire_at(start + hour / 2);
+        assert_eq!(registry.get("jobs").unwrap().as_map().unwrap().len(), 20, "too early");
+
+        counter!("jobs", "pod" => "7").increment(1);
+        recorder.expire_at(start + hour * 3 / 4);
+        recorder.expire_at(start + hour * 3 / 2);
+        assert_eq!(registry.to_json(), "{\n\"jobs\": {\"7\": 2}\n}\n");
+
+        // There is room again, in this thread's cache too, and a handle that was held is shown.
+        held.increment(5);
+        counter!("jobs", "pod" => "3").increment(4);
+        gauge!("heat", "pod" => "0").increment(1.0);
+        histogram!("took").record(1.0);
+        assert_eq!(registry.get("jobs").unwrap().to_string(), "{\"3\": 4, \"7\": 2, \"held\": 5}");
+        assert_eq!(registry.get("heat").unwrap().to_string(), "{\"0\": 1}");
+        held.increment(1);
+        assert_eq!(
+            registry.get("jobs").unwrap().as_map().unwrap().get("held").unwrap().to_string(),
+            "6"
+        );
+    });
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use http::Response;
 use pin_project_lite::pin_project;
 
+use super::grpc::RecordedBody;
 use super::routes::{Outcome, Running};
 
 pin_project! {
@@ -29,17 +30,29 @@ impl<F, B, E> Future for Recording<F>
 where
     F: Future<Output = Result<Response<B>, E>>,
 {
-    type Output = F::Output;
+    type Output = Result<Response<RecordedBody<B>>, E>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let response = ready!(this.inner.poll(cx));
-        if let Some(running) = this.running.take() {
-            running.end(match &response {
-                Ok(response) => Outcome::Status(response.status()),
-                Err(_) => Outcome::Error,
-            });
-        }
-        Poll::Ready(response)
+        let running = this.running.take();
+        Poll::Ready(match response {
+            Ok(response) => {
+                let status = response.status();
+                // Polled once more after its end, which a future's contract leaves open.
+                let Some(running) = running else {
+                    return Poll::Ready(Ok(response.map(RecordedBody::plain)));
+                };
+                let response = RecordedBody::wrap(response, running.route());
+                running.end(Outcome::Status(status));
+                Ok(response)
+            }
+            Err(error) => {
+                if let Some(running) = running {
+                    running.end(Outcome::Error);
+                }
+                Err(error)
+            }
+        })
     }
 }

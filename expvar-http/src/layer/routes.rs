@@ -8,6 +8,7 @@ use expvar::{Counter, Gauge, Histogram, Map};
 use http::{Method, StatusCode};
 
 use super::Maps;
+use super::grpc::Calls;
 
 /// Routes of one layer.
 const ROUTES: usize = 1000;
@@ -28,6 +29,7 @@ pub(super) struct Route {
     in_flight: Arc<Gauge>,
     requests: Arc<Map>,
     latency: Arc<Map>,
+    pub(super) calls: Arc<Calls>,
     methods: [OnceLock<ByMethod>; METHODS.len()],
 }
 
@@ -86,6 +88,7 @@ impl Route {
             in_flight: maps.in_flight.gauge(template),
             requests: maps.requests.map(template),
             latency: maps.latency.map(template),
+            calls: Arc::clone(&maps.calls),
             methods: [const { OnceLock::new() }; METHODS.len()],
         }
     }
@@ -148,6 +151,10 @@ pub(super) struct Running {
 impl Running {
     pub(super) fn end(mut self, outcome: Outcome) {
         self.outcome = outcome;
+    }
+
+    pub(super) fn route(&self) -> &Arc<Route> {
+        &self.route
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a histogram held at one moment, or between two.
 
+use std::time::Duration;
+
 use super::buckets::Buckets;
 use super::place::Place;
 use crate::cells::page::{CELLS, SUM};
@@ -110,6 +112,23 @@ impl Snapshot {
     /// was recorded lies, within the histogram's relative error. 0 when empty.
     pub fn quantile(&self, q: f64) -> u64 {
         self.rank(q).map_or(0, |index| self.buckets.middle(index))
+    }
+
+    /// [`quantile`](Self::quantile) of recorded durations.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let latency = expvar::Histogram::new();
+    /// latency.record_duration(Duration::from_millis(250));
+    /// let median = latency.snapshot().quantile_duration(0.5);
+    /// assert!(median.abs_diff(Duration::from_millis(250)) < Duration::from_millis(9));
+    /// ```
+    pub fn quantile_duration(&self, q: f64) -> Duration {
+        if !self.buckets.floats {
+            return Duration::from_nanos(self.quantile(q));
+        }
+        Duration::try_from_secs_f64(self.quantile_float(q)).unwrap_or(Duration::MAX)
     }
 
     /// [`quantile`](Self::quantile) with its fraction.

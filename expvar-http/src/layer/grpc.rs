@@ -1,0 +1,157 @@
+//! The status of gRPC calls, which comes after the body.
+
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+
+use expvar::{Info, Map, Registry};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, Response};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use super::routes::Route;
+
+/// Names of the status codes, from 0.
+const CODES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+static STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+/// Where calls are counted, by route and status. Published at the first call.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    place: Option<(Registry, String)>,
+    map: OnceLock<Arc<Map>>,
+}
+
+impl Calls {
+    pub(super) fn new(registry: &Registry, name: String) -> Self {
+        Self { place: Some((registry.clone(), name)), map: OnceLock::new() }
+    }
+
+    fn map(&self) -> &Map {
+        self.map.get_or_init(|| {
+            let Some((registry, name)) = &self.place else { return Arc::default() };
+            let info = Info::with_help("gRPC calls that ended.").labels(["route", "code"]);
+            registry.get_or_publish_with(name, Map::new(), info.counter()).unwrap_or_else(|error| {
+                expvar::__private::report_conflict(name, error.to_string());
+                Arc::default()
+            })
+        })
+    }
+}
+
+/// A call whose status is not known yet. One that is dropped was cancelled.
+#[derive(Debug)]
+struct Call {
+    route: Arc<Route>,
+    code: &'static str,
+}
+
+impl Call {
+    fn end(mut self, code: &'static str) {
+        self.code = code;
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.route.calls.map().counter_at([&*self.route.template, self.code]).inc();
+    }
+}
+
+pin_project! {
+    /// The body of a recorded response: the same bytes. That of a gRPC call is watched for the
+    /// status in its trailers.
+    #[derive(Debug, Default)]
+    pub struct RecordedBody<B> {
+        #[pin]
+        inner: B,
+        call: Option<Call>,
+    }
+}
+
+impl<B> RecordedBody<B> {
+    pub(super) fn plain(inner: B) -> Self {
+        Self { inner, call: None }
+    }
+
+    pub(super) fn wrap(response: Response<B>, route: &Arc<Route>) -> Response<Self> {
+        let call = is_grpc(response.headers())
+            .then(|| Call { route: Arc::clone(route), code: "(cancelled)" });
+        let call = match (call, status(response.headers())) {
+            // A response without a body has the status in its head.
+            (Some(call), Some(code)) => {
+                call.end(code);
+                None
+            }
+            (call, _) => call,
+        };
+        response.map(|inner| Self { inner, call })
+    }
+}
+
+impl<B: Body> Body for RecordedBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let mut this = self.project();
+        let frame = ready!(this.inner.as_mut().poll_frame(cx));
+        let ended = match &frame {
+            Some(Ok(frame)) => match frame.trailers_ref() {
+                Some(trailers) => Some(status(trailers).unwrap_or("UNKNOWN")),
+                None => this.inner.is_end_stream().then_some("UNKNOWN"),
+            },
+            Some(Err(_)) => Some("(error)"),
+            None => Some("UNKNOWN"),
+        };
+        if let Some(code) = ended
+            && let Some(call) = this.call.take()
+        {
+            call.end(code);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// gRPC over HTTP/2; gRPC-Web has its trailers inside the body.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("");
+    let rest = kind.strip_prefix("application/grpc");
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']))
+}
+
+fn status(headers: &HeaderMap) -> Option<&'static str> {
+    let code = headers.get(&STATUS)?.to_str().ok().and_then(|code| code.parse::<usize>().ok());
+    Some(code.and_then(|code| CODES.get(code)).copied().unwrap_or("(other)"))
+}
