@@ -77,7 +77,7 @@ async fn observe(request: Request, next: Next) -> Response {
     drop(timer);
     IN_FLIGHT.dec();
     let route = route.as_ref().map_or("(none)", MatchedPath::as_str);
-    REQUESTS.add(&format!("{route} {}", response.status().as_u16()), 1);
+    REQUESTS.add(format!("{route} {}", response.status().as_u16()), 1);
     response
 }
 

@@ -44,7 +44,7 @@ fn a_push_allocates_for_itself_and_nothing_for_its_variables() {
         registry.publish(&format!("a.text.{n}"), Text::new()).unwrap().set("text");
     }
     let map = registry.publish("map", Map::new()).unwrap();
-    (0..500).for_each(|n| map.add(&format!("key {n}"), n));
+    (0..500).for_each(|n| map.add(format!("key {n}"), n));
     let mut histograms = Vec::new();
     for n in 0..300 {
         histograms.push(registry.publish(&format!("h.{n}"), Histogram::new()).unwrap());

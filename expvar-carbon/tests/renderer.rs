@@ -194,7 +194,7 @@ impl std::io::Write for Writes {
 fn what_is_written_in_parts_is_what_is_rendered_at_once() {
     let registry = Registry::new();
     let map = registry.publish("map", Map::with_limit(20_000)).unwrap();
-    (0..20_000).for_each(|at| map.add(&format!("key{at:05}"), at));
+    (0..20_000).for_each(|at| map.add(format!("key{at:05}"), at));
     registry.publish("nan", Func::new(|| f64::NAN)).unwrap();
     let (mut whole, mut parts) = (renderer(&registry), renderer(&registry));
     for reading in 1_700_000_000..1_700_000_003 {
@@ -257,7 +257,7 @@ fn a_name_too_long_to_be_kept_is_not_taken_for_what_is_left_of_it() {
     let (map, below) = (Map::new(), Map::new());
     below.add("x", 1);
     below.set("z", Histogram::new()).record(5);
-    map.set(&"k".repeat(2_000), below);
+    map.set("k".repeat(2_000), below);
     map.set("z", Histogram::new()).record(7);
     registry.publish("m", map).unwrap();
     let carbon = Carbon::new("unused:2003").registry(&registry).rename("m.x", "y");
@@ -291,7 +291,7 @@ fn a_name_that_was_not_kept_is_not_sent_under_what_its_beginning_is_renamed_to()
     let registry = Registry::new();
     let map = Map::new().key_bytes(2_000);
     map.add("a", 1);
-    map.add(&"k".repeat(2_000), 2);
+    map.add("k".repeat(2_000), 2);
     registry.publish("m", map).unwrap();
     let carbon = Carbon::new("unused:2003").registry(&registry).rename("m", "n");
     let mut renderer = carbon.renderer().unwrap();

@@ -124,7 +124,7 @@ fn fill(rng: &mut Rng, map: &Map, depth: usize) {
     for _ in 0..rng.usize(..4) {
         let key = if rng.u8(..8) == 0 { "" } else { word(rng) };
         match rng.u8(..if depth > 4 { 6 } else { 8 }) {
-            0 => drop(map.set(key, Counter::new()).add(rng.u64(..))),
+            0 => map.set(key, Counter::new()).add(rng.u64(..)),
             1 => map.set(key, Gauge::new()).set(rng.i64(..)),
             2 => map.set(key, FloatGauge::new()).set(number(rng)),
             3 => map.set(key, Text::new()).set(["", "a\"b\\c\nd", "é…"][rng.usize(..3)]),

@@ -240,7 +240,7 @@ fn registries() {
         for op in case["ops"].as_array().unwrap() {
             if let Some(key) = op.get("key_hex") {
                 let Some(Var::Map(map)) = registry.get("m") else { panic!() };
-                map.add(&text(&bytes(key)), int(&op["delta"]));
+                map.add(text(&bytes(key)), int(&op["delta"]));
                 continue;
             }
             results.extend(apply(&registry, op));

@@ -12,9 +12,9 @@ fn own(name: &str) -> u64 {
 fn keys_that_are_too_long_go_to_other_and_are_counted() {
     let map = Map::new();
     let before = own("expvar.overflows");
-    map.add(&"k".repeat(1024), 1);
-    map.add(&"k".repeat(1025), 2);
-    map.add_float(&"f".repeat(5000), 3.0);
+    map.add("k".repeat(1024), 1);
+    map.add("k".repeat(1025), 2);
+    map.add_float("f".repeat(5000), 3.0);
     assert_eq!(map.keys(), ["(other)".to_owned(), "k".repeat(1024)]);
     assert_eq!(map.get("(other)").unwrap().to_string(), "2");
     assert_eq!(own("expvar.overflows") - before, 2);

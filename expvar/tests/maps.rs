@@ -79,7 +79,7 @@ fn maps_of_one_thread_do_not_mix() {
     let maps: Vec<Map> = (0..100).map(|_| Map::new()).collect();
     for (n, map) in maps.iter().enumerate() {
         for key in 0..20 {
-            map.add(&format!("key{key}"), n as i64);
+            map.add(format!("key{key}"), n as i64);
         }
     }
     for (n, map) in maps.iter().enumerate() {

@@ -106,11 +106,11 @@ proptest! {
                                 }
                                 Op::Add(at, n) => {
                                     *oracle.keys.entry(at).or_default() += n;
-                                    subject.map.add(&at.to_string(), n);
+                                    subject.map.add(at.to_string(), n);
                                 }
                                 Op::Forget(at) => {
                                     oracle.keys.remove(&at);
-                                    subject.map.remove(&at.to_string());
+                                    subject.map.remove(at.to_string());
                                 }
                             }
                         }

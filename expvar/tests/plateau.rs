@@ -96,7 +96,7 @@ fn ids_come_back() {
     }
     for n in 0..200 {
         for key in 0..100 {
-            map.add(&format!("{n}-{key}"), 1);
+            map.add(format!("{n}-{key}"), 1);
         }
         map.clear();
     }

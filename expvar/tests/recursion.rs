@@ -57,7 +57,7 @@ fn the_debug_form_of_a_map_that_holds_itself_ends() {
 fn a_name_that_is_taken_is_one_line_in_its_debug_form() {
     let registry = Registry::new();
     let map = registry.publish("m", Map::new()).unwrap();
-    (0..1000).for_each(|key| map.add(&key.to_string(), 1));
+    (0..1000).for_each(|key| map.add(key.to_string(), 1));
     let error = registry.publish("m", Counter::new()).unwrap_err();
     assert_eq!(
         format!("{error:?}"),

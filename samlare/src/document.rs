@@ -149,14 +149,20 @@ impl Problem {
     fn at(mut self, path: &str, text: &str) -> Problem {
         if let Problem::Syntax { key, .. } | Problem::Truncated { key } = &mut self {
             // The end tells more than the beginning of a path.
-            let from = path.ceil_char_boundary(path.len().saturating_sub(KEY_MAX_BYTES));
-            *key = path[from..].to_owned();
+            let from = path.len().saturating_sub(KEY_MAX_BYTES);
+            let from = (from..=path.len()).find(|&at| path.is_char_boundary(at));
+            *key = path[from.unwrap_or_default()..].to_owned();
         }
         if let Problem::Syntax { offset, found, .. } = &mut self {
-            *found = token(&text[text.floor_char_boundary(*offset)..]);
+            *found = token(&text[boundary_before(text, *offset)..]);
         }
         self
     }
+}
+
+/// The last place of a text, up to `at`, where a character begins or the text ends.
+pub(crate) fn boundary_before(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default()
 }
 
 /// The token that a text begins with: a word, or one character.

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use expvar_carbon::Refusal;
 
+use crate::document::boundary_before;
 use crate::log::Limiter;
 use crate::news::News;
 
@@ -177,7 +178,7 @@ impl Taken {
             flaw.count += 1;
             return;
         }
-        let first = name[..name.floor_char_boundary(FIRST_MAX_BYTES)].to_owned();
+        let first = name[..boundary_before(name, FIRST_MAX_BYTES)].to_owned();
         self.flaws.push(Flaw { kind, count: 1, first });
     }
 

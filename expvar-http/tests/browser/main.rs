@@ -231,7 +231,7 @@ async fn hostile_names_and_values_are_only_text() {
     let evil = "<img src=x onerror=\"window.hurt=1\">\u{202e}\u{1b}[31m\u{0}'\"&amp;";
     let map = service.registry.publish("evil", Map::new()).unwrap();
     map.add(evil, 1);
-    map.add(&"long".repeat(250), 2);
+    map.add("long".repeat(250), 2);
     let text = Text::new();
     text.set(format!("</script><script>window.hurt=1</script>{}", evil.repeat(300)));
     map.set("text", text);
@@ -326,7 +326,7 @@ async fn of_thousands_only_what_is_in_sight_exists() {
     let service = Service::start();
     let many = service.registry.publish("many", Map::new()).unwrap();
     for at in 0..2000 {
-        many.add(&format!("key_{at:04}"), at);
+        many.add(format!("key_{at:04}"), at);
     }
     let browser = open(&service).await;
     filter(&browser, "many").await;

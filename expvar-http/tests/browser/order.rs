@@ -124,7 +124,7 @@ async fn the_total_of_the_chosen_time_is_exact() {
 async fn a_large_map_leaves_memory_its_past_and_the_note_says_what_is_kept() {
     let registry = Registry::new();
     let crowd = registry.publish("a.crowd", Map::with_limit(20_000)).unwrap();
-    (0..600).for_each(|key| crowd.add(&format!("{key:03}"), 1));
+    (0..600).for_each(|key| crowd.add(format!("{key:03}"), 1));
     let process = || json!({"resident_bytes": 50_000_000, "cgroup": {"memory_max_bytes": 1 << 30}});
     registry.publish("process", expvar::Func::new(process)).unwrap();
     let server =

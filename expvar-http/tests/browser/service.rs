@@ -66,7 +66,7 @@ impl Service {
         registry.publish("process", Func::new(process)).unwrap();
         let jobs = registry.publish("jobs", Map::new()).unwrap();
         for queue in 0..120 {
-            jobs.add(&format!("queue_{queue:03}.depth"), queue);
+            jobs.add(format!("queue_{queue:03}.depth"), queue);
         }
         let (work, counted) = (Arc::new(()), Arc::clone(&requests));
         let held = Arc::downgrade(&work);

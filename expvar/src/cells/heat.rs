@@ -53,7 +53,7 @@ impl Heat {
         }
         let others = self.others.get().wrapping_add(1);
         self.others.set(others);
-        slot.heat.set(heat - u16::from(others % AGAINST == 0));
+        slot.heat.set(heat - u16::from(others.is_multiple_of(AGAINST)));
         false
     }
 }

@@ -194,7 +194,7 @@ fn a_hundred_thousand_short_lived_names_leave_no_more_than_the_bound() {
     for batch in 0..50 {
         let map = bench.registry.publish("m", Map::with_limit(10_000)).unwrap();
         for key in 0..2000 {
-            map.add(&format!("{batch}.{key}"), 1);
+            map.add(format!("{batch}.{key}"), 1);
         }
         bench.after(1);
         bench.registry.remove("m");
@@ -214,7 +214,7 @@ fn more_leaves_than_are_shown_are_counted() {
     let mut bench = Bench::new(10);
     let map = bench.registry.publish("m", Map::with_limit(30_000)).unwrap();
     for key in 0..MAX_ROWS + 5 {
-        map.add(&key.to_string(), 1);
+        map.add(key.to_string(), 1);
     }
     bench.after(1);
     assert_eq!(bench.shown().len(), MAX_ROWS);
@@ -239,7 +239,7 @@ fn a_large_map_takes_no_past_from_what_is_no_key() {
     let mut bench = Bench::new(500);
     let crowd = bench.registry.publish("a.crowd", Map::with_limit(10_000)).unwrap();
     for key in 0..2000 {
-        crowd.add(&format!("{key:04}"), 1);
+        crowd.add(format!("{key:04}"), 1);
     }
     bench.registry.publish("z.map", Map::new()).unwrap().add("key", 1);
     bench.registry.publish("z.latency", Histogram::new()).unwrap();
@@ -255,7 +255,7 @@ fn a_large_map_takes_no_past_from_what_is_no_key() {
 
     // What comes later gets its past at once, though all keys changed just now.
     for key in 0..2000 {
-        crowd.add(&format!("{key:04}"), 1);
+        crowd.add(format!("{key:04}"), 1);
     }
     bench.registry.publish("late", Gauge::new()).unwrap();
     let table = bench.after(1);
@@ -269,7 +269,7 @@ fn of_two_large_maps_each_gets_its_part() {
     let mut bench = Bench::new(400);
     for name in ["a", "b"] {
         let map = bench.registry.publish(name, Map::with_limit(10_000)).unwrap();
-        (0..3000).for_each(|key| map.add(&format!("{key:04}"), 1));
+        (0..3000).for_each(|key| map.add(format!("{key:04}"), 1));
     }
     let table = bench.after(1);
     assert_eq!((kept(table, "a").len(), kept(table, "b").len()), (200, 200));
@@ -279,7 +279,7 @@ fn of_two_large_maps_each_gets_its_part() {
 fn a_map_of_more_keys_than_are_shown_hides_no_other_variable() {
     let mut bench = Bench::new(10);
     let map = bench.registry.publish("a", Map::with_limit(30_000)).unwrap();
-    (0..MAX_ROWS + 5).for_each(|key| map.add(&key.to_string(), 1));
+    (0..MAX_ROWS + 5).for_each(|key| map.add(key.to_string(), 1));
     bench.registry.publish("z", Gauge::new()).unwrap();
     bench.after(1);
     assert_eq!(bench.shown().len(), MAX_ROWS);

@@ -56,7 +56,7 @@ impl Buckets {
         // The exponent of a float and the first bits after it are log-linear already. Not
         // `leading_zeros`: on x86-64 without `-C target-cpu` that is `bsr`, which waits for what its
         // target register held before, often the last record's address.
-        let bits = (value as i64 as f64).to_bits() >> (52 - self.bits & 63);
+        let bits = (value as i64 as f64).to_bits() >> ((52 - self.bits) & 63);
         // One, then zero.
         bits.saturating_sub((1023 << self.bits) - 1) as usize
     }

@@ -116,7 +116,7 @@ fn print(var: &Var) -> u64 {
         Var::Gauge(gauge) => gauge.get() as u64,
         Var::FloatGauge(gauge) => gauge.get().to_bits(),
         Var::Histogram(histogram) => histogram.snapshot().count(),
-        Var::Text(text) => text.with(|text| hash(text)),
+        Var::Text(text) => text.with(hash),
         Var::Map(map) => {
             let list = map.keys.lock().list();
             let each = list.iter().map(|(key, child)| match &child.var {
