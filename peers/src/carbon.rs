@@ -1,7 +1,9 @@
 //! A real carbon-cache on ports of its own, to be killed, hung and started again.
 
 use std::collections::BTreeMap;
+use std::collections::hash_map::RandomState;
 use std::fs;
+use std::hash::{BuildHasher, Hasher};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -36,6 +38,15 @@ pub struct CarbonCache {
     pub pickle_port: u16,
 }
 
+/// Listens on a port that no connection gets by itself: one of those might be in use when the
+/// server comes back to it. Linux gives connections ports from 32,768 on.
+fn listen() -> TcpListener {
+    let random = || RandomState::new().build_hasher().finish();
+    let port = || 10_000 + (random() % 22_000) as u16;
+    let listens = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok();
+    (0..1000).find_map(|_| listens(port())).expect("a port")
+}
+
 impl CarbonCache {
     /// Starts one that keeps a point a second for a day, and waits until it listens.
     ///
@@ -61,8 +72,7 @@ impl CarbonCache {
     pub fn with_schemas(schemas: &str) -> Self {
         let python = python("carbon", &PACKAGES);
         let dir = tempfile::tempdir().expect("a directory");
-        let tcp: Vec<_> =
-            (0..3).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port")).collect();
+        let tcp: Vec<_> = (0..3).map(|_| listen()).collect();
         let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let port = |n: usize| tcp[n].local_addr().expect("a port").port();
         let mut carbon = Self {

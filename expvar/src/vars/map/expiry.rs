@@ -125,7 +125,6 @@ fn print(var: &Var) -> u64 {
             });
             each.fold(list.len() as u64, |all, one| all.rotate_left(5) ^ one)
         }
-        #[cfg(feature = "serde")]
         Var::Func(_) => 0,
     }
 }
