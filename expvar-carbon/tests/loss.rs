@@ -75,6 +75,7 @@ fn hung_for_3_seconds_then_killed() {
 }
 
 #[test]
+#[ignore = "takes a minute"]
 fn a_restart_every_3_seconds_for_a_minute() {
     let faults = (0..20).map(|n| (1.0 + 2.9 * f64::from(n), CarbonCache::launch as Fault));
     assert_eq!(lost(60.0, faults.collect()), 0);

@@ -30,12 +30,12 @@ pub use label::{Label, LabelSet, check_values};
 ///
 /// expvar::vars! {
 ///     /// Requests answered.
-///     static REQUESTS: Family<Counter, (Method, Status)> = "http.requests",
+///     static REQUESTS: Family<Counter, (Method, Status)> = "api.requests",
 ///         labels: ["method", "status"];
 /// }
 ///
 /// REQUESTS.with((Method::Get, Status::Ok)).inc();
-/// assert!(expvar::global().to_json().contains(r#""http.requests": {"GET": {"ok": 1}}"#));
+/// assert!(expvar::global().to_json().contains(r#""api.requests": {"GET": {"ok": 1}}"#));
 /// ```
 ///
 /// A family is shown as a [`Map`] of maps, a level a label, and its variables appear at first use.
