@@ -57,6 +57,7 @@ impl Entry {
         static PLAIN: LazyLock<Arc<Info>> = LazyLock::new(Arc::default);
         static COUNTER: LazyLock<Arc<Info>> = LazyLock::new(|| Arc::new(Info::new().counter()));
         var.named();
+        var.set_timed_in(info.get_unit());
         let info = if matches!(var, Var::Counter(_)) { info.counter() } else { info };
         let same = [&PLAIN, &COUNTER].into_iter().find(|same| ****same == info);
         let info = same.map_or_else(|| Arc::new(info), |same| Arc::clone(same));

@@ -32,7 +32,8 @@
 ///   `init: Func::of(&function)`), or a path to one of them.
 /// - The name: a literal, a constant, `concat!(…)`.
 /// - Attributes: any that a static can have, such as `#[cfg(…)]` or `#[deprecated]`.
-/// - `unit:` a [`Unit`](crate::Unit), as `Bytes` or `Unit::Bytes`.
+/// - `unit:` a [`Unit`](crate::Unit), as `Bytes` or `Unit::Bytes`. Histograms, also those in a map or
+///   a family, record durations in it if it is one of time.
 /// - `label:` what a map's keys are, or `labels: ["route", "method"]`, one for each level.
 /// - `counter`: a map's or a gauge's numbers only go up.
 /// - `init:` a constant expression other than the kind's `new()`.
@@ -106,7 +107,7 @@ macro_rules! __static {
                 );
                 declaration
             }}
-            $crate::__init!(($($kind)+), [$($option)*])
+            $crate::__timed_init!(($($kind)+), [$($option)*])
         };
     };
 }

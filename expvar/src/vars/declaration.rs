@@ -88,6 +88,27 @@ macro_rules! __init {
     };
 }
 
+/// A variable of a kind that records durations in the unit that is declared, if there is one.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __timed_init {
+    ($kind:tt, $options:tt) => {
+        $crate::__timed_init!($kind, $options, $options)
+    };
+    ($kind:tt, $options:tt, []) => {
+        $crate::__init!($kind, $options)
+    };
+    (($($kind:tt)+), $options:tt, [[unit: $($unit:tt)+] $($rest:tt)*]) => {
+        <$crate::__kind!($($kind)+)>::__timed_in(
+            $crate::__init!(($($kind)+), $options),
+            $crate::__unit!($($unit)+),
+        )
+    };
+    ($kind:tt, $options:tt, [$option:tt $($rest:tt)*]) => {
+        $crate::__timed_init!($kind, $options, [$($rest)*])
+    };
+}
+
 /// Nothing, unless there is another `init:`.
 #[doc(hidden)]
 #[macro_export]

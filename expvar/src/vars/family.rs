@@ -4,6 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
+use crate::info::Unit;
 use crate::map::Map;
 use crate::member::Member;
 use crate::spec::Levels;
@@ -107,6 +108,13 @@ impl<V: Member, L: LabelSet> Family<V, L> {
 impl<V: Member, L: LabelSet> Family<V, L> {
     #[doc(hidden)]
     pub const __KIND: (Kind, Levels) = (Kind::Map, Levels::Exactly(L::LEVELS));
+
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn __timed_in(mut self, unit: Unit) -> Self {
+        self.own.time_in(unit);
+        self
+    }
 
     #[doc(hidden)]
     pub const fn __var(&'static self) -> Var {

@@ -291,7 +291,7 @@ macro_rules! __group_struct {
                         shown.publish(
                             prefix,
                             spec.name(),
-                            $crate::__init!(($($kind)+), $options),
+                            $crate::__timed_init!(($($kind)+), $options),
                             spec.info_under(::core::option::Option::Some(label)),
                         )?
                     },

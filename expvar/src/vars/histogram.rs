@@ -8,16 +8,19 @@ use once_cell::sync::OnceCell;
 
 use crate::cells::{Reader, Run};
 use crate::clock::Time;
+use crate::info::Unit;
 use crate::join::Rest;
 
 mod buckets;
 mod place;
 mod snapshot;
+mod timed;
 mod window;
 
 use buckets::Buckets;
 use place::Place;
 pub use snapshot::{Bucket, Quantiles, Reading, Snapshot};
+pub(crate) use timed::Timed;
 pub(crate) use window::Moment;
 use window::Window;
 
@@ -48,6 +51,8 @@ use window::Window;
 /// ```
 pub struct Histogram {
     buckets: Buckets,
+    /// Never nanoseconds for fractions: see [`Timed::is_nanoseconds`].
+    timed: Timed,
     run: Run,
     window: OnceCell<Arc<Window>>,
 }
@@ -72,7 +77,38 @@ impl Histogram {
     }
 
     const fn of(buckets: Buckets) -> Self {
-        Self { buckets, run: Run::new(buckets.len()), window: OnceCell::new() }
+        let timed = Timed::of(buckets.floats);
+        Self { buckets, timed, run: Run::new(buckets.len()), window: OnceCell::new() }
+    }
+
+    /// With durations recorded in `unit`, for [`start`](Self::start) and
+    /// [`record_duration`](Self::record_duration): what is no unit of time changes nothing.
+    ///
+    /// A unit that is declared ([`vars!`](crate::vars), [`group!`](crate::group), the
+    /// [`Info`](crate::Info) of a publication, also that of a map that holds the histogram) does the
+    /// same.
+    ///
+    /// ```
+    /// use expvar::{Histogram, Unit};
+    /// use std::time::Duration;
+    ///
+    /// let wait = Histogram::new().timed_in(Unit::Milliseconds);
+    /// wait.record_duration(Duration::from_millis(10));
+    /// assert_eq!(wait.snapshot().sum(), 10);
+    /// ```
+    #[must_use]
+    pub const fn timed_in(mut self, unit: Unit) -> Self {
+        if let Some(timed) = Timed::of_unit(unit, self.buckets.floats) {
+            self.timed = timed;
+        }
+        self
+    }
+
+    /// The same for one that may be in use.
+    pub(crate) fn set_timed_in(&self, unit: Unit) {
+        if let Some(timed) = Timed::of_unit(unit, self.buckets.floats) {
+            self.timed.set(&timed);
+        }
     }
 
     /// Records a fraction into a histogram made by [`floats`](Self::floats); any other records its
@@ -94,6 +130,12 @@ impl Histogram {
         if self.buckets.floats {
             return self.record_whole(value);
         }
+        self.add(value);
+    }
+
+    /// Records one value among whole numbers.
+    #[inline]
+    fn add(&self, value: u64) {
         let index = self.buckets.index(value) as u32;
         if !self.run.try_record(index, value) {
             self.record_cold(index, value, 0.0);
@@ -145,17 +187,28 @@ impl Histogram {
         window
     }
 
-    /// Records a duration in nanoseconds (at most 584 years); a histogram of fractions records
-    /// seconds.
+    /// Records a duration in the unit that was declared; without one, in nanoseconds (at most 584
+    /// years), or in seconds if this is a histogram of fractions. Whole numbers are rounded down.
     #[inline]
     pub fn record_duration(&self, duration: Duration) {
-        if self.buckets.floats {
-            return self.record_float(duration.as_secs_f64());
+        if !self.timed.is_nanoseconds() {
+            return self.record_scaled(duration);
         }
-        self.record(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
+        self.add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    /// Starts a timer that records the nanoseconds until it is dropped.
+    /// Records a duration in another unit than whole nanoseconds.
+    #[inline(never)]
+    fn record_scaled(&self, duration: Duration) {
+        if self.buckets.floats {
+            self.record_float(self.timed.float(duration));
+        } else {
+            self.add(self.timed.whole(duration));
+        }
+    }
+
+    /// Starts a timer that records the time until it is dropped, as
+    /// [`record_duration`](Self::record_duration) does.
     #[inline]
     pub fn start(&self) -> Timer<'_> {
         Timer { histogram: Some(self), start: Time::now() }
@@ -197,6 +250,7 @@ impl Histogram {
 
     pub(crate) fn read_total(&self, reader: &Reader, total: &mut Snapshot) -> Moment {
         total.clear(self.buckets);
+        total.per_second = self.timed.per_second();
         // First the time: a note that holds more than was recorded until then is right soon, one
         // that holds less would make what is missing look recent for as long as it took to read.
         let mut moment = Moment { at: Time::now(), stamp: 0 };
@@ -217,7 +271,8 @@ impl Histogram {
         let window = first.window.get_or_init(Window::start);
         let _ = self.window.set(Arc::clone(window));
         let Some(run) = self.run.share(id) else { return Some(None) };
-        let rest = Self { buckets: self.buckets, run, window: OnceCell::new() };
+        let timed = Timed::of(self.buckets.floats);
+        let rest = Self { buckets: self.buckets, timed, run, window: OnceCell::new() };
         let mut recorded = Snapshot::default();
         let mut rest = Rest::new(move || first.record_rest(&rest, &mut recorded));
         rest.add();
@@ -279,7 +334,7 @@ impl fmt::Debug for Histogram {
     }
 }
 
-/// A running measurement: records the nanoseconds since [`Histogram::start`] when dropped.
+/// A running measurement: records the time since [`Histogram::start`] when dropped.
 #[must_use = "a timer records when it is dropped: bind it to a name that lives as long as the work"]
 #[derive(Debug)]
 pub struct Timer<'a> {

@@ -13,7 +13,8 @@ pub enum Unit {
     None,
     /// Bytes.
     Bytes,
-    /// Billionths of a second; what [`Histogram::record_duration`](crate::Histogram::record_duration) records.
+    /// Billionths of a second; what [`Histogram::record_duration`](crate::Histogram::record_duration)
+    /// records where no unit of time is declared.
     Nanoseconds,
     /// Millionths of a second.
     Microseconds,

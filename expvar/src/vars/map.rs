@@ -12,6 +12,8 @@ use crate::family::LabelSet;
 use crate::float_gauge::FloatGauge;
 use crate::gauge::Gauge;
 use crate::health::{MISMATCHES, OVERFLOWS};
+use crate::histogram::Timed;
+use crate::info::Unit;
 use crate::join::{self, Rest};
 use crate::member::Member;
 use crate::names::{List, Named, Names};
@@ -56,6 +58,8 @@ pub struct Map {
     limit: usize,
     key_bytes: usize,
     expire_after: Option<Duration>,
+    /// What histograms in here record durations in, if that was declared.
+    timed: Timed,
     sweep: Mutex<Option<Box<Sweep>>>,
     /// Variables made by several keys at once, and when they were last counted.
     made: AtomicUsize,
@@ -137,6 +141,7 @@ impl Map {
             id: cache::MapId::new(),
             limit,
             expire_after: None,
+            timed: Timed::undeclared(),
             sweep: Mutex::new(None),
             made: AtomicUsize::new(0),
             recounted: AtomicU64::new(0),
@@ -176,6 +181,46 @@ impl Map {
     pub const fn expire_after(mut self, after: Duration) -> Self {
         self.expire_after = Some(after);
         self
+    }
+
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn __timed_in(mut self, unit: Unit) -> Self {
+        self.time_in(unit);
+        self
+    }
+
+    pub(crate) const fn time_in(&mut self, unit: Unit) {
+        self.timed = Timed::of_map(unit);
+    }
+
+    /// Makes the histograms in here, and those that come, record durations in a unit, if that is
+    /// one of time.
+    pub(crate) fn set_timed_in(&self, unit: Unit) {
+        self.set_timed_to(unit, LEVELS);
+    }
+
+    fn set_timed_to(&self, unit: Unit, levels: usize) {
+        let (timed, this) = (Timed::of_map(unit), self.this());
+        if timed.unit().is_none() {
+            return;
+        }
+        // Before the keys are listed: whoever adds one looks at it later.
+        this.timed.set(&timed);
+        for child in this.list_now().values() {
+            match (&child.var, levels.checked_sub(1)) {
+                (Var::Histogram(histogram), _) => histogram.set_timed_in(unit),
+                (Var::Map(map), Some(levels)) => map.set_timed_to(unit, levels),
+                _ => {}
+            }
+        }
+    }
+
+    /// Tells a variable that was put in here the unit of durations, if there is one.
+    fn tell_unit(&self, var: &Var) {
+        if let Some(unit) = self.timed.unit() {
+            var.set_timed_in(unit);
+        }
     }
 
     /// Adds one to the integer at `key`: see [`add`](Self::add).
@@ -263,7 +308,9 @@ impl Map {
     pub fn set<V: Publish>(&self, key: impl AsRef<str>, var: V) -> V::Handle {
         let (var, handle) = var.into_var();
         var.named();
-        let old = self.this().keys.lock().insert(key.as_ref().into(), Child::new(var, None));
+        let this = self.this();
+        let old = this.keys.lock().insert(key.as_ref().into(), Child::new(var.clone(), None));
+        this.tell_unit(&var);
         if let Some(old) = old {
             old.retire();
         }
@@ -277,13 +324,16 @@ impl Map {
     pub fn set_new<V: Publish>(&self, key: impl AsRef<str>, var: V) -> Result<V::Handle, Var> {
         let (var, handle) = var.into_var();
         var.named();
-        let mut keys = self.this().keys.lock();
+        let this = self.this();
+        let mut keys = this.keys.lock();
         if let Some(child) = keys.get(key.as_ref()) {
             let existing = child.var.clone();
             drop(keys);
             return Err(existing);
         }
-        keys.insert(key.as_ref().into(), Child::new(var, None));
+        keys.insert(key.as_ref().into(), Child::new(var.clone(), None));
+        drop(keys);
+        this.tell_unit(&var);
         Ok(handle)
     }
 
@@ -351,12 +401,14 @@ impl Map {
         let mut map = Map::with_limit(self.limit);
         map.key_bytes = self.key_bytes;
         map.expire_after = self.expire_after;
+        map.timed.set(&self.timed);
         map
     }
 
     /// All that this map holds, as a map of its own.
     pub(crate) fn take(&self) -> Map {
         let mut map = Map::with_limit(self.limit);
+        map.timed.set(&self.timed);
         map.keys = Mutex::new(self.keys.lock().take());
         map
     }
@@ -470,7 +522,7 @@ impl Map {
             self.expire();
             placed = self.has_place(key);
         }
-        let mut made = None;
+        let mut made: Option<Child> = None;
         let child = loop {
             let mut keys = self.keys.lock();
             let full = self.is_full(&keys, key);
@@ -481,6 +533,8 @@ impl Map {
             }
             match made.take() {
                 Some(child) => {
+                    // It is new, so that this locks nothing that is locked.
+                    self.tell_unit(&child.var);
                     let clone = Child::clone_held(&child);
                     keys.insert(at.into(), child);
                     break clone;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use crate::info::Unit;
 use crate::spec::Levels;
 use crate::{Counter, FloatGauge, Func, Gauge, Histogram, Map, Text};
 
@@ -69,6 +70,15 @@ impl Var {
         match self {
             Self::Counter(Handle::Shared(counter)) => counter.claim(),
             Self::Histogram(histogram) => histogram.watch(),
+            _ => {}
+        }
+    }
+
+    /// Makes the histogram, or those in the map, record durations in a unit, if that is one of time.
+    pub(crate) fn set_timed_in(&self, unit: Unit) {
+        match self {
+            Self::Histogram(histogram) => histogram.set_timed_in(unit),
+            Self::Map(map) => map.set_timed_in(unit),
             _ => {}
         }
     }
@@ -247,6 +257,29 @@ macro_rules! declared {
             }
         }
     )*};
+}
+
+macro_rules! untimed {
+    ($($kind:ident),*) => {$(
+        impl $kind {
+            #[doc(hidden)]
+            #[must_use]
+            pub const fn __timed_in(self, _: Unit) -> Self {
+                self
+            }
+        }
+    )*};
+}
+
+untimed!(Counter, Gauge, FloatGauge, Text, Func);
+
+/// The kinds that record durations, or hold what does.
+impl Histogram {
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn __timed_in(self, unit: Unit) -> Self {
+        self.timed_in(unit)
+    }
 }
 
 declared!(Counter: None, Gauge: None, FloatGauge: None, Text: Any, Histogram: None, Map: Any, Func: Any);

@@ -11,6 +11,8 @@ use crate::cells::{Reader, float_sum};
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     buckets: Buckets,
+    /// How many of the unit of durations are a second.
+    pub(super) per_second: u64,
     /// The sum of whole numbers, or the bits of that of fractions.
     sum: u64,
     /// The bucket whose number is the first of `counts`. Those before it and behind are empty.
@@ -126,9 +128,12 @@ impl Snapshot {
     /// ```
     pub fn quantile_duration(&self, q: f64) -> Duration {
         if !self.buckets.floats {
-            return Duration::from_nanos(self.quantile(q));
+            let (whole, nanos) = (self.quantile(q), 1_000_000_000 / self.per_second);
+            let rest = (whole % self.per_second) * nanos;
+            return Duration::new(whole / self.per_second, rest as u32);
         }
-        Duration::try_from_secs_f64(self.quantile_float(q)).unwrap_or(Duration::MAX)
+        let seconds = self.quantile_float(q) / self.per_second as f64;
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
     /// [`quantile`](Self::quantile) with its fraction.
@@ -232,6 +237,7 @@ impl Snapshot {
 
     pub(super) fn copy(&mut self, other: &Snapshot) {
         self.buckets = other.buckets;
+        self.per_second = other.per_second;
         self.sum = other.sum;
         self.start = other.start;
         self.counts.clone_from(&other.counts);
@@ -248,6 +254,12 @@ impl PartialEq for Snapshot {
 impl Default for Snapshot {
     /// Nothing recorded.
     fn default() -> Self {
-        Self { buckets: Buckets::new(4), sum: 0, start: 0, counts: Vec::new() }
+        Self {
+            buckets: Buckets::new(4),
+            per_second: 1_000_000_000,
+            sum: 0,
+            start: 0,
+            counts: Vec::new(),
+        }
     }
 }

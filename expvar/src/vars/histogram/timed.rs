@@ -1,0 +1,106 @@
+//! The unit in which durations are recorded.
+
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use crate::info::Unit;
+
+/// No unit of time was declared. A histogram of whole numbers keeps this for nanoseconds too, so
+/// that its hot path compares with zero.
+const UNDECLARED: u8 = 0;
+const NANOSECONDS: u8 = 1;
+const MICROSECONDS: u8 = 2;
+const MILLISECONDS: u8 = 3;
+const SECONDS: u8 = 4;
+
+/// The unit in which a histogram, or those in a map, record durations.
+#[derive(Debug)]
+pub(crate) struct Timed(AtomicU8);
+
+impl Timed {
+    pub(crate) const fn undeclared() -> Self {
+        Self(AtomicU8::new(UNDECLARED))
+    }
+
+    /// What a histogram has before a unit is declared.
+    pub(super) const fn of(floats: bool) -> Self {
+        Self(AtomicU8::new(if floats { SECONDS } else { UNDECLARED }))
+    }
+
+    /// The same in another unit; `None` where that is no unit of time.
+    pub(super) const fn of_unit(unit: Unit, floats: bool) -> Option<Self> {
+        match code(unit) {
+            UNDECLARED => None,
+            NANOSECONDS if !floats => Some(Self::undeclared()),
+            code => Some(Self(AtomicU8::new(code))),
+        }
+    }
+
+    /// What a map passes on.
+    pub(crate) const fn of_map(unit: Unit) -> Self {
+        Self(AtomicU8::new(code(unit)))
+    }
+
+    /// Takes over another's unit.
+    pub(crate) fn set(&self, other: &Self) {
+        self.0.store(other.0.load(Relaxed), Relaxed);
+    }
+
+    /// What is passed on, if anything.
+    pub(crate) fn unit(&self) -> Option<Unit> {
+        match self.0.load(Relaxed) {
+            NANOSECONDS => Some(Unit::Nanoseconds),
+            MICROSECONDS => Some(Unit::Microseconds),
+            MILLISECONDS => Some(Unit::Milliseconds),
+            SECONDS => Some(Unit::Seconds),
+            _ => None,
+        }
+    }
+
+    /// Whether whole nanoseconds are recorded. Never so for fractions.
+    #[inline]
+    pub(super) fn is_nanoseconds(&self) -> bool {
+        self.0.load(Relaxed) == UNDECLARED
+    }
+
+    /// The number that stands for a duration, without its fraction.
+    pub(super) fn whole(&self, duration: Duration) -> u64 {
+        let number = match self.0.load(Relaxed) {
+            SECONDS => u128::from(duration.as_secs()),
+            MILLISECONDS => duration.as_millis(),
+            MICROSECONDS => duration.as_micros(),
+            _ => duration.as_nanos(),
+        };
+        u64::try_from(number).unwrap_or(u64::MAX)
+    }
+
+    /// The number that stands for a duration.
+    pub(super) fn float(&self, duration: Duration) -> f64 {
+        match self.per_second() {
+            1 => duration.as_secs_f64(),
+            // Nanoseconds are exact up to 104 days, so that 22 ms are 22.0.
+            per_second => duration.as_nanos() as f64 / (1_000_000_000 / per_second) as f64,
+        }
+    }
+
+    /// How many of the unit are a second.
+    pub(super) fn per_second(&self) -> u64 {
+        match self.0.load(Relaxed) {
+            SECONDS => 1,
+            MILLISECONDS => 1_000,
+            MICROSECONDS => 1_000_000,
+            _ => 1_000_000_000,
+        }
+    }
+}
+
+const fn code(unit: Unit) -> u8 {
+    match unit {
+        Unit::Nanoseconds => NANOSECONDS,
+        Unit::Microseconds => MICROSECONDS,
+        Unit::Milliseconds => MILLISECONDS,
+        Unit::Seconds => SECONDS,
+        _ => UNDECLARED,
+    }
+}
