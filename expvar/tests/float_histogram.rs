@@ -29,6 +29,28 @@ fn fractions_are_kept_and_shown() {
 }
 
 #[test]
+fn whole_numbers_take_no_nonsense_and_their_sum_never_goes_back() {
+    let sizes = Histogram::new();
+    sizes.record_float(7.9);
+    sizes.record_float(f64::NAN);
+    assert_eq!((sizes.snapshot().count(), sizes.snapshot().sum()), (1, 7));
+    for below in [-0.0, -1.0, -1e300, f64::NEG_INFINITY] {
+        sizes.record_float(below);
+    }
+    let seen = sizes.snapshot();
+    assert_eq!((seen.count(), seen.sum(), seen.quantile(0.5)), (5, 7, 0));
+    for beyond in [f64::INFINITY, 1e300, 18_446_744_073_709_551_616.0] {
+        sizes.record_float(beyond);
+        assert_eq!(sizes.snapshot().sum(), 7, "{beyond}");
+    }
+    sizes.record_duration(Duration::MAX);
+    let seen = sizes.snapshot();
+    assert_eq!((seen.count(), seen.sum(), seen.max()), (9, 7, u64::MAX));
+    let recent = sizes.recent();
+    assert_eq!((recent.count(), recent.sum()), (9, 7));
+}
+
+#[test]
 fn what_was_recorded_between_two_snapshots_is_their_difference() {
     let histogram = Histogram::floats();
     histogram.record_float(0.5);

@@ -113,10 +113,12 @@ impl Histogram {
 
     /// Records a fraction into a histogram made by [`floats`](Self::floats); any other records its
     /// whole part. What is below zero counts as the lowest bucket, what is no number not at all.
+    /// Among whole numbers, what is 2⁶⁴ or more counts in the highest bucket and adds nothing to the
+    /// sum, which never goes back.
     #[inline]
     pub fn record_float(&self, value: f64) {
         if !self.buckets.floats {
-            return self.record(value as u64);
+            return self.record_part(value);
         }
         let Some(index) = Buckets::index_float(value) else { return };
         if !self.run.try_record_float(index as u32, value) {
@@ -140,6 +142,26 @@ impl Histogram {
         if !self.run.try_record(index, value) {
             self.record_cold(index, value, 0.0);
         }
+    }
+
+    /// Records the whole part of a fraction among whole numbers.
+    #[inline(never)]
+    fn record_part(&self, value: f64) {
+        /// 2⁶⁴.
+        const BEYOND: f64 = u64::MAX as f64;
+        if value < BEYOND {
+            // What is below zero becomes zero.
+            self.add(value as u64);
+        } else if !value.is_nan() {
+            self.record_beyond();
+        }
+    }
+
+    /// Records a value that is too large for the sum.
+    #[cold]
+    #[inline(never)]
+    fn record_beyond(&self) {
+        self.record_cold(self.buckets.index(u64::MAX) as u32, 0, 0.0);
     }
 
     /// Records a whole number among fractions.
@@ -194,7 +216,15 @@ impl Histogram {
         if !self.timed.is_nanoseconds() {
             return self.record_scaled(duration);
         }
-        self.add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
+        self.add_or_beyond(duration.as_nanos());
+    }
+
+    #[inline]
+    fn add_or_beyond(&self, value: u128) {
+        match u64::try_from(value) {
+            Ok(value) => self.add(value),
+            Err(_) => self.record_beyond(),
+        }
     }
 
     /// Records a duration in another unit than whole nanoseconds.
@@ -203,7 +233,7 @@ impl Histogram {
         if self.buckets.floats {
             self.record_float(self.timed.float(duration));
         } else {
-            self.add(self.timed.whole(duration));
+            self.add_or_beyond(self.timed.whole(duration));
         }
     }
 

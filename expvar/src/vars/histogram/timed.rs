@@ -65,14 +65,13 @@ impl Timed {
     }
 
     /// The number that stands for a duration, without its fraction.
-    pub(super) fn whole(&self, duration: Duration) -> u64 {
-        let number = match self.0.load(Relaxed) {
+    pub(super) fn whole(&self, duration: Duration) -> u128 {
+        match self.0.load(Relaxed) {
             SECONDS => u128::from(duration.as_secs()),
             MILLISECONDS => duration.as_millis(),
             MICROSECONDS => duration.as_micros(),
             _ => duration.as_nanos(),
-        };
-        u64::try_from(number).unwrap_or(u64::MAX)
+        }
     }
 
     /// The number that stands for a duration.
