@@ -15,6 +15,12 @@ mod other {
         pub static SHARED_HISTOGRAM: Histogram = "statics.shared_histogram";
         pub static CLASH: Gauge = "statics.clash";
         pub static COARSE: Histogram = "statics.precision", init: Histogram::with_precision(2);
+        pub static TIME: Histogram = "statics.unit", unit: Milliseconds;
+        pub static LABELLED: Map = "statics.label", label: "route";
+        pub static RISING: Gauge = "statics.counter", counter;
+        pub static EVERYTHING: Map = "statics.everything", labels: ["a", "b"], unit: Bytes;
+        /// Help may differ.
+        pub static SAME: Map = "statics.same", label: "route", unit: None;
         pub static TAKEN: Counter = "expvar.overflows";
         pub static BUILT_IN: Counter = "expvar.panics";
     }
@@ -35,6 +41,12 @@ expvar::vars! {
     static SHARED_HISTOGRAM: Histogram = "statics.shared_histogram";
     static CLASH: Counter = "statics.clash";
     static PRECISION: Histogram = "statics.precision";
+    static TIME: Histogram = "statics.unit", unit: Nanoseconds;
+    static LABELLED: Map = "statics.label", label: "method";
+    static RISING: Gauge = "statics.counter";
+    static EVERYTHING: Map = "statics.everything", counter;
+    /// Otherwise.
+    static SAME: Map = "statics.same", label: "route";
 }
 
 fn shown(name: &str) -> String {
@@ -106,15 +118,55 @@ fn a_clash_is_shown_with_both_places_and_harms_nothing() {
     for text in [
         format!(
             "\"statics.clash\": \"gauge statics::other::CLASH at {file}:8 is shown, \
-             counter statics::CLASH at {file}:23 is not\""
+             counter statics::CLASH at {file}:29 is not\""
         ),
         format!(
             "\"statics.precision\": \"histogram statics::other::COARSE at {file}:8 is shown, \
-             histogram statics::PRECISION at {file}:23 is not\""
+             histogram statics::PRECISION at {file}:29 is not\""
         ),
     ] {
         assert!(clashes.contains(&text), "{text} in {clashes}");
     }
+}
+
+#[test]
+fn statics_that_mean_something_else_are_not_joined_but_named() {
+    let time = std::time::Duration::from_millis(5);
+    TIME.record_duration(time);
+    other::TIME.record_duration(time);
+    other::LABELLED.add("/", 1);
+    LABELLED.add("GET", 1);
+    other::RISING.add(1);
+    RISING.add(1);
+    other::SAME.add("/", 1);
+    SAME.add("/", 1);
+    let (_, _) = (EVERYTHING.keys(), other::EVERYTHING.keys());
+    assert!(shown("statics.unit").starts_with("{\"count\":1,\"sum\":5,"));
+    assert_eq!(global().info("statics.unit").unwrap().get_unit(), expvar::Unit::Milliseconds);
+    assert_eq!(shown("statics.label"), "{\"/\": 1}");
+    assert_eq!(shown("statics.counter"), "1");
+    assert_eq!(shown("statics.same"), "{\"/\": 2}");
+    let Some(expvar::Var::Map(clashes)) = global().get("expvar.clashes") else { panic!() };
+    let file = file!();
+    for (name, kind, path, text) in [
+        ("statics.unit", "histogram", "TIME", "units milliseconds and nanoseconds"),
+        ("statics.label", "map", "LABELLED", "labels [\"route\"] and [\"method\"]"),
+        ("statics.counter", "gauge", "RISING", "`counter` at the first alone"),
+        (
+            "statics.everything",
+            "map",
+            "EVERYTHING",
+            "units bytes and none, labels [\"a\", \"b\"] and none, `counter` at the second alone",
+        ),
+    ] {
+        let Some(expvar::Var::Text(clash)) = clashes.get(name) else { panic!("{name}") };
+        let places = format!(
+            "{kind} statics::other::{path} at {file}:8 is shown, {kind} statics::{path} at \
+             {file}:29 is not: "
+        );
+        assert_eq!(clash.get(), places + text);
+    }
+    assert!(clashes.get("statics.same").is_none());
 }
 
 #[test]

@@ -40,8 +40,9 @@
 ///
 /// What is wrong with a declaration is an error at compile time.
 ///
-/// Two statics of one name and kind are one variable. Of two kinds (or two histograms of different
-/// precision) the first by source location is shown, and the map `expvar.clashes` names both.
+/// Two statics of one name, kind and meaning are one variable. Where they differ in kind, in unit,
+/// labels or `counter`, or as histograms in precision, the first by source location is shown, and
+/// the map `expvar.clashes` names both.
 #[macro_export]
 macro_rules! vars {
     // Options are read token by token here, so that errors can say what to write.

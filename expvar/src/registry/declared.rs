@@ -105,19 +105,32 @@ impl Collected {
             }
             return;
         };
-        match error.existing().and_then(|first| join(var, first)) {
+        let holder = self.holders.get(spec.name).copied();
+        let difference = match (holder, error.existing()) {
+            (Some(holder), Some(first)) if first.kind() == var.kind() => {
+                holder.spec.difference(spec)
+            }
+            _ => None,
+        };
+        let first = error.existing().filter(|_| difference.is_none());
+        match first.and_then(|first| join(var, first)) {
             Some(rests) => self.rests.extend(rests),
-            None => report_clash(&error, declaration, self.holders.get(spec.name).copied()),
+            None => report_clash(&error, declaration, holder, difference),
         }
     }
 }
 
-fn report_clash(error: &PublishError, late: &Declaration, holder: Option<&Declaration>) {
+fn report_clash(
+    error: &PublishError,
+    late: &Declaration,
+    holder: Option<&Declaration>,
+    difference: Option<String>,
+) {
     let place = |declaration: &Declaration| {
         let (file, line, path) = declaration.place;
         format!("{} {path} at {file}:{line}", declaration.var.kind())
     };
-    let text = match (holder, error.existing()) {
+    let mut text = match (holder, error.existing()) {
         (Some(holder), _) if !holder.is_own() => {
             format!("{} is shown, {} is not", place(holder), place(late))
         }
@@ -129,6 +142,10 @@ fn report_clash(error: &PublishError, late: &Declaration, holder: Option<&Declar
         }
         (_, None) => format!("{} is not shown: {error}", place(late)),
     };
+    if let Some(difference) = difference {
+        text.push_str(": ");
+        text.push_str(&difference);
+    }
     CLASHES.set(late.spec.name, Text::new()).set(text);
 }
 

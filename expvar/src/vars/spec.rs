@@ -113,6 +113,33 @@ impl Spec {
         self.info_under(None)
     }
 
+    /// In what the declaration of a variable of the same kind and name differs; `None` where both
+    /// mean the same. Help texts may differ.
+    pub(crate) fn difference(&self, late: &Self) -> Option<String> {
+        let mut found = Vec::new();
+        let unit = |spec: &Self| match spec.unit.unwrap_or(Unit::None) {
+            Unit::None => "none",
+            unit => unit.name(),
+        };
+        if self.unit.unwrap_or(Unit::None) != late.unit.unwrap_or(Unit::None) {
+            found.push(format!("units {} and {}", unit(self), unit(late)));
+        }
+        let labels = |spec: &Self| match spec.labels.unwrap_or(&[]) {
+            [] => "none".into(),
+            labels => format!("{labels:?}"),
+        };
+        if self.labels.unwrap_or(&[]) != late.labels.unwrap_or(&[]) {
+            found.push(format!("labels {} and {}", labels(self), labels(late)));
+        }
+        let rises = |spec: &Self| spec.counter || matches!(spec.kind, Kind::Counter);
+        match (rises(self), rises(late)) {
+            (true, false) => found.push("`counter` at the first alone".into()),
+            (false, true) => found.push("`counter` at the second alone".into()),
+            _ => {}
+        }
+        (!found.is_empty()).then(|| found.join(", "))
+    }
+
     #[doc(hidden)]
     pub const fn name(&self) -> &'static str {
         self.name
