@@ -84,6 +84,14 @@ expvar::group! {
 }
 
 #[test]
+fn the_default_label_is_one_that_prometheus_keeps() {
+    let registry = Registry::new();
+    let _inner = Inner::publish(&registry, "main").unwrap();
+    // `instance` and `job` are the target's: Prometheus would show ours as `exported_instance`.
+    assert_eq!(registry.info("inner.hits").unwrap().get_labels(), ["name"]);
+}
+
+#[test]
 fn a_group_that_owns_another_by_what_it_shows_is_dropped() {
     let registry = Registry::new();
     let outer = Outer::publish(&registry, "main").unwrap();

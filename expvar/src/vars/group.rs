@@ -117,7 +117,8 @@ fn same(shown: &Var, map: &Handle<Map>) -> bool {
 /// Fields are declared as statics are in [`vars!`](crate::vars): kind, name, and then `unit:`,
 /// `label:`, `counter` and `init:` where needed; each is an `Arc` of its kind. Structs and fields
 /// take any attribute. After the struct's name come the prefix that the names share and, where it
-/// should not be `instance`, what an instance is called.
+/// should not be `name`, the label that tells instances apart: not `instance` or `job`, which
+/// Prometheus keeps for its targets and renames to `exported_instance`.
 ///
 /// `publish` shows each variable at the instance's key of the map `prefix.name`. So all instances
 /// together are one Prometheus family with a label, and one branch in Graphite.
@@ -302,12 +303,12 @@ macro_rules! __group_struct {
     };
 }
 
-/// What an instance of a group is called.
+/// The label that tells instances of a group apart: one that Prometheus does not rename.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __label {
     () => {
-        "instance"
+        "name"
     };
     (label $($label:tt)+) => {
         $crate::__private::check_name($($label)+)
