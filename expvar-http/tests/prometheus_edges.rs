@@ -261,3 +261,22 @@ fn what_is_kept_from_the_last_text_never_shows() {
     check();
     assert!(!prometheus.to_text(&registry, Format::Text).contains("left_out"));
 }
+
+#[test]
+fn labels_of_metrics_whose_names_become_one_stay_two() {
+    let registry = Registry::new();
+    metrics::with_local_recorder(&expvar_metrics::Recorder::new(&registry), || {
+        metrics::counter!("jobs", "a,b" => "1", "a_b" => "2").increment(1);
+        metrics::counter!("jobs", "a,b" => "3").increment(2);
+        metrics::counter!("jobs", "a_b" => "3").increment(4);
+    });
+    let text = text(&registry);
+    assert_eq!(
+        samples(&text),
+        [
+            "jobs_total{a_b_=\"3\"} 4",
+            "jobs_total{a_b=\"1\",a_b_=\"2\"} 1",
+            "jobs_total{a_b=\"3\"} 2",
+        ]
+    );
+}

@@ -10,6 +10,8 @@ use expvar::__private::report_conflict;
 use expvar::{Counter, FloatGauge, Handle, Histogram, Info, Kind, Map, Registry, Unit, Var};
 use metrics::Key;
 
+use crate::scale::{self, Scaled};
+
 /// Names, and names that were described.
 const NAMES: usize = 10_000;
 /// Labels of a set.
@@ -57,8 +59,9 @@ type Set = Box<[(Box<str>, Box<str>)]>;
 
 /// What the registry shows.
 enum Top {
-    /// A variable that was there before, for the set without labels.
-    Foreign,
+    /// A variable that was there before, for the set without labels; of a histogram, what converts
+    /// units.
+    Foreign(Option<Arc<Scaled>>),
     /// The set without labels, which is the only one.
     Plain,
     Map(Arc<Map>),
@@ -68,6 +71,8 @@ enum Top {
 pub(crate) struct Found {
     /// `None` where nothing is shown.
     pub(crate) var: Option<Var>,
+    /// What to record through in place of `var`.
+    pub(crate) scaled: Option<Arc<Scaled>>,
     /// False once it expired.
     pub(crate) live: Arc<AtomicBool>,
     pub(crate) overflowed: bool,
@@ -90,11 +95,10 @@ impl Families {
 
     /// What a metric records into, made if need be.
     pub(crate) fn find_or_make(&mut self, kind: Kind, key: &Key) -> Found {
-        let nothing =
-            |overflowed| Found { var: None, live: Arc::new(AtomicBool::new(true)), overflowed };
-        let found = |member: &Member, overflowed| Found {
-            var: Some(member.var.clone()),
-            live: Arc::clone(&member.live),
+        let nothing = |overflowed| Found {
+            var: None,
+            scaled: None,
+            live: Arc::new(AtomicBool::new(true)),
             overflowed,
         };
         let limit = if kind == Kind::Histogram { self.sets / 10 } else { self.sets };
@@ -109,17 +113,20 @@ impl Families {
             return nothing(false);
         }
         if let Some(member) = family.sets.get(&set) {
-            return found(member, false);
+            return family.found(member, false);
         }
         let overflowed = set.len() > LABELS || (family.sets.len() >= limit && !set.is_empty());
         if overflowed {
             set = family.other();
             if let Some(member) = family.sets.get(&set) {
-                return found(member, overflowed);
+                return family.found(member, overflowed);
             }
         }
-        match family.add(&self.registry, key, set, info) {
-            Some(member) => found(member, overflowed),
+        if !family.add(&self.registry, key, set.clone(), info) {
+            return nothing(overflowed);
+        }
+        match family.sets.get(&set) {
+            Some(member) => family.found(member, overflowed),
             None => nothing(overflowed),
         }
     }
@@ -152,8 +159,15 @@ impl Families {
         if !self.told.contains_key(name) && self.told.len() >= NAMES {
             return;
         }
-        self.told.insert(name.into(), (help.into(), unit.map_or(Unit::None, unit_of)));
+        let unit = unit.map_or(Unit::None, unit_of);
+        self.told.insert(name.into(), (help.into(), unit));
         if let Some(family) = self.families.get(name) {
+            if let Top::Foreign(scaled) = &family.top
+                && fits(&self.registry, name, family.kind, unit)
+                && let Some(scaled) = scaled
+            {
+                scaled.describe(unit);
+            }
             family.show(&self.registry, name, self.told.get(name));
         }
     }
@@ -164,14 +178,24 @@ impl Family {
         Self { kind, labels: Vec::new(), sets: HashMap::new(), top: Top::Plain }
     }
 
-    /// Adds a set that is not there; `None` where the registry has no place for it.
+    /// A member, as it is recorded into.
+    fn found(&self, member: &Member, overflowed: bool) -> Found {
+        let scaled = match &self.top {
+            Top::Foreign(scaled) => scaled.clone(),
+            _ => None,
+        };
+        let (var, live) = (Some(member.var.clone()), Arc::clone(&member.live));
+        Found { var, scaled, live, overflowed }
+    }
+
+    /// Adds a set that is not there; false where the registry has no place for it.
     fn add(
         &mut self,
         registry: &Registry,
         key: &Key,
         set: Set,
         told: Option<&(Box<str>, Unit)>,
-    ) -> Option<&Member> {
+    ) -> bool {
         let name = key.name();
         let var = match self.kind {
             Kind::Counter => Var::Counter(Handle::Shared(Arc::new(Counter::new()))),
@@ -182,35 +206,49 @@ impl Family {
             self.learn_labels(key, &set);
             self.sets.insert(set.clone(), Member::new(var));
             self.top = if set.is_empty() { Top::Plain } else { Top::Map(self.tree()) };
-            let shown = registry.publish_with(name, self.top_var()?, self.info(told));
-            let Err(error) = shown else { return self.sets.get(&set) };
+            let Some(top) = self.top_var() else { return false };
+            let shown = registry.publish_with(name, top, self.info(told));
+            let Err(error) = shown else { return true };
             self.sets.clear();
             self.top = Top::Plain;
             return match error.existing() {
                 Some(existing) if existing.kind() == self.kind && set.is_empty() => {
-                    self.top = Top::Foreign;
-                    Some(self.sets.entry(set).or_insert(Member::new(existing.clone())))
+                    let described = told.map_or(Unit::None, |(_, unit)| *unit);
+                    if !fits(registry, name, self.kind, described) {
+                        return false;
+                    }
+                    let scaled = match existing {
+                        Var::Histogram(histogram) => {
+                            let declared = declared(registry, name);
+                            let histogram = histogram.clone();
+                            Some(Scaled::new(histogram, name, declared, described))
+                        }
+                        _ => None,
+                    };
+                    self.top = Top::Foreign(scaled.map(Arc::new));
+                    self.sets.insert(set, Member::new(existing.clone()));
+                    true
                 }
                 _ => {
                     report_conflict(
                         name,
                         format!("a `metrics` {} is not shown: {error}", self.kind),
                     );
-                    None
+                    false
                 }
             };
         }
-        if matches!(self.top, Top::Foreign) {
+        if matches!(self.top, Top::Foreign(_)) {
             let text = "of its name a variable without labels is shown";
             report_conflict(name, format!("a `metrics` {} with labels is not: {text}", self.kind));
-            return None;
+            return false;
         }
         let known = self.labels.len();
         self.learn_labels(key, &set);
         if self.labels.len() > LABELS {
             self.labels.truncate(known);
             report_conflict(name, format!("more than {LABELS} labels in all its sets"));
-            return None;
+            return false;
         }
         match &self.top {
             Top::Map(map) if self.labels.len() == known => put(map, self.path(&set), &var),
@@ -220,12 +258,13 @@ impl Family {
                 self.show(registry, name, told);
             }
         }
-        Some(self.sets.entry(set).or_insert(Member::new(var)))
+        self.sets.entry(set).or_insert(Member::new(var));
+        true
     }
 
     fn expire(&mut self, now: Instant, after: Duration) {
         // What was there before is its publisher's.
-        if matches!(self.top, Top::Foreign) {
+        if matches!(self.top, Top::Foreign(_)) {
             return;
         }
         let idle = |member: &mut Member| {
@@ -309,7 +348,7 @@ impl Family {
     /// What the registry shows; `None` where that is not ours.
     fn top_var(&self) -> Option<Var> {
         match &self.top {
-            Top::Foreign => None,
+            Top::Foreign(_) => None,
             Top::Plain => self.sets.values().next().map(|member| member.var.clone()),
             Top::Map(map) => Some(Var::Map(Handle::Shared(Arc::clone(map)))),
         }
@@ -368,6 +407,24 @@ fn print(var: &Var) -> u64 {
         Var::Histogram(histogram) => histogram.snapshot().count(),
         _ => 0,
     }
+}
+
+/// The unit of a variable that is there.
+fn declared(registry: &Registry, name: &str) -> Unit {
+    registry.info(name).map_or(Unit::None, |info| info.get_unit())
+}
+
+/// Whether a metric that is described so can go into a variable that was there before; it is named
+/// where not.
+fn fits(registry: &Registry, name: &str, kind: Kind, described: Unit) -> bool {
+    let declared = declared(registry, name);
+    let fits = scale::fits(described, declared, kind == Kind::Histogram);
+    if !fits {
+        let text =
+            format!("a {kind} in {declared} is shown, a `metrics` {kind} in {described} is not");
+        report_conflict(name, text);
+    }
+    fits
 }
 
 fn clash(name: &str, late: Kind, first: Kind) {

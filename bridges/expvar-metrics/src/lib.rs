@@ -12,7 +12,9 @@
 //!
 //! - A metric without labels is a variable of its name: a counter is a [`Counter`](expvar::Counter), a gauge a
 //!   [`FloatGauge`](expvar::FloatGauge), a histogram one [of fractions](expvar::Histogram::floats).
-//!   Where the registry has such a variable already, the two are one.
+//!   Where the registry has such a variable already, the two are one. A histogram that is declared in
+//!   a unit of time gets what is recorded, in seconds or in the unit of time that the metric is
+//!   described in, in its own; other units that differ are a clash.
 //! - Labels make it a [`Map`](expvar::Map) of maps, a level a label, in the order in which labels were first
 //!   seen; a label that a set lacks is the key `""`. The variable's [`Info`](expvar::Info) names the labels, so
 //!   that Prometheus gets them back.
@@ -46,6 +48,7 @@ use parking_lot::Mutex;
 mod cache;
 mod families;
 mod handles;
+mod scale;
 
 use families::Families;
 use handles::{Idle, Recorded};
@@ -136,7 +139,10 @@ impl Recorder {
         drop(families);
         let idle =
             || Idle { live: Arc::clone(&found.live), recorder: self.clone(), key: key.clone() };
-        let recorded = Recorded::new(found.var.as_ref(), expires.then(idle));
+        let recorded = match &found.scaled {
+            Some(scaled) => Recorded::Histogram(metrics::Histogram::from_arc(Arc::clone(scaled))),
+            None => Recorded::new(found.var.as_ref(), expires.then(idle)),
+        };
         // What overflowed is not remembered, so that each time counts.
         if found.overflowed {
             count_overflow();

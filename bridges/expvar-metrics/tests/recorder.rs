@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use expvar::{Counter, Kind, Registry, Unit, Var, global};
+use expvar::{Counter, FloatGauge, Histogram, Info, Kind, Registry, Unit, Var, global};
 use expvar_metrics::Recorder;
 use metrics::{
     counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
@@ -106,6 +106,56 @@ fn a_variable_of_the_service_s_own_is_shared() {
     });
     assert_eq!(own.get(), 3);
     assert!(clash("requests").contains("with labels is not"), "{}", clash("requests"));
+}
+
+#[test]
+fn a_histogram_of_the_service_s_own_gets_its_unit() {
+    let registry = Registry::new();
+    let own = |name: &str, histogram: Histogram, unit| {
+        registry.publish_with(name, histogram, Info::new().unit(unit)).unwrap()
+    };
+    let nanos = own("nanos", Histogram::new(), Unit::Nanoseconds);
+    let millis = own("millis", Histogram::floats(), Unit::Milliseconds);
+    let described = own("described", Histogram::new(), Unit::Microseconds);
+    let late = own("late", Histogram::floats(), Unit::Seconds);
+    let sizes = own("sizes", Histogram::new(), Unit::Bytes);
+    let plain = own("plain", Histogram::new(), Unit::None);
+    let other = own("other", Histogram::new(), Unit::Nanoseconds);
+    let heat = registry.publish_with("heat", FloatGauge::new(), Info::new().unit(Unit::Ratio));
+    with_local_recorder(&Recorder::new(&registry), || {
+        histogram!("nanos").record(Duration::from_millis(250));
+        histogram!("nanos").record(0.000_000_3);
+        histogram!("millis").record(Duration::from_millis(22));
+        describe_histogram!("described", metrics::Unit::Milliseconds, "");
+        histogram!("described").record(22.5);
+        let held = histogram!("late");
+        held.record(1.5);
+        describe_histogram!("late", metrics::Unit::Milliseconds, "");
+        held.record(500.0);
+        histogram!("sizes").record(12.0);
+        histogram!("plain").record(3.0);
+        assert_eq!(clash("plain"), "");
+        histogram!("plain").record(0.25);
+        describe_histogram!("other", metrics::Unit::Bytes, "");
+        histogram!("other").record(1.0);
+        describe_gauge!("heat", metrics::Unit::Percent, "");
+        gauge!("heat").set(50.0);
+    });
+    assert_eq!((nanos.snapshot().count(), nanos.snapshot().sum()), (2, 250_000_300));
+    assert_eq!(millis.snapshot().sum_float(), 22.0);
+    assert_eq!(described.snapshot().sum(), 22_500);
+    assert_eq!(late.snapshot().sum_float(), 2.0);
+    assert_eq!(sizes.snapshot().sum(), 12);
+    assert_eq!((plain.snapshot().count(), plain.snapshot().sum()), (2, 3));
+    assert!(clash("plain").contains("records fractions like 0.25"), "{}", clash("plain"));
+    assert_eq!(other.snapshot().count(), 0);
+    assert_eq!(heat.unwrap().get(), 0.0);
+    for (name, text) in [
+        ("other", "a histogram in nanoseconds is shown, a `metrics` histogram in bytes is not"),
+        ("heat", "a float gauge in ratio is shown, a `metrics` float gauge in percent is not"),
+    ] {
+        assert_eq!(clash(name), format!("\"{text}\""));
+    }
 }
 
 #[test]
