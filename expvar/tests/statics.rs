@@ -18,9 +18,9 @@ mod other {
         pub static TIME: Histogram = "statics.unit", unit: Milliseconds;
         pub static LABELLED: Map = "statics.label", label: "route";
         pub static RISING: Gauge = "statics.counter", counter;
-        pub static EVERYTHING: Map = "statics.everything", labels: ["a", "b"], unit: Bytes;
+        pub static EVERYTHING: Map = "statics.everything", labels: ["a", "b"], unit: Seconds;
         /// Help may differ.
-        pub static SAME: Map = "statics.same", label: "route", unit: None;
+        pub static SAME: Map = "statics.same", label: "route", unit: Bytes;
         pub static TAKEN: Counter = "expvar.overflows";
         pub static BUILT_IN: Counter = "expvar.panics";
     }
@@ -44,9 +44,9 @@ expvar::vars! {
     static TIME: Histogram = "statics.unit", unit: Nanoseconds;
     static LABELLED: Map = "statics.label", label: "method";
     static RISING: Gauge = "statics.counter";
-    static EVERYTHING: Map = "statics.everything", counter;
+    static EVERYTHING: Map = "statics.everything", label: "a", counter;
     /// Otherwise.
-    static SAME: Map = "statics.same", label: "route";
+    static SAME: Map = "statics.same";
 }
 
 fn shown(name: &str) -> String {
@@ -156,7 +156,7 @@ fn statics_that_mean_something_else_are_not_joined_but_named() {
             "statics.everything",
             "map",
             "EVERYTHING",
-            "units bytes and none, labels [\"a\", \"b\"] and none, `counter` at the second alone",
+            "units seconds and none, labels [\"a\", \"b\"] and [\"a\"], `counter` at the second alone",
         ),
     ] {
         let Some(expvar::Var::Text(clash)) = clashes.get(name) else { panic!("{name}") };

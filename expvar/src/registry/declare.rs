@@ -42,7 +42,8 @@
 ///
 /// Two statics of one name, kind and meaning are one variable. Where they differ in kind, in unit,
 /// labels or `counter`, or as histograms in precision, the first by source location is shown, and
-/// the map `expvar.clashes` names both.
+/// the map `expvar.clashes` names both. One that says nothing of labels, or of a unit other than
+/// that of durations, agrees with one that does.
 #[macro_export]
 macro_rules! vars {
     // Options are read token by token here, so that errors can say what to write.

@@ -47,6 +47,13 @@ impl Unit {
     }
 }
 
+impl Unit {
+    /// Whether it is a unit of time.
+    pub(crate) const fn is_time(self) -> bool {
+        matches!(self, Self::Nanoseconds | Self::Microseconds | Self::Milliseconds | Self::Seconds)
+    }
+}
+
 impl fmt::Display for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -188,6 +195,7 @@ impl Info {
     }
 
     /// What the member of that name means, of a structure; this same info if it is not listed.
+    #[cfg(feature = "serde")]
     pub(crate) fn member(&self, name: &str) -> &Self {
         self.members.iter().find(|(member, _)| *member == name).map_or(self, |(_, info)| info)
     }

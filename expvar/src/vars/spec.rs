@@ -114,22 +114,26 @@ impl Spec {
     }
 
     /// In what the declaration of a variable of the same kind and name differs; `None` where both
-    /// mean the same. Help texts may differ.
+    /// mean the same. Who says nothing about unit or labels agrees, but for a unit of time, without
+    /// which histograms record another number. Help texts may differ.
     pub(crate) fn difference(&self, late: &Self) -> Option<String> {
         let mut found = Vec::new();
-        let unit = |spec: &Self| match spec.unit.unwrap_or(Unit::None) {
-            Unit::None => "none",
-            unit => unit.name(),
+        let units = [self, late].map(|spec| spec.unit.unwrap_or(Unit::None));
+        let is_said = |unit: &Unit| {
+            let records = matches!(self.kind, Kind::Histogram | Kind::Map);
+            *unit != Unit::None || (records && units.iter().any(|unit| unit.is_time()))
         };
-        if self.unit.unwrap_or(Unit::None) != late.unit.unwrap_or(Unit::None) {
-            found.push(format!("units {} and {}", unit(self), unit(late)));
+        if units[0] != units[1] && units.iter().all(is_said) {
+            let [first, late] = units.map(|unit| match unit {
+                Unit::None => "none",
+                unit => unit.name(),
+            });
+            found.push(format!("units {first} and {late}"));
         }
-        let labels = |spec: &Self| match spec.labels.unwrap_or(&[]) {
-            [] => "none".into(),
-            labels => format!("{labels:?}"),
-        };
-        if self.labels.unwrap_or(&[]) != late.labels.unwrap_or(&[]) {
-            found.push(format!("labels {} and {}", labels(self), labels(late)));
+        if let (Some(first), Some(late)) = (self.labels, late.labels)
+            && first != late
+        {
+            found.push(format!("labels {first:?} and {late:?}"));
         }
         let rises = |spec: &Self| spec.counter || matches!(spec.kind, Kind::Counter);
         match (rises(self), rises(late)) {
