@@ -12,7 +12,7 @@ use std::ops::DerefMut;
 use std::sync::{Arc, LazyLock};
 
 use crate::cells::Reader;
-use crate::info::Info;
+use crate::info::{Info, Unit};
 use crate::json;
 use crate::names::{List, Named, Names};
 use crate::prefetch::Touch;
@@ -297,8 +297,25 @@ fn add(
         drop(names);
         return Err(PublishError::taken(name, existing));
     }
+    let doubtful = is_doubtful(name, &var, &info);
     names.insert(name.into(), Entry::new(var, info));
+    drop(names);
+    if doubtful {
+        let text = "a histogram of whole numbers without a unit records durations in nanoseconds, \
+                    whatever its name says: declare `unit: Nanoseconds`, which Prometheus gets in \
+                    seconds, or `unit: Seconds`";
+        declared::report_conflict(name, text.into());
+    }
     Ok(())
+}
+
+/// Whether a histogram's name says seconds, and nothing makes it record them.
+fn is_doubtful(name: &str, var: &Var, info: &Info) -> bool {
+    let says_seconds = name
+        .strip_suffix("seconds")
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with(['_', '.']));
+    let is_whole = |var: &Var| var.as_histogram().is_some_and(|histogram| !histogram.is_float());
+    says_seconds && info.get_unit() == Unit::None && is_whole(var)
 }
 
 fn walk_old(

@@ -16,6 +16,7 @@ expvar::vars! {
     static MILLIS: Histogram = "timed.millis", unit: Milliseconds;
     static SECONDS: Histogram = "timed.seconds", unit: Unit::Seconds;
     static PLAIN: Histogram = "timed.plain";
+    static WORD: Histogram = "word.static_seconds";
     static SIZES: Histogram = "timed.sizes", unit: Bytes;
     static FLOATS: Histogram = "timed.floats", init: Histogram::floats();
     static FLOAT_NANOS: Histogram = "timed.float_nanos", unit: Nanoseconds, init: Histogram::floats();
@@ -69,6 +70,25 @@ fn a_timer_records_in_the_unit_of_its_histogram() {
     drop(seconds.start());
     assert_eq!(seconds.snapshot().count(), 1);
     assert!(seconds.snapshot().sum() <= start.elapsed().as_secs());
+}
+
+#[test]
+fn a_name_that_says_seconds_without_a_unit_gets_a_word() {
+    let registry = Registry::new();
+    for name in ["word.a_seconds", "word.seconds"] {
+        registry.publish(name, Histogram::new()).unwrap();
+    }
+    registry.publish("word.floats_seconds", Histogram::floats()).unwrap();
+    registry.publish("word.microseconds", Histogram::new()).unwrap();
+    let info = Info::new().unit(Unit::Nanoseconds);
+    registry.publish_with("word.said_seconds", Histogram::new(), info).unwrap();
+    let Some(expvar::Var::Map(clashes)) = global().get("expvar.clashes") else { panic!() };
+    let told: Vec<_> =
+        clashes.keys().into_iter().filter(|name| name.starts_with("word.")).collect();
+    assert_eq!(told, ["word.a_seconds", "word.seconds", "word.static_seconds"]);
+    let _ = &WORD;
+    let text = clashes.get("word.a_seconds").unwrap().to_string();
+    assert!(text.contains("records durations in nanoseconds"), "{text}");
 }
 
 expvar::group! {

@@ -17,7 +17,7 @@ use crate::sync::Mutex;
 use crate::var::{Handle, Var};
 
 crate::vars! {
-    /// Declared variables that are not shown, by name.
+    /// Variables that are not shown, or not as declared, by name: why.
     static CLASHES: Map = "expvar.clashes";
 }
 
@@ -149,7 +149,7 @@ fn report_clash(
     CLASHES.set(late.spec.name, Text::new()).set(text);
 }
 
-/// Shows why a name's variable is not shown, for the first thousand names.
+/// Shows what is wrong with a name's variable, for the first thousand names.
 #[doc(hidden)]
 pub fn report_conflict(name: &str, text: String) {
     let known = CLASHES.get(name).is_some();
