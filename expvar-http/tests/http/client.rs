@@ -86,6 +86,13 @@ impl Connection {
         self.reply(false).expect("a response")
     }
 
+    /// The same; `None` when the connection has ended instead.
+    pub(crate) fn try_get(&mut self, target: &str) -> Option<Reply> {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        self.stream.write_all(request.as_bytes()).ok()?;
+        self.reply(false)
+    }
+
     /// What has come so far, and whatever still comes until the connection ends.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         while self.more().unwrap_or(0) > 0 {}
