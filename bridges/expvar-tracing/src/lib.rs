@@ -22,6 +22,7 @@
 //! as `(other)`. A target is the module unless the event says otherwise, so both are bounded in
 //! most programs. Nothing is allocated for an event that was counted before in the same thread.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 use std::fmt;
