@@ -171,7 +171,7 @@ impl Func {
     }
 
     /// Calls the function. `buffer` is overwritten.
-    #[allow(unused_variables, reason = "numbers need no buffer")]
+    #[allow(unused_variables, clippy::ptr_arg, reason = "only the JSON of `serde` is written to it")]
     pub(crate) fn read<'b>(&self, in_parts: bool, buffer: &'b mut Vec<u8>) -> Returned<'b> {
         let returned = match &self.code {
             Code::Number(function) => {
