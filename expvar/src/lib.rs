@@ -121,6 +121,8 @@ pub use names::Generation;
 pub use number::Number;
 pub use read::json;
 #[doc(hidden)]
+pub use read::protobuf;
+#[doc(hidden)]
 pub use recall::Recall;
 pub use registry::{PublishError, Registry};
 pub use system::alloc;

@@ -3,8 +3,7 @@
 pub mod json;
 pub(crate) mod number;
 pub(crate) mod prefetch;
-#[cfg(feature = "heap")]
-pub(crate) mod protobuf;
+pub mod protobuf;
 pub(crate) mod recall;
 pub(crate) mod visit;
 pub(crate) mod visitor;

@@ -171,7 +171,11 @@ impl Func {
     }
 
     /// Calls the function. `buffer` is overwritten.
-    #[allow(unused_variables, clippy::ptr_arg, reason = "only the JSON of `serde` is written to it")]
+    #[allow(
+        unused_variables,
+        clippy::ptr_arg,
+        reason = "only the JSON of `serde` is written to it"
+    )]
     pub(crate) fn read<'b>(&self, in_parts: bool, buffer: &'b mut Vec<u8>) -> Returned<'b> {
         let returned = match &self.code {
             Code::Number(function) => {
