@@ -88,6 +88,11 @@
 mod cells;
 mod clock;
 mod health;
+pub mod json;
+mod number;
+mod prefetch;
+#[doc(hidden)]
+pub mod protobuf;
 mod read;
 mod registry;
 mod sync;
@@ -95,13 +100,13 @@ mod system;
 pub mod testing;
 mod vars;
 
-use read::{number, prefetch, recall, visit, visitor, walk};
-use registry::{declared, global, names, numbers};
+use read::{document, recall, visitor, walk};
+use registry::{declared, global, group};
 #[cfg(feature = "process")]
 use system::fresh;
 use vars::{
-    counter, family, float_gauge, func, gauge, group, histogram, info, join, map, member, spec,
-    text, var,
+    counter, family, float_gauge, func, gauge, histogram, info, join, map, member, names, numbers,
+    spec, text, var,
 };
 
 pub use cells::{Usage, set_limit, usage};
@@ -119,9 +124,6 @@ pub use member::Member;
 #[doc(hidden)]
 pub use names::Generation;
 pub use number::Number;
-pub use read::json;
-#[doc(hidden)]
-pub use read::protobuf;
 #[doc(hidden)]
 pub use recall::Recall;
 pub use registry::{PublishError, Registry};
@@ -134,8 +136,6 @@ pub use system::heap;
 pub use system::{memstats, process};
 pub use text::Text;
 pub use var::{Handle, Kind, Publish, Var};
-#[doc(hidden)]
-pub use visit::{MapValue, OldVisitor, Value};
 pub use visitor::{Shape, Step, Visitor};
 pub use walk::Recorded;
 

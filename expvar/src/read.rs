@@ -1,10 +1,9 @@
-//! Reading: the walk over a registry, and the JSON of it.
+//! Reading: the walk over a registry, its visitors, and the JSON document.
 
-pub mod json;
-pub(crate) mod number;
-pub(crate) mod prefetch;
-pub mod protobuf;
+pub(crate) mod document;
+#[cfg(feature = "serde")]
+mod parts;
 pub(crate) mod recall;
-pub(crate) mod visit;
+mod registry;
 pub(crate) mod visitor;
 pub(crate) mod walk;

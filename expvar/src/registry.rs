@@ -3,25 +3,17 @@
 mod declare;
 pub(crate) mod declared;
 pub(crate) mod global;
-pub(crate) mod names;
-pub(crate) mod numbers;
+pub(crate) mod group;
 
 use std::fmt;
-use std::io;
 use std::ops::DerefMut;
 use std::sync::{Arc, LazyLock};
 
-use crate::cells::Reader;
 use crate::info::{Info, Unit};
-use crate::json;
 use crate::names::{List, Named, Names};
 use crate::prefetch::Touch;
-use crate::recall::{self, Recall};
 use crate::sync::Mutex;
 use crate::var::{Publish, Var};
-use crate::visit::{self, OldVisitor, Scratch, Value};
-use crate::visitor::Visitor;
-use crate::walk;
 
 /// Maps names to variables, in name order.
 ///
@@ -208,70 +200,8 @@ impl Registry {
         }
     }
 
-    /// Shows each variable to `visitor`, in name order, down to the leaves: the walk that every
-    /// exporter uses.
-    ///
-    /// Values are read one after the other, not all at one instant. No lock is held while a
-    /// [`Func`](crate::Func) or the visitor runs; memory is allocated for a walk, not for a
-    /// variable.
-    pub fn visit(&self, visitor: &mut impl Visitor) {
-        self.visit_where(|_| true, visitor);
-    }
-
-    /// Like [`visit`](Self::visit), for the variables whose name `wanted` accepts; the others'
-    /// functions do not run.
-    pub fn visit_where(&self, wanted: impl FnMut(&str) -> bool, visitor: &mut impl Visitor) {
-        walk::registry::<recall::Nothing, _>(&self.list(), wanted, visitor);
-    }
-
-    /// Like [`visit`](Self::visit), for a visitor that remembers names.
-    #[doc(hidden)]
-    pub fn visit_recalling(&self, visitor: &mut impl Recall) {
-        walk::registry::<recall::Names, _>(&self.list(), |_| true, visitor);
-    }
-
-    #[doc(hidden)]
-    pub fn visit_old(&self, visitor: &mut impl OldVisitor) {
-        let list = self.list();
-        let names = visitor.begin(list.generation());
-        walk_old(&list, names, |_| true, visitor);
-    }
-
-    #[doc(hidden)]
-    pub fn visit_old_where(&self, wanted: impl FnMut(&str) -> bool, visitor: &mut impl OldVisitor) {
-        walk_old(&self.list(), true, wanted, visitor);
-    }
-
-    /// The document that `/debug/vars` answers: Go's bytes, with a line feed at the end.
-    pub fn to_json(&self) -> String {
-        let mut buffer = Vec::new();
-        self.render_json(&mut buffer);
-        String::from_utf8(buffer).unwrap_or_default()
-    }
-
-    /// Writes the document that `/debug/vars` answers.
-    ///
-    /// # Errors
-    /// Those of `writer`.
-    pub fn write_json(&self, mut writer: impl io::Write) -> io::Result<()> {
-        let mut buffer = Vec::new();
-        self.render_json(&mut buffer);
-        writer.write_all(&buffer)
-    }
-
-    /// Appends the document that `/debug/vars` answers to a buffer that can be used again.
-    pub fn render_json(&self, buffer: &mut Vec<u8>) {
-        self.render_json_where(|_| true, buffer);
-    }
-
-    /// Appends the document with only those variables whose name `wanted` accepts.
-    pub fn render_json_where(&self, wanted: impl FnMut(&str) -> bool, buffer: &mut Vec<u8>) {
-        let mut document = json::Document::begin(buffer);
-        self.visit_where(wanted, &mut document);
-        document.end();
-    }
-
-    fn list(&self) -> List<Entry> {
+    /// What is published now, to be read without a lock.
+    pub(crate) fn list(&self) -> List<Entry> {
         self.names().list()
     }
 }
@@ -316,30 +246,6 @@ fn is_doubtful(name: &str, var: &Var, info: &Info) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.ends_with(['_', '.']));
     let is_whole = |var: &Var| var.as_histogram().is_some_and(|histogram| !histogram.is_float());
     says_seconds && info.get_unit() == Unit::None && is_whole(var)
-}
-
-fn walk_old(
-    list: &List<Entry>,
-    names_wanted: bool,
-    mut wanted: impl FnMut(&str) -> bool,
-    visitor: &mut impl OldVisitor,
-) {
-    let reader = Reader::now();
-    let mut scratch = Scratch::new(&reader);
-    visit::for_each(list, &reader, names_wanted, |at, value| {
-        // Names are of no interest only where every variable is wanted.
-        if !names_wanted && value.is_some_and(|value| visitor.number(value)) {
-            return;
-        }
-        let (name, entry) = list.at(at);
-        if wanted(name) {
-            let mut show = |value: Value<'_>| visitor.variable(name, &entry.info, value);
-            match value {
-                Some(value) => show(value),
-                None => scratch.read_top(&entry.var, show),
-            }
-        }
-    });
 }
 
 impl Touch for Entry {

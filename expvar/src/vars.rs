@@ -1,4 +1,4 @@
-//! Variables: counters, gauges, histograms, texts, maps, functions and groups of them.
+//! Variables: counters, gauges, histograms, texts, maps and functions.
 
 pub(crate) mod counter;
 mod declaration;
@@ -6,12 +6,13 @@ pub(crate) mod family;
 pub(crate) mod float_gauge;
 pub(crate) mod func;
 pub(crate) mod gauge;
-pub(crate) mod group;
 pub(crate) mod histogram;
 pub(crate) mod info;
 pub(crate) mod join;
 pub(crate) mod map;
 pub(crate) mod member;
+pub(crate) mod names;
+pub(crate) mod numbers;
 pub(crate) mod spec;
 pub(crate) mod text;
 pub(crate) mod var;

@@ -1,10 +1,12 @@
 //! `memstats` is what readers of Go's take it for, and true: with the hook in place.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Mutex;
 
 use expvar::alloc::Counting;
 use expvar::memstats::{MemStats, read, read_now};
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
 #[global_allocator]
@@ -17,23 +19,23 @@ static ALONE: Mutex<()> = Mutex::new(());
 
 /// The keys of an object in the order in which they are written; `Value` would sort them.
 fn keys(json: &str) -> Vec<String> {
-    #[derive(Default)]
-    struct Keys(usize, Vec<String>);
-    impl expvar::json::Leaves for Keys {
-        fn enter(&mut self, step: expvar::json::Step<'_>) {
-            if let (0, expvar::json::Step::Key(key)) = (self.0, step) {
-                self.1.push(key.to_owned());
+    struct Keys;
+    impl<'de> Visitor<'de> for Keys {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Vec<String>, A::Error> {
+            let mut keys = Vec::new();
+            while let Some((key, IgnoredAny)) = members.next_entry()? {
+                keys.push(key);
             }
-            self.0 += 1;
+            Ok(keys)
         }
-        fn leave(&mut self) {
-            self.0 -= 1;
-        }
-        fn leaf(&mut self, _: expvar::json::Leaf<'_>) {}
     }
-    let mut keys = Keys::default();
-    expvar::json::walk(json, &mut keys).unwrap();
-    keys.1
+    serde_json::Deserializer::from_str(json).deserialize_map(Keys).unwrap()
 }
 
 #[test]

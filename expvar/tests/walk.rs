@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Once};
 
 use expvar::{
-    Counter, FloatGauge, Gauge, Handle, Info, Map, OldVisitor, Registry, Text, Value, Var,
+    Counter, FloatGauge, Gauge, Generation, Handle, Info, Map, Number, Recall, Registry, Step,
+    Text, Var, Visitor,
 };
 use proptest::prelude::*;
 
@@ -86,7 +87,7 @@ impl Kept {
         match self {
             Self::Counter(_, sum) => sum.to_string(),
             Self::Gauge(_, value) => value.to_string(),
-            Self::Float(_, value) => said(Value::Float(*value)),
+            Self::Float(_, value) => said(Number::Float(*value)),
             Self::Text(_, n) => format!("\"{n}\""),
             Self::StaticCounter => "3".into(),
             Self::StaticGauge => "-1".into(),
@@ -100,31 +101,48 @@ impl Kept {
 struct Halves {
     numbers: Vec<String>,
     names: BTreeMap<String, String>,
+    name: String,
     turn: usize,
 }
 
-fn said(value: Value<'_>) -> String {
+fn said(number: Number) -> String {
     let mut buffer = Vec::new();
-    expvar::json::write_value(&mut buffer, value);
+    match number {
+        Number::Unsigned(n) => expvar::json::write_unsigned(&mut buffer, n),
+        Number::Signed(n) => expvar::json::write_signed(&mut buffer, n),
+        Number::Float(n) => expvar::json::write_float(&mut buffer, n),
+    }
     String::from_utf8(buffer).unwrap()
 }
 
-impl OldVisitor for Halves {
-    fn begin(&mut self, _: expvar::Generation) -> bool {
+impl Visitor for Halves {
+    fn enter(&mut self, step: Step<'_>, _: &Info) {
+        self.name = step.to_string();
+    }
+
+    fn leave(&mut self) {}
+
+    fn number(&mut self, number: Number) {
+        self.names.insert(self.name.clone(), said(number));
+    }
+
+    fn text(&mut self, text: &str) {
+        self.names.insert(self.name.clone(), format!("{text:?}"));
+    }
+}
+
+impl Recall for Halves {
+    fn names(&mut self, _: Generation) -> bool {
         false
     }
 
-    fn number(&mut self, value: Value<'_>) -> bool {
+    fn next(&mut self, number: Number) -> bool {
         self.turn += 1;
         let is_enough = self.turn.is_multiple_of(2);
         if is_enough {
-            self.numbers.push(said(value));
+            self.numbers.push(said(number));
         }
         is_enough
-    }
-
-    fn variable(&mut self, name: &str, _: &Info, value: Value<'_>) {
-        self.names.insert(name.to_owned(), said(value));
     }
 }
 
@@ -136,7 +154,7 @@ fn compare(registry: &Registry, map: &Arc<Map>, kept: &BTreeMap<String, Kept>) {
     assert_eq!(Var::from(map.clone()).to_string(), format!("{{{}}}", members.join(", ")));
 
     let mut halves = Halves::default();
-    registry.visit_old(&mut halves);
+    registry.visit_recalling(&mut halves);
     let in_rows = kept.values().filter(|kept| kept.is_in_a_row()).count();
     assert_eq!((halves.turn, halves.numbers.len()), (in_rows, in_rows / 2));
     let unnamed = kept.iter().filter(|(name, _)| !halves.names.contains_key(*name));

@@ -4,9 +4,9 @@
 //! benchmark `carbon` shows what this saves. It is for that exporter alone and no part of the public
 //! interface.
 
-use super::number::Number;
 use super::visitor::Visitor;
 use crate::names::Generation;
+use crate::number::Number;
 
 /// A visitor that remembers what it made of names.
 pub trait Recall: Visitor {

@@ -1,8 +1,8 @@
 //! What an exporter is: a visitor of the walk over a registry.
 
-use super::number::Number;
 use super::walk::Recorded;
 use crate::info::Info;
+use crate::number::Number;
 
 /// Sees every variable of a registry, down to the leaves, in name order: see
 /// [`Registry::visit`](crate::Registry::visit).

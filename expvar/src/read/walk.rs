@@ -4,9 +4,7 @@ use std::cell::OnceCell;
 use std::marker::PhantomData;
 use std::ptr;
 
-use super::number::Number;
 use super::recall::{Memory, Nothing};
-use super::visit::{Value, for_each};
 use super::visitor::{Shape, Step, Visitor};
 use crate::cells::Reader;
 use crate::func::Returned;
@@ -14,6 +12,8 @@ use crate::histogram::{Histogram, Moment, Reading, Snapshot};
 use crate::info::Info;
 use crate::map::Map;
 use crate::names::{List, Named};
+use crate::number::Number;
+use crate::prefetch::{Prefetch, Touch};
 use crate::registry::Entry;
 use crate::var::Var;
 
@@ -33,7 +33,7 @@ pub(crate) fn registry<M: Memory<V>, V: Visitor>(
         Walk { reader: &reader, buffers: Buffers::default(), visitor, memory: PhantomData::<M> };
     let names_wanted = M::names(walk.visitor, list.generation());
     for_each(list, &reader, names_wanted, |at, number| {
-        if !names_wanted && number.is_some_and(|number| walk.next(number)) {
+        if !names_wanted && number.is_some_and(|number| M::next(walk.visitor, number)) {
             return;
         }
         let (name, entry) = list.at(at);
@@ -43,7 +43,7 @@ pub(crate) fn registry<M: Memory<V>, V: Visitor>(
         let info = entry.info();
         walk.visitor.enter(Step::Name(name), info);
         match number {
-            Some(number) => walk.row(number),
+            Some(number) => walk.visitor.number(number),
             None => walk.value(entry.var(), info, None),
         }
         walk.visitor.leave();
@@ -79,19 +79,6 @@ struct Path<'p> {
 }
 
 impl<V: Visitor, M: Memory<V>> Walk<'_, V, M> {
-    #[inline]
-    fn row(&mut self, value: Value<'static>) {
-        if let Some(number) = number(value) {
-            self.visitor.number(number);
-        }
-    }
-
-    /// Whether the next number was all that the visitor needs.
-    #[inline]
-    fn next(&mut self, value: Value<'static>) -> bool {
-        number(value).is_some_and(|number| M::next(self.visitor, number))
-    }
-
     fn value(&mut self, var: &Var, info: &Info, path: Option<&Path<'_>>) {
         match var {
             Var::Counter(counter) => {
@@ -122,7 +109,7 @@ impl<V: Visitor, M: Memory<V>> Walk<'_, V, M> {
                     #[cfg(feature = "serde")]
                     Returned::Json(json) => {
                         // It is JSON; nested too deeply to be taken apart, it ends at that level.
-                        let _ = super::json::visit(json, &func.info(info), self.visitor);
+                        let _ = super::parts::visit(json, &func.info(info), self.visitor);
                     }
                     #[cfg(not(feature = "serde"))]
                     Returned::Json(_) => self.visitor.null(),
@@ -142,7 +129,7 @@ impl<V: Visitor, M: Memory<V>> Walk<'_, V, M> {
             // A counter only goes up, whatever was said of the others.
             let counting = OnceCell::new();
             for_each(&list, self.reader, names_wanted, |at, number| {
-                if !names_wanted && number.is_some_and(|number| self.next(number)) {
+                if !names_wanted && number.is_some_and(|number| M::next(self.visitor, number)) {
                     return;
                 }
                 let (key, child) = list.at(at);
@@ -154,7 +141,7 @@ impl<V: Visitor, M: Memory<V>> Walk<'_, V, M> {
                 };
                 self.visitor.enter(Step::Key(key), info);
                 match number {
-                    Some(number) => self.row(number),
+                    Some(number) => self.visitor.number(number),
                     None => self.value(&child.var, info, Some(&path)),
                 }
                 self.visitor.leave();
@@ -164,14 +151,22 @@ impl<V: Visitor, M: Memory<V>> Walk<'_, V, M> {
     }
 }
 
-#[inline]
-fn number(value: Value<'static>) -> Option<Number> {
-    match value {
-        Value::Counter(n) => Some(Number::Unsigned(n)),
-        Value::Gauge(n) => Some(Number::Signed(n)),
-        Value::Float(n) => Some(Number::Float(n)),
-        _ => None,
-    }
+/// Calls `f` for the place of each variable, with its value where it is in a row of numbers.
+fn for_each<T: Touch>(
+    list: &List<T>,
+    reader: &Reader,
+    names_wanted: bool,
+    mut f: impl FnMut(usize, Option<Number>),
+) {
+    let (mut names, mut values) = (Prefetch::new(list.names()), Prefetch::new(list.values()));
+    list.numbers().read(reader, |at, number| {
+        if names_wanted {
+            // `f` looks at both itself; it finds them near.
+            names.next();
+            values.next();
+        }
+        f(at, number);
+    });
 }
 
 impl Path<'_> {

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::mappings::mappings;
 use super::profile::{Profile, SampleType};
 use super::symbols::Names;
-use crate::read::protobuf::Message;
+use crate::protobuf::Message;
 
 /// Field numbers of `Profile`.
 mod field {

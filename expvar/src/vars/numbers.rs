@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::cells::Reader;
+use crate::number::Number;
 use crate::prefetch::Prefetch;
 use crate::var::{Handle, Var};
-use crate::visit::Value;
 use crate::{FloatGauge, Gauge};
 
 /// The numbers among variables, laid out for reading all of them, one after the other.
@@ -57,17 +57,17 @@ impl Numbers {
 
     /// Calls `f` for the place of each variable, with its value if it is in a row.
     #[inline]
-    pub(crate) fn read(&self, reader: &Reader, mut f: impl FnMut(usize, Option<Value<'static>>)) {
+    pub(crate) fn read(&self, reader: &Reader, mut f: impl FnMut(usize, Option<Number>)) {
         let mut cells = self.cells.iter();
         let mut gauges = Prefetch::new(&self.gauges);
         let mut floats = Prefetch::new(&self.floats);
         for (at, row) in self.rows.iter().enumerate() {
             let value = if let Row::Cell = row {
-                cells.next().map(|&cell| Value::Counter(reader.sum(cell)))
+                cells.next().map(|&cell| Number::Unsigned(reader.sum(cell)))
             } else if let Row::Gauge = row {
-                gauges.next().map(|gauge| Value::Gauge(gauge.read_own(reader)))
+                gauges.next().map(|gauge| Number::Signed(gauge.read_own(reader)))
             } else {
-                float(*row, &mut floats).map(Value::Float)
+                float(*row, &mut floats).map(Number::Float)
             };
             f(at, value);
         }

@@ -1,32 +1,16 @@
-//! JSON as Go's `expvar` writes it, to the byte, and a way to walk it.
+//! The document that `/debug/vars` answers.
 
 use std::fmt;
 
+use super::visitor::{Shape, Step, Visitor};
+use super::walk::{self, Recorded};
 use crate::histogram::{Quantiles, Reading};
 use crate::info::Info;
+use crate::json::{
+    write_escaped, write_float, write_plain, write_signed, write_string, write_unsigned,
+};
 use crate::number::Number;
 use crate::var::Var;
-use crate::visit::Value;
-use crate::visitor::{self, Shape, Visitor};
-use crate::walk::Recorded;
-
-#[cfg(feature = "serde")]
-pub(crate) mod compact;
-mod integer;
-mod number;
-#[cfg(feature = "serde")]
-mod parts;
-mod string;
-#[cfg(feature = "serde")]
-mod walk;
-
-pub use integer::{put_unsigned, write_signed, write_unsigned};
-pub use number::write_float;
-#[cfg(feature = "serde")]
-pub(crate) use parts::visit;
-pub use string::write_string;
-#[cfg(feature = "serde")]
-pub use walk::{Error, Leaf, Leaves, Step, walk};
 
 /// The document of a registry, variable by variable.
 pub(crate) struct Document<'b> {
@@ -48,17 +32,13 @@ impl<'b> Document<'b> {
 
 impl Visitor for Document<'_> {
     #[inline]
-    fn enter(&mut self, step: visitor::Step<'_>, _: &Info) {
+    fn enter(&mut self, step: Step<'_>, _: &Info) {
         let first = std::mem::replace(&mut self.first, false);
         match step {
-            visitor::Step::Name(name) => {
-                write_name(self.buffer, if first { b"\"" } else { b",\n\"" }, name)
-            }
-            visitor::Step::Key(key) => {
-                write_name(self.buffer, if first { b"\"" } else { b", \"" }, key)
-            }
-            visitor::Step::Index(_) if first => {}
-            visitor::Step::Index(_) => self.buffer.extend_from_slice(b", "),
+            Step::Name(name) => write_name(self.buffer, if first { b"\"" } else { b",\n\"" }, name),
+            Step::Key(key) => write_name(self.buffer, if first { b"\"" } else { b", \"" }, key),
+            Step::Index(_) if first => {}
+            Step::Index(_) => self.buffer.extend_from_slice(b", "),
         }
     }
 
@@ -115,32 +95,8 @@ impl Visitor for Document<'_> {
 #[inline]
 fn write_name(buffer: &mut Vec<u8>, before: &[u8], name: &str) {
     buffer.extend_from_slice(before);
-    string::write_escaped(buffer, name);
+    write_escaped(buffer, name);
     buffer.extend_from_slice(b"\": ");
-}
-
-/// Appends a value as `/debug/vars` shows it.
-#[doc(hidden)]
-pub fn write_value(buffer: &mut Vec<u8>, value: Value<'_>) {
-    match value {
-        Value::Null => buffer.extend_from_slice(b"null"),
-        Value::Counter(n) => write_unsigned(buffer, n),
-        Value::Gauge(n) => write_signed(buffer, n),
-        Value::Float(n) => write_float(buffer, n),
-        Value::Text(text) => write_string(buffer, text),
-        Value::Histogram(reading) => write_histogram(buffer, reading),
-        Value::Json(json) => buffer.extend_from_slice(json.as_bytes()),
-        Value::Map(map) => {
-            buffer.push(b'{');
-            let mut first = true;
-            map.for_each(|key, value| {
-                let first = std::mem::replace(&mut first, false);
-                write_name(buffer, if first { b"\"" } else { b", \"" }, key);
-                write_value(buffer, value);
-            });
-            buffer.push(b'}');
-        }
-    }
 }
 
 fn write_histogram(buffer: &mut Vec<u8>, Reading { total, recent }: &Reading) {
@@ -148,7 +104,7 @@ fn write_histogram(buffer: &mut Vec<u8>, Reading { total, recent }: &Reading) {
     let mut number = |name: &str, whole: u64, float: f64| {
         buffer.extend_from_slice(name.as_bytes());
         if floats {
-            number::write_plain(buffer, float);
+            write_plain(buffer, float);
         } else {
             write_unsigned(buffer, whole);
         }
@@ -158,13 +114,13 @@ fn write_histogram(buffer: &mut Vec<u8>, Reading { total, recent }: &Reading) {
     number(",\"min\":", recent.min(), recent.min_float());
     number(",\"max\":", recent.max(), recent.max_float());
     buffer.extend_from_slice(b",\"mean\":");
-    number::write_plain(buffer, recent.mean());
+    write_plain(buffer, recent.mean());
     for (name, q) in Quantiles::SHOWN {
         buffer.extend_from_slice(b",\"");
         buffer.extend_from_slice(name.as_bytes());
         buffer.extend_from_slice(b"\":");
         if floats {
-            number::write_plain(buffer, recent.quantile_float(q));
+            write_plain(buffer, recent.quantile_float(q));
         } else {
             write_unsigned(buffer, recent.quantile(q));
         }
@@ -175,7 +131,7 @@ fn write_histogram(buffer: &mut Vec<u8>, Reading { total, recent }: &Reading) {
 impl fmt::Display for Var {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut buffer = Vec::new();
-        crate::walk::value(self, &mut Document { buffer: &mut buffer, first: true });
+        walk::value(self, &mut Document { buffer: &mut buffer, first: true });
         f.write_str(&String::from_utf8_lossy(&buffer))
     }
 }

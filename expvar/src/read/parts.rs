@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::visitor::{self, Shape, Step};
 use crate::info::Info;
 use crate::number::Number;
-use crate::visitor::{self, Shape, Step};
 
 /// Shows every value of a JSON text to `visitor`, in one pass and without a tree. Whatever the text
 /// is, all that is entered is left.

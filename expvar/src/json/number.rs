@@ -18,7 +18,7 @@ pub fn write_float(buffer: &mut Vec<u8>, n: f64) {
 }
 
 /// Appends a float as Go's `encoding/json` shows it: with an exponent below 1e-6 and from 1e21.
-pub(super) fn write_plain(buffer: &mut Vec<u8>, n: f64) {
+pub(crate) fn write_plain(buffer: &mut Vec<u8>, n: f64) {
     if !n.is_finite() {
         return buffer.extend_from_slice(b"null");
     }

@@ -45,7 +45,7 @@ fn are_plain(bytes: &[u8; 8]) -> bool {
 
 /// Appends the inside of a string.
 #[inline]
-pub(super) fn write_escaped(buffer: &mut Vec<u8>, text: &str) {
+pub(crate) fn write_escaped(buffer: &mut Vec<u8>, text: &str) {
     if is_plain(text.as_bytes()) {
         buffer.extend_from_slice(text.as_bytes());
     } else {
