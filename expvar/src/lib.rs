@@ -25,7 +25,8 @@
 //! - Names: [`vars!`] declares statics, [`publish`] and [`Registry`] name what is made at run time,
 //!   [`Info`] and [`Unit`] say what it means.
 //! - Groups: [`group!`] declares variables that a pool or a cache owns, published for each.
-//! - Reading: [`Registry::to_json`], [`Registry::visit`] with a [`Visitor`], [`json`].
+//! - Reading: [`Registry::to_json`], [`Registry::visit`] with a [`Visitor`], [`visit_json`] for
+//!   documents of others, [`json`] to write some.
 //! - The program itself: [`memstats`], [`process`], [`cmdline`], and [`alloc::Counting`], the
 //!   allocator hook that makes `memstats` exact.
 //!
@@ -100,6 +101,8 @@ mod system;
 pub mod testing;
 mod vars;
 
+#[cfg(feature = "serde")]
+use read::parts;
 use read::{document, recall, visitor, walk};
 use registry::{declared, global, group};
 #[cfg(feature = "process")]
@@ -124,6 +127,8 @@ pub use member::Member;
 #[doc(hidden)]
 pub use names::Generation;
 pub use number::Number;
+#[cfg(feature = "serde")]
+pub use parts::{JsonError, visit_json};
 #[doc(hidden)]
 pub use recall::Recall;
 pub use registry::{PublishError, Registry};

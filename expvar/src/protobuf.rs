@@ -121,7 +121,7 @@ impl Message {
 
     /// Integers one after the other, zeros included; nothing where there are none.
     pub fn packed(&mut self, field: u32, values: impl IntoIterator<Item = u64>) {
-        self.pack(field, values, |out, value| put_varint(out, value));
+        self.pack(field, values, put_varint);
     }
 
     /// The same for `sint32` and `sint64`.

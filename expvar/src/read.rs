@@ -2,7 +2,7 @@
 
 pub(crate) mod document;
 #[cfg(feature = "serde")]
-mod parts;
+pub(crate) mod parts;
 pub(crate) mod recall;
 mod registry;
 pub(crate) mod visitor;

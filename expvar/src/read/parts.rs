@@ -1,4 +1,4 @@
-//! What a function returned, taken apart for a visitor.
+//! JSON, taken apart for a visitor: what a function returned, or another process's document.
 
 use std::fmt;
 
@@ -8,19 +8,56 @@ use super::visitor::{self, Shape, Step};
 use crate::info::Info;
 use crate::number::Number;
 
-/// Shows every value of a JSON text to `visitor`, in one pass and without a tree. Whatever the text
-/// is, all that is entered is left.
+/// Shows every value of a JSON text to `visitor`, in one pass and without a tree: what a registry of
+/// another process shows, or any other document. Whatever the text is, all that is entered is left.
+///
+/// ```
+/// use expvar::{Info, Number, Step, Visitor};
+///
+/// #[derive(Default)]
+/// struct Sum(f64);
+///
+/// impl Visitor for Sum {
+///     fn enter(&mut self, _: Step<'_>, _: &Info) {}
+///     fn leave(&mut self) {}
+///     fn number(&mut self, number: Number) {
+///         self.0 += number.to_f64();
+///     }
+/// }
+///
+/// let mut sum = Sum::default();
+/// expvar::visit_json(r#"{"a": 1, "b": [2, {"c": 3.5}]}"#, &mut sum)?;
+/// assert_eq!(sum.0, 6.5);
+/// # Ok::<(), expvar::JsonError>(())
+/// ```
 ///
 /// # Errors
 /// The text is not JSON, or nests deeper than 128 levels. What came before was shown.
+pub fn visit_json(text: &str, visitor: &mut impl visitor::Visitor) -> Result<(), JsonError> {
+    visit(text, &Info::new(), visitor)
+}
+
+/// Where and why a text is not JSON, or nests deeper than 128 levels.
+#[derive(Debug)]
+pub struct JsonError(serde_json::Error);
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not JSON: {}", self.0)
+    }
+}
+
+impl std::error::Error for JsonError {}
+
+/// Shows every value of a JSON text, with what it means.
 pub(crate) fn visit<V: visitor::Visitor>(
     text: &str,
     info: &Info,
     visitor: &mut V,
-) -> Result<(), serde_json::Error> {
+) -> Result<(), JsonError> {
     let mut json = serde_json::Deserializer::from_str(text);
-    Parts { info, visitor }.deserialize(&mut json)?;
-    json.end()
+    let parts = Parts { info, visitor };
+    parts.deserialize(&mut json).and_then(|()| json.end()).map_err(JsonError)
 }
 
 struct Parts<'p, V> {

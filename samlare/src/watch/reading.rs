@@ -1,6 +1,6 @@
 //! One document, flattened to variables.
 
-use expvar::json::{Leaf, Leaves, Step, walk};
+use expvar::{Info, Number, Step, Visitor, visit_json};
 
 use super::series::Latest;
 use super::text;
@@ -58,7 +58,7 @@ impl Reading {
             });
         }
         let mut reading = Reading::default();
-        walk(&text, &mut reading).map_err(|error| format!("the answer is {error}"))?;
+        visit_json(&text, &mut reading).map_err(|error| format!("the answer is {error}"))?;
         Ok(reading)
     }
 
@@ -72,6 +72,12 @@ impl Reading {
         (!name.is_empty()).then_some(name)
     }
 
+    /// The array that the value at the path is an element of.
+    fn array(&mut self) -> Option<&mut Array> {
+        let depth = self.depths.len();
+        self.arrays.last_mut().filter(|array| array.depth == depth)
+    }
+
     fn put(&mut self, value: Latest) {
         if self.variables.len() == MAX_VARIABLES {
             self.left_out += 1;
@@ -82,11 +88,11 @@ impl Reading {
     }
 }
 
-impl Leaves for Reading {
-    fn enter(&mut self, step: Step<'_>) {
+impl Visitor for Reading {
+    fn enter(&mut self, step: Step<'_>, _: &Info) {
         self.depths.push(self.path.len());
         match step {
-            Step::Key(key) => {
+            Step::Name(key) | Step::Key(key) => {
                 if !self.path.is_empty() {
                     self.path.push('.');
                 }
@@ -117,39 +123,44 @@ impl Leaves for Reading {
         }
     }
 
-    fn leaf(&mut self, leaf: Leaf<'_>) {
-        let depth = self.depths.len();
-        let array = self.arrays.last_mut().filter(|array| array.depth == depth);
-        let number = match leaf {
-            Leaf::Unsigned(n) => Some(n as f64),
-            Leaf::Signed(n) => Some(n as f64),
-            Leaf::Float(n) => Some(n),
-            _ => None,
-        };
-        if let Some(array) = array {
-            match (number, leaf) {
-                // The circular buffer of Go's pauses holds zeros until it is full.
-                (Some(0.0), _) if self.path.starts_with("memstats.PauseNs.") => {}
-                (Some(number), _) => {
-                    array.sum += number;
-                    array.numbers += 1;
-                }
-                (_, Leaf::Text(text)) if array.texts.len() < text::MAX_TEXT_BYTES => {
-                    if !array.texts.is_empty() {
-                        array.texts.push(' ');
-                    }
-                    array.texts.push_str(text::cut(text, text::MAX_TEXT_BYTES));
-                }
-                _ => {}
+    fn number(&mut self, number: Number) {
+        let number = number.to_f64();
+        // The circular buffer of Go's pauses holds zeros until it is full.
+        let is_unused = number == 0.0 && self.path.starts_with("memstats.PauseNs.");
+        match self.array() {
+            Some(_) if is_unused => {}
+            Some(array) => {
+                array.sum += number;
+                array.numbers += 1;
             }
-            return;
+            None => self.put(Latest::Number(number)),
         }
-        self.put(match (number, leaf) {
-            (Some(number), _) => Latest::Number(number),
-            (_, Leaf::Bool(flag)) => Latest::Flag(flag),
-            (_, Leaf::Text(text)) => Latest::Text(text::cut(text, text::MAX_TEXT_BYTES).to_owned()),
-            _ => Latest::Null,
-        });
+    }
+
+    fn text(&mut self, text: &str) {
+        let text = text::cut(text, text::MAX_TEXT_BYTES);
+        match self.array() {
+            Some(array) if array.texts.len() < text::MAX_TEXT_BYTES => {
+                if !array.texts.is_empty() {
+                    array.texts.push(' ');
+                }
+                array.texts.push_str(text);
+            }
+            Some(_) => {}
+            None => self.put(Latest::Text(text.to_owned())),
+        }
+    }
+
+    fn boolean(&mut self, value: bool) {
+        if self.array().is_none() {
+            self.put(Latest::Flag(value));
+        }
+    }
+
+    fn null(&mut self) {
+        if self.array().is_none() {
+            self.put(Latest::Null);
+        }
     }
 }
 
