@@ -8,6 +8,7 @@ packages=(
     fonts-dejavu-core # its pictures
     golang-go        # Go's own expvar
     prometheus       # a scrape by the real thing, and promtool
+    systemd          # systemd-analyze, for the units
     carbon-c-relay   # Graphite over TLS
     iproute2         # a network to cut
     tmux             # the terminal view

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod carbon;
+pub mod contrib;
 mod python;
 mod whisper;
 
