@@ -33,6 +33,8 @@ pub(crate) static MISMATCHES: Count = Count::new();
 pub(crate) static OVERFLOWS: Count = Count::new();
 /// Functions that panicked or failed.
 pub(crate) static PANICS: Count = Count::new();
+/// Exemplars whose labels are too long, or have other characters than they may.
+pub(crate) static REJECTED_EXEMPLARS: Count = Count::new();
 /// Files of the system that could not be read or understood.
 #[cfg(feature = "process")]
 pub(crate) static UNREADABLE: Count = Count::new();

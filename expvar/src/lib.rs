@@ -108,12 +108,13 @@ use registry::{declared, global, group};
 #[cfg(feature = "process")]
 use system::fresh;
 use vars::{
-    counter, family, float_gauge, func, gauge, histogram, info, join, map, member, names, numbers,
-    spec, text, var,
+    counter, exemplar, family, float_gauge, func, gauge, histogram, info, join, map, member, names,
+    numbers, spec, text, var,
 };
 
 pub use cells::{Usage, set_limit, usage};
 pub use counter::Counter;
+pub use exemplar::{Exemplar, ExemplarLabels, set_trace_hook};
 pub use family::{Family, Label, LabelSet};
 pub use float_gauge::FloatGauge;
 pub use func::Func;

@@ -9,6 +9,7 @@ use std::fmt;
 use std::ops::DerefMut;
 use std::sync::{Arc, LazyLock};
 
+use crate::clock::{process_started_unix_nanos, unix_nanos};
 use crate::info::{Info, Unit};
 use crate::names::{List, Named, Names};
 use crate::prefetch::Touch;
@@ -42,10 +43,13 @@ struct Shared {
 pub(crate) struct Entry {
     var: Var,
     info: Arc<Info>,
+    /// In nanoseconds since 1970; 0 for a static, which is there from the start.
+    registered: u64,
 }
 
 impl Entry {
-    fn new(var: Var, info: Info) -> Self {
+    /// `registered` is in nanoseconds since 1970, or 0 where it is there from the start.
+    fn new(var: Var, info: Info, registered: u64) -> Self {
         static PLAIN: LazyLock<Arc<Info>> = LazyLock::new(Arc::default);
         static COUNTER: LazyLock<Arc<Info>> = LazyLock::new(|| Arc::new(Info::new().counter()));
         var.named();
@@ -53,7 +57,16 @@ impl Entry {
         let info = if matches!(var, Var::Counter(_)) { info.counter() } else { info };
         let same = [&PLAIN, &COUNTER].into_iter().find(|same| ****same == info);
         let info = same.map_or_else(|| Arc::new(info), |same| Arc::clone(same));
-        Self { var, info }
+        Self { var, info, registered }
+    }
+
+    /// When it was registered, in nanoseconds since 1970.
+    #[inline]
+    pub(crate) fn registered(&self) -> u64 {
+        match self.registered {
+            0 => process_started_unix_nanos(),
+            registered => registered,
+        }
     }
 
     pub(crate) fn info(&self) -> &Info {
@@ -100,7 +113,7 @@ impl Registry {
     ) -> Result<V::Handle, PublishError> {
         check_name(name)?;
         let (var, handle) = var.into_var();
-        add(self.names(), name, var, info)?;
+        add(self.names(), name, var, info, unix_nanos())?;
         Ok(handle)
     }
 
@@ -162,7 +175,7 @@ impl Registry {
     /// The same without a look at what is declared.
     fn publish_declared(&self, name: &str, var: Var, info: Info) -> Result<(), PublishError> {
         check_name(name)?;
-        add(self.shared.names.lock(), name, var, info)
+        add(self.shared.names.lock(), name, var, info, 0)
     }
 
     /// Publishes a variable in place of whatever has the name, and returns what that was. Readers
@@ -172,7 +185,7 @@ impl Registry {
     /// The name is empty or holds a control character. Nothing is changed then.
     pub fn replace(&self, name: &str, var: Var, info: Info) -> Result<Option<Var>, PublishError> {
         check_name(name)?;
-        let old = self.names().insert(name.into(), Entry::new(var, info));
+        let old = self.names().insert(name.into(), Entry::new(var, info, unix_nanos()));
         Ok(old.map(|entry| entry.var))
     }
 
@@ -221,6 +234,7 @@ fn add(
     name: &str,
     var: Var,
     info: Info,
+    registered: u64,
 ) -> Result<(), PublishError> {
     if let Some(entry) = names.get(name) {
         let existing = entry.var.clone();
@@ -228,7 +242,7 @@ fn add(
         return Err(PublishError::taken(name, existing));
     }
     let doubtful = is_doubtful(name, &var, &info);
-    names.insert(name.into(), Entry::new(var, info));
+    names.insert(name.into(), Entry::new(var, info, registered));
     drop(names);
     if doubtful {
         let text = "a histogram of whole numbers without a unit records durations in nanoseconds, \

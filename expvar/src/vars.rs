@@ -2,6 +2,7 @@
 
 pub(crate) mod counter;
 mod declaration;
+pub(crate) mod exemplar;
 pub(crate) mod family;
 pub(crate) mod float_gauge;
 pub(crate) mod func;

@@ -57,6 +57,12 @@ pub trait Visitor {
     /// says that it only goes up wherever it lies.
     fn enter(&mut self, step: Step<'_>, info: &Info);
 
+    /// When the variable or the map's key that was just entered was registered, in nanoseconds since
+    /// 1970: for a static the start of the process; 0 where there is no clock. What it counts, it
+    /// has counted since then. Not called for members and elements, which are as old as the variable
+    /// that they are in.
+    fn registered(&mut self, _unix_nanos: u64) {}
+
     /// It ends.
     fn leave(&mut self);
 

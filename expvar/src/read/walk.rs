@@ -7,6 +7,7 @@ use std::ptr;
 use super::recall::{Memory, Nothing};
 use super::visitor::{Shape, Step, Visitor};
 use crate::cells::Reader;
+use crate::exemplar::Exemplar;
 use crate::func::Returned;
 use crate::histogram::{Histogram, Moment, Reading, Snapshot};
 use crate::info::Info;
@@ -42,6 +43,7 @@ pub(crate) fn registry<M: Memory<V>, V: Visitor>(
         }
         let info = entry.info();
         walk.visitor.enter(Step::Name(name), info);
+        walk.visitor.registered(entry.registered());
         match number {
             Some(number) => walk.visitor.number(number),
             None => walk.value(entry.var(), info, None),
@@ -140,6 +142,7 @@ impl<V: Visitor, M: Memory<V>> Walk<'_, V, M> {
                     _ => info,
                 };
                 self.visitor.enter(Step::Key(key), info);
+                self.visitor.registered(child.registered);
                 match number {
                     Some(number) => self.visitor.number(number),
                     None => self.value(&child.var, info, Some(&path)),
@@ -205,6 +208,11 @@ impl Recorded<'_> {
     /// Whether the histogram holds fractions: see [`Histogram::floats`].
     pub fn is_float(&self) -> bool {
         self.histogram.is_float()
+    }
+
+    /// The exemplars that are kept, by value: see [`Histogram::exemplars`].
+    pub fn exemplars(&self) -> Vec<Exemplar> {
+        self.histogram.recorded_exemplars()
     }
 
     /// Everything recorded since the process began. Reads the buckets, the first time.

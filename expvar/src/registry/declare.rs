@@ -36,12 +36,17 @@
 ///   a family, record durations in it if it is one of time.
 /// - `label:` what a map's keys are, or `labels: ["route", "method"]`, one for each level.
 /// - `counter`: a map's or a gauge's numbers only go up.
+/// - `buckets:` bounds at which a histogram, or those in a map or a family, count exactly, in the unit
+///   that is recorded: `unit: Milliseconds, buckets: [100, 250]`. See
+///   [`Histogram::buckets`](crate::Histogram::buckets).
+/// - `exemplars: true`: a histogram, or those in a map or a family, keep
+///   [exemplars](crate::Histogram::exemplars).
 /// - `init:` a constant expression other than the kind's `new()`.
 ///
 /// What is wrong with a declaration is an error at compile time.
 ///
 /// Two statics of one name, kind and meaning are one variable. Where they differ in kind, in unit,
-/// labels or `counter`, or as histograms in precision, the first by source location is shown, and
+/// labels or `counter`, or as histograms in precision, `buckets:` or `exemplars:`, the first by source location is shown, and
 /// the map `expvar.clashes` names both. One that says nothing of labels, or of a unit other than
 /// that of durations, agrees with one that does.
 #[macro_export]
@@ -109,7 +114,7 @@ macro_rules! __static {
                 );
                 declaration
             }}
-            $crate::__timed_init!(($($kind)+), [$($option)*])
+            $crate::__declared_init!(($($kind)+), [$($option)*])
         };
     };
 }

@@ -292,7 +292,7 @@ macro_rules! __group_struct {
                         shown.publish(
                             prefix,
                             spec.name(),
-                            $crate::__timed_init!(($($kind)+), $options),
+                            $crate::__declared_init!(($($kind)+), $options),
                             spec.info_under(::core::option::Option::Some(label)),
                         )?
                     },

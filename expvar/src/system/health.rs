@@ -9,6 +9,9 @@ crate::vars! {
     /// Additions that a full map took under (other).
     static OVERFLOWS: Func = "expvar.overflows", counter,
         init: Func::number_of(&|| health::OVERFLOWS.get());
+    /// Exemplars whose labels are too long, or have other characters than they may.
+    static REJECTED_EXEMPLARS: Func = "expvar.rejected_exemplars", counter,
+        init: Func::number_of(&|| health::REJECTED_EXEMPLARS.get());
     /// Functions that panicked or failed while they were read.
     static PANICS: Func = "expvar.panics", counter,
         init: Func::number_of(&|| health::PANICS.get());

@@ -88,24 +88,40 @@ macro_rules! __init {
     };
 }
 
-/// A variable of a kind that records durations in the unit that is declared, if there is one.
+/// A variable of a kind as its options say: durations in the unit that is declared, exact counts,
+/// exemplars.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __timed_init {
+macro_rules! __declared_init {
     ($kind:tt, $options:tt) => {
-        $crate::__timed_init!($kind, $options, $options)
+        $crate::__declared_init!($kind, $options, $crate::__init!($kind, $options))
     };
-    ($kind:tt, $options:tt, []) => {
-        $crate::__init!($kind, $options)
+    ($kind:tt, [], $made:expr) => {
+        $made
     };
-    (($($kind:tt)+), $options:tt, [[unit: $($unit:tt)+] $($rest:tt)*]) => {
-        <$crate::__kind!($($kind)+)>::__timed_in(
-            $crate::__init!(($($kind)+), $options),
-            $crate::__unit!($($unit)+),
+    (($($kind:tt)+), [[unit: $($unit:tt)+] $($rest:tt)*], $made:expr) => {
+        $crate::__declared_init!(
+            ($($kind)+),
+            [$($rest)*],
+            <$crate::__kind!($($kind)+)>::__timed_in($made, $crate::__unit!($($unit)+))
         )
     };
-    ($kind:tt, $options:tt, [$option:tt $($rest:tt)*]) => {
-        $crate::__timed_init!($kind, $options, [$($rest)*])
+    (($($kind:tt)+), [[buckets: [$($bound:expr),* $(,)?]] $($rest:tt)*], $made:expr) => {
+        $crate::__declared_init!(
+            ($($kind)+),
+            [$($rest)*],
+            <$crate::__kind!($($kind)+)>::__buckets($made, const { &[$($bound as f64),*] })
+        )
+    };
+    (($($kind:tt)+), [[exemplars $(: true)?] $($rest:tt)*], $made:expr) => {
+        $crate::__declared_init!(
+            ($($kind)+),
+            [$($rest)*],
+            <$crate::__kind!($($kind)+)>::__exemplars($made)
+        )
+    };
+    ($kind:tt, [$option:tt $($rest:tt)*], $made:expr) => {
+        $crate::__declared_init!($kind, [$($rest)*], $made)
     };
 }
 
@@ -174,6 +190,18 @@ macro_rules! __option {
     ($spec:ident, counter: $($value:tt)+) => {
         ::core::compile_error!("`counter` takes no value: write it alone, or leave it out")
     };
+    ($spec:ident, buckets: [$($bound:expr),* $(,)?]) => {
+        $spec.buckets(&[$($bound as f64),*])
+    };
+    ($spec:ident, buckets: $($other:tt)+) => {
+        ::core::compile_error!("`buckets:` is a list of upper bounds: write `buckets: [100, 250]`")
+    };
+    ($spec:ident, exemplars $(: true)?) => {
+        $spec.exemplars()
+    };
+    ($spec:ident, exemplars: $($value:tt)+) => {
+        ::core::compile_error!("`exemplars:` takes `true`: write it, or leave it out")
+    };
     ($spec:ident, init: $($init:tt)+) => {
         $spec
     };
@@ -182,7 +210,8 @@ macro_rules! __option {
             "`",
             ::core::stringify!($option $($value)*),
             "` is no option: write `unit: Bytes`, `label: \"route\"`, \
-             `labels: [\"route\", \"method\"]`, `counter` or `init: …`"
+             `labels: [\"route\", \"method\"]`, `counter`, `buckets: [100, 250]`, \
+             `exemplars: true` or `init: …`"
         ))
     };
 }

@@ -117,6 +117,20 @@ impl<V: Member, L: LabelSet> Family<V, L> {
     }
 
     #[doc(hidden)]
+    #[must_use]
+    pub const fn __buckets(mut self, bounds: &'static [f64]) -> Self {
+        self.own.wanted.bounds = bounds;
+        self
+    }
+
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn __exemplars(mut self) -> Self {
+        self.own.wanted.exemplars = true;
+        self
+    }
+
+    #[doc(hidden)]
     pub const fn __var(&'static self) -> Var {
         Var::Map(Handle::Static(&self.own))
     }

@@ -8,16 +8,19 @@ use once_cell::sync::OnceCell;
 
 use crate::cells::{Reader, Run};
 use crate::clock::Time;
+use crate::exemplar::{Exemplar, ExemplarLabels, Written};
 use crate::info::Unit;
 use crate::join::Rest;
 
 mod buckets;
+pub(crate) mod detail;
 mod place;
 mod snapshot;
 mod timed;
 mod window;
 
 use buckets::Buckets;
+use detail::{Detail, Kept, Value, Wanted};
 use place::Place;
 pub use snapshot::{Bucket, Quantiles, Reading, Snapshot};
 pub(crate) use timed::Timed;
@@ -55,6 +58,7 @@ pub struct Histogram {
     timed: Timed,
     run: Run,
     window: OnceCell<Arc<Window>>,
+    detail: Detail,
 }
 
 impl Histogram {
@@ -78,7 +82,8 @@ impl Histogram {
 
     const fn of(buckets: Buckets) -> Self {
         let timed = Timed::of(buckets.floats);
-        Self { buckets, timed, run: Run::new(buckets.len()), window: OnceCell::new() }
+        let run = Run::new(buckets.len());
+        Self { buckets, timed, run, window: OnceCell::new(), detail: Detail::none() }
     }
 
     /// With durations recorded in `unit`, for [`start`](Self::start) and
@@ -104,6 +109,43 @@ impl Histogram {
         self
     }
 
+    /// With exact counts at these bounds, in the unit that is recorded: how many values were at most
+    /// 100 ms. Exporters show these buckets.
+    ///
+    /// At most 64; those that do not ascend, or are below zero or no number, are left out. Recording
+    /// into it costs some nanoseconds more.
+    ///
+    /// ```
+    /// let latency = expvar::Histogram::new().buckets(&[100e6, 250e6]);
+    /// latency.record(100_000_000);
+    /// latency.record(100_000_001);
+    /// assert_eq!(latency.snapshot().at_most(100e6), 1);
+    /// ```
+    #[must_use]
+    pub const fn buckets(mut self, bounds: &'static [f64]) -> Self {
+        self.detail.wanted.bounds = bounds;
+        self
+    }
+
+    /// With exemplars: the newest value of each bucket that was recorded with a trace id
+    /// ([`record_with`](Self::record_with)) or while the thread worked for a trace
+    /// ([`set_trace_hook`](crate::set_trace_hook)).
+    ///
+    /// Each takes about 100 bytes, at most 600, for the buckets in which such values fell. Recording
+    /// into it costs some tens of nanoseconds more, and never waits.
+    #[must_use]
+    pub const fn exemplars(mut self) -> Self {
+        self.detail.wanted.exemplars = true;
+        self
+    }
+
+    /// Keeps what a map declares, unless it has something of its own.
+    pub(crate) fn want(&mut self, wanted: Wanted) {
+        if self.detail.wanted.is_nothing() {
+            self.detail.wanted = wanted;
+        }
+    }
+
     /// The same for one that may be in use.
     pub(crate) fn set_timed_in(&self, unit: Unit) {
         if let Some(timed) = Timed::of_unit(unit, self.buckets.floats) {
@@ -122,7 +164,7 @@ impl Histogram {
         }
         let Some(index) = Buckets::index_float(value) else { return };
         if !self.run.try_record_float(index as u32, value) {
-            self.record_cold(index as u32, 1, value);
+            self.record_float_cold(index as u32, value);
         }
     }
 
@@ -140,8 +182,105 @@ impl Histogram {
     fn add(&self, value: u64) {
         let index = self.buckets.index(value) as u32;
         if !self.run.try_record(index, value) {
-            self.record_cold(index, value, 0.0);
+            self.add_cold(index, value);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn add_cold(&self, index: u32, value: u64) {
+        match self.this().kept() {
+            Some(kept) => self.this().record_kept(kept, index, Value::Whole(value), None),
+            None => self.record_cold(index, value, 0.0),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn record_float_cold(&self, index: u32, value: f64) {
+        match self.this().kept() {
+            Some(kept) => self.this().record_kept(kept, index, Value::Float(value), None),
+            None => self.record_cold(index, 1, value),
+        }
+    }
+
+    /// Records one value with the trace that it comes from: a trace id, or labels
+    /// ([`ExemplarLabels`]). Where no [`exemplars`](Self::exemplars) are declared, it is
+    /// [`record`](Self::record).
+    ///
+    /// Labels have at most 128 characters, names included, which are ASCII letters, digits and `_`;
+    /// values have no control characters. With others the value alone is recorded, and the variable
+    /// `expvar.rejected_exemplars` counts it.
+    pub fn record_with(&self, value: u64, labels: impl ExemplarLabels) {
+        if self.buckets.floats {
+            return self.record_float_with(value as f64, labels);
+        }
+        self.record_labelled(self.buckets.index(value), Value::Whole(value), &labels);
+    }
+
+    /// The same for a fraction: see [`record_float`](Self::record_float).
+    pub fn record_float_with(&self, value: f64, labels: impl ExemplarLabels) {
+        if !self.buckets.floats {
+            const BEYOND: f64 = u64::MAX as f64;
+            return match value < BEYOND {
+                true => self.record_with(value as u64, labels),
+                false => self.record_float(value),
+            };
+        }
+        if let Some(index) = Buckets::index_float(value) {
+            self.record_labelled(index, Value::Float(value), &labels);
+        }
+    }
+
+    /// The same for a duration: see [`record_duration`](Self::record_duration).
+    pub fn record_duration_with(&self, duration: Duration, labels: impl ExemplarLabels) {
+        if self.buckets.floats {
+            return self.record_float_with(self.timed.float(duration), labels);
+        }
+        match u64::try_from(self.timed.whole(duration)) {
+            Ok(value) => self.record_with(value, labels),
+            Err(_) => self.record_beyond(),
+        }
+    }
+
+    fn record_labelled(&self, index: usize, value: Value, labels: &impl ExemplarLabels) {
+        let (this, index) = (self.this(), index as u32);
+        match (this.kept(), value) {
+            (Some(kept), value) if this.detail.wanted.exemplars => {
+                this.record_kept(kept, index, value, Written::new(labels).as_ref());
+            }
+            (_, Value::Whole(value)) => self.add(value),
+            (_, Value::Float(value)) => self.record_float(value),
+            (_, Value::Beyond) => self.record_beyond(),
+        }
+    }
+
+    /// Records into a histogram with details.
+    fn record_kept(&self, kept: &Kept, index: u32, value: Value, labels: Option<&Written>) {
+        if kept.run.first().is_none() {
+            self.begin();
+        }
+        kept.record(index, value, labels);
+    }
+
+    /// What is kept beside the buckets, if that is declared.
+    fn kept(&self) -> Option<&Kept> {
+        self.detail.kept(self.buckets)
+    }
+
+    /// The static of the same name that this one, which has details, stands for; or itself.
+    fn this(&self) -> &Self {
+        self.detail.first().unwrap_or(self)
+    }
+
+    /// The cells.
+    fn run(&self) -> &Run {
+        self.kept().map_or(&self.run, |kept| &kept.run)
+    }
+
+    /// The exemplars that are kept, by value: none unless they are declared.
+    pub fn recorded_exemplars(&self) -> Vec<Exemplar> {
+        self.this().kept().map_or_else(Vec::new, Kept::exemplars)
     }
 
     /// Records the whole part of a fraction among whole numbers.
@@ -161,6 +300,10 @@ impl Histogram {
     #[cold]
     #[inline(never)]
     fn record_beyond(&self) {
+        if let Some(kept) = self.this().kept() {
+            let index = self.buckets.index(u64::MAX) as u32;
+            return self.this().record_kept(kept, index, Value::Beyond, None);
+        }
         self.record_cold(self.buckets.index(u64::MAX) as u32, 0, 0.0);
     }
 
@@ -174,15 +317,16 @@ impl Histogram {
     #[cold]
     #[inline(never)]
     fn record_cold(&self, index: u32, n: u64, float: f64) {
-        if self.run.first().is_none() {
+        let run = self.run();
+        if run.first().is_none() {
             self.begin();
         }
-        self.run.record_cold(index, n, float);
+        run.record_cold(index, n, float);
     }
 
     /// Takes cells, and tells the window if there is one.
     fn begin(&self) -> Option<u32> {
-        let first = self.run.claim()?;
+        let first = self.run().claim()?;
         if let (Some(window), Some(place)) = (self.window.get(), self.place()) {
             window.begin(place);
         }
@@ -191,13 +335,14 @@ impl Histogram {
 
     /// Where the cells are, if there are any.
     fn place(&self) -> Option<Place> {
-        self.run.first().map(|first| Place::new(first, &self.run, self.buckets))
+        let run = self.run();
+        run.first().map(|first| Place::new(first, run, self.buckets))
     }
 
     /// Begins the window, and sees to it that it is rolled. Called when the histogram gets a name or
     /// is read, never to record.
     pub(crate) fn watch(&self) {
-        self.window(crate::cells::process());
+        self.this().window(crate::cells::process());
     }
 
     fn window(&self, process: u64) -> &Window {
@@ -265,13 +410,13 @@ impl Histogram {
 
     /// What was recorded in the last minute, of the total in `reading`, which was read at `moment`.
     pub(crate) fn read_recent(&self, moment: Moment, reader: &Reader, reading: &mut Reading) {
-        let window = self.window(reader.process());
+        let window = self.this().window(reader.process());
         window.recent(moment, &reading.total, &mut reading.recent);
     }
 
     /// How many values were recorded. Of fractions that is a cell a page.
     pub(crate) fn read_count(&self, reader: &Reader) -> u64 {
-        self.place().map_or(0, |place| place.count(reader))
+        self.this().place().map_or(0, |place| place.count(reader))
     }
 
     pub(crate) fn is_float(&self) -> bool {
@@ -279,6 +424,11 @@ impl Histogram {
     }
 
     pub(crate) fn read_total(&self, reader: &Reader, total: &mut Snapshot) -> Moment {
+        self.this().read_own(reader, total)
+    }
+
+    /// The same of what this one itself recorded, whatever it stands for.
+    fn read_own(&self, reader: &Reader, total: &mut Snapshot) -> Moment {
         total.clear(self.buckets);
         total.per_second = self.timed.per_second();
         // First the time: a note that holds more than was recorded until then is right soon, one
@@ -288,21 +438,31 @@ impl Histogram {
             moment.stamp = place.stamp(reader);
             total.load(&place, reader);
         }
+        if let Some(kept) = self.kept() {
+            kept.load(reader, &mut total.exact);
+        }
         moment
     }
 
     /// Makes `self`, a static, record into `first`'s cells; `None` where their buckets differ. What
     /// it recorded before is recorded there, and so is what the rest that is returned may still get.
     pub(crate) fn join(&'static self, first: &'static Self) -> Option<Option<Rest>> {
-        if self.buckets != first.buckets {
+        if !first.has_buckets_of(self) {
             return None;
+        }
+        if let Some(kept) = self.kept() {
+            let _ = kept.first.set(first);
+            let mut recorded = Snapshot::default();
+            let mut rest = Rest::new(move || first.record_rest(self, &mut recorded));
+            rest.add();
+            return Some(Some(rest));
         }
         let Some(id) = first.begin() else { return Some(None) };
         let window = first.window.get_or_init(Window::start);
         let _ = self.window.set(Arc::clone(window));
         let Some(run) = self.run.share(id) else { return Some(None) };
-        let timed = Timed::of(self.buckets.floats);
-        let rest = Self { buckets: self.buckets, timed, run, window: OnceCell::new() };
+        let mut rest = Self::of(self.buckets);
+        rest.run = run;
         let mut recorded = Snapshot::default();
         let mut rest = Rest::new(move || first.record_rest(&rest, &mut recorded));
         rest.add();
@@ -310,12 +470,13 @@ impl Histogram {
     }
 
     pub(crate) fn has_buckets_of(&self, other: &Self) -> bool {
-        self.buckets == other.buckets
+        self.buckets == other.buckets && self.detail.wanted == other.detail.wanted
     }
 
     /// Records what `other` holds beyond what was `recorded` of it before.
     pub(crate) fn record_rest(&self, other: &Self, recorded: &mut Snapshot) {
-        let now = other.snapshot();
+        let mut now = Snapshot::default();
+        other.read_own(&Reader::now(), &mut now);
         let new = now.since(recorded);
         // A record that is under way may be in the sum alone: it is whole the next time.
         if !new.is_empty() {
@@ -335,6 +496,9 @@ impl Histogram {
                 let (n, of) = if floats { (1, of) } else { (n, 0.0) };
                 self.record_cold(index as u32, n, of);
             }
+        }
+        if let Some(kept) = self.kept() {
+            kept.add(&other.exact);
         }
     }
 }

@@ -8,11 +8,13 @@ use std::time::Duration;
 use once_cell::race::OnceRef;
 use once_cell::sync::OnceCell;
 
+use crate::clock::unix_nanos;
 use crate::family::LabelSet;
 use crate::float_gauge::FloatGauge;
 use crate::gauge::Gauge;
 use crate::health::{MISMATCHES, OVERFLOWS};
 use crate::histogram::Timed;
+use crate::histogram::detail::Wanted;
 use crate::info::Unit;
 use crate::join::{self, Rest};
 use crate::member::Member;
@@ -60,6 +62,8 @@ pub struct Map {
     expire_after: Option<Duration>,
     /// What histograms in here record durations in, if that was declared.
     timed: Timed,
+    /// What histograms that are made in here keep beside their buckets.
+    pub(crate) wanted: Wanted,
     sweep: Mutex<Option<Box<Sweep>>>,
     /// Variables made by several keys at once, and when they were last counted.
     made: AtomicUsize,
@@ -77,11 +81,13 @@ pub(crate) struct Child {
     known: Option<Arc<Known>>,
     /// What threads' caches know of a key that was asked for by kind.
     held: OnceCell<Arc<Held>>,
+    /// In nanoseconds since 1970.
+    pub(crate) registered: u64,
 }
 
 impl Child {
     fn new(var: Var, known: Option<Arc<Known>>) -> Self {
-        Self { var, known, held: OnceCell::new() }
+        Self { var, known, held: OnceCell::new(), registered: unix_nanos() }
     }
 
     /// Makes every cache look again, here and in maps below.
@@ -142,6 +148,7 @@ impl Map {
             limit,
             expire_after: None,
             timed: Timed::undeclared(),
+            wanted: Wanted::NOTHING,
             sweep: Mutex::new(None),
             made: AtomicUsize::new(0),
             recounted: AtomicU64::new(0),
@@ -180,6 +187,21 @@ impl Map {
     #[must_use]
     pub const fn expire_after(mut self, after: Duration) -> Self {
         self.expire_after = Some(after);
+        self
+    }
+
+    /// With histograms made in here that count exactly at these bounds: see
+    /// [`Histogram::buckets`].
+    #[must_use]
+    pub const fn buckets(mut self, bounds: &'static [f64]) -> Self {
+        self.wanted.bounds = bounds;
+        self
+    }
+
+    /// With histograms made in here that keep exemplars: see [`Histogram::exemplars`].
+    #[must_use]
+    pub const fn exemplars(mut self) -> Self {
+        self.wanted.exemplars = true;
         self
     }
 
@@ -402,6 +424,7 @@ impl Map {
         map.key_bytes = self.key_bytes;
         map.expire_after = self.expire_after;
         map.timed.set(&self.timed);
+        map.wanted = self.wanted;
         map
     }
 
@@ -409,6 +432,7 @@ impl Map {
     pub(crate) fn take(&self) -> Map {
         let mut map = Map::with_limit(self.limit);
         map.timed.set(&self.timed);
+        map.wanted = self.wanted;
         map.keys = Mutex::new(self.keys.lock().take());
         map
     }
@@ -471,7 +495,11 @@ impl Map {
         key: &str,
         make: impl Fn() -> M,
     ) -> Option<(Arc<M>, Option<Arc<Held>>)> {
-        let (child, placed) = self.child(key, || Child::new(make().into_var().0, None));
+        let (child, placed) = self.child(key, || {
+            let mut var = make().into_var().0;
+            var.wanting(self.wanted);
+            Child::new(var, None)
+        });
         let member = Arc::clone(M::of(&child.var)?);
         // No cache learns a key that has no place: each recording counts, and it may have one later.
         Some((member, placed.then(|| child.held.get().cloned()).flatten()))

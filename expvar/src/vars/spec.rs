@@ -1,5 +1,6 @@
 //! What a declaration says about a variable, checked at compile time.
 
+use crate::histogram::detail::MAX_BOUNDS;
 use crate::info::{Info, Unit};
 use crate::var::Kind;
 
@@ -15,6 +16,8 @@ pub struct Spec {
     unit: Option<Unit>,
     labels: Option<&'static [&'static str]>,
     counter: bool,
+    buckets: bool,
+    exemplars: bool,
 }
 
 /// How many labels a kind of variable takes.
@@ -34,7 +37,17 @@ impl Spec {
         (kind, levels): (Kind, Levels),
     ) -> Self {
         check_name(name);
-        Self { name, help, kind, levels, unit: None, labels: None, counter: false }
+        Self {
+            name,
+            help,
+            kind,
+            levels,
+            unit: None,
+            labels: None,
+            counter: false,
+            buckets: false,
+            exemplars: false,
+        }
     }
 
     #[doc(hidden)]
@@ -81,6 +94,38 @@ impl Spec {
             "`counter` says that numbers only go up, and this kind is no number: remove it"
         );
         self.counter = true;
+        self
+    }
+
+    #[doc(hidden)]
+    pub const fn buckets(mut self, bounds: &[f64]) -> Self {
+        assert!(!self.buckets, "`buckets:` is given twice: remove one");
+        assert!(
+            matches!(self.kind, Kind::Histogram | Kind::Map),
+            "`buckets:` are a histogram's, and this kind is none: remove it"
+        );
+        assert!(!bounds.is_empty(), "`buckets:` needs a bound: write `buckets: [100, 250]`");
+        assert!(bounds.len() <= MAX_BOUNDS, "a histogram has at most 64 `buckets:`: remove some");
+        let mut at = 0;
+        while at < bounds.len() {
+            let bound = bounds[at];
+            let is_number = bound >= 0.0 && bound < f64::INFINITY;
+            assert!(is_number, "`buckets:` must be finite and not below zero");
+            assert!(at == 0 || bounds[at - 1] < bound, "`buckets:` must ascend: sort them");
+            at += 1;
+        }
+        self.buckets = true;
+        self
+    }
+
+    #[doc(hidden)]
+    pub const fn exemplars(mut self) -> Self {
+        assert!(!self.exemplars, "`exemplars:` is given twice: remove one");
+        assert!(
+            matches!(self.kind, Kind::Histogram | Kind::Map),
+            "`exemplars:` are a histogram's, and this kind is none: remove it"
+        );
+        self.exemplars = true;
         self
     }
 

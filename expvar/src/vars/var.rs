@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use crate::histogram::detail::Wanted;
 use crate::info::Unit;
 use crate::spec::Levels;
 use crate::{Counter, FloatGauge, Func, Gauge, Histogram, Map, Text};
@@ -80,6 +81,17 @@ impl Var {
             Self::Histogram(histogram) => histogram.set_timed_in(unit),
             Self::Map(map) => map.set_timed_in(unit),
             _ => {}
+        }
+    }
+
+    /// Makes a histogram that nobody else has keep what is wanted of it, unless it has something of
+    /// its own.
+    pub(crate) fn wanting(&mut self, wanted: Wanted) {
+        if let Self::Histogram(Handle::Shared(histogram)) = self
+            && !wanted.is_nothing()
+            && let Some(histogram) = Arc::get_mut(histogram)
+        {
+            histogram.want(wanted);
         }
     }
 
@@ -264,6 +276,18 @@ macro_rules! untimed {
         impl $kind {
             #[doc(hidden)]
             #[must_use]
+            pub const fn __buckets(self, _: &'static [f64]) -> Self {
+                self
+            }
+
+            #[doc(hidden)]
+            #[must_use]
+            pub const fn __exemplars(self) -> Self {
+                self
+            }
+
+            #[doc(hidden)]
+            #[must_use]
             pub const fn __timed_in(self, _: Unit) -> Self {
                 self
             }
@@ -279,6 +303,32 @@ impl Histogram {
     #[must_use]
     pub const fn __timed_in(self, unit: Unit) -> Self {
         self.timed_in(unit)
+    }
+
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn __buckets(self, bounds: &'static [f64]) -> Self {
+        self.buckets(bounds)
+    }
+
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn __exemplars(self) -> Self {
+        self.exemplars()
+    }
+}
+
+impl Map {
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn __buckets(self, bounds: &'static [f64]) -> Self {
+        self.buckets(bounds)
+    }
+
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn __exemplars(self) -> Self {
+        self.exemplars()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a histogram held at one moment, or between two.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::buckets::Buckets;
@@ -18,6 +19,23 @@ pub struct Snapshot {
     /// The bucket whose number is the first of `counts`. Those before it and behind are empty.
     start: usize,
     counts: Vec<u64>,
+    pub(super) exact: Exact,
+}
+
+/// Exact counts at bounds that were declared.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Exact {
+    /// Ascending; `None` where there are none.
+    pub(super) bounds: Option<Arc<[f64]>>,
+    /// Of the values in the bucket in which each of them lies, how many are at most it.
+    pub(super) within: Vec<u64>,
+}
+
+impl Exact {
+    fn clear(&mut self) {
+        self.bounds = None;
+        self.within.clear();
+    }
 }
 
 /// What an exporter sees of a histogram.
@@ -158,14 +176,50 @@ impl Snapshot {
     pub fn since(&self, earlier: &Snapshot) -> Snapshot {
         let mut difference = self.clone();
         difference.subtract(earlier.sum, earlier.held());
+        difference.subtract_exact(earlier);
         difference
+    }
+
+    fn subtract_exact(&mut self, earlier: &Snapshot) {
+        let earlier = earlier.exact.within.iter();
+        self.exact.within.iter_mut().zip(earlier).for_each(|(n, m)| *n = n.saturating_sub(*m));
     }
 
     /// Makes this snapshot what was recorded between `earlier` and `later`, of one histogram, and
     /// keeps its memory: what [`since`](Self::since) returns, without an allocation.
     pub fn assign_since(&mut self, later: &Snapshot, earlier: &Snapshot) {
         self.copy(later);
+        self.exact.clone_from(&later.exact);
         self.subtract(earlier.sum, earlier.held());
+        self.subtract_exact(earlier);
+    }
+
+    /// The bounds that were declared: see [`Histogram::buckets`](super::Histogram::buckets). Empty
+    /// where none were, and for what is recent.
+    pub fn bounds(&self) -> &[f64] {
+        self.exact.bounds.as_deref().unwrap_or_default()
+    }
+
+    /// How many values were at most `bound`. Exact where it is one of [`bounds`](Self::bounds); else
+    /// those whose bucket lies at or below it as a whole, so that values within a bucket's width
+    /// below it may be missing.
+    pub fn at_most(&self, bound: f64) -> u64 {
+        let exact = self.bounds().iter().position(|&exact| exact == bound);
+        let mut count = 0u64;
+        for (low, high, held) in self.buckets_float() {
+            // The lowest bucket of fractions is where zeros and what is below zero are.
+            let is_lowest = self.buckets.floats && low == 0.0;
+            if high <= bound || (is_lowest && exact.is_none() && bound >= 0.0) {
+                count = count.wrapping_add(held);
+            } else if !is_lowest && (low > bound || self.buckets.floats && low == bound) {
+                break;
+            } else {
+                // Added to after the bucket, and read before or after it.
+                let within = exact.and_then(|at| self.exact.within.get(at));
+                count = count.wrapping_add(within.copied().unwrap_or(0).min(held));
+            }
+        }
+        count
     }
 
     /// The buckets that hold anything, in ascending order.
@@ -201,6 +255,7 @@ impl Snapshot {
         self.sum = 0;
         self.start = 0;
         self.counts.clear();
+        self.exact.clear();
     }
 
     /// Adds what a histogram holds. Empty before.
@@ -241,6 +296,7 @@ impl Snapshot {
         self.sum = other.sum;
         self.start = other.start;
         self.counts.clone_from(&other.counts);
+        self.exact.clear();
     }
 }
 
@@ -260,6 +316,7 @@ impl Default for Snapshot {
             sum: 0,
             start: 0,
             counts: Vec::new(),
+            exact: Exact::default(),
         }
     }
 }
