@@ -11,7 +11,7 @@ use regex::{Regex, RegexBuilder};
 
 use crate::held::{Held, Ledger};
 use crate::limits::{MAX_FILTER_BYTES, MAX_FILTER_PROGRAM_BYTES, MIN_GZIP_BYTES};
-use crate::{Format, Prometheus, pretty};
+use crate::{MediaType, Prometheus, pretty};
 
 /// What a client asked for. Requests that are equal here may share one render.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +27,7 @@ pub(crate) enum Kind {
     /// Go's JSON of the variables whose names match `filter`.
     Vars { filter: Option<String>, pretty: bool },
     /// The same variables as Prometheus metrics.
-    Metrics { filter: Option<String>, format: Format },
+    Metrics { filter: Option<String>, media_type: MediaType },
 }
 
 /// A document's bytes, shared by all who asked for it.
@@ -95,14 +95,14 @@ impl Document {
                     *buffer = indented;
                 }
             }
-            Kind::Metrics { filter: None, format } => {
+            Kind::Metrics { filter: None, media_type } => {
                 let reached = |name: &str| {
                     wanted(name);
                 };
-                source.prometheus.render_all(source.registry, reached, *format, buffer);
+                source.prometheus.render_all(source.registry, reached, *media_type, buffer);
             }
-            Kind::Metrics { format, .. } => {
-                source.prometheus.render_where(source.registry, wanted, *format, buffer);
+            Kind::Metrics { media_type, .. } => {
+                source.prometheus.render_where(source.registry, wanted, *media_type, buffer);
             }
         }
         let coding = match buffer.len() {

@@ -70,7 +70,7 @@ pub use body::Body;
 pub use builder::Builder;
 pub use layer::{Layer, Recorded, RecordedBody, Recording, layer};
 pub use pages::Page;
-pub use prometheus::{Format, Mapping, MappingError, Prometheus};
+pub use prometheus::{Escaping, Format, Mapping, MappingError, MediaType, Prometheus};
 pub use server::Server;
 pub use service::{ResponseFuture, Service};
 

@@ -1,23 +1,30 @@
-//! Variables in Prometheus text and in OpenMetrics, from the same walk as the JSON.
+//! Variables in Prometheus text, OpenMetrics and Prometheus' protobuf, from the same walk as the JSON.
 
 use std::collections::BTreeMap;
 
 use expvar::Registry;
 
 mod cache;
+mod distribution;
+mod escaping;
 mod exposition;
 mod families;
 mod ladder;
 mod left_out;
 mod mapping;
+mod media_type;
 mod names;
+mod native;
 mod plan;
+mod protobuf;
 mod samples;
 mod taken;
 
 use cache::Cache;
+pub use escaping::Escaping;
 use exposition::Exposition;
 pub use mapping::{Mapping, MappingError};
+pub use media_type::{Format, MediaType};
 
 /// Levels of maps that become labels.
 const LEVELS: usize = 8;
@@ -100,6 +107,8 @@ struct Settings {
     constants: Vec<(String, String)>,
     /// Histograms are summaries with these.
     quantiles: Option<Vec<f64>>,
+    /// OpenMetrics has `_created`.
+    created: bool,
 }
 
 impl Prometheus {
@@ -171,11 +180,29 @@ impl Prometheus {
         self
     }
 
-    /// Appends the variables of a registry as metrics to a buffer that can be used again.
+    /// Shows in OpenMetrics when counters, histograms and summaries were registered: a sample
+    /// `_created` beside each, in Unix seconds. Protobuf always says so, in a field.
     ///
-    /// The text of names and help is kept for the next time, about 300 bytes a variable.
-    pub fn render(&self, registry: &Registry, format: Format, buffer: &mut Vec<u8>) {
-        self.render_all(registry, |_| {}, format, buffer);
+    /// A variable or key is registered when it gets its name; a static when the process starts. Most
+    /// Prometheus servers store each `_created` as a series more, so that it is left out by default.
+    #[must_use]
+    pub fn created(mut self) -> Self {
+        self.cache = Cache::default();
+        self.settings.created = true;
+        self
+    }
+
+    /// Appends the variables of a registry as metrics to a buffer that can be used again, in a
+    /// [`Format`] or a [`MediaType`], which says how names are escaped too.
+    ///
+    /// The text of names and help is kept for the next time, about 300 bytes a variable and format.
+    pub fn render(
+        &self,
+        registry: &Registry,
+        media_type: impl Into<MediaType>,
+        buffer: &mut Vec<u8>,
+    ) {
+        self.render_all(registry, |_| {}, media_type.into(), buffer);
     }
 
     /// Like [`render`](Self::render), for the variables whose name `wanted` accepts.
@@ -183,10 +210,11 @@ impl Prometheus {
         &self,
         registry: &Registry,
         wanted: impl FnMut(&str) -> bool,
-        format: Format,
+        media_type: impl Into<MediaType>,
         buffer: &mut Vec<u8>,
     ) {
-        self.render_with((&mut Vec::new(), false), registry, wanted, format, buffer);
+        let known = (&mut Vec::new(), false);
+        self.render_with(known, registry, wanted, media_type.into(), buffer);
     }
 
     /// Renders all variables, and tells `looked_at` of each one before it is read.
@@ -194,18 +222,19 @@ impl Prometheus {
         &self,
         registry: &Registry,
         mut looked_at: impl FnMut(&str),
-        format: Format,
+        media_type: MediaType,
         buffer: &mut Vec<u8>,
     ) {
         let wanted = |name: &str| {
             looked_at(name);
             true
         };
-        match self.cache.lock(format) {
+        match self.cache.lock(media_type) {
             Some(mut known) => {
-                self.render_with((&mut known, true), registry, wanted, format, buffer);
+                let known = (&mut known.entries, true);
+                self.render_with(known, registry, wanted, media_type, buffer);
             }
-            None => self.render_where(registry, wanted, format, buffer),
+            None => self.render_where(registry, wanted, media_type, buffer),
         }
     }
 
@@ -214,11 +243,11 @@ impl Prometheus {
         known: (&mut Vec<cache::Entry>, bool),
         registry: &Registry,
         mut wanted: impl FnMut(&str) -> bool,
-        format: Format,
+        media_type: MediaType,
         buffer: &mut Vec<u8>,
     ) {
         let mut exposition =
-            Exposition::begin(&self.mappings, &self.settings, format, known, buffer);
+            Exposition::begin(&self.mappings, &self.settings, media_type, known, buffer);
         registry.visit_where(&mut wanted, &mut exposition);
         for variable in self.mappings.keys().filter(|name| wanted(name)) {
             if registry.get(variable).is_none() {
@@ -228,80 +257,15 @@ impl Prometheus {
         exposition.end();
     }
 
-    /// The variables of a registry as metrics.
-    pub fn to_text(&self, registry: &Registry, format: Format) -> String {
+    /// The variables of a registry as metrics, in one of the formats that are text; empty in protobuf,
+    /// which [`render`](Self::render) writes.
+    pub fn to_text(&self, registry: &Registry, media_type: impl Into<MediaType>) -> String {
+        let media_type = media_type.into();
+        if media_type.format() == Format::Protobuf {
+            return String::new();
+        }
         let mut buffer = Vec::new();
-        self.render(registry, format, &mut buffer);
+        self.render(registry, media_type, &mut buffer);
         String::from_utf8(buffer).unwrap_or_default()
-    }
-}
-
-/// The two forms of the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Format {
-    /// Prometheus text, version 0.0.4.
-    Text,
-    /// OpenMetrics, version 1.0.0.
-    OpenMetrics,
-}
-
-impl Format {
-    /// The value of the `Content-Type` header.
-    pub const fn content_type(self) -> &'static str {
-        match self {
-            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
-            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        }
-    }
-
-    /// What a client with this `Accept` header prefers: OpenMetrics if it names it, in version
-    /// 1.0.0 or none, and wants text less or no more.
-    pub fn accepted(accept: &str) -> Self {
-        let (mut open, mut text) = (0.0, 0.0);
-        for range in accept.split(',') {
-            let mut parts = range.split(';').map(str::trim);
-            let media = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let (mut q, mut version) = (1.0, "1.0.0");
-            for (name, value) in parts.filter_map(|part| part.split_once('=')) {
-                match name.trim().to_ascii_lowercase().as_str() {
-                    "q" => q = value.trim().parse::<f64>().unwrap_or(0.0),
-                    "version" => version = value.trim().trim_matches('"'),
-                    _ => {}
-                }
-            }
-            match media.as_str() {
-                "application/openmetrics-text" if version == "1.0.0" => open = q.max(open),
-                "text/plain" => text = q.max(text),
-                _ => {}
-            }
-        }
-        if open > 0.0 && open >= text { Self::OpenMetrics } else { Self::Text }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Format::{self, OpenMetrics, Text};
-
-    #[test]
-    fn the_client_chooses() {
-        let prometheus = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
-                          application/openmetrics-text;version=0.0.1;q=0.5,\
-                          text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
-                          text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
-        for (accept, format) in [
-            (prometheus, OpenMetrics),
-            ("application/openmetrics-text", OpenMetrics),
-            ("Application/OpenMetrics-Text; Version=\"1.0.0\"; charset=utf-8", OpenMetrics),
-            ("text/plain, application/openmetrics-text", OpenMetrics),
-            ("text/plain, application/openmetrics-text; q=0.5", Text),
-            ("application/openmetrics-text; q=0", Text),
-            ("application/openmetrics-text; version=0.0.1", Text),
-            ("application/openmetrics-text; q=x", Text),
-            ("*/*", Text),
-            ("", Text),
-        ] {
-            assert_eq!(Format::accepted(accept), format, "{accept}");
-        }
     }
 }

@@ -8,7 +8,7 @@ use http::header::{
 };
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use crate::Format;
+use crate::MediaType;
 use crate::auth::Credentials;
 use crate::body::Body;
 use crate::document::{Coding, Rendered};
@@ -35,8 +35,8 @@ pub(crate) fn json(document: Rendered) -> Response {
 }
 
 /// The variables as Prometheus metrics.
-pub(crate) fn metrics(document: Rendered, format: Format) -> Response {
-    let content_type = HeaderValue::from_static(format.content_type());
+pub(crate) fn metrics(document: Rendered, media_type: MediaType) -> Response {
+    let content_type = HeaderValue::try_from(media_type.content_type()).unwrap_or(TEXT);
     let mut response = rendered(document, content_type);
     response.headers_mut().append(VARY, HeaderValue::from_static("Accept"));
     response

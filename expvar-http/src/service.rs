@@ -23,7 +23,7 @@ use crate::query;
 use crate::render::{RenderError, Renderer};
 use crate::response::{self, Response};
 use crate::routes::{self, Route};
-use crate::{Body, Format, stats};
+use crate::{Body, MediaType, stats};
 
 /// A `tower::Service` that answers requests for variables, to mount in axum and friends.
 ///
@@ -158,9 +158,9 @@ impl Service {
         let filter = query::value(request.uri.query(), "r").map(|filter| filter.into_owned());
         let accepts =
             request.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        let format = Format::accepted(&accepts.collect::<Vec<_>>().join(","));
-        let answer = |document| response::metrics(document, format);
-        self.document(Kind::Metrics { filter, format }, request, answer).await
+        let media_type = MediaType::accepted(&accepts.collect::<Vec<_>>().join(","));
+        let answer = |document| response::metrics(document, media_type);
+        self.document(Kind::Metrics { filter, media_type }, request, answer).await
     }
 
     /// Everything at once, then what changes; it ends with the server.

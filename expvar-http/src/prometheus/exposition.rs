@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use expvar::{Info, Number, Reading, Recorded, Shape, Step, Unit, Visitor};
+use expvar::{Exemplar, Info, Number, Reading, Recorded, Shape, Step, Unit, Visitor};
 
 use super::cache::{Entry, Single};
+use super::distribution::Distribution;
 use super::families::Families;
 use super::left_out::LeftOut;
 use super::mapping::Mapping;
-use super::names;
+use super::native::Native;
 use super::plan::Plan;
 use super::samples::{
-    Samples, Type, counts, has_label, push_label, write, write_bound, write_escaped,
+    Samples, Type, counts, has_label, push_label, scaled, write, write_escaped, write_name,
 };
 use super::taken::{Hashed, Taken};
-use super::{Format, LEVELS, Settings, ladder};
+use super::{Escaping, Format, LEVELS, MediaType, Settings, names, protobuf};
 
 /// The family that names what is left out.
 const LEFT_OUT_FAMILY: &str = "expvar_prometheus_left_out";
@@ -24,6 +25,7 @@ pub(super) struct Exposition<'a> {
     mappings: &'a BTreeMap<String, Mapping>,
     settings: &'a Settings,
     format: Format,
+    escaping: Escaping,
     out: &'a mut Vec<u8>,
     /// What the last text was made of, up to where this one is.
     known: &'a mut Vec<Entry>,
@@ -42,6 +44,12 @@ pub(super) struct Exposition<'a> {
     info: Info,
     /// Processor time in the program and in the kernel, to be added up.
     cpu_seconds: Option<f64>,
+    /// Whether it is shown when things were registered.
+    shows_created: bool,
+    /// When the variable or key was registered that the walk is at, in nanoseconds since 1970.
+    created: u64,
+    /// Memory for one histogram's buckets.
+    native: Native,
 }
 
 /// What the variable is that the walk is in.
@@ -112,16 +120,23 @@ impl<'a> Exposition<'a> {
     pub(super) fn begin(
         mappings: &'a BTreeMap<String, Mapping>,
         settings: &'a Settings,
-        format: Format,
+        media_type: MediaType,
         (known, remembers): (&'a mut Vec<Entry>, bool),
         out: &'a mut Vec<u8>,
     ) -> Self {
+        let (format, escaping) = (media_type.format(), media_type.escaping());
         let mut taken = Taken::with_capacity(known.len() + known.len() / 8);
-        taken.take(Hashed::new(LEFT_OUT_FAMILY), Type::Gauge);
+        taken.take(Hashed::new(&escaping.escape(LEFT_OUT_FAMILY)), Type::Gauge);
+        let shows_created = match format {
+            Format::Text => false,
+            Format::OpenMetrics => settings.created,
+            Format::Protobuf => true,
+        };
         Self {
             mappings,
             settings,
             format,
+            escaping,
             out,
             known,
             at: 0,
@@ -135,6 +150,9 @@ impl<'a> Exposition<'a> {
             leaf: Leaf::default(),
             info: Info::new(),
             cpu_seconds: None,
+            shows_created,
+            created: 0,
+            native: Native::default(),
         }
     }
 
@@ -146,20 +164,18 @@ impl<'a> Exposition<'a> {
         let left_out = std::mem::take(&mut self.left_out);
         let mut rows = left_out.rows().peekable();
         if rows.peek().is_some() {
-            let help = "Variables that cannot be shown, and why.";
-            self.header(LEFT_OUT_FAMILY, Type::Gauge, help, "", names::PLAIN.unit);
-        }
-        let mut labels = Vec::new();
-        for (variable, reason, count) in rows {
-            labels.clear();
-            push_label(&mut labels, "variable", variable);
-            push_label(&mut labels, "reason", reason);
-            self.out.extend_from_slice(LEFT_OUT_FAMILY.as_bytes());
-            self.out.push(b'{');
-            self.out.extend_from_slice(&labels);
-            self.out.extend_from_slice(b"} ");
-            write(self.out, Number::Unsigned(count), 0);
-            self.out.push(b'\n');
+            let mut family = Samples::new(self.format);
+            let name = self.escaping.escape(LEFT_OUT_FAMILY);
+            family.begin(&name, Type::Gauge, self.format);
+            family.help.push_str("Variables that cannot be shown, and why.");
+            let mut labels = Vec::new();
+            for (variable, reason, count) in rows {
+                labels.clear();
+                push_label(&mut labels, "variable", variable, self.format);
+                push_label(&mut labels, "reason", reason, self.format);
+                family.push_number(&labels, Number::Unsigned(count), None);
+            }
+            self.push_family(&family, Type::Gauge, "", "");
         }
         if self.format == Format::OpenMetrics {
             self.out.extend_from_slice(b"# EOF\n");
@@ -207,7 +223,7 @@ impl<'a> Exposition<'a> {
         let mapping = self.mappings.get(name);
         self.state = match mapping {
             Some(mapping) if mapping.hidden => State::Hidden,
-            mapping => match Plan::new(name, info, mapping, self.settings) {
+            mapping => match Plan::new(name, info, mapping, self.settings, self.escaping) {
                 Some(plan) => State::Planned(Box::new(plan)),
                 None => {
                     let why = "no name can be made of it: it has no letter or digit";
@@ -218,7 +234,7 @@ impl<'a> Exposition<'a> {
         };
         if let State::Planned(plan) = &self.state {
             for (label, value) in plan.labels.constants() {
-                push_label(&mut self.place.labels, label, value);
+                push_label(&mut self.place.labels, label, value, self.format);
             }
             let known_as = if mapping.is_none() { info.get_known_as() } else { "" };
             self.place.known_as =
@@ -245,13 +261,20 @@ impl<'a> Exposition<'a> {
             return false;
         }
         self.out.extend_from_slice(&single.head);
+        if self.format == Format::Protobuf {
+            let value = scaled(number, single.decimals);
+            self.out.extend_from_slice(&value.to_le_bytes());
+            return true;
+        }
         write(self.out, number, single.decimals);
         self.out.push(b'\n');
+        self.out.extend_from_slice(&single.tail);
         true
     }
 
     fn enter_step(&mut self, step: Step<'_>, info: &Info) {
         self.plan_anew();
+        let (format, escaping) = (self.format, self.escaping);
         let place = &mut self.place;
         let mark = (place.labels.len(), place.members.len(), place.elements, place.known_as);
         place.marks.push(mark);
@@ -276,11 +299,11 @@ impl<'a> Exposition<'a> {
             {
                 let level = level - known.below;
                 let label = info.get_labels().get(level).map_or("", |label| label.trim());
-                let mut label = names::legal_label(label, level);
-                while has_label(&place.labels, &label) {
+                let mut label = names::label(label, level, escaping);
+                while has_label(&place.labels, &label, format) {
                     label.push('_');
                 }
-                return push_label(&mut place.labels, &label, key);
+                return push_label(&mut place.labels, &label, key, format);
             }
             Some(known) if !known.name.is_empty() => place.known_as = None,
             _ => {}
@@ -298,14 +321,14 @@ impl<'a> Exposition<'a> {
         if in_map || level < plan.labels.told {
             // A label that is empty is none, as everywhere in Prometheus.
             if !key.is_empty() {
-                push_label(&mut place.labels, plan.labels.level(level), key);
+                push_label(&mut place.labels, plan.labels.level(level), key, format);
             }
         } else if is_index {
             place.elements += 1;
-            push_label(&mut place.labels, plan.labels.element(place.elements - 1), key);
+            push_label(&mut place.labels, plan.labels.element(place.elements - 1), key, format);
         } else {
             place.members.push('_');
-            names::push_legal(&mut place.members, key);
+            names::push_member(&mut place.members, key, escaping);
         }
     }
 
@@ -331,7 +354,8 @@ impl<'a> Exposition<'a> {
             }
             _ => name(plan, &self.place.members, kind, unit),
         };
-        let (at, is_new) = self.families.find_or_begin(&name, kind);
+        let name = self.escaping.family(name, kind);
+        let (at, is_new) = self.families.find_or_begin(&name, kind, self.format);
         if is_new {
             let family = &mut self.families[at];
             family.shown = shown;
@@ -372,8 +396,13 @@ impl<'a> Exposition<'a> {
         }
         let kind = if counter { Type::Counter } else { Type::Gauge };
         let Some(at) = self.family(kind) else { return };
-        let family = &mut self.families[at];
-        family.push(family.kind.ending(), &self.place.labels, number, family.shown.decimals);
+        let created = self.shown_created();
+        self.families[at].push_number(&self.place.labels, number, created);
+    }
+
+    /// When what the walk is at was registered, where that is shown and known.
+    fn shown_created(&self) -> Option<u64> {
+        (self.shows_created && self.created > 0).then_some(self.created)
     }
 
     /// A text, where a label was told for it, or where it is a label of an info metric.
@@ -395,13 +424,10 @@ impl<'a> Exposition<'a> {
         }
         let start = place.labels.len();
         match depth < told {
-            true => push_label(&mut place.labels, plan.labels.level(depth), text),
-            false => push_label(&mut place.labels, "value", text),
+            true => push_label(&mut place.labels, plan.labels.level(depth), text, self.format),
+            false => push_label(&mut place.labels, "value", text, self.format),
         }
-        if let Some(at) = self.family(Type::Info) {
-            let family = &mut self.families[at];
-            family.push(family.kind.ending(), &self.place.labels, Number::Unsigned(1), 0);
-        }
+        self.show_info();
         self.place.labels.truncate(start);
     }
 
@@ -421,69 +447,42 @@ impl<'a> Exposition<'a> {
             used.push((plan.labels.of_key(&key, &used), text));
         }
         for (label, text) in &used {
-            push_label(&mut place.labels, label, text);
+            push_label(&mut place.labels, label, text, self.format);
         }
-        if let Some(at) = self.family(Type::Info) {
-            let family = &mut self.families[at];
-            family.push(family.kind.ending(), &self.place.labels, Number::Unsigned(1), 0);
-        }
+        self.show_info();
         self.place.labels.truncate(start);
     }
 
-    fn show_histogram(&mut self, Reading { total, recent }: &Reading) {
+    /// Writes an info metric with the labels of this place.
+    fn show_info(&mut self) {
+        if let Some(at) = self.family(Type::Info) {
+            let family = &mut self.families[at];
+            family.shown = names::PLAIN;
+            family.push_number(&self.place.labels, Number::Unsigned(1), None);
+        }
+    }
+
+    fn show_histogram(&mut self, reading: &Reading, exemplars: &[Exemplar]) {
         let kind = match self.settings.quantiles {
             Some(_) => Type::Summary,
             None => Type::Histogram,
         };
         let Some(at) = self.family(kind) else { return };
+        let created = self.shown_created();
         let State::Planned(plan) = &self.state else { return };
-        let unit = plan.unit.unwrap_or(self.leaf.unit);
-        let (samples, labels) = (&mut self.families[at], &mut self.place.labels);
-        let (count, sum, format) = (total.count(), total.sum_float(), self.format);
+        let samples = &mut self.families[at];
         let decimals = samples.shown.decimals;
-        let scale = 10f64.powi(decimals as i32);
-        let start = labels.len();
-        let mut label = |samples: &mut Samples, name: &str, ending, bound: Option<f64>, number| {
-            let comma: &[u8] = if start > 0 { b"," } else { b"" };
-            labels.extend_from_slice(comma);
-            labels.extend_from_slice(name.as_bytes());
-            labels.extend_from_slice(b"=\"");
-            match bound {
-                Some(bound) => write_bound(labels, bound, format),
-                None => labels.extend_from_slice(b"+Inf"),
-            }
-            labels.push(b'"');
-            samples.push(ending, labels, number, 0);
-            labels.truncate(start);
+        let distribution = Distribution {
+            reading,
+            exemplars,
+            unit: plan.unit.unwrap_or(self.leaf.unit),
+            decimals,
+            scale: 10f64.powi(decimals as i32),
+            bounds: plan.buckets.as_deref(),
+            quantiles: self.settings.quantiles.as_deref(),
+            created,
         };
-        match &self.settings.quantiles {
-            Some(quantiles) => {
-                for &quantile in quantiles {
-                    let value = match recent.is_empty() {
-                        true => Number::Float(f64::NAN),
-                        false => Number::Float(recent.quantile_float(quantile) / scale),
-                    };
-                    label(samples, "quantile", "", Some(quantile), value);
-                }
-            }
-            None => {
-                let bounds = plan.buckets.as_deref();
-                ladder::cumulate(total, unit, scale, bounds, |bound, below| {
-                    label(samples, "le", "_bucket", Some(bound), Number::Unsigned(below));
-                });
-                label(samples, "le", "_bucket", None, Number::Unsigned(count));
-            }
-        }
-        // In OpenMetrics a sum only goes up. One that fell, or is not a number, is left out, and then
-        // the count has to be, which the last bucket has too.
-        if format == Format::Text || sum >= 0.0 {
-            let sum = match total.is_float() {
-                true => Number::Float(sum),
-                false => Number::Unsigned(total.sum()),
-            };
-            samples.push("_sum", labels, sum, decimals);
-            samples.push("_count", labels, Number::Unsigned(count), 0);
-        }
+        distribution.push(samples, &mut self.place.labels, self.format, &mut self.native);
     }
 
     /// Writes the families of the variable that the walk leaves.
@@ -502,9 +501,8 @@ impl<'a> Exposition<'a> {
             match self.reserve(&family.name, family.kind) {
                 Some((hashed, kind)) => {
                     let unit = if kind == Type::Info { "" } else { family.shown.unit };
-                    self.header(&family.name, kind, &family.help, &plan.variable, unit);
-                    written = Some((hashed, kind, self.out.len()));
-                    self.out.extend_from_slice(&family.text);
+                    let text_at = self.push_family(family, kind, &plan.variable, unit);
+                    written = Some((hashed, kind, text_at));
                 }
                 None => self.left_out.add(
                     &plan.variable,
@@ -520,9 +518,13 @@ impl<'a> Exposition<'a> {
             && let (Some(family), Some((hashed, kind, text_at))) = (families.single(), written)
             && let Some(entry) = self.known.get_mut(self.at - 1)
         {
+            // In text a line feed follows the value.
+            let tail = self.out.get(text_at + family.value_end + 1..).unwrap_or_default();
             entry.single = Some(Single {
                 info: std::mem::take(&mut self.info),
                 head: self.out[start..text_at + family.value_at].into(),
+                tail: tail.into(),
+                created: if self.shows_created { self.created } else { 0 },
                 hashed,
                 kind,
                 decimals: family.shown.decimals,
@@ -534,14 +536,13 @@ impl<'a> Exposition<'a> {
 
     /// The processor time that dashboards know, which nobody measures as a whole.
     fn show_cpu_seconds(&mut self, variable: &str, seconds: f64) {
-        let name = "process_cpu_seconds";
-        let Some((_, kind)) = self.reserve(name, Type::Counter) else { return };
-        let help = "Processor time, in the program and in the kernel, in seconds.";
-        self.header(name, kind, help, variable, "seconds");
-        let mut samples = Samples::new();
-        samples.name.push_str(name);
-        samples.push("_total", &self.place.labels, Number::Float(seconds), 0);
-        self.out.extend_from_slice(&samples.text);
+        let name = self.escaping.family("process_cpu_seconds".to_owned(), Type::Counter);
+        let Some((_, kind)) = self.reserve(&name, Type::Counter) else { return };
+        let mut samples = Samples::new(self.format);
+        samples.begin(&name, Type::Counter, self.format);
+        samples.help.push_str("Processor time, in the program and in the kernel, in seconds.");
+        samples.push_number(&self.place.labels, Number::Float(seconds), self.shown_created());
+        self.push_family(&samples, kind, variable, "seconds");
     }
 
     /// Takes a family's names; `None` where one is taken. OpenMetrics gives a counter and an info
@@ -557,31 +558,69 @@ impl<'a> Exposition<'a> {
         (!ending.is_empty() && self.taken.take(hashed, alone)).then_some((hashed, alone))
     }
 
-    fn header(&mut self, name: &str, kind: Type, help: &str, variable: &str, unit: &str) {
+    /// Writes a family of that kind with its samples, and returns where those begin.
+    fn push_family(&mut self, family: &Samples, kind: Type, variable: &str, unit: &str) -> usize {
+        let alone = matches!(kind, Type::Alone { .. });
+        // The unit has to be the end of the name, after a `_`.
+        let ends = family.name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'));
+        let unit = if ends && !alone { unit } else { "" };
+        if self.format == Format::Protobuf {
+            let help = match family.help.as_str() {
+                "" => ["Variable ", variable, "."],
+                help => [help, "", ""],
+            };
+            let name = [family.name.as_str(), kind.ending()];
+            let header = protobuf::Header { name, kind, help, unit };
+            protobuf::push_family(self.out, &header, &family.text);
+            return self.out.len() - family.text.len();
+        }
+        self.header(family, kind, variable, unit);
+        let text_at = self.out.len();
+        // What goes by its full name is of no type that has one.
+        match alone && self.shows_created && family.kind.has_created() {
+            true => self.out.extend_from_slice(&family.without_created()),
+            false => self.out.extend_from_slice(&family.text),
+        }
+        text_at
+    }
+
+    fn header(&mut self, family: &Samples, kind: Type, variable: &str, unit: &str) {
         let open = self.format == Format::OpenMetrics;
         let alone = matches!(kind, Type::Alone { .. });
         let ending = if open && !alone { "" } else { kind.ending() };
-        let out = &mut *self.out;
-        let mut write = |parts: &[&str]| {
-            parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
-        };
-        write(&["# HELP ", name, ending, " "]);
-        if help.is_empty() {
-            write(&["Variable "]);
-            write_escaped(self.out, variable, open);
-            self.out.push(b'.');
-        } else {
-            write_escaped(self.out, help, open);
+        let mut name = Vec::with_capacity(family.name.len() + 8);
+        write_name(&mut name, &family.name);
+        match name.last() {
+            // Inside the quotes.
+            Some(b'"') => {
+                name.pop();
+                name.extend_from_slice(ending.as_bytes());
+                name.push(b'"');
+            }
+            _ => name.extend_from_slice(ending.as_bytes()),
         }
         let out = &mut *self.out;
-        let mut write = |parts: &[&str]| {
-            parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
-        };
-        write(&["\n# TYPE ", name, ending, " ", kind.name(self.format), "\n"]);
-        // The unit has to be the end of the name, after a `_`.
-        let ends = name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'));
-        if open && !unit.is_empty() && ends && !alone {
-            write(&["# UNIT ", name, " ", unit, "\n"]);
+        out.extend_from_slice(b"# HELP ");
+        out.extend_from_slice(&name);
+        out.push(b' ');
+        if family.help.is_empty() {
+            out.extend_from_slice(b"Variable ");
+            write_escaped(out, variable, open);
+            out.push(b'.');
+        } else {
+            write_escaped(out, &family.help, open);
+        }
+        out.extend_from_slice(b"\n# TYPE ");
+        out.extend_from_slice(&name);
+        out.push(b' ');
+        out.extend_from_slice(kind.name(self.format).as_bytes());
+        out.push(b'\n');
+        if open && !unit.is_empty() {
+            out.extend_from_slice(b"# UNIT ");
+            out.extend_from_slice(&name);
+            out.push(b' ');
+            out.extend_from_slice(unit.as_bytes());
+            out.push(b'\n');
         }
     }
 }
@@ -590,21 +629,18 @@ impl<'a> Exposition<'a> {
 fn name(plan: &Plan, members: &str, kind: Type, unit: Unit) -> (String, Type, names::Shown) {
     let mut name = format!("{}{members}", plan.stem);
     let shown = plan.shown(unit, &name);
-    let mut strip = |ending: &str| {
-        let strips = name.len() > ending.len() && name.ends_with(ending);
-        name.truncate(name.len() - if strips { ending.len() } else { 0 });
-        strips
-    };
     let kind = match kind {
-        Type::Counter if !strip("_total") && plan.exact => Type::Alone { ending: "" },
-        Type::Info if !strip("_info") && plan.exact => Type::Gauge,
+        Type::Counter if !names::strip(&mut name, "_total") && plan.exact => {
+            Type::Alone { ending: "" }
+        }
+        Type::Info if !names::strip(&mut name, "_info") && plan.exact => Type::Gauge,
         kind => kind,
     };
     if !plan.exact && kind != Type::Info {
         shown.name(&mut name);
     }
     let of_histograms = ["_bucket", "_count", "_sum"];
-    let is_like = of_histograms.iter().any(|ending| name.ends_with(ending));
+    let is_like = of_histograms.iter().any(|ending| names::ends_in(&name, ending));
     if !plan.exact && !members.is_empty() && kind == Type::Gauge && is_like {
         name.push('_');
     }
@@ -618,6 +654,20 @@ impl Visitor for Exposition<'_> {
             Step::Name(name) => self.enter_variable(name, info),
             step if self.depth > 1 => self.enter_step(step, info),
             _ => {}
+        }
+    }
+
+    fn registered(&mut self, unix_nanos: u64) {
+        if !self.shows_created {
+            return;
+        }
+        self.created = unix_nanos;
+        // The name may be that of another variable now.
+        if let State::Known(at) = self.state
+            && let Some(Entry { single: Some(single), .. }) = self.known.get(at)
+            && single.created != unix_nanos
+        {
+            self.plan_anew();
         }
     }
 
@@ -653,10 +703,11 @@ impl Visitor for Exposition<'_> {
     fn histogram(&mut self, mut histogram: Recorded<'_>) {
         self.plan_anew();
         if matches!(self.state, State::Planned(_)) {
-            if self.settings.quantiles.is_none() {
-                histogram.total();
-            }
-            self.show_histogram(histogram.reading());
+            let exemplars = match self.format {
+                Format::Text => Vec::new(),
+                _ => histogram.exemplars(),
+            };
+            self.show_histogram(histogram.reading(), &exemplars);
         }
     }
 

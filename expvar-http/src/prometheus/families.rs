@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::Format;
 use super::samples::{Samples, Type};
 
 /// Families in use, in the order in which they were needed; their memory is kept.
@@ -18,7 +19,12 @@ const FEW: usize = 8;
 
 impl Families {
     /// The family of that name and kind, and whether it is new.
-    pub(super) fn find_or_begin(&mut self, name: &str, kind: Type) -> (usize, bool) {
+    pub(super) fn find_or_begin(
+        &mut self,
+        name: &str,
+        kind: Type,
+        format: Format,
+    ) -> (usize, bool) {
         let same = |family: &Samples| family.kind == kind && family.name == name;
         let used = &self.all[..self.used];
         let found = if self.used <= FEW {
@@ -38,13 +44,12 @@ impl Families {
         let at = self.used;
         self.used += 1;
         if at == self.all.len() {
-            self.all.push(Samples::new());
+            self.all.push(Samples::new(format));
         }
         if !self.places.is_empty() {
             self.places.entry(name.to_owned()).or_default().push(at);
         }
-        self.all[at].begin(kind);
-        self.all[at].name.push_str(name);
+        self.all[at].begin(name, kind, format);
         (at, true)
     }
 

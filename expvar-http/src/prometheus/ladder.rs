@@ -19,7 +19,7 @@ fn exponents(unit: Unit, floats: bool) -> impl Iterator<Item = i32> {
 }
 
 /// Calls `f` for each bucket with its upper bound, in the unit shown, and how many values lie at or
-/// below it.
+/// below it. `chosen` is in the unit shown; without it, the bounds that were declared are taken.
 pub(super) fn cumulate(
     snapshot: &Snapshot,
     unit: Unit,
@@ -29,25 +29,37 @@ pub(super) fn cumulate(
 ) {
     let floats = snapshot.is_float();
     let mut held = snapshot.buckets_float().peekable();
-    let mut below = 0;
-    let mut bucket = |bound: f64, shown: f64| {
+    let (mut below, mut shown_last) = (0, 0);
+    // The bound as recorded, in the unit shown, and whether values are compared with it.
+    let mut bucket = |bound: f64, shown: f64, is_exact: bool| {
         // The lowest bucket of fractions is where zeros and what is below zero are.
         let ends = |low: f64, high: f64| if floats && low == 0.0 { 0.0 } else { high };
         while let Some((_, _, count)) = held.next_if(|&(low, high, _)| ends(low, high) <= bound) {
             below += count;
         }
-        f(shown, below);
+        let count = if is_exact { snapshot.at_most(bound) } else { below };
+        // Beside an exact one, what is counted by whole buckets may seem less.
+        shown_last = count.max(shown_last);
+        f(shown, shown_last);
     };
     match chosen {
-        // A millionth of a millionth more, for what rounding takes off.
-        Some(bounds) => {
-            bounds.iter().for_each(|&bound| bucket(bound * scale * (1.0 + 1e-12), bound));
+        Some(bounds) => bounds.iter().for_each(|&shown| {
+            let bound = shown * scale;
+            let is_same = |exact: &&f64| (*exact - bound).abs() <= bound * 1e-12;
+            match snapshot.bounds().iter().find(is_same) {
+                Some(&exact) => bucket(exact, shown, true),
+                // A millionth of a millionth more, for what rounding takes off.
+                None => bucket(bound * (1.0 + 1e-12), shown, false),
+            }
+        }),
+        None if !snapshot.bounds().is_empty() => {
+            snapshot.bounds().iter().for_each(|&bound| bucket(bound, bound / scale, true));
         }
         None => exponents(unit, floats).for_each(|exponent| {
             let bound = 2f64.powi(exponent);
             // Percent of whole numbers are at most hundreds, where everything is exact.
             let bound = if floats { bound } else { bound - 1.0 };
-            bucket(bound, bound / scale);
+            bucket(bound, bound / scale, false);
         }),
     }
 }

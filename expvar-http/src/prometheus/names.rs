@@ -2,6 +2,65 @@
 
 use expvar::Unit;
 
+use super::escaping::Escaping;
+
+/// The name that a variable's metrics begin with: made legal, or as it is where it is escaped later.
+/// `None` where there can be none.
+pub(super) fn stem(variable: &str, escaping: Escaping) -> Option<String> {
+    match escaping.is_exact() {
+        true => (!variable.is_empty()).then(|| variable.to_owned()),
+        false => legal(variable),
+    }
+}
+
+/// Appends a member's name, made legal or as it is.
+pub(super) fn push_member(to: &mut String, member: &str, escaping: Escaping) {
+    match escaping.is_exact() {
+        true => to.push_str(member),
+        false => push_legal(to, member),
+    }
+}
+
+/// A label's name as it is shown; where there can be none, it is the default one of its level.
+pub(super) fn label(name: &str, level: usize, escaping: Escaping) -> String {
+    if !escaping.is_exact() {
+        return legal_label(name, level);
+    }
+    let mut label = match name {
+        "" => default_label(level),
+        name => name.to_owned(),
+    };
+    kept_free(&mut label);
+    escaping.escape(&label).into_owned()
+}
+
+/// Whether a name ends so, once it is legal.
+pub(super) fn ends_in(name: &str, ending: &str) -> bool {
+    match ending.strip_prefix('_') {
+        None => name.ends_with(ending),
+        Some(word) => name.strip_suffix(word).is_some_and(ends_in_separator),
+    }
+}
+
+fn ends_in_separator(name: &str) -> bool {
+    name.chars().next_back().is_some_and(|c| !c.is_ascii_alphanumeric())
+}
+
+/// Removes such an ending.
+pub(super) fn strip(name: &mut String, ending: &str) -> bool {
+    let word = ending.strip_prefix('_').unwrap_or(ending);
+    let before = name.len().checked_sub(word.len());
+    let Some(before) = before.filter(|_| ends_in(name, ending)) else { return false };
+    let stem = match ending.len() > word.len() {
+        true => name[..before].char_indices().next_back().map_or(0, |(at, _)| at),
+        false => before,
+    };
+    if stem > 0 {
+        name.truncate(stem);
+    }
+    stem > 0
+}
+
 /// Makes a metric's name legal: see [`Prometheus`](super::Prometheus). `None` where it cannot be.
 pub(super) fn legal(name: &str) -> Option<String> {
     let mut legal = String::with_capacity(name.len() + 24);
@@ -31,13 +90,18 @@ pub(super) fn is_legal_exactly(name: &str) -> bool {
 /// Makes a label's name legal; where that cannot be, it is the default one of its level.
 pub(super) fn legal_label(name: &str, level: usize) -> String {
     let mut label = legal(name).unwrap_or_else(|| default_label(level));
+    kept_free(&mut label);
+    label
+}
+
+/// Changes a label that means something to Prometheus.
+fn kept_free(label: &mut String) {
     while label.starts_with("__") {
         label.remove(0);
     }
     if label == "le" {
         label.push('_');
     }
-    label
 }
 
 /// The label of a level for which none was declared.
@@ -80,20 +144,19 @@ impl Shown {
     /// Whether a name ends in the unit, after a `_`.
     pub(super) fn ends(self, name: &str) -> bool {
         let rest = name.strip_suffix(self.unit);
-        !self.unit.is_empty() && rest.is_some_and(|rest| rest.ends_with('_'))
+        !self.unit.is_empty() && rest.is_some_and(ends_in_separator)
     }
 
-    /// Makes a legal name end in the unit.
+    /// Makes a name end in the unit.
     pub(super) fn name(self, name: &mut String) {
         if self.unit.is_empty() {
             return;
         }
         let ends_in = |name: &str, unit: &str| {
-            name.strip_suffix(unit).is_some_and(|rest| rest.is_empty() || rest.ends_with('_'))
+            name.strip_suffix(unit).is_some_and(|rest| rest.is_empty() || ends_in_separator(rest))
         };
-        let ending = self.endings.iter().find(|ending| name.ends_with(**ending));
-        if let Some(ending) = ending.filter(|ending| ending.len() < name.len()) {
-            name.truncate(name.len() - ending.len());
+        if let Some(ending) = self.endings.iter().find(|ending| self::ends_in(name, ending)) {
+            strip(name, ending);
         }
         let start = name.len();
         name.push('_');

@@ -4,7 +4,7 @@ use expvar::{Info, Unit};
 
 use super::mapping::Mapping;
 use super::names::{self, Shown};
-use super::{LEVELS, Settings};
+use super::{Escaping, LEVELS, Settings};
 
 /// What is to become of one variable, by declaration, mapping and settings.
 #[derive(Debug)]
@@ -32,6 +32,7 @@ impl Plan {
         info: &Info,
         mapping: Option<&Mapping>,
         settings: &Settings,
+        escaping: Escaping,
     ) -> Option<Self> {
         let told = match mapping.and_then(|mapping| mapping.labels.as_ref()) {
             Some(labels) => labels.clone(),
@@ -39,15 +40,15 @@ impl Plan {
         };
         let of_mapping = mapping.map_or(&[][..], |mapping| &mapping.constants);
         let constants = settings.constants.iter().chain(of_mapping);
-        let labels = Labels::new(constants, &told, settings.quantiles.is_some());
+        let labels = Labels::new(constants, &told, settings.quantiles.is_some(), escaping);
         let exact = mapping.and_then(|mapping| mapping.name.as_ref());
         let stem = match exact.or(mapping.and_then(|mapping| mapping.family.as_ref())) {
             Some(name) => name.clone(),
-            None => names::legal(variable)?,
+            None => names::stem(variable, escaping)?,
         };
         Some(Self {
             variable: variable.to_owned(),
-            is_info: stem.len() > "_info".len() && stem.ends_with("_info"),
+            is_info: stem.len() > "_info".len() && names::ends_in(&stem, "_info"),
             exact: exact.is_some() || settings.as_recorded,
             stem,
             labels,
@@ -62,7 +63,9 @@ impl Plan {
     pub(super) fn shown(&self, unit: Unit, name: &str) -> Shown {
         let shown = Shown::from(unit);
         // An exact name says itself what its values are.
-        if self.exact && !shown.ends(name.strip_suffix("_total").unwrap_or(name)) {
+        let mut stem = name.to_owned();
+        names::strip(&mut stem, "_total");
+        if self.exact && !shown.ends(&stem) {
             return names::PLAIN;
         }
         shown
@@ -80,6 +83,7 @@ pub(super) struct Labels {
     pub(super) told: usize,
     /// For arrays in arrays, beyond the levels.
     elements: Vec<String>,
+    escaping: Escaping,
 }
 
 impl Labels {
@@ -87,12 +91,14 @@ impl Labels {
         constants: impl Iterator<Item = &'c (String, String)>,
         told: &[String],
         quantiles: bool,
+        escaping: Escaping,
     ) -> Self {
         let mut this = Self {
             constants: Vec::new(),
             levels: Vec::new(),
             told: told.len(),
             elements: Vec::new(),
+            escaping,
         };
         // Summaries have a label of their own.
         let beside_quantiles = |mut label: String| {
@@ -100,11 +106,11 @@ impl Labels {
             label
         };
         for (label, value) in constants {
-            let label = this.free(beside_quantiles(label.clone()));
+            let label = this.free(beside_quantiles(escaping.escape(label).into_owned()));
             this.constants.push((label, value.clone()));
         }
         for (level, label) in told.iter().enumerate() {
-            let label = this.free(beside_quantiles(names::legal_label(label.trim(), level)));
+            let label = this.free(beside_quantiles(names::label(label.trim(), level, escaping)));
             this.levels.push(label);
         }
         this
@@ -141,7 +147,7 @@ impl Labels {
     /// A label for a text by its key, which none of `used` has.
     pub(super) fn of_key(&mut self, key: &str, used: &[(String, String)]) -> String {
         self.level(LEVELS - 1);
-        let mut label = self.free(names::legal_label(key, 0));
+        let mut label = self.free(names::label(key, 0, self.escaping));
         while used.iter().any(|(used, _)| *used == label) {
             label.push('_');
         }

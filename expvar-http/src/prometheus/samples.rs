@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use expvar::Number;
 use expvar::json::write_float;
 
-use super::Format;
 use super::names::{PLAIN, Shown};
+use super::{Format, escaping, protobuf};
 
 /// What a family is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Type {
             (Self::Info, Format::OpenMetrics) => "info",
             (Self::Gauge | Self::Info | Self::Alone { ending: "_info" }, _) => "gauge",
             (Self::Alone { .. }, Format::OpenMetrics) => "unknown",
-            (Self::Alone { .. }, Format::Text) => "counter",
+            (Self::Alone { .. }, Format::Text | Format::Protobuf) => "counter",
         }
     }
 
@@ -44,6 +44,11 @@ impl Type {
             Self::Info => "_info",
             Self::Gauge | Self::Histogram | Self::Summary => "",
         }
+    }
+
+    /// Whether its samples are as old as what they count.
+    pub(super) fn has_created(self) -> bool {
+        matches!(self, Self::Counter | Self::Histogram | Self::Summary)
     }
 
     /// What belongs to a family beside its bare name.
@@ -115,27 +120,46 @@ pub(super) fn write_bound(to: &mut Vec<u8>, bound: f64, format: Format) {
     let start = to.len();
     write_number(to, bound);
     let whole = to[start..].iter().all(|byte| byte.is_ascii_digit() || *byte == b'-');
-    if format == Format::OpenMetrics && whole {
+    if format != Format::Text && whole {
         to.extend_from_slice(b".0");
     }
 }
 
-/// Appends `name="value"`, after a comma where there is a label already.
-pub(super) fn push_label(labels: &mut Vec<u8>, name: &str, value: &str) {
+/// Appends a label, in the form of the format: `name="value"`, after a comma where there is a label
+/// already, or a `LabelPair` of protobuf.
+pub(super) fn push_label(labels: &mut Vec<u8>, name: &str, value: &str, format: Format) {
+    if format == Format::Protobuf {
+        return protobuf::push_label(labels, name, value);
+    }
     if !labels.is_empty() {
         labels.push(b',');
     }
-    labels.extend_from_slice(name.as_bytes());
+    write_name(labels, name);
     labels.extend_from_slice(b"=\"");
     write_escaped(labels, value, true);
     labels.push(b'"');
 }
 
 /// Whether a label of that name may be there. A value that looks like one counts too.
-pub(super) fn has_label(labels: &[u8], name: &str) -> bool {
-    let label = format!("{name}=\"");
-    let at = labels.windows(label.len()).position(|window| window == label.as_bytes());
+pub(super) fn has_label(labels: &[u8], name: &str, format: Format) -> bool {
+    if format == Format::Protobuf {
+        return protobuf::has_label(labels, name);
+    }
+    let mut label = Vec::new();
+    write_name(&mut label, name);
+    label.extend_from_slice(b"=\"");
+    let at = labels.windows(label.len()).position(|window| window == label);
     at.is_some_and(|at| at == 0 || labels[at - 1] == b',')
+}
+
+/// Appends the name of a metric or a label, in quotes where it needs some.
+pub(super) fn write_name(to: &mut Vec<u8>, name: &str) {
+    if escaping::is_legacy(name) {
+        return to.extend_from_slice(name.as_bytes());
+    }
+    to.push(b'"');
+    write_escaped(to, name, true);
+    to.push(b'"');
 }
 
 /// Appends a text with backslashes and line feeds escaped, and quotes where they end it.
@@ -160,15 +184,21 @@ pub(super) struct Samples {
     pub(super) kind: Type,
     pub(super) help: String,
     pub(super) shown: Shown,
+    /// Lines, or the fields `metric` of a family in protobuf.
     pub(super) text: Vec<u8>,
     /// Where the value of the last sample begins.
     pub(super) value_at: usize,
+    /// Where it ends.
+    pub(super) value_end: usize,
     /// Labels that there are already, where that is not sure.
     series: HashSet<Vec<u8>>,
+    format: Format,
+    /// The name has to be in quotes.
+    is_quoted: bool,
 }
 
 impl Samples {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(format: Format) -> Self {
         Self {
             name: String::new(),
             kind: Type::Gauge,
@@ -176,14 +206,19 @@ impl Samples {
             shown: PLAIN,
             text: Vec::new(),
             value_at: 0,
+            value_end: 0,
             series: HashSet::new(),
+            format,
+            is_quoted: false,
         }
     }
 
-    /// Makes it the empty family of that kind, and keeps its memory.
-    pub(super) fn begin(&mut self, kind: Type) {
-        self.kind = kind;
+    /// Makes it the empty family of that name and kind, and keeps its memory.
+    pub(super) fn begin(&mut self, name: &str, kind: Type, format: Format) {
+        (self.kind, self.format) = (kind, format);
         self.name.clear();
+        self.name.push_str(name);
+        self.is_quoted = !escaping::is_legacy(name);
         self.help.clear();
         self.shown = PLAIN;
         self.text.clear();
@@ -195,26 +230,88 @@ impl Samples {
         self.series.insert(labels.to_vec())
     }
 
+    /// Appends the sample of a family of single numbers, and when it was registered, in nanoseconds
+    /// since 1970, where that is shown.
+    #[inline]
+    pub(super) fn push_number(&mut self, labels: &[u8], number: Number, created: Option<u64>) {
+        let decimals = self.shown.decimals;
+        let created = created.filter(|_| self.kind.has_created());
+        if self.format == Format::Protobuf {
+            return protobuf::push_number(self, labels, scaled(number, decimals), created);
+        }
+        self.push(self.kind.ending(), labels, number, decimals);
+        self.push_created(labels, created);
+    }
+
+    /// Appends when a series was registered.
+    pub(super) fn push_created(&mut self, labels: &[u8], created: Option<u64>) {
+        if let Some(nanos) = created {
+            let value = (self.value_at, self.value_end);
+            self.push("_created", labels, Number::Unsigned(nanos), 9);
+            (self.value_at, self.value_end) = value;
+        }
+    }
+
+    /// The samples without those that say when they were registered.
+    pub(super) fn without_created(&self) -> Vec<u8> {
+        let mut created = Self::new(self.format);
+        created.begin(&self.name, self.kind, self.format);
+        // With a label: the start of each such line, and of the one without labels but for its end.
+        created.start("_created", b"x");
+        let start = created.text.iter().rposition(|byte| *byte == b'x').unwrap_or_default();
+        let start = &created.text[..start - 1];
+        let ends = |line: &[u8]| matches!(line.get(start.len()), Some(b'{' | b' ' | b',' | b'}'));
+        let lines = self.text.split_inclusive(|byte| *byte == b'\n');
+        let kept = lines.filter(|line| !(line.starts_with(start) && ends(line)));
+        kept.flatten().copied().collect()
+    }
+
     /// Appends one sample.
     #[inline]
     pub(super) fn push(&mut self, ending: &str, labels: &[u8], number: Number, decimals: u32) {
         self.start(ending, labels);
         write(&mut self.text, number, decimals);
+        self.value_end = self.text.len();
         self.text.push(b'\n');
     }
 
     /// Appends a sample up to its value.
     #[inline]
     fn start(&mut self, ending: &str, labels: &[u8]) {
-        self.text.extend_from_slice(self.name.as_bytes());
-        self.text.extend_from_slice(ending.as_bytes());
-        if !labels.is_empty() {
-            self.text.push(b'{');
-            self.text.extend_from_slice(labels);
-            self.text.push(b'}');
+        if self.is_quoted {
+            self.start_quoted(ending, labels);
+        } else {
+            self.text.extend_from_slice(self.name.as_bytes());
+            self.text.extend_from_slice(ending.as_bytes());
+            if !labels.is_empty() {
+                self.text.push(b'{');
+                self.text.extend_from_slice(labels);
+                self.text.push(b'}');
+            }
         }
         self.text.push(b' ');
         self.value_at = self.text.len();
+    }
+
+    /// The name in quotes is the first of the labels.
+    fn start_quoted(&mut self, ending: &str, labels: &[u8]) {
+        self.text.extend_from_slice(b"{\"");
+        write_escaped(&mut self.text, &self.name, true);
+        self.text.extend_from_slice(ending.as_bytes());
+        self.text.push(b'"');
+        if !labels.is_empty() {
+            self.text.push(b',');
+            self.text.extend_from_slice(labels);
+        }
+        self.text.push(b'}');
+    }
+}
+
+/// A number divided by 10 to the `decimals`.
+pub(super) fn scaled(number: Number, decimals: u32) -> f64 {
+    match decimals {
+        0 => number.to_f64(),
+        decimals => number.to_f64() / 10f64.powi(decimals as i32),
     }
 }
 

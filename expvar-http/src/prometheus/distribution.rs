@@ -1,0 +1,137 @@
+//! A histogram's samples.
+
+use expvar::{Exemplar, Number, Reading, Unit};
+
+use super::native::Native;
+use super::samples::{self, Samples, write_bound, write_number};
+use super::{Format, ladder, protobuf};
+
+/// A histogram, and how it is shown.
+pub(super) struct Distribution<'a> {
+    pub(super) reading: &'a Reading,
+    /// By value.
+    pub(super) exemplars: &'a [Exemplar],
+    pub(super) unit: Unit,
+    /// Values are divided by 10 to this.
+    pub(super) decimals: u32,
+    /// The same as a number.
+    pub(super) scale: f64,
+    /// The bounds of a mapping.
+    pub(super) bounds: Option<&'a [f64]>,
+    /// It is a summary with these.
+    pub(super) quantiles: Option<&'a [f64]>,
+    /// When it was registered, in nanoseconds since 1970, where that is shown.
+    pub(super) created: Option<u64>,
+}
+
+impl Distribution<'_> {
+    /// Appends the samples.
+    pub(super) fn push(
+        &self,
+        samples: &mut Samples,
+        labels: &mut Vec<u8>,
+        format: Format,
+        native: &mut Native,
+    ) {
+        match format {
+            Format::Protobuf => protobuf::push_distribution(samples, labels, self, native),
+            format => self.push_text(samples, labels, format),
+        }
+    }
+
+    fn push_text(&self, samples: &mut Samples, labels: &mut Vec<u8>, format: Format) {
+        let total = &self.reading.total;
+        let (count, start) = (total.count(), labels.len());
+        let mut label = |samples: &mut Samples, name: &str, ending, bound: Option<f64>, number| {
+            let comma: &[u8] = if start > 0 { b"," } else { b"" };
+            labels.extend_from_slice(comma);
+            labels.extend_from_slice(name.as_bytes());
+            labels.extend_from_slice(b"=\"");
+            match bound {
+                Some(bound) => write_bound(labels, bound, format),
+                None => labels.extend_from_slice(b"+Inf"),
+            }
+            labels.push(b'"');
+            samples.push(ending, labels, number, 0);
+            labels.truncate(start);
+        };
+        match self.quantiles {
+            Some(quantiles) => {
+                for &quantile in quantiles {
+                    let value = Number::Float(self.quantile(quantile));
+                    label(samples, "quantile", "", Some(quantile), value);
+                }
+            }
+            None => {
+                let mut last = f64::NEG_INFINITY;
+                let mut bucket = |bound: Option<f64>, below| {
+                    label(samples, "le", "_bucket", bound, Number::Unsigned(below));
+                    let bound = bound.unwrap_or(f64::INFINITY);
+                    if let Some(exemplar) = newest(self.exemplars, self.scale, last, bound) {
+                        write_exemplar(&mut samples.text, exemplar, self.scale);
+                    }
+                    last = bound;
+                };
+                self.buckets(|bound, below| bucket(Some(bound), below));
+                bucket(None, count);
+            }
+        }
+        // In OpenMetrics a sum only goes up. One that fell, or is not a number, is left out, and then
+        // the count has to be, which the last bucket has too.
+        if format == Format::Text || total.sum_float() >= 0.0 {
+            let sum = match total.is_float() {
+                true => Number::Float(total.sum_float()),
+                false => Number::Unsigned(total.sum()),
+            };
+            samples.push("_sum", labels, sum, self.decimals);
+            samples.push("_count", labels, Number::Unsigned(count), 0);
+        }
+        samples.push_created(labels, self.created);
+    }
+
+    /// The bounds of its classic buckets, in the unit shown, and how many values lie at or below each.
+    pub(super) fn buckets(&self, f: impl FnMut(f64, u64)) {
+        ladder::cumulate(&self.reading.total, self.unit, self.scale, self.bounds, f);
+    }
+
+    /// The sum, in the unit shown.
+    pub(super) fn sum(&self) -> f64 {
+        self.reading.total.sum_float() / self.scale
+    }
+
+    /// A quantile of the last minute, in the unit shown; NaN where nothing was recorded then.
+    pub(super) fn quantile(&self, quantile: f64) -> f64 {
+        let recent = &self.reading.recent;
+        if recent.is_empty() { f64::NAN } else { recent.quantile_float(quantile) / self.scale }
+    }
+}
+
+/// The newest exemplar above one bound and at most another, in the unit shown.
+pub(super) fn newest(
+    exemplars: &[Exemplar],
+    scale: f64,
+    above: f64,
+    most: f64,
+) -> Option<&Exemplar> {
+    let within = |exemplar: &&Exemplar| {
+        let value = exemplar.value() / scale;
+        above < value && value <= most
+    };
+    exemplars.iter().filter(within).max_by_key(|exemplar| exemplar.unix_nanos())
+}
+
+/// Appends an exemplar to the line that was written last.
+fn write_exemplar(text: &mut Vec<u8>, exemplar: &Exemplar, scale: f64) {
+    text.pop();
+    text.extend_from_slice(b" # {");
+    let mut labels = Vec::new();
+    for (name, value) in exemplar.labels() {
+        samples::push_label(&mut labels, name, value, Format::OpenMetrics);
+    }
+    text.extend_from_slice(&labels);
+    text.extend_from_slice(b"} ");
+    write_number(text, exemplar.value() / scale);
+    text.push(b' ');
+    samples::write(text, Number::Unsigned(exemplar.unix_nanos()), 9);
+    text.push(b'\n');
+}
