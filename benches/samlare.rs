@@ -189,7 +189,7 @@ fn reloads() {
     println!(
         "reloads: 1,000 changes of QueueBytes, Carbon up, down and slow by turns, {endpoints} endpoints every second: \
          {points} points, {missing} slots missing ({skipped:.0} polls skipped, {failures:.0} failed), \
-         {doubled} came twice, {late} of them after the window; {} connections, dropped {}",
+         {doubled} came twice, {late} of them outside the window; {} connections, dropped {}",
         stats["connects"], stats["points_dropped"],
     );
 }
@@ -270,8 +270,8 @@ impl Role {
         writeln!(self.child.stdin.as_mut().unwrap(), "{word}").unwrap();
     }
 
-    /// What a sink has seen: points, slots that are missing, that came twice, and that came again
-    /// after the window.
+    /// What a sink has seen: points, slots that are missing, that came twice, and that came twice
+    /// outside the window.
     fn seen(&mut self, step: u64) -> [u64; 4] {
         self.tell(&step.to_string());
         let line = self.line();
@@ -351,7 +351,7 @@ struct Seen {
     /// By name and timestamp, the first arrival.
     slots: HashMap<String, HashMap<u64, Instant>>,
     doubled: u64,
-    /// Of those, the ones that were not sent shortly before a connection was lost.
+    /// Of those, the ones that had not come first in the window before connections were lost.
     late: u64,
     /// When all connections were last lost.
     lost: Option<Instant>,
@@ -374,9 +374,10 @@ impl Seen {
             let time = words.nth(1).unwrap().parse().unwrap();
             let now = Instant::now();
             let first = *self.slots.entry(name).or_default().entry(time).or_insert(now);
-            self.doubled += u64::from(first != now);
-            let lost = self.lost.filter(|lost| *lost > first).unwrap_or(now);
-            self.late += u64::from(lost - first > WINDOW);
+            let is_again = first != now;
+            self.doubled += u64::from(is_again);
+            let excused = self.lost.is_some_and(|lost| lost > first && lost - first <= WINDOW);
+            self.late += u64::from(is_again && !excused);
         }
     }
 

@@ -1,11 +1,11 @@
 //! Other settings for a sender that runs: nothing is lost, nothing comes twice, order stays.
 
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use expvar_carbon::{Left, Lines, Sender, SenderBuilder};
+use expvar_carbon::{Event, Left, Lines, Sender, SenderBuilder};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -177,4 +177,119 @@ async fn two_hundred_changes_lose_and_double_nothing() {
     assert_eq!(server.until(1_999), all(2_000));
     let ended = sender.reconfigure(to(server.port), SOON).await.unwrap_err();
     assert_eq!(ended.field(), "sender");
+}
+
+fn accept(listener: &TcpListener) -> TcpStream {
+    listener.accept().unwrap().0
+}
+
+/// A listener whose connections take in little before they are read.
+fn listen() -> (TcpListener, u16) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    socket2::SockRef::from(&listener).set_recv_buffer_size(8 << 10).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+fn numbers(text: &str) -> Vec<u64> {
+    text.lines().map(|line| line.split(' ').nth(1).unwrap().parse().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_slow_server_keeps_its_connection_through_changes() {
+    let (listener, port) = listen();
+    let reader = std::thread::spawn(move || {
+        let (mut stream, mut text, mut part) = (accept(&listener), Vec::new(), [0; 10_000]);
+        loop {
+            match stream.read(&mut part).unwrap() {
+                0 => break,
+                read => text.extend_from_slice(&part[..read]),
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        drop(stream);
+        listener.set_nonblocking(true).unwrap();
+        assert!(listener.accept().is_err(), "one connection");
+        text
+    });
+    let sender = to(port).timeout(SOON).spawn().unwrap();
+    let mut lines = Lines::new();
+    for number in 0..60_000 {
+        lines.point("a.b", number, 1_700_000_000 + number);
+    }
+    sender.send(&mut lines);
+    // All the while most of it lies in the kernel.
+    for change in 0..20 {
+        let settings = to(port).timeout(SOON).queue_bytes((64 << 20) + change);
+        sender.reconfigure(settings, Duration::ZERO).await.unwrap();
+    }
+    assert_eq!(sender.flush(SOON).await, Left::default());
+    assert_eq!(sender.shutdown(SOON).await, Left::default());
+    assert_eq!(numbers(std::str::from_utf8(&reader.join().unwrap()).unwrap()), all(60_000));
+    let stats = sender.stats();
+    assert_eq!((stats.connects, stats.points_resent, stats.failures), (1, 0, 0), "{stats:?}");
+}
+
+/// A server that has got 3,000 points and read none, of which the sender goes to another one.
+async fn left_for(next: &Server) -> (Sender, TcpStream) {
+    let (listener, port) = listen();
+    let sender = to(port).timeout(SOON).spawn().unwrap();
+    send(&sender, 0..3_000);
+    let first = accept(&listener);
+    while sender.stats().points_sent < 3_000 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    sender.reconfigure(to(next.port).timeout(SOON), Duration::ZERO).await.unwrap();
+    send(&sender, 3_000..3_001);
+    (sender, first)
+}
+
+#[tokio::test]
+async fn a_server_that_is_left_may_read_what_it_was_sent() {
+    let next = Server::start(0);
+    let (sender, mut first) = left_for(&next).await;
+    assert_eq!(next.until(3_000), [3_000]);
+    // Nobody waits for it, and it has all the time it needs.
+    let mut text = String::new();
+    first.read_to_string(&mut text).unwrap();
+    drop(first);
+    assert_eq!(numbers(&text), all(3_000));
+    assert_eq!(sender.flush(SOON).await, Left::default());
+    assert_eq!(sender.stats().points_resent, 0);
+}
+
+#[tokio::test]
+async fn what_a_server_that_is_left_never_reads_goes_to_the_next_one() {
+    let next = Server::start(0);
+    let (sender, first) = left_for(&next).await;
+    assert_eq!(next.until(3_000), [3_000]);
+    drop(first);
+    assert_eq!(next.until(2_999), all(3_000));
+    assert_eq!(sender.flush(SOON).await, Left::default());
+}
+
+#[tokio::test]
+async fn an_outage_goes_on_through_changes() {
+    let port = free_port();
+    let (tell, told) = mpsc::channel();
+    let settings = |bytes: usize| {
+        let tell = tell.clone();
+        to(port).queue_bytes(bytes).on_event(move |event| drop(tell.send(event.clone())))
+    };
+    let sender = settings(1 << 20).spawn().unwrap();
+    send(&sender, 0..1);
+    assert!(matches!(told.recv_timeout(SOON).unwrap(), Event::Away { .. }));
+    for change in 1..10 {
+        sender.reconfigure(settings((1 << 20) + change), SOON).await.unwrap();
+        let failures = sender.stats().failures;
+        while sender.stats().failures == failures {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    let server = Server::start(port);
+    assert_eq!(sender.flush(SOON).await, Left::default());
+    assert_eq!(server.until(0), [0]);
+    send(&sender, 1..2);
+    let back = told.recv_timeout(SOON).unwrap();
+    assert!(matches!(back, Event::Back { dropped: 0, .. }), "{back:?}");
 }

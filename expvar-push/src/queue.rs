@@ -144,26 +144,23 @@ impl Queue {
         self.make_room()
     }
 
-    /// Appends another queue's batches under new numbers. What was written stays marked so where
-    /// nothing waits before it; else it is counted as unprotected.
+    /// Appends another queue's batches under new numbers; nothing is being written from either.
+    /// What was written stays so, and goes again after what waits here if it must.
     pub fn append(&mut self, other: &Queue) -> Dropped {
-        let mut dropped = Dropped::default();
-        let keeps_marks = self.entries.is_empty();
+        let mut waiting = self.entries.split_off(self.written);
         for (at, entry) in other.entries.iter().enumerate() {
-            let is_written = at < other.written;
-            if is_written && !keeps_marks {
-                dropped.unprotected += entry.points;
-                continue;
-            }
-            self.bytes += entry.cost();
-            self.entries.push_back(Entry { seq: self.next_seq, ..entry.clone() });
+            let entry = Entry { seq: self.next_seq, ..entry.clone() };
             self.next_seq += 1;
-            self.written += usize::from(is_written);
+            self.bytes += entry.cost();
+            if at < other.written {
+                self.entries.push_back(entry);
+                self.written += 1;
+            } else {
+                waiting.push_back(entry);
+            }
         }
-        let room = self.make_room();
-        dropped.points += room.points;
-        dropped.unprotected += room.unprotected;
-        dropped
+        self.entries.append(&mut waiting);
+        self.make_room()
     }
 
     fn make_room(&mut self) -> Dropped {
@@ -388,5 +385,32 @@ impl Queue {
     /// The batches numbered from `seq` on, for the spool.
     pub fn since(&self, seq: u64) -> impl Iterator<Item = (u64, Batch)> {
         self.entries.iter().filter(move |e| e.seq >= seq).map(|e| (e.seq, e.batch()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue(batches: &[&'static str]) -> Queue {
+        let mut queue = Queue::new(1 << 20);
+        for batch in batches {
+            queue.push(Batch { bytes: Bytes::from_static(batch.as_bytes()), points: 1 });
+        }
+        queue
+    }
+
+    #[test]
+    fn what_was_written_goes_again_after_a_queue_that_waited_before_it() {
+        let mut written = queue(&["b", "c"]);
+        written.take(1, &mut Vec::new());
+        written.wrote(Instant::now(), 7, [1].into_iter());
+        let mut both = queue(&["a"]);
+        assert_eq!(both.append(&written), Dropped::default());
+        let waiting = |queue: &Queue| queue.waiting().map(|b| b.bytes).collect::<Vec<_>>();
+        assert_eq!(waiting(&both), ["a", "c"]);
+        both.lost(Some(7), None, Some(0));
+        assert_eq!(waiting(&both), ["a", "b", "c"]);
+        assert_eq!(both.bytes(), 3 * (1 + OVERHEAD_BYTES));
     }
 }

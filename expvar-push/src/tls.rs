@@ -1,5 +1,6 @@
 //! TLS: whom to trust, and who we are.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -15,7 +16,7 @@ use crate::error::ConfigError;
 /// Whom to trust on `tls://` addresses, and who we are.
 ///
 /// Without a CA of its own it trusts those that the system trusts.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tls {
     ca: Option<PathBuf>,
     client: Option<(PathBuf, PathBuf)>,
@@ -85,6 +86,16 @@ impl Tls {
         Ok(Connector { connector: TlsConnector::from(Arc::new(config)), name })
     }
 
+    /// A hash of what the files hold; of one that cannot be read, that it cannot.
+    fn content(&self) -> u64 {
+        let client = self.client.iter().flat_map(|(chain, key)| [chain, key]);
+        let mut hasher = DefaultHasher::new();
+        for path in self.ca.iter().chain(client) {
+            std::fs::read(path).ok().hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
     fn roots(&self) -> Result<RootCertStore, ConfigError> {
         let mut roots = RootCertStore::empty();
         match &self.ca {
@@ -141,8 +152,13 @@ pub struct Identity(Arc<Read>);
 struct Read {
     settings: Tls,
     connector: Mutex<Connector>,
+    /// A hash of what the files held.
+    content: AtomicU64,
     generation: AtomicU64,
 }
+
+/// Tells readings apart, whoever's they are.
+static NEXT_GENERATION: AtomicU64 = AtomicU64::new(1);
 
 impl Identity {
     /// Reads the files.
@@ -150,8 +166,17 @@ impl Identity {
     /// # Errors
     /// When they cannot be used.
     pub fn new(settings: Tls) -> Result<Self, ConfigError> {
+        let content = AtomicU64::new(settings.content());
         let connector = Mutex::new(settings.connector()?);
-        Ok(Self(Arc::new(Read { settings, connector, generation: AtomicU64::new(0) })))
+        let generation = AtomicU64::new(NEXT_GENERATION.fetch_add(1, Relaxed));
+        Ok(Self(Arc::new(Read { settings, connector, content, generation })))
+    }
+
+    /// Whether the other one has read the same of the same files. The system's roots count as the
+    /// same.
+    pub fn is_same(&self, other: &Identity) -> bool {
+        let contents = [self, other].map(|read| read.0.content.load(Relaxed));
+        self.0.settings == other.0.settings && contents[0] == contents[1]
     }
 
     /// What a connection is made with now.
@@ -159,7 +184,7 @@ impl Identity {
         self.0.connector.lock().clone()
     }
 
-    /// How often the files were read again.
+    /// Another number each time the files are read, and for each of those that read them.
     pub fn generation(&self) -> u64 {
         self.0.generation.load(Relaxed)
     }
@@ -169,9 +194,11 @@ impl Identity {
     /// # Errors
     /// When they cannot be used; then what was read before stays.
     pub fn reload(&self) -> Result<(), ConfigError> {
+        let content = self.0.settings.content();
         let fresh = self.0.settings.connector()?;
         *self.0.connector.lock() = fresh;
-        self.0.generation.fetch_add(1, Relaxed);
+        self.0.content.store(content, Relaxed);
+        self.0.generation.store(NEXT_GENERATION.fetch_add(1, Relaxed), Relaxed);
         Ok(())
     }
 }

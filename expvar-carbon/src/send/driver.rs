@@ -47,10 +47,18 @@ struct Requests {
     /// The deadline of the end.
     closing: Option<Instant>,
     changes: VecDeque<Change>,
-    /// The lanes hand over to others, at this moment at the latest.
-    leaving: Option<Instant>,
+    /// The lanes end, as others take over.
+    leaving: Option<Leaving>,
     /// The driver has ended: nobody answers any more.
     ended: bool,
+}
+
+/// How lanes end of which others take the work over.
+pub(crate) struct Leaving {
+    /// Connections that nobody takes over count as lost then.
+    pub(crate) latest: Instant,
+    /// For each lane, whether another one takes its connections over.
+    pub(crate) hands_over: Vec<bool>,
 }
 
 struct Flush {
@@ -248,8 +256,11 @@ impl Host for Shared {
             let before = flush.before.get(lane.index).copied().unwrap_or(u64::MAX);
             lane.queue(|q| q.is_unflushed(before))
         };
-        if let Some(latest) = requests.leaving {
-            Wish::Leave(requests.closing.map_or(latest, |closing| closing.min(latest)))
+        if let Some(Leaving { latest, hands_over }) = &requests.leaving {
+            if hands_over.get(lane.index).is_some_and(|hands_over| *hands_over) {
+                return Wish::HandOver;
+            }
+            Wish::Leave(requests.closing.map_or(*latest, |closing| closing.min(*latest)))
         } else if requests.closing.is_some() {
             Wish::Close
         } else if requests.flushes.iter().any(unread) {
@@ -326,7 +337,7 @@ impl Driver {
         let driven = lanes.iter().map(|l| l.drive(network, *policy, &shared.counts, &**shared));
         let kept = lanes.iter().map(|l| l.clone().keep_spool(shared.counts.clone()));
         let changes = async {
-            let (handover, leaving) = Handover::prepare(shared, lanes).await;
+            let (handover, leaving) = Handover::prepare(shared, &setup).await;
             *next.lock() = Some(handover);
             shared.requests.lock().leaving = Some(leaving);
             lanes.iter().for_each(|lane| lane.wake());

@@ -1,11 +1,12 @@
 //! Other settings for a sender that runs: what waits moves to the new lanes, in order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::send::driver::Shared;
+use crate::send::driver::{Leaving, Shared};
 use crate::send::lane::Lane;
 use crate::send::sender::batches;
 use crate::send::setup::{Disk, Opened, Prepared, Setup, recover};
@@ -14,25 +15,37 @@ use expvar_push::ConfigError;
 use expvar_push::Spool;
 use expvar_push::{Batch, Queue};
 
+/// A deadline that is none.
+const FOREVER: Duration = Duration::from_secs(1 << 30);
+
 /// Settings that are ready to take the place of the present ones.
 pub(crate) struct Handover {
     prepared: Prepared,
+    /// For each new lane, the present one whose queue it takes over; none where what waits is
+    /// given to the servers anew.
+    predecessors: Option<Vec<Option<usize>>>,
     reply: oneshot::Sender<Result<(), ConfigError>>,
 }
 
 impl Handover {
     /// Waits for other settings that can be used, and opens what they name; those that cannot be
-    /// used are answered with the reason. Returns when the present lanes must have ended, too.
-    pub(crate) async fn prepare(shared: &Shared, lanes: &[Arc<Lane>]) -> (Handover, Instant) {
+    /// used are answered with the reason. Returns how the present lanes end, too.
+    pub(crate) async fn prepare(shared: &Shared, setup: &Setup) -> (Handover, Leaving) {
         loop {
             let change = shared.next_change().await;
-            let (settings, running) = (change.settings, lanes.to_vec());
+            let (settings, running) = (change.settings, setup.lanes.clone());
             let open = move || settings.plan()?.open(&running);
             let opened = tokio::task::spawn_blocking(open).await;
             let problem = match opened {
-                Ok(Ok(prepared)) => {
-                    let handover = Handover { prepared, reply: change.reply };
-                    return (handover, Instant::now() + change.within);
+                Ok(Ok(mut prepared)) => {
+                    prepared.network.join(&setup.network);
+                    let predecessors = predecessors(&prepared, setup);
+                    let is_followed = |at| predecessors.iter().flatten().any(|p| *p == Some(at));
+                    let hands_over = (0..setup.lanes.len()).map(is_followed).collect();
+                    let handover = Handover { prepared, predecessors, reply: change.reply };
+                    let now = Instant::now();
+                    let latest = now.checked_add(change.within).unwrap_or(now + FOREVER);
+                    return (handover, Leaving { latest, hands_over });
                 }
                 Ok(Err(error)) => error,
                 Err(error) => ConfigError::new("sender", error.to_string(), "report this"),
@@ -45,7 +58,8 @@ impl Handover {
     /// Puts the new lanes in the place of the old ones, which have ended.
     pub(crate) async fn carry_out(self, shared: &Arc<Shared>) {
         let (prepared, shared) = (self.prepared, shared.clone());
-        let moved = tokio::task::spawn_blocking(move || shared.hand_over(prepared)).await;
+        let move_all = move || shared.hand_over(prepared, self.predecessors.as_deref());
+        let moved = tokio::task::spawn_blocking(move_all).await;
         if moved.is_ok() {
             let _ = self.reply.send(Ok(()));
         }
@@ -54,23 +68,31 @@ impl Handover {
 
 impl Shared {
     /// Moves what the lanes hold to new ones. Blocks while spools are written.
-    fn hand_over(&self, prepared: Prepared) {
+    fn hand_over(&self, prepared: Prepared, predecessors: Option<&[Option<usize>]>) {
         let has_ended = self.has_ended.lock();
         if *has_ended {
             return;
         }
         let (old, counts) = (self.setup().clone(), &self.counts);
         let mut spools: Vec<_> = old.lanes.iter().map(|lane| lane.take_spool()).collect();
-        // Lines that a hash has given to their servers must be given anew by another one.
-        let routings = [&old.routing, &prepared.routing];
-        let reroutes = routings.iter().any(|routing| routing.splits())
-            && old.routing.settings != prepared.routing.settings;
         self.exchange(|old| {
-            let follow = if reroutes { reopened } else { successor };
-            let setup = prepared
-                .begin(|index, opened| follow(index, opened, &old.lanes, &mut spools, counts));
-            if reroutes {
+            let Some(predecessors) = predecessors else {
+                let setup = prepared.begin(|index, opened| {
+                    reopened(index, opened, &old.lanes, &mut spools, counts)
+                });
                 reroute(old, &setup, counts);
+                return setup;
+            };
+            let before = |index: usize| predecessors.get(index).copied().flatten();
+            let setup = prepared.begin(|index, opened| {
+                let spool = before(index).and_then(|at| spools[at].take_if(|_| opened.is_open()));
+                let before = before(index).map(|at| &*old.lanes[at]);
+                successor(index, opened, before, spool, counts)
+            });
+            for (at, lane) in old.lanes.iter().enumerate() {
+                let heirs = setup.lanes.iter().enumerate();
+                let heirs = heirs.filter(|(index, _)| before(*index) == Some(at));
+                lane.leave_to(&heirs.map(|(_, heir)| heir.clone()).collect::<Vec<_>>());
             }
             setup
         });
@@ -93,25 +115,24 @@ impl Shared {
     }
 }
 
-/// The lane that follows one of `old`: it takes over that one's queue, and its spool where it is
-/// the same directory.
+/// The lane that takes over the queue of the one `before` it, and the spool where the directory
+/// is the same.
 fn successor(
     index: usize,
     opened: Opened,
-    old: &[Arc<Lane>],
-    spools: &mut [Option<(Spool, u64)>],
+    before: Option<&Lane>,
+    spool: Option<(Spool, u64)>,
     counts: &Counts,
 ) -> Lane {
-    let Opened { plan, spool } = opened;
-    let before = predecessor(&plan.addresses, &spool, old);
-    let copy = |queue: &mut Queue| before.map(|at| old[at].queue(|q| queue.append(q)));
-    let (mut queue, spool) = match spool {
+    let Opened { plan, spool: disk } = opened;
+    let copy = |queue: &mut Queue| before.map(|lane| lane.queue(|q| queue.append(q)));
+    let (mut queue, spool) = match disk {
         Disk::InUse(_) => {
-            let queue = before.map(|at| old[at].queue(|q| q.clone()));
-            let mut spool = before.and_then(|at| spools[at].take());
-            if let Some((spool, _)) = &mut spool {
+            let queue = before.map(|lane| lane.queue(|q| q.clone()));
+            let spool = spool.map(|(mut spool, next_seq)| {
                 spool.set_limit(plan.queue_bytes);
-            }
+                (spool, next_seq)
+            });
             (queue.unwrap_or_else(|| Queue::new(plan.queue_bytes)), spool)
         }
         Disk::Fresh(spool, found) => {
@@ -128,8 +149,11 @@ fn successor(
         }
     };
     queue.share_names(plan.share_names);
-    counts.dropped(queue.set_limit(plan.queue_bytes));
-    Lane::new(index, plan.addresses, queue, spool)
+    let dropped = queue.set_limit(plan.queue_bytes);
+    let lane = Lane::new(index, plan.addresses, queue, spool);
+    lane.count_on(before.map_or(0, Lane::dropped) + dropped.points);
+    counts.dropped(dropped);
+    lane
 }
 
 /// A lane with nothing of the old ones but, where it has the same directory, a spool.
@@ -176,6 +200,18 @@ fn reroute(old: &Setup, new: &Setup, counts: &Counts) {
             }
         }
     }
+}
+
+/// For each new lane, the present one whose queue it takes over; none where another hash gives
+/// what waits to other servers.
+fn predecessors(prepared: &Prepared, setup: &Setup) -> Option<Vec<Option<usize>>> {
+    let routings = [&setup.routing, &prepared.routing];
+    let splits = routings.iter().any(|routing| routing.splits());
+    if splits && setup.routing.settings != prepared.routing.settings {
+        return None;
+    }
+    let lanes = prepared.lanes.iter();
+    Some(lanes.map(|l| predecessor(&l.plan.addresses, &l.spool, &setup.lanes)).collect())
 }
 
 /// Whose queue a lane to `addresses` takes over: of those that served one of its servers the one

@@ -1,48 +1,38 @@
 //! One queue on its way to one server, or to the first of several that answers.
 
 mod acknowledged;
+mod carried;
 mod closing;
 mod flow;
 mod health;
+mod live;
 mod store;
 
-use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep_until};
 
 use crate::send::address::Address;
-use crate::send::connection::Connection;
 use crate::send::network::Dial;
 use crate::send::stats::Counts;
 use expvar_push::Backoff;
 use expvar_push::Spool;
 use expvar_push::{Batch, Queue};
 
-use acknowledged::Acknowledged;
-use closing::{Closed, Closing};
+use carried::Carried;
+use closing::{Closing, Settling};
 use flow::Flow;
 use health::Health;
+use live::Live;
 use store::Store;
 
 /// The longest wait before the next attempt once a deadline runs.
 const HURRY: Duration = Duration::from_millis(250);
-
-/// How often the spool is told what is done with.
-const SPOOL_TICK: Duration = Duration::from_millis(500);
-/// How long a disk that took nothing is left alone.
-const SPOOL_RETRY: Duration = Duration::from_secs(5);
-
-/// How many connections at most wait for their server to close them, each with its part of the
-/// queue; of more the oldest is given up.
-const CLOSING_MAX: usize = 4;
 
 /// How a lane behaves.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +44,6 @@ pub(crate) struct Policy {
 }
 
 /// One queue, shared by those who fill it and the one that empties it.
-#[derive(Debug)]
 pub(crate) struct Lane {
     /// Its place among the sender's.
     pub(crate) index: usize,
@@ -73,14 +62,18 @@ pub(crate) struct Lane {
     /// Where the spool is, if there is one.
     pub(crate) spool_dir: Option<PathBuf>,
     spool_wake: Notify,
+    /// From the lane before, until it is driven; for the one after, from then on.
+    carried: Mutex<Carried>,
 }
 
 /// How a connection ended.
 enum End {
     /// By us, and the server has yet to close it; perhaps in favour of a better one.
-    Closing(Closing, Option<(usize, Connection)>),
+    Closing(Closing, Option<Live>),
     /// By the peer or by an error; with how many bytes were acknowledged, where that is known.
     Lost(io::Error, Option<u64>),
+    /// It goes on, in another lane.
+    Carried(Live),
 }
 
 /// Who tells a lane what to do, and hears from it.
@@ -103,6 +96,14 @@ pub(crate) enum Wish {
     /// End the connection, then end, whatever waits: other lanes take it over. At this moment at
     /// the latest the connection counts as lost.
     Leave(Instant),
+    /// End, whatever waits: another lane takes it over, and the connections too.
+    HandOver,
+}
+
+impl Wish {
+    fn is_to_end(self) -> bool {
+        matches!(self, Wish::Leave(_) | Wish::HandOver)
+    }
 }
 
 impl Lane {
@@ -123,6 +124,7 @@ impl Lane {
             store: Mutex::new(spool.map(Store::new)),
             spool_dir,
             spool_wake: Notify::new(),
+            carried: Mutex::default(),
         }
     }
 
@@ -156,6 +158,11 @@ impl Lane {
         self.dropped.load(Relaxed)
     }
 
+    /// Counts on from another queue's dropped points.
+    pub(crate) fn count_on(&self, dropped: u64) {
+        self.dropped.fetch_add(dropped, Relaxed);
+    }
+
     /// Its addresses, for people.
     pub(crate) fn destination(&self) -> String {
         let addresses: Vec<_> = self.addresses.iter().map(Address::to_string).collect();
@@ -168,7 +175,7 @@ impl Lane {
         self.asked.notify_waiters();
     }
 
-    /// Sends what the queue gets until the host's wish is to close and nothing waits.
+    /// Sends what the queue gets until the host's wish is to close and nothing waits, or to end.
     pub(crate) async fn drive<D: Dial>(
         &self,
         dial: &D,
@@ -176,181 +183,74 @@ impl Lane {
         counts: &Counts,
         host: &impl Host,
     ) {
-        let (close, closing) = mpsc::unbounded_channel();
+        let Carried { live, closing: earlier, away } = std::mem::take(&mut *self.carried.lock());
         let open = AtomicUsize::new(0);
-        tokio::join!(
-            self.send(dial, policy, counts, host, &open, close),
+        let (connections, closing) = mpsc::unbounded_channel();
+        let settling = Settling { connections, open: &open };
+        earlier.into_iter().for_each(|connection| settling.add(connection));
+        let mut health = Health::new(self, counts, policy.timeout, away);
+        let (live, closing) = tokio::join!(
+            self.send(dial, policy, &mut health, host, settling, live),
             self.settle(policy, counts, host, &open, closing),
         );
+        *self.carried.lock() = Carried { live, closing, away: health.into_away() };
     }
 
     /// Connects and sends, one connection after another. Those that it has closed from our side go
-    /// to `close`; `closing` counts them.
+    /// to `settling`. Returns the one that goes on in another lane.
     async fn send<D: Dial>(
         &self,
         dial: &D,
         policy: Policy,
-        counts: &Counts,
+        health: &mut Health<'_>,
         host: &impl Host,
-        closing: &AtomicUsize,
-        close: mpsc::UnboundedSender<Closing>,
-    ) {
+        settling: Settling<'_>,
+        mut next: Option<Live>,
+    ) -> Option<Live> {
         let mut backoff = Backoff::new();
-        let mut health = Health::new(self, counts, policy.timeout);
-        let mut better = None;
-        while self.wait_for_work(policy, host, closing).await {
-            let generation = dial.generation();
-            let connected = match better.take() {
-                Some(connected) => Ok(connected),
+        while next.is_some() || self.wait_for_work(policy, host, settling.open).await {
+            let live = match next.take() {
+                Some(live) => live,
                 None => tokio::select! {
-                    connected = self.dial(dial, policy, self.addresses.len()) => connected,
-                    () = self.until_left(host) => return,
+                    connected = self.connect(dial, policy, self.addresses.len(), health.counts()) => match connected {
+                        Ok(live) => live,
+                        Err(error) => {
+                            health.unreachable(&error);
+                            self.lost(policy, None, None);
+                            self.pause(backoff.next(fastrand::f64()), host).await;
+                            continue;
+                        }
+                    },
+                    () = self.until_left(host) => return None,
                 },
             };
-            let (address, connection) = match connected {
-                Ok(connected) => connected,
-                Err(error) => {
-                    health.unreachable(&error);
-                    self.lost(policy, None, None);
-                    self.pause(backoff.next(fastrand::f64()), host).await;
-                    continue;
-                }
-            };
-            counts.connects.add(1);
-            let since = Instant::now();
-            let id = NEXT_CONNECTION.fetch_add(1, Relaxed);
-            let end = Flow {
-                lane: self,
-                policy,
-                counts,
-                health: &mut health,
-                id,
-                address,
-                generation,
-                written: 0,
-                last_write: since,
-                gather_until: since,
-                acknowledged: Acknowledged::new(&connection),
-                connection,
-            }
-            .run(dial, host)
-            .await;
+            let (id, server, since) = (live.id, live.server.clone(), live.since);
+            let end = Flow { lane: self, policy, health, live }.run(dial, host).await;
             // A server that accepts and hangs up at once gets no more attempts than a dead one.
             if since.elapsed() >= Backoff::FIRST {
                 backoff.reset();
             }
             match end {
-                End::Closing(connection, next) => {
-                    better = next;
-                    closing.fetch_add(1, Relaxed);
-                    // The other half lives as long as this one.
-                    let _ = close.send(connection);
+                End::Closing(connection, better) => {
+                    next = better;
+                    settling.add(connection);
                 }
                 End::Lost(error, acknowledged) => {
-                    health.lost(address, &error, since.elapsed());
+                    health.lost(&server, &error, since.elapsed());
                     self.queue(Queue::untake);
                     self.lost(policy, Some(id), acknowledged);
                     self.pause(backoff.next(fastrand::f64()), host).await;
                 }
+                End::Carried(live) => return Some(live),
             }
         }
-    }
-
-    /// Waits for the servers to close what we have closed, and tells the queue.
-    async fn settle(
-        &self,
-        policy: Policy,
-        counts: &Counts,
-        host: &impl Host,
-        open: &AtomicUsize,
-        mut closing: mpsc::UnboundedReceiver<Closing>,
-    ) {
-        let mut waits = FuturesUnordered::new();
-        let mut tickets = VecDeque::new();
-        loop {
-            let (id, address, closed) = tokio::select! {
-                Some(connection) = closing.recv() => {
-                    // One too many: its server is not waited for any longer.
-                    while tickets.len() >= CLOSING_MAX {
-                        drop(tickets.pop_front());
-                    }
-                    let (ticket, given_up) = oneshot::channel::<()>();
-                    tickets.push_back(ticket);
-                    waits.push(connection.wait(async {
-                        tokio::select! {
-                            _ = given_up => {}
-                            () = self.until_late(host) => {}
-                        }
-                    }));
-                    continue;
-                }
-                Some(settled) = waits.next() => settled,
-                else => return,
-            };
-            tickets.retain(|ticket| !ticket.is_closed());
-            match closed {
-                Closed::Read => self.queue(|q| q.confirm(id)),
-                Closed::Unconfirmed => self.queue(|q| q.unconfirm(id)),
-                Closed::Lost(error, acknowledged) => {
-                    counts.failed(format!("{}: {error}", self.addresses[address]));
-                    self.lost(policy, Some(id), acknowledged);
-                }
-            }
-            open.fetch_sub(1, Relaxed);
-            self.wake.notify_one();
-            host.confirmed();
-        }
-    }
-
-    /// Copies the queue's changes to the spool, for ever; at once where there is none.
-    pub(crate) async fn keep_spool(self: Arc<Self>, counts: Arc<Counts>) {
-        while self.spool_dir.is_some() {
-            let (lane, counted) = (self.clone(), counts.clone());
-            let write = move || lane.write_spool(&counted);
-            let written = tokio::task::spawn_blocking(write).await.unwrap_or(true);
-            let wait = if written { SPOOL_TICK } else { SPOOL_RETRY };
-            if written && self.queue(|q| q.bytes()) == 0 {
-                self.spool_wake.notified().await;
-            } else if written {
-                let _ = timeout(wait, self.spool_wake.notified()).await;
-            } else {
-                tokio::time::sleep(wait).await;
-            }
-        }
-    }
-
-    /// Copies the queue's changes to the spool; returns whether the disk took them.
-    pub(crate) fn write_spool(&self, counts: &Counts) -> bool {
-        let mut store = self.store.lock();
-        let Some(written) = store.as_mut() else { return true };
-        let events = written.write(|f| self.queue(f), counts);
-        let is_written = !written.has_failed();
-        drop(store);
-        counts.tell(events);
-        is_written
-    }
-
-    /// Settles the spool at the end: what the servers are known to have read is not kept. The
-    /// directory is free when this returns.
-    pub(crate) fn close_spool(&self, counts: &Counts) {
-        self.queue(Queue::forget_confirmed);
-        self.write_spool(counts);
-        if let Some((spool, _)) = self.take_spool()
-            && let Err(error) = spool.sync()
-        {
-            counts.note(format!("spool: {error}"));
-        }
-    }
-
-    /// The spool, after the writes that are under way; the lane goes on without it.
-    pub(crate) fn take_spool(&self) -> Option<(Spool, u64)> {
-        self.store.lock().take().map(|store| (store.spool, store.next_seq))
+        None
     }
 
     /// Waits until something waits to be sent; returns false when there is nothing left to do.
     async fn wait_for_work(&self, policy: Policy, host: &impl Host, closing: &AtomicUsize) -> bool {
         loop {
-            if matches!(host.wish(self), Wish::Leave(_)) {
+            if host.wish(self).is_to_end() {
                 return false;
             }
             let (waiting, oldest) = self.queue(|q| {
@@ -374,16 +274,22 @@ impl Lane {
     }
 
     /// Connects to the first of the `count` most preferred servers that answers.
-    async fn dial(
+    async fn connect(
         &self,
         dial: &impl Dial,
         policy: Policy,
         count: usize,
-    ) -> io::Result<(usize, Connection)> {
+        counts: &Counts,
+    ) -> io::Result<Live> {
         let (mut kind, mut errors) = (io::ErrorKind::Other, Vec::new());
-        for (index, address) in self.addresses.iter().enumerate().take(count) {
+        let generation = dial.generation();
+        for address in self.addresses.iter().take(count) {
             match dial.dial(address, policy.timeout).await {
-                Ok(connection) => return Ok((index, connection)),
+                Ok(connection) => {
+                    counts.connects.add(1);
+                    let id = NEXT_CONNECTION.fetch_add(1, Relaxed);
+                    return Ok(Live::new(id, address.clone(), connection, generation));
+                }
                 Err(error) => {
                     kind = error.kind();
                     errors.push(format!("{address}: {error}"));
@@ -405,23 +311,9 @@ impl Lane {
         self.queue(|q| q.lost(connection, since, acknowledged));
     }
 
-    /// Waits until others take over this lane's work whether or not its connections are closed.
-    async fn until_late(&self, host: &impl Host) {
-        loop {
-            let asked = self.asked.notified();
-            tokio::pin!(asked);
-            asked.as_mut().enable();
-            if let Wish::Leave(latest) = host.wish(self) {
-                sleep_until(latest).await;
-                return;
-            }
-            asked.await;
-        }
-    }
-
     /// Waits until this lane's work goes to others.
     async fn until_left(&self, host: &impl Host) {
-        while !matches!(host.wish(self), Wish::Leave(_)) {
+        while !host.wish(self).is_to_end() {
             self.wake.notified().await;
         }
     }
@@ -433,7 +325,7 @@ impl Lane {
             let wait = match host.wish(self) {
                 Wish::Serve => wait,
                 Wish::Flush | Wish::Close => wait.min(HURRY),
-                Wish::Leave(_) => return,
+                Wish::Leave(_) | Wish::HandOver => return,
             };
             tokio::select! {
                 () = sleep_until(start + wait) => return,

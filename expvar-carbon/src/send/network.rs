@@ -67,6 +67,18 @@ impl Dial for Network {
 }
 
 impl Network {
+    /// Keeps to what the present one has read of the same files, if that is what they still hold:
+    /// then its connections need no renewal.
+    #[cfg_attr(not(feature = "tls"), allow(clippy::needless_pass_by_ref_mut, unused_variables))]
+    pub(crate) fn join(&mut self, present: &Network) {
+        #[cfg(feature = "tls")]
+        if let (Some(fresh), Some(present)) = (&self.tls, &present.tls)
+            && fresh.is_same(present)
+        {
+            self.tls = Some(present.clone());
+        }
+    }
+
     async fn over(
         &self,
         stream: TcpStream,

@@ -153,14 +153,19 @@ impl Sender {
     /// Takes other settings; what waits goes on under them, in its order, and lines are taken in
     /// all the while.
     ///
-    /// Whatever can fail is done first: then the old settings stay, and nothing has happened. Then
-    /// the connections are closed as [`flush`](Self::flush) does, within this time; what was
-    /// written to one that does not end in it is sent again as after a lost connection. A spool
-    /// whose directory stays is kept open; one whose directory changes gives what it holds to the
-    /// new queue and is left empty. From several servers that each got a copy to one of them it is
-    /// that one's queue that goes on; new servers get what the slowest one still waited for.
+    /// Whatever can fail is done first: then the old settings stay, and nothing has happened. PEM
+    /// files are read again. Connections go on, if their servers stay and those files hold what
+    /// they held; others are closed, and their servers get all the time to read that
+    /// [`flush`](Self::flush) gives them. A spool whose directory stays is kept open; one whose
+    /// directory changes gives what it holds to the new queue and is left empty.
     ///
-    /// PEM files are read again. The counts go on.
+    /// From several servers that each got a copy to one of them it is that one's queue that goes
+    /// on; new servers get what the slowest one still waited for. Where another hash gives lines
+    /// to other servers, or nobody takes a server's queue over, its connections are waited for
+    /// within this time; what was written to one that does not end in it is sent again as after a
+    /// lost connection where its queue goes on.
+    ///
+    /// The counts go on.
     ///
     /// # Errors
     /// A setting that cannot be used, or the sender has ended.

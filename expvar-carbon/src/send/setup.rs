@@ -79,6 +79,11 @@ impl LanePlan {
 }
 
 impl Opened {
+    /// Whether a lane that runs has its directory open.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.spool, Disk::InUse(_))
+    }
+
     /// The lane of a new sender, with what its spool held.
     pub(crate) fn lane(self, index: usize, counts: &Counts) -> Lane {
         let mut queue = Queue::new(self.plan.queue_bytes);

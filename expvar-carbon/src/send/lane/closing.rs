@@ -1,22 +1,33 @@
 //! Connections whose write side is closed, until their servers close too.
 
+use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::acknowledged::Acknowledged;
+use super::{Host, Lane, Policy, Wish};
+use crate::send::address::Address;
 use crate::send::connection::Connection;
+use crate::send::stats::Counts;
 
 /// How long a server may take to close a connection after it has acknowledged everything. Its
 /// points count as unconfirmed then; they are not sent again.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// How many connections at most wait for their server to close them, each with its part of the
+/// queue; of more the oldest is given up.
+const CLOSING_MAX: usize = 4;
+
 /// A connection whose write side is closed. It is left alone: a slow server reads what its kernel
 /// has acknowledged when it comes to it.
 pub(super) struct Closing {
     pub(super) id: u64,
-    pub(super) address: usize,
+    pub(super) server: Address,
     pub(super) connection: Connection,
     pub(super) written: u64,
     pub(super) acknowledged: Acknowledged,
@@ -31,14 +42,27 @@ pub(super) enum Closed {
     Lost(io::Error, Option<u64>),
     /// The server has acknowledged everything and did not close.
     Unconfirmed,
+    /// Another lane waits for it.
+    Carried(Closing),
+}
+
+/// How waiting for a server ends before the server does.
+pub(super) enum Ending {
+    /// What it has not acknowledged counts as lost.
+    GiveUp,
+    /// Others wait on.
+    HandOver,
 }
 
 impl Closing {
     /// Waits for the server: without limit while the kernel's count of unacknowledged bytes falls,
-    /// for five minutes once it is zero or where nobody counts. In any case no longer than for
-    /// `given_up`.
-    pub(super) async fn wait(mut self, given_up: impl Future<Output = ()>) -> (u64, usize, Closed) {
-        tokio::pin!(given_up);
+    /// for five minutes once it is zero or where nobody counts. In any case no longer than until
+    /// `ended`.
+    pub(super) async fn wait(
+        mut self,
+        ended: impl Future<Output = Ending>,
+    ) -> (u64, Address, Closed) {
+        tokio::pin!(ended);
         let end = Instant::now() + PATIENCE;
         let closed = loop {
             let now = Instant::now();
@@ -60,7 +84,10 @@ impl Closing {
                         Closed::Lost(error, self.acknowledged.bytes)
                     }
                 },
-                () = &mut given_up => {
+                ending = &mut ended => {
+                    if matches!(ending, Ending::HandOver) {
+                        return (self.id, self.server.clone(), Closed::Carried(self));
+                    }
                     self.acknowledged.ask_last(&self.connection, self.written, self.timeout);
                     break match self.acknowledged.bytes {
                         Some(acknowledged) if acknowledged < self.written => {
@@ -72,6 +99,91 @@ impl Closing {
                 () = sleep_until(next) => {}
             }
         };
-        (self.id, self.address, closed)
+        (self.id, self.server, closed)
+    }
+}
+
+/// The way to [`Lane::settle`].
+pub(super) struct Settling<'a> {
+    pub(super) connections: mpsc::UnboundedSender<Closing>,
+    /// How many are not settled.
+    pub(super) open: &'a AtomicUsize,
+}
+
+impl Settling<'_> {
+    pub(super) fn add(&self, connection: Closing) {
+        self.open.fetch_add(1, Relaxed);
+        // The other end lives as long as this one.
+        let _ = self.connections.send(connection);
+    }
+}
+
+impl Lane {
+    /// Waits for the servers to close what we have closed, and tells the queue. Returns the
+    /// connections that another lane waits for.
+    pub(super) async fn settle(
+        &self,
+        policy: Policy,
+        counts: &Counts,
+        host: &impl Host,
+        open: &AtomicUsize,
+        mut closing: mpsc::UnboundedReceiver<Closing>,
+    ) -> Vec<Closing> {
+        let (mut waits, mut carried) = (FuturesUnordered::new(), Vec::new());
+        let mut tickets = VecDeque::new();
+        loop {
+            let (id, server, closed) = tokio::select! {
+                Some(connection) = closing.recv() => {
+                    // One too many: its server is not waited for any longer.
+                    while tickets.len() >= CLOSING_MAX {
+                        drop(tickets.pop_front());
+                    }
+                    let (ticket, given_up) = oneshot::channel::<()>();
+                    tickets.push_back(ticket);
+                    waits.push(connection.wait(async {
+                        tokio::select! {
+                            _ = given_up => Ending::GiveUp,
+                            ending = self.until_late(host) => ending,
+                        }
+                    }));
+                    continue;
+                }
+                Some(settled) = waits.next() => settled,
+                else => return carried,
+            };
+            tickets.retain(|ticket| !ticket.is_closed());
+            match closed {
+                Closed::Read => self.queue(|q| q.confirm(id)),
+                Closed::Unconfirmed => self.queue(|q| q.unconfirm(id)),
+                Closed::Lost(error, acknowledged) => {
+                    counts.failed(format!("{server}: {error}"));
+                    self.lost(policy, Some(id), acknowledged);
+                }
+                Closed::Carried(connection) => {
+                    carried.push(connection);
+                    continue;
+                }
+            }
+            open.fetch_sub(1, Relaxed);
+            self.wake.notify_one();
+            host.confirmed();
+        }
+    }
+
+    /// Waits until connections that are closing are no longer this lane's to wait for.
+    async fn until_late(&self, host: &impl Host) -> Ending {
+        loop {
+            let asked = self.asked.notified();
+            tokio::pin!(asked);
+            asked.as_mut().enable();
+            match host.wish(self) {
+                Wish::Leave(latest) => {
+                    sleep_until(latest).await;
+                    return Ending::GiveUp;
+                }
+                Wish::HandOver => return Ending::HandOver,
+                Wish::Serve | Wish::Flush | Wish::Close => asked.await,
+            }
+        }
     }
 }

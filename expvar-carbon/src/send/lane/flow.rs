@@ -3,18 +3,16 @@
 use std::io;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::acknowledged::Acknowledged;
-use super::closing::Closing;
 use super::health::Health;
+use super::live::Live;
 use super::{End, HURRY, Host, Lane, Policy, Wish};
 use crate::render::refusal::Refusal;
-use crate::send::address::Scheme;
-use crate::send::connection::Connection;
+use crate::send::address::{Address, Scheme};
 use crate::send::network::Dial;
 use crate::send::pickle;
-use crate::send::stats::Counts;
 use expvar_push::Batch;
 
 /// How much is written in one go.
@@ -34,88 +32,101 @@ const RESOLVE: Duration = Duration::from_secs(30);
 pub(super) struct Flow<'f, 'h> {
     pub(super) lane: &'f Lane,
     pub(super) policy: Policy,
-    pub(super) counts: &'f Counts,
     pub(super) health: &'f mut Health<'h>,
-    pub(super) connection: Connection,
-    pub(super) id: u64,
-    /// Where its server is among the lane's addresses.
-    pub(super) address: usize,
-    pub(super) generation: u64,
-    pub(super) written: u64,
-    pub(super) last_write: Instant,
-    /// Up to when what comes is gathered.
-    pub(super) gather_until: Instant,
-    pub(super) acknowledged: Acknowledged,
+    pub(super) live: Live,
 }
 
 impl Flow<'_, '_> {
-    /// Sends what the lane's queue holds until the connection ends.
+    /// Sends what the lane's queue holds until the connection ends, or goes to another lane.
     pub(super) async fn run<D: Dial>(mut self, dial: &D, host: &impl Host) -> End {
         let mut batches = Vec::new();
         let mut out = Vec::new();
-        let since = Instant::now();
-        let mut failback = since + FAILBACK;
+        let since = self.live.since;
+        let mut failback = Instant::now() + FAILBACK;
         let is_udp = self.scheme() == Scheme::Udp;
-        let mut resolve = since + RESOLVE;
+        let is_tls = self.scheme() == Scheme::Tls;
+        let mut resolve = Instant::now() + RESOLVE;
+        // One that comes from another lane may go to a server that this one has not.
+        let is_server = |address: &Address| *address == self.live.server;
+        let Some(place) = self.lane.addresses.iter().position(is_server) else {
+            return self.close(None).await;
+        };
         loop {
-            if let Some(error) = self.connection.is_closed() {
+            if let Some(error) = self.live.connection.is_closed() {
                 return self.lost(error);
             }
             let now = Instant::now();
-            self.acknowledged.ask(&self.connection, self.written, now, self.policy.timeout);
-            let acknowledged = self.acknowledged.bytes;
-            if self.acknowledged.is_silent {
+            let Live { connection, acknowledged, written, .. } = &mut self.live;
+            acknowledged.ask(connection, *written, now, self.policy.timeout);
+            if acknowledged.is_silent {
                 let error = io::Error::new(io::ErrorKind::TimedOut, Acknowledged::SILENT);
                 return self.lost(error);
             }
+            let acknowledged = acknowledged.bytes;
             self.health.lives(now - since);
             if is_udp && now >= resolve {
-                let address = &self.lane.addresses[self.address];
+                let address = &self.live.server;
                 match dial.dial(address, self.policy.timeout).await {
-                    Ok(connection) => self.connection = connection,
-                    Err(error) => self.counts.failed(format!("{address}: {error}")),
+                    Ok(connection) => self.live.connection = connection,
+                    Err(error) => self.health.counts().failed(format!("{address}: {error}")),
                 }
                 resolve = Instant::now() + RESOLVE;
             }
-            if self.generation != dial.generation() {
-                return self.close(None).await;
-            }
             let wish = host.wish(self.lane);
-            if matches!(wish, Wish::Leave(_)) {
+            if wish == Wish::HandOver {
+                return End::Carried(self.live);
+            }
+            let is_outdated = is_tls && self.live.generation != dial.generation();
+            if is_outdated || matches!(wish, Wish::Leave(_)) {
                 return self.close(None).await;
             }
             let serves = wish == Wish::Serve;
-            let gathers = serves && now < self.gather_until;
+            let gathers = serves && now < self.live.gather_until;
             let (oldest, waits) = self.lane.queue(|q| {
-                q.trim(now, self.policy.window, acknowledged.map(|bytes| (self.id, bytes)));
+                q.trim(now, self.policy.window, acknowledged.map(|bytes| (self.live.id, bytes)));
                 if !gathers {
                     q.take(WRITE_BYTES, &mut batches);
                 }
                 (q.oldest_written(), q.is_waiting())
             });
             if !batches.is_empty() {
-                if let Err(error) = self.write(&mut batches, &mut out).await {
+                let (lane, limit) = (self.lane, self.policy.timeout);
+                let late = async {
+                    lane.until_left(host).await;
+                    sleep(limit).await;
+                };
+                let written = tokio::select! {
+                    written = self.write(&mut batches, &mut out) => written,
+                    // Others wait for this lane's end.
+                    () = late => Err(io::ErrorKind::TimedOut.into()),
+                };
+                if let Err(error) = written {
                     return self.lost(error);
                 }
                 continue;
             }
-            if !serves || now - self.last_write >= IDLE {
+            if !serves || now - self.live.last_write >= IDLE {
                 return self.close(None).await;
             }
-            if self.address > 0 && now >= failback {
+            if place > 0 && now >= failback {
                 failback = now + FAILBACK;
-                if let Ok(better) = self.lane.dial(dial, self.policy, self.address).await {
+                let counts = self.health.counts();
+                let better = tokio::select! {
+                    better = self.lane.connect(dial, self.policy, place, counts) => better,
+                    () = self.lane.until_left(host) => continue,
+                };
+                if let Ok(better) = better {
                     return self.close(Some(better)).await;
                 }
             }
-            let mut next = if waits { self.gather_until } else { self.last_write + IDLE };
+            let mut next = if waits { self.live.gather_until } else { self.live.last_write + IDLE };
             if let Some(oldest) = oldest {
                 next = next.min((oldest + self.policy.window).max(now + HURRY));
             }
-            if acknowledged.is_some_and(|a| a < self.written) {
-                next = next.min(self.acknowledged.ask_at);
+            if acknowledged.is_some_and(|a| a < self.live.written) {
+                next = next.min(self.live.acknowledged.ask_at);
             }
-            if self.address > 0 {
+            if place > 0 {
                 next = next.min(failback);
             }
             if is_udp {
@@ -126,7 +137,7 @@ impl Flow<'_, '_> {
             }
             tokio::select! {
                 biased;
-                error = self.connection.until_closed() => return self.lost(error),
+                error = self.live.connection.until_closed() => return self.lost(error),
                 () = self.lane.wake.notified() => {}
                 () = sleep_until(next) => {}
             }
@@ -134,7 +145,7 @@ impl Flow<'_, '_> {
     }
 
     fn scheme(&self) -> Scheme {
-        self.lane.addresses[self.address].scheme()
+        self.live.server.scheme()
     }
 
     /// Writes the batches and tells the queue.
@@ -148,60 +159,46 @@ impl Flow<'_, '_> {
             } else {
                 out.extend_from_slice(&batch.bytes);
             }
-            ends.push(self.written + out.len() as u64);
+            ends.push(self.live.written + out.len() as u64);
         }
         let (mut rest, mut refused) = (out.as_slice(), 0);
         while !rest.is_empty() {
-            match timeout(self.policy.timeout, self.connection.write(rest)).await? {
+            match timeout(self.policy.timeout, self.live.connection.write(rest)).await? {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => rest = &rest[n..],
                 Err(e) if e.kind() == io::ErrorKind::InvalidInput => {
                     let line =
                         rest.iter().position(|&b| b == b'\n').map_or(rest.len(), |at| at + 1);
                     rest = &rest[line..];
-                    self.counts.refuse(Refusal::LongDatagram);
+                    self.health.counts().refuse(Refusal::LongDatagram);
                     refused += 1;
                 }
                 Err(e) => return Err(e),
             }
         }
-        timeout(self.policy.timeout, self.connection.flush()).await??;
+        timeout(self.policy.timeout, self.live.connection.flush()).await??;
         let now = Instant::now();
-        self.written += out.len() as u64;
-        self.last_write = now;
+        self.live.written += out.len() as u64;
+        self.live.last_write = now;
         let ((first, again), more) =
-            self.lane.queue(|q| (q.wrote(now, self.id, ends.into_iter()), q.is_waiting()));
+            self.lane.queue(|q| (q.wrote(now, self.live.id, ends.into_iter()), q.is_waiting()));
+        let counts = self.health.counts();
         if !more {
-            self.gather_until = now + GATHER;
-            self.counts.push_ended(now);
+            self.live.gather_until = now + GATHER;
+            counts.push_ended(now);
         }
-        self.counts.points_sent.add(first.saturating_sub(refused));
-        self.counts.points_resent.add(again);
-        self.counts.succeeded(now);
+        counts.points_sent.add(first.saturating_sub(refused));
+        counts.points_resent.add(again);
+        counts.succeeded(now);
         Ok(())
     }
 
-    /// Closes our side, which asks the server to close its own when it has read everything.
-    async fn close(mut self, better: Option<(usize, Connection)>) -> End {
-        match timeout(self.policy.timeout, self.connection.shutdown()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return self.lost(error),
-            Err(late) => return self.lost(late.into()),
-        }
-        self.lane.queue(|q| q.closing(self.id));
-        let closing = Closing {
-            id: self.id,
-            address: self.address,
-            connection: self.connection,
-            written: self.written,
-            acknowledged: self.acknowledged,
-            timeout: self.policy.timeout,
-        };
-        End::Closing(closing, better)
+    async fn close(self, better: Option<Live>) -> End {
+        let lane = self.lane;
+        self.live.close(self.policy.timeout, |f| lane.queue(f), better).await
     }
 
-    fn lost(mut self, error: io::Error) -> End {
-        self.acknowledged.ask_last(&self.connection, self.written, self.policy.timeout);
-        End::Lost(error, self.acknowledged.bytes)
+    fn lost(self, error: io::Error) -> End {
+        self.live.lost(error, self.policy.timeout)
     }
 }

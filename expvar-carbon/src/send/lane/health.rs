@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Lane;
+use crate::send::address::Address;
 use crate::send::stats::Counts;
 use expvar_push::Backoff;
 use expvar_push::Event;
@@ -22,15 +23,32 @@ pub(super) struct Health<'a> {
     timeout: Duration,
 }
 
-struct Away {
+/// An outage.
+pub(super) struct Away {
     since: Instant,
     /// Points that the lane had dropped by then.
     dropped: u64,
 }
 
 impl<'a> Health<'a> {
-    pub(super) fn new(lane: &'a Lane, counts: &'a Counts, timeout: Duration) -> Self {
-        Self { lane, counts, away: None, brief: 0, proof: Backoff::FIRST, timeout }
+    /// Begins with the outage that was there before.
+    pub(super) fn new(
+        lane: &'a Lane,
+        counts: &'a Counts,
+        timeout: Duration,
+        away: Option<Away>,
+    ) -> Self {
+        Self { lane, counts, away, brief: 0, proof: Backoff::FIRST, timeout }
+    }
+
+    /// Who counts what happens.
+    pub(super) fn counts(&self) -> &'a Counts {
+        self.counts
+    }
+
+    /// The outage that goes on.
+    pub(super) fn into_away(self) -> Option<Away> {
+        self.away
     }
 
     /// No connection could be made.
@@ -41,8 +59,8 @@ impl<'a> Health<'a> {
     }
 
     /// A connection failed after it had lived so long. A single one is no outage: servers restart.
-    pub(super) fn lost(&mut self, address: usize, error: &io::Error, lived: Duration) {
-        let text = format!("{}: {error}", self.lane.addresses[address]);
+    pub(super) fn lost(&mut self, server: &Address, error: &io::Error, lived: Duration) {
+        let text = format!("{server}: {error}");
         self.counts.failed(text.clone());
         if error.kind() == io::ErrorKind::TimedOut {
             // A server that hangs is connected to all the same.
@@ -79,7 +97,7 @@ impl<'a> Health<'a> {
             self.counts.observer.tell(&Event::Back {
                 destination: self.lane.destination(),
                 after: away.since.elapsed(),
-                dropped: self.lane.dropped() - away.dropped,
+                dropped: self.lane.dropped().saturating_sub(away.dropped),
             });
         }
     }

@@ -1,11 +1,20 @@
 //! A lane's spool, and how far it is.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use expvar_push::{Batch, Event, Queue, Spool};
+use tokio::time::timeout;
 
+use super::Lane;
 use crate::send::stats::Counts;
+
+/// How often the spool is told what is done with.
+const SPOOL_TICK: Duration = Duration::from_millis(500);
+/// How long a disk that took nothing is left alone.
+const SPOOL_RETRY: Duration = Duration::from_secs(5);
 
 /// A queue's copy on disk.
 #[derive(Debug)]
@@ -102,5 +111,52 @@ impl Store {
 
     pub(super) fn has_failed(&self) -> bool {
         self.has_failed
+    }
+}
+
+impl Lane {
+    /// Copies the queue's changes to the spool, for ever; at once where there is none.
+    pub(crate) async fn keep_spool(self: Arc<Self>, counts: Arc<Counts>) {
+        while self.spool_dir.is_some() {
+            let (lane, counted) = (self.clone(), counts.clone());
+            let write = move || lane.write_spool(&counted);
+            let written = tokio::task::spawn_blocking(write).await.unwrap_or(true);
+            let wait = if written { SPOOL_TICK } else { SPOOL_RETRY };
+            if written && self.queue(|q| q.bytes()) == 0 {
+                self.spool_wake.notified().await;
+            } else if written {
+                let _ = timeout(wait, self.spool_wake.notified()).await;
+            } else {
+                tokio::time::sleep(wait).await;
+            }
+        }
+    }
+
+    /// Copies the queue's changes to the spool; returns whether the disk took them.
+    pub(crate) fn write_spool(&self, counts: &Counts) -> bool {
+        let mut store = self.store.lock();
+        let Some(written) = store.as_mut() else { return true };
+        let events = written.write(|f| self.queue(f), counts);
+        let is_written = !written.has_failed();
+        drop(store);
+        counts.tell(events);
+        is_written
+    }
+
+    /// Settles the spool at the end: what the servers are known to have read is not kept. The
+    /// directory is free when this returns.
+    pub(crate) fn close_spool(&self, counts: &Counts) {
+        self.queue(Queue::forget_confirmed);
+        self.write_spool(counts);
+        if let Some((spool, _)) = self.take_spool()
+            && let Err(error) = spool.sync()
+        {
+            counts.note(format!("spool: {error}"));
+        }
+    }
+
+    /// The spool, after the writes that are under way; the lane goes on without it.
+    pub(crate) fn take_spool(&self) -> Option<(Spool, u64)> {
+        self.store.lock().take().map(|store| (store.spool, store.next_seq))
     }
 }

@@ -1,6 +1,7 @@
 //! Lanes against scripted servers, in paused time.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::*;
+use crate::send::connection::Connection;
 use expvar_push::Observer;
 
 const POLICY: Policy = Policy { timeout: Duration::from_secs(5), window: Duration::from_secs(10) };
