@@ -1,1 +1,20 @@
 //! Programs to run and to read: `cargo run --example NAME`.
+
+/// The code of the READMEs and of the migration pages compiles and runs.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../expvar/README.md")]
+    struct Expvar;
+    #[doc = include_str!("../expvar-http/README.md")]
+    struct ExpvarHttp;
+    #[doc = include_str!("../expvar-carbon/README.md")]
+    struct ExpvarCarbon;
+    #[doc = include_str!("../docs/migrations/prometheus.md")]
+    struct Prometheus;
+    #[doc = include_str!("../docs/migrations/metrics-exporter-prometheus.md")]
+    struct MetricsExporterPrometheus;
+    #[doc = include_str!("../docs/migrations/go-expvar.md")]
+    struct GoExpvar;
+    #[doc = include_str!("../docs/migrations/samlare.md")]
+    struct Samlare;
+}

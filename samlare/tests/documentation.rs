@@ -72,3 +72,15 @@ fn every_key_is_in_the_sample_and_in_the_readme() {
     }
     assert_eq!(missing, BTreeSet::new());
 }
+
+#[test]
+fn the_migration_page_shows_good_configurations() {
+    let page = read("../docs/migrations/samlare.md");
+    let blocks: Vec<&str> = page.split("```toml\n").skip(1).collect();
+    assert_eq!(blocks.len(), 3);
+    for block in blocks {
+        let text = block.split("```").next().unwrap();
+        let (_, warnings) = Config::parse(text).unwrap_or_else(|err| panic!("{err:?}: {text}"));
+        assert_eq!(warnings, [], "{text}");
+    }
+}
