@@ -75,6 +75,7 @@ use expvar_push::{ConfigError, Event, Left, Moment};
 /// assert_eq!(left.points, 0, "Carbon is away");
 /// # Ok::<(), expvar_carbon::ConfigError>(())
 /// ```
+#[doc(alias("Graphite", "GraphiteReporter"))]
 #[derive(Debug, Clone)]
 #[must_use = "nothing is sent until it is spawned or run"]
 pub struct Carbon {
@@ -291,6 +292,7 @@ impl Carbon {
     ///
     /// # Errors
     /// When a setting cannot be used, or no thread can be had; the error names the remedy.
+    #[doc(alias = "push_gateway")]
     pub fn send_once(self) -> Result<Left, ConfigError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let (registry, within) = (self.registry.clone(), self.shutdown_timeout);

@@ -32,6 +32,7 @@ use routes::{Route, Routes};
 ///
 /// Calls share their variables. Where a name is taken by something else, nothing is shown, and
 /// the variable `expvar.clashes` says so; [`Layer::publish`] gives that as an error.
+#[doc(alias("middleware", "TraceLayer"))]
 pub fn layer() -> Layer {
     static LAYER: OnceLock<Layer> = OnceLock::new();
     let publish = || {

@@ -92,6 +92,7 @@ const LEVELS: usize = 8;
 /// assert!(text.contains("http_routes_total{route=\"/login\"} 1\n"));
 /// # Ok::<(), expvar_http::MappingError>(())
 /// ```
+#[doc(alias("TextEncoder", "PrometheusBuilder", "PrometheusHandle", "OpenMetrics"))]
 #[derive(Debug, Clone, Default)]
 pub struct Prometheus {
     mappings: BTreeMap<String, Mapping>,
@@ -153,6 +154,7 @@ impl Prometheus {
     ///
     /// # Errors
     /// The label is no legal name, or is given twice.
+    #[doc(alias("add_global_label", "const_labels"))]
     pub fn constant(
         mut self,
         label: impl Into<String>,
@@ -169,6 +171,7 @@ impl Prometheus {
     /// of the last 60 to 70 seconds; `NaN` where nothing was recorded then.
     ///
     /// Quantiles of several processes cannot be joined in Prometheus, buckets can.
+    #[doc(alias("set_quantiles", "Summary"))]
     #[must_use]
     pub fn quantiles(mut self, quantiles: impl IntoIterator<Item = f64>) -> Self {
         self.cache = Cache::default();
@@ -259,6 +262,7 @@ impl Prometheus {
 
     /// The variables of a registry as metrics, in one of the formats that are text; empty in protobuf,
     /// which [`render`](Self::render) writes.
+    #[doc(alias("encode", "gather"))]
     pub fn to_text(&self, registry: &Registry, media_type: impl Into<MediaType>) -> String {
         let media_type = media_type.into();
         if media_type.format() == Format::Protobuf {

@@ -50,6 +50,7 @@ use crate::{Body, MediaType, stats};
 /// `/internal/debug/vars`. The checks of the `Host` header and of credentials are those of
 /// [`Builder`]: a service that is reached by name must [allow](Builder::hosts) that name. Limits
 /// on connections are the router's business.
+#[doc(alias("Handler", "promhttp"))]
 #[derive(Clone)]
 pub struct Service {
     shared: Arc<Shared>,

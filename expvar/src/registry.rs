@@ -28,6 +28,7 @@ use crate::var::{Publish, Var};
 /// assert_eq!(registry.to_json(), "{\n\"requests\": 1\n}\n");
 /// # Ok::<(), expvar::PublishError>(())
 /// ```
+#[doc(alias("Meter", "MeterProvider", "CollectorRegistry"))]
 #[derive(Clone)]
 pub struct Registry {
     shared: Arc<Shared>,
@@ -97,6 +98,7 @@ impl Registry {
     /// # Errors
     /// The name is taken (the error gives the variable that has it), empty, or holds a control
     /// character. Nothing is changed then.
+    #[doc(alias("Publish", "register"))]
     pub fn publish<V: Publish>(&self, name: &str, var: V) -> Result<V::Handle, PublishError> {
         self.publish_with(name, var, Info::new())
     }
@@ -190,6 +192,7 @@ impl Registry {
     }
 
     /// The variable of that name.
+    #[doc(alias = "Get")]
     pub fn get(&self, name: &str) -> Option<Var> {
         self.names().get(name).map(|entry| entry.var.clone())
     }
@@ -200,6 +203,7 @@ impl Registry {
     }
 
     /// Shows the variable no longer, and returns it.
+    #[doc(alias = "unregister")]
     pub fn remove(&self, name: &str) -> Option<Var> {
         let entry = self.names().remove(name);
         entry.map(|entry| entry.var)
@@ -207,6 +211,7 @@ impl Registry {
 
     /// Calls `f` for each name and variable, in name order. No lock is held meanwhile, so `f` may
     /// change the registry; it sees what was there when the walk began. Go's `Do`.
+    #[doc(alias = "Do")]
     pub fn for_each(&self, mut f: impl FnMut(&str, &Var)) {
         for (name, entry) in self.list().iter() {
             f(name, &entry.var);

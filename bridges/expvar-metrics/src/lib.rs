@@ -58,6 +58,7 @@ use handles::{Idle, Recorded};
 ///
 /// # Errors
 /// Another recorder was installed before.
+#[doc(alias("install_recorder", "set_global_recorder"))]
 pub fn install() -> Result<(), InstallError> {
     Recorder::new(expvar::global()).install()
 }

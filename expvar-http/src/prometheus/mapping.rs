@@ -8,6 +8,7 @@ use super::names;
 
 /// How one variable becomes a metric: see [`Prometheus::map`](super::Prometheus::map). What is not
 /// told is as declared.
+#[doc(alias("View", "relabel"))]
 #[derive(Debug, Clone)]
 pub struct Mapping {
     pub(super) variable: String,
@@ -115,6 +116,7 @@ impl Mapping {
     /// The upper bounds of a histogram's buckets, in the unit that Prometheus sees. The
     /// histogram's own buckets are counted where they lie as a whole below a bound, so that values
     /// within 6 % below it (more for a coarser precision) may count above it.
+    #[doc(alias("set_buckets_for_metric", "linear_buckets", "exponential_buckets"))]
     #[must_use]
     pub fn buckets(mut self, bounds: impl Into<Vec<f64>>) -> Self {
         self.buckets = Some(bounds.into());

@@ -15,6 +15,7 @@ impl Registry {
     /// Values are read one after the other, not all at one instant. No lock is held while a
     /// [`Func`](crate::Func) or the visitor runs; memory is allocated for a walk, not for a
     /// variable.
+    #[doc(alias("gather", "collect"))]
     pub fn visit(&self, visitor: &mut impl Visitor) {
         self.visit_where(|_| true, visitor);
     }
@@ -32,6 +33,7 @@ impl Registry {
     }
 
     /// The document that `/debug/vars` answers: Go's bytes, with a line feed at the end.
+    #[doc(alias = "Handler")]
     pub fn to_json(&self) -> String {
         let mut buffer = Vec::new();
         self.render_json(&mut buffer);

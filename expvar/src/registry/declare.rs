@@ -49,6 +49,18 @@
 /// labels or `counter`, or as histograms in precision, `buckets:` or `exemplars:`, the first by source location is shown, and
 /// the map `expvar.clashes` names both. One that says nothing of labels, or of a unit other than
 /// that of durations, agrees with one that does.
+#[doc(alias(
+    "NewInt",
+    "NewFloat",
+    "NewString",
+    "NewMap",
+    "register_int_counter",
+    "register_counter",
+    "register_gauge",
+    "register_histogram",
+    "lazy_static",
+    "describe_counter"
+))]
 #[macro_export]
 macro_rules! vars {
     // Options are read token by token here, so that errors can say what to write.

@@ -14,6 +14,7 @@ static GLOBAL: LazyLock<Registry> = LazyLock::new(|| Registry::made(true));
 ///
 /// What a library declares that is loaded later (`dlopen`) is in it from then on. Such a library
 /// must not be unloaded.
+#[doc(alias("default_registry", "DefaultRegisterer"))]
 pub fn global() -> &'static Registry {
     &GLOBAL
 }
@@ -22,6 +23,7 @@ pub fn global() -> &'static Registry {
 ///
 /// # Errors
 /// The name is taken, empty, or holds a control character.
+#[doc(alias("Publish", "register"))]
 pub fn publish<V: Publish>(name: &str, var: V) -> Result<V::Handle, PublishError> {
     global().publish(name, var)
 }

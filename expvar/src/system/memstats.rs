@@ -49,6 +49,7 @@ use crate::process::files::Files;
 use crate::process::status::Status;
 
 /// Go's `runtime.MemStats`: see the [module](self) for what each field means here.
+#[doc(alias("runtime", "ReadMemStats"))]
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the module's table has one line a field")]

@@ -21,6 +21,7 @@ use crate::join::Rest;
 /// assert_eq!(requests.get(), 3);
 /// # Ok::<(), expvar::PublishError>(())
 /// ```
+#[doc(alias("Int", "IntCounter", "NewInt", "ObservableCounter", "Sum"))]
 pub struct Counter {
     cells: Cells,
 }

@@ -42,6 +42,7 @@ pub use label::{Label, LabelSet, check_values};
 /// A family is shown as a [`Map`] of maps, a level a label, and its variables appear at first use.
 /// So `with(…).add(0)` shows one at zero, and what was never used takes no memory but a pointer,
 /// two words for each possible set once any of them was used.
+#[doc(alias("IntCounterVec", "CounterVec", "GaugeVec", "HistogramVec", "MetricVec"))]
 pub struct Family<V: 'static, L> {
     /// What readers see, unless the family was published by value.
     own: Map,
@@ -73,6 +74,7 @@ impl<V: Member, L: LabelSet> Family<V, L> {
     }
 
     /// The variable of these labels, made at first use.
+    #[doc(alias("with_label_values", "get_or_create"))]
     #[inline]
     pub fn with(&self, labels: L) -> &V {
         if let Some(slots) = self.slots.get()

@@ -12,6 +12,7 @@ use crate::sync::AtomicU64;
 ///
 /// One shared atomic, because a sum over cells would not give back exactly what was set: `set` is a
 /// store, `add` a compare-and-swap loop. NaN and infinities are kept, and shown as `null`.
+#[doc(alias("Float", "NewFloat", "Gauge", "ObservableGauge"))]
 pub struct FloatGauge {
     bits: AtomicU64,
     /// The static of the same name that this one stands for.

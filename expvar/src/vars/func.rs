@@ -41,6 +41,7 @@ use crate::number::Number;
 /// }
 /// # let _ = &LIMITS;
 /// ```
+#[doc(alias("Collector", "ObservableGauge", "ObservableCounter", "GaugeFunc", "CounterFunc"))]
 pub struct Func {
     code: Code,
     members: &'static [(&'static str, Info)],

@@ -20,6 +20,7 @@ use crate::prefetch::Touch;
 /// thread's `dec` counts and another's earlier `inc` does not. Arithmetic wraps.
 // In this order the fields that a reader needs lie in one cache line wherever memory is aligned to
 // 16 bytes, as allocators' is; also inside an `Arc`.
+#[doc(alias("Int", "IntGauge", "NewInt", "UpDownCounter", "ObservableGauge"))]
 #[repr(C)]
 pub struct Gauge {
     /// The value while there is no cell; from then on `MOVED`, but for a moment.

@@ -52,6 +52,7 @@ use window::Window;
 /// assert_eq!((seen.count(), seen.sum()), (100, 5050));
 /// assert!((48..=52).contains(&seen.quantile(0.5)));
 /// ```
+#[doc(alias("HistogramVec", "Summary", "Distribution"))]
 pub struct Histogram {
     buckets: Buckets,
     /// Never nanoseconds for fractions: see [`Timed::is_nanoseconds`].
@@ -157,6 +158,7 @@ impl Histogram {
     /// whole part. What is below zero counts as the lowest bucket, what is no number not at all.
     /// Among whole numbers, what is 2⁶⁴ or more counts in the highest bucket and adds nothing to the
     /// sum, which never goes back.
+    #[doc(alias = "observe")]
     #[inline]
     pub fn record_float(&self, value: f64) {
         if !self.buckets.floats {
@@ -169,6 +171,7 @@ impl Histogram {
     }
 
     /// Records one value.
+    #[doc(alias = "observe")]
     #[inline]
     pub fn record(&self, value: u64) {
         if self.buckets.floats {
@@ -384,6 +387,7 @@ impl Histogram {
 
     /// Starts a timer that records the time until it is dropped, as
     /// [`record_duration`](Self::record_duration) does.
+    #[doc(alias("start_timer", "time"))]
     #[inline]
     pub fn start(&self) -> Timer<'_> {
         Timer { histogram: Some(self), start: Time::now() }
@@ -529,6 +533,7 @@ impl fmt::Debug for Histogram {
 }
 
 /// A running measurement: records the time since [`Histogram::start`] when dropped.
+#[doc(alias = "HistogramTimer")]
 #[must_use = "a timer records when it is dropped: bind it to a name that lives as long as the work"]
 #[derive(Debug)]
 pub struct Timer<'a> {

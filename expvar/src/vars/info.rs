@@ -73,6 +73,7 @@ impl fmt::Display for Unit {
 /// registry.publish_with("received", Counter::new(), info)?;
 /// # Ok::<(), expvar::PublishError>(())
 /// ```
+#[doc(alias("Opts", "Desc", "describe_counter", "description"))]
 #[derive(Debug, Clone)]
 pub struct Info {
     help: Words,
@@ -117,6 +118,7 @@ impl Info {
 
     /// With one label: the name of a map's keys, for exporters that turn keys into labels.
     /// Replaces labels that were given before.
+    #[doc(alias = "const_labels")]
     #[must_use]
     pub fn label(self, label: impl Into<Cow<'static, str>>) -> Self {
         self.labels([label])

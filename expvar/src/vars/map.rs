@@ -55,6 +55,7 @@ use query::Query;
 /// `(other)`, and the variable `expvar.overflows` counts it. Keys are any text of at most 1 KiB, or
 /// what [`key_bytes`](Self::key_bytes) says; longer ones go to `(other)` too. Maps nest, up to 32
 /// levels for readers. Keys that nobody uses can [expire](Self::expire_after).
+#[doc(alias("NewMap", "IntCounterVec", "CounterVec", "GaugeVec", "HistogramVec", "attributes"))]
 pub struct Map {
     id: cache::MapId,
     limit: usize,
@@ -184,6 +185,7 @@ impl Map {
     /// }
     /// PODS.inc("web-7d4b9");
     /// ```
+    #[doc(alias = "idle_timeout")]
     #[must_use]
     pub const fn expire_after(mut self, after: Duration) -> Self {
         self.expire_after = Some(after);
@@ -367,6 +369,7 @@ impl Map {
     /// Takes `key` out, at once for every reader, and returns what it held. Its cell is given back
     /// when the last handle on it goes; a thread that recorded into it forgets it when it next
     /// needs the place in its cache, or ends.
+    #[doc(alias("Delete", "remove_label_values"))]
     pub fn remove(&self, key: impl AsRef<str>) -> Option<Var> {
         let key = key.as_ref();
         let child = self.this().keys.lock().remove(key)?;
@@ -379,6 +382,7 @@ impl Map {
     }
 
     /// Takes every key out.
+    #[doc(alias("Init", "reset"))]
     pub fn clear(&self) {
         let old = self.this().keys.lock().take();
         old.values().for_each(Child::retire);

@@ -10,6 +10,7 @@ use crate::sync::Mutex;
 /// A piece of text: a version, a state, the last error. Go's `String`.
 ///
 /// Setting and reading take a lock for as long as it takes to swap or clone a pointer.
+#[doc(alias("String", "NewString", "Info", "StateSet"))]
 pub struct Text {
     /// What it holds before anything is set.
     initial: &'static str,

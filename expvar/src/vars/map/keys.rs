@@ -40,11 +40,13 @@ impl Map {
     /// assert_eq!(registry.get("requests").unwrap().to_string(), r#"{"/login": {"GET": 1, "POST": 2}}"#);
     /// # Ok::<(), expvar::PublishError>(())
     /// ```
+    #[doc(alias("with_label_values", "get_metric_with_label_values"))]
     pub fn add_at<K: AsRef<str>>(&self, keys: impl AsRef<[K]>, n: i64) {
         self.with_at(keys.as_ref(), Gauge::new, |gauge| gauge.add(n));
     }
 
     /// The counter at these keys, made if there is none.
+    #[doc(alias = "with_label_values")]
     pub fn counter_at<K: AsRef<str>>(&self, keys: impl AsRef<[K]>) -> Arc<Counter> {
         self.with_at(keys.as_ref(), Counter::new, Arc::clone)
     }
