@@ -374,7 +374,10 @@ class Surface:
                 continue
             parameters, where = self.print.generics(value["generics"])
             of = self.print.path(value["trait"])
-            self.lines.add(f"impl{parameters} {of} for {self.print.type(value['for'])}{where}")
+            line = f"impl{parameters} {of} for {self.print.type(value['for'])}{where}"
+            # What macros write for themselves.
+            if "__" not in line:
+                self.lines.add(line)
 
 
 def place(line):
