@@ -16,6 +16,17 @@ use crate::send::stats::Stats;
 /// `expvar_http::spawn` does: but what the program did last is not pushed when it ends. Keep the
 /// [`drop_guard`](Self::drop_guard) in `main` for that, or call [`close`](Self::close) or
 /// [`shutdown`](Self::shutdown) there.
+///
+/// ```
+/// use std::time::Duration;
+/// use expvar_carbon::Carbon;
+///
+/// let carbon = Carbon::new("127.0.0.1:2003").shutdown_timeout(Duration::from_millis(10)).spawn()?;
+/// println!("{} points sent", carbon.stats().points_sent);
+/// let left = carbon.close();
+/// println!("{} points were left", left.points);
+/// # Ok::<(), expvar_carbon::ConfigError>(())
+/// ```
 #[must_use = "the push goes on without it, but what the program does last is not pushed: \
               keep its drop_guard() in main"]
 pub struct Handle {
@@ -97,6 +108,15 @@ impl fmt::Debug for Handle {
 /// Takes a last reading when it is dropped, sends what waits within the
 /// [`shutdown_timeout`](crate::Carbon::shutdown_timeout), and ends the push. Blocks the thread
 /// meanwhile; does nothing where the push has ended.
+///
+/// ```
+/// fn main() -> Result<(), expvar_carbon::ConfigError> {
+///     let _guard = expvar_carbon::Carbon::new("127.0.0.1:2003").spawn()?.drop_guard();
+///     // What the program does until here is pushed.
+/// #   std::mem::forget(_guard);
+///     Ok(())
+/// }
+/// ```
 #[must_use = "it closes the push at once unless it is kept: `let _guard = …`"]
 #[derive(Debug)]
 pub struct DropGuard(Handle);

@@ -22,6 +22,18 @@ pub(crate) struct Settings {
 }
 
 /// The task that pushes: [`run`](Push::run) it in a tokio runtime.
+///
+/// ```
+/// # let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+/// # tokio.block_on(async {
+/// let (handle, push) = expvar_carbon::Carbon::new("127.0.0.1:2003").build()?;
+/// // It pushes until the future ends; this one never does.
+/// let pushing = tokio::spawn(push.run(std::future::pending()));
+/// # pushing.abort();
+/// # drop(handle);
+/// # Ok::<(), expvar_carbon::ConfigError>(())
+/// # }).unwrap();
+/// ```
 #[must_use = "nothing is sent until it runs"]
 pub struct Push {
     task: Task<Exporter>,

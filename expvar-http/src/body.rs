@@ -20,6 +20,14 @@ use crate::stats;
 /// Most have a known length. A document is shared by all who read it, and handed out in pieces of
 /// 64 KiB at most; it ends early, which HTTP shows as an error, where its memory was needed for
 /// newer ones. Live bodies are streams, written as fast as the peer reads.
+///
+/// ```
+/// use http_body::Body as _;
+///
+/// fn bytes(response: &http::Response<expvar_http::Body>) -> Option<u64> {
+///     response.body().size_hint().exact()
+/// }
+/// ```
 pub struct Body {
     content: Content,
     /// Tells the connection when the response is complete.

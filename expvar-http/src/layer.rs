@@ -64,6 +64,16 @@ pub fn layer() -> Layer {
 /// `MatchedPath`; elsewhere [`route_by`](Self::route_by) says. What matches no route is
 /// `(unmatched)`, a method that HTTP does not define is `(other)`, and so is what comes after the
 /// first 1,000 routes, which `expvar.overflows` counts.
+///
+/// ```
+/// use expvar_http::Layer;
+///
+/// let registry = expvar::Registry::new();
+/// let layer = Layer::publish(&registry, "shop.server")?;
+/// assert!(registry.get("shop.server.requests").is_some());
+/// # let _: Layer = layer;
+/// # Ok::<(), expvar::PublishError>(())
+/// ```
 #[derive(Clone)]
 pub struct Layer {
     routes: Arc<Routes>,
@@ -142,6 +152,14 @@ impl<S> tower_layer::Layer<S> for Layer {
 }
 
 /// A service whose requests are recorded: see [`Layer`].
+///
+/// ```
+/// use expvar_http::Recorded;
+/// use tower_layer::Layer as _;
+///
+/// let service: Recorded<&str> = expvar_http::layer().layer("a service");
+/// # drop(service);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Recorded<S> {
     inner: S,

@@ -9,6 +9,17 @@ use bytes::Bytes;
 use http::Uri;
 
 /// A page of the program's own; see [`Builder::pages`](crate::Builder::pages).
+///
+/// ```
+/// use expvar_http::{Page, Server};
+///
+/// let pages = |uri: http::Uri| async move {
+///     (uri.path() == "/version").then(|| Page::new("text/plain; charset=utf-8", "1.2"))
+/// };
+/// let server = Server::builder().pages(pages).spawn("127.0.0.1:0")?;
+/// # server.shutdown();
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Page {
     /// Its `Content-Type`, such as `text/html; charset=utf-8`.

@@ -14,6 +14,13 @@ use crate::builder::{Builder, Settings};
 ///
 /// Dropping it does not stop the server, which then runs as long as the process does: a service
 /// shows its variables for as long as it lives. Only [`shutdown`](Self::shutdown) stops it.
+///
+/// ```
+/// let server = expvar_http::Server::builder().spawn("127.0.0.1:0")?;
+/// assert!(server.url().starts_with("http://127.0.0.1:"));
+/// server.shutdown();
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Server {
     local_addr: SocketAddr,

@@ -236,6 +236,16 @@ impl<B> tower_service::Service<Request<B>> for Service {
 }
 
 /// The response to come of a [`Service`].
+///
+/// ```
+/// use expvar_http::{ResponseFuture, Service};
+/// use http::Request;
+/// use tower_service::Service as _;
+///
+/// fn answer(service: &mut Service, request: Request<String>) -> ResponseFuture {
+///     service.call(request)
+/// }
+/// ```
 pub struct ResponseFuture(Pin<Box<dyn Future<Output = http::Response<Body>> + Send>>);
 
 impl Future for ResponseFuture {

@@ -379,6 +379,12 @@ pub fn shared_records() -> u64 {
 }
 
 /// Bytes that recording takes: see [`usage`].
+///
+/// ```
+/// let usage = expvar::usage();
+/// assert!(usage.private_bytes <= usage.limit_bytes);
+/// assert_eq!(usage.lost, 0);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {

@@ -1,6 +1,13 @@
 //! One number of a walk.
 
 /// A number as a variable holds it, so that integers stay exact.
+///
+/// ```
+/// use expvar::Number;
+///
+/// assert_eq!(Number::Signed(-3).to_f64(), -3.0);
+/// assert_eq!(Number::Unsigned(7).since(Number::Unsigned(5)), Some(Number::Unsigned(2)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {
     /// An integer of at least zero. A [`Counter`](crate::Counter) is always one.

@@ -292,6 +292,15 @@ impl fmt::Debug for Registry {
 }
 
 /// A variable could not be published.
+///
+/// ```
+/// let registry = expvar::Registry::new();
+/// registry.publish("requests", expvar::Counter::new())?.add(5);
+/// let error = registry.publish("requests", expvar::Gauge::new()).unwrap_err();
+/// assert_eq!(error.name(), "requests");
+/// assert_eq!(error.existing().unwrap().to_string(), "5");
+/// # Ok::<(), expvar::PublishError>(())
+/// ```
 #[derive(Clone)]
 pub struct PublishError {
     name: Box<str>,

@@ -64,6 +64,13 @@ pub fn install() -> Result<(), InstallError> {
 }
 
 /// A `metrics` recorder that keeps what it gets in a [`Registry`].
+///
+/// ```
+/// let registry = expvar::Registry::new();
+/// let recorder = expvar_metrics::Recorder::new(&registry).label_sets(100);
+/// metrics::with_local_recorder(&recorder, || metrics::counter!("jobs").increment(1));
+/// assert_eq!(registry.get("jobs").unwrap().to_string(), "1");
+/// ```
 #[derive(Clone)]
 pub struct Recorder {
     /// Tells recorders apart in threads' caches.
@@ -203,6 +210,12 @@ impl fmt::Debug for Recorder {
 }
 
 /// The process has a `metrics` recorder already.
+///
+/// ```standalone_crate
+/// expvar_metrics::install().unwrap();
+/// let error: expvar_metrics::InstallError = expvar_metrics::install().unwrap_err();
+/// println!("{error}");
+/// ```
 #[derive(Debug)]
 pub struct InstallError(());
 

@@ -74,6 +74,16 @@ pub fn publish(prefix: &str) -> Result<Runtime, PublishError> {
 }
 
 /// A runtime's variables, shown for as long as this is held.
+///
+/// ```
+/// let registry = expvar::Registry::new();
+/// # let tokio = tokio::runtime::Runtime::new().unwrap();
+/// let shown = expvar_tokio::Runtime::publish(&registry, "tokio", tokio.handle())?;
+/// assert!(registry.get("tokio.workers").is_some());
+/// drop(shown);
+/// assert!(registry.get("tokio.workers").is_none());
+/// # Ok::<(), expvar::PublishError>(())
+/// ```
 #[must_use = "the variables are shown until this is dropped: keep it as long as the runtime"]
 pub struct Runtime {
     registry: Registry,

@@ -147,6 +147,17 @@ impl fmt::Debug for Tasks {
 
 pin_project! {
     /// A future that is recorded: see [`Tasks::instrument`].
+    ///
+    /// ```
+    /// use expvar_tokio::{Instrumented, Tasks};
+    ///
+    /// let registry = expvar::Registry::new();
+    /// let tasks = Tasks::publish(&registry, "jobs")?;
+    /// let job: Instrumented<_> = tasks.instrument(async { 7 });
+    /// # let tokio = tokio::runtime::Runtime::new().unwrap();
+    /// assert_eq!(tokio.block_on(job), 7);
+    /// # Ok::<(), expvar::PublishError>(())
+    /// ```
     #[must_use = "a future does nothing until it is polled"]
     pub struct Instrumented<F> {
         #[pin]

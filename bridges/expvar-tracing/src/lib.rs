@@ -54,6 +54,13 @@ pub fn layer() -> Layer {
 }
 
 /// A `tracing_subscriber::Layer` that counts events and times spans.
+///
+/// ```
+/// use tracing_subscriber::prelude::*;
+///
+/// let subscriber = tracing_subscriber::registry().with(expvar_tracing::layer());
+/// tracing::subscriber::with_default(subscriber, || tracing::error!("no space left"));
+/// ```
 #[derive(Clone)]
 pub struct Layer {
     events: Arc<Map>,

@@ -61,6 +61,16 @@ struct Excess {
 }
 
 /// A place in a [`Path`] to return to.
+///
+/// ```
+/// let mut path = expvar_carbon::Path::new();
+/// path.push("apps");
+/// let apps = path.mark();
+/// path.push("web");
+/// path.truncate(apps);
+/// path.push("mail");
+/// assert_eq!(path.as_str(), "apps.mail");
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Mark {
     len: usize,

@@ -1,6 +1,14 @@
 //! Why a point is not sent, and how often that was so.
 
 /// Why a point is not sent: no server would store it, or it would spoil its neighbours.
+///
+/// ```
+/// use expvar_carbon::{Lines, Refusal};
+///
+/// let mut lines = Lines::new();
+/// assert!(!lines.point("load", f64::NAN, 1_700_000_000));
+/// assert_eq!(lines.refused().get(Refusal::NotANumber), 1);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Refusal {
@@ -60,6 +68,14 @@ impl Refusal {
 }
 
 /// How many points were refused, by reason.
+///
+/// ```
+/// let mut lines = expvar_carbon::Lines::new();
+/// lines.point("", 1_u64, 1_700_000_000);
+/// let refused: Vec<_> = lines.refused().iter().filter(|(_, points)| *points > 0).collect();
+/// assert_eq!(refused[0].0.name(), "empty_name");
+/// assert_eq!(lines.refused().total(), 1);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Refused([u64; Refusal::ALL.len()]);
 

@@ -7,6 +7,14 @@ use crate::render::pattern::Patterns;
 use expvar_push::ConfigError;
 
 /// What is sent of a counter.
+///
+/// ```
+/// use expvar_carbon::{Carbon, Counters};
+///
+/// // Totals of everything, but requests as what came since the last reading.
+/// let carbon = Carbon::new("graphite:2003").counters_matching("http.**", Counters::Deltas);
+/// # drop(carbon);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Counters {
     /// Its value: everything since the process began.

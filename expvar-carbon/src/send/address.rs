@@ -6,6 +6,13 @@ use std::str::FromStr;
 use expvar_push::ConfigError;
 
 /// What is spoken to a server.
+///
+/// ```
+/// use expvar_carbon::{Address, Scheme};
+///
+/// let address: Address = "pickle://graphite:2004".parse().unwrap();
+/// assert_eq!((address.scheme(), address.port()), (Scheme::Pickle, 2004));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheme {
     /// Lines over TCP; what an address without a scheme means.

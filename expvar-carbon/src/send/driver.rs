@@ -22,6 +22,17 @@ use expvar_push::Left;
 use expvar_push::Queue;
 
 /// The part that does the work: [`run`](Driver::run) it in a tokio runtime.
+///
+/// ```
+/// # let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+/// # tokio.block_on(async {
+/// let (sender, driver) = expvar_carbon::Sender::builder().to("127.0.0.1:2003").build()?;
+/// let driving = tokio::spawn(driver.run(std::future::pending()));
+/// # driving.abort();
+/// # drop(sender);
+/// # Ok::<(), expvar_carbon::ConfigError>(())
+/// # }).unwrap();
+/// ```
 #[must_use = "nothing is sent until it runs"]
 pub struct Driver {
     shared: Arc<Shared>,

@@ -20,6 +20,13 @@ use ring::Ring;
 ///
 /// The hashes choose by the point's name, as a relay of the same settings in the same
 /// [`Dialect`] would: points go to the same servers without one.
+///
+/// ```
+/// use expvar_carbon::{Carbon, Route};
+///
+/// let carbon = Carbon::new("carbon-a:2003").to("carbon-b:2003").route(Route::Fnv1aCh);
+/// # drop(carbon);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Route {
@@ -98,6 +105,14 @@ impl FromStr for Route {
 }
 
 /// Whose hashes are meant: the two relays place servers and names differently.
+///
+/// ```
+/// use expvar_carbon::{Carbon, Dialect, Route};
+///
+/// let carbon = Carbon::new("carbon-a:2003=a").to("carbon-b:2003=b");
+/// let carbon = carbon.route(Route::CarbonCh).dialect(Dialect::Carbon).replication(2);
+/// # drop(carbon);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// carbon-c-relay: of a tagged name the part before the tags is hashed, and what it would
@@ -152,6 +167,16 @@ pub(crate) struct Hashing {
 /// [`Cluster::router`](crate::Cluster::router).
 ///
 /// At most 260,000 names are remembered, in 4 MiB.
+///
+/// ```
+/// use expvar_carbon::{Cluster, Route};
+///
+/// let cluster = Cluster::to("carbon-a:2003").and("carbon-b:2003").route(Route::JumpFnv1aCh);
+/// let mut router = cluster.router()?;
+/// // The servers' indices, the same for one name always.
+/// assert_eq!(router.route(b"apps.web.requests").len(), 1);
+/// # Ok::<(), expvar_carbon::ConfigError>(())
+/// ```
 #[derive(Debug)]
 pub struct Router {
     dialect: Dialect,

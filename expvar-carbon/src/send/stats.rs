@@ -15,6 +15,13 @@ use expvar_push::Dropped;
 use expvar_push::{Event, Observer};
 
 /// A snapshot of what the sender counts about itself; everything since it was made.
+///
+/// ```
+/// let sender = expvar_carbon::Sender::builder().to("127.0.0.1:2003").spawn()?;
+/// let stats = sender.stats();
+/// assert_eq!((stats.points_dropped, stats.refused.total()), (0, 0));
+/// # Ok::<(), expvar_carbon::ConfigError>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stats {
     /// Points written for the first time, to all destinations together.

@@ -12,6 +12,20 @@ use super::routes::{Outcome, Running};
 
 pin_project! {
     /// The response to come of a [`Recorded`](super::Recorded) service.
+    ///
+    /// ```
+    /// use expvar_http::{Recorded, Recording};
+    /// use http::{Request, Response};
+    /// use tower_service::Service;
+    ///
+    /// fn call<S, B, R>(service: &mut Recorded<S>, request: Request<B>) -> Recording<S::Future>
+    /// where
+    ///     S: Service<Request<B>, Response = Response<R>>,
+    ///     Recorded<S>: Service<Request<B>, Future = Recording<S::Future>>,
+    /// {
+    ///     service.call(request)
+    /// }
+    /// ```
     #[derive(Debug)]
     pub struct Recording<F> {
         #[pin]

@@ -81,6 +81,15 @@ impl Drop for Call {
 pin_project! {
     /// The body of a recorded response: the same bytes. That of a gRPC call is watched for the
     /// status in its trailers.
+    ///
+    /// ```
+    /// use expvar_http::RecordedBody;
+    ///
+    /// /// A handler of all responses that a recorded service gives.
+    /// fn look<B>(response: &http::Response<RecordedBody<B>>) -> http::StatusCode {
+    ///     response.status()
+    /// }
+    /// ```
     #[derive(Debug, Default)]
     pub struct RecordedBody<B> {
         #[pin]

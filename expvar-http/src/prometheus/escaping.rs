@@ -11,6 +11,17 @@ use super::samples::Type;
 
 /// How names are written that have other characters than ASCII letters, digits and `_`, for the
 /// variable `http.größe`. A client asks for one by `escaping=` in its `Accept` header.
+///
+/// ```
+/// use expvar_http::{Escaping, Format, MediaType, Prometheus};
+///
+/// let registry = expvar::Registry::new();
+/// registry.publish("größe", expvar::Gauge::new())?.set(3);
+/// let as_is = MediaType::new(Format::Text, Escaping::Utf8);
+/// let text = Prometheus::new().to_text(&registry, as_is);
+/// assert!(text.contains("{\"größe\"} 3\n"), "{text}");
+/// # Ok::<(), expvar::PublishError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Escaping {
     /// `underscores`, for readers that say nothing: each of them is a `_`, also a colon:

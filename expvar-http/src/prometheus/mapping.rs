@@ -8,6 +8,18 @@ use super::names;
 
 /// How one variable becomes a metric: see [`Prometheus::map`](super::Prometheus::map). What is not
 /// told is as declared.
+///
+/// ```
+/// use expvar_http::{Format, Mapping, Prometheus};
+///
+/// let registry = expvar::Registry::new();
+/// registry.publish("lib.cache", expvar::Map::new())?.add("0", 7);
+/// let mapping = Mapping::new("lib.cache").family("cache_entries").labels(["shard"]).help("Entries.");
+/// let text = Prometheus::new().map(mapping)?.to_text(&registry, Format::Text);
+/// assert!(text.contains("# HELP cache_entries Entries.\n"));
+/// assert!(text.contains("cache_entries{shard=\"0\"} 7\n"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[doc(alias("View", "relabel"))]
 #[derive(Debug, Clone)]
 pub struct Mapping {
@@ -167,6 +179,13 @@ pub(super) fn check_labels<'l>(labels: impl Iterator<Item = &'l str>) -> Result<
 }
 
 /// A mapping cannot be used.
+///
+/// ```
+/// use expvar_http::{Mapping, Prometheus};
+///
+/// let error = Prometheus::new().map(Mapping::new("jobs").family("no spaces")).unwrap_err();
+/// assert_eq!(error.variable(), "jobs");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MappingError {
     variable: String,

@@ -3,6 +3,13 @@
 use super::escaping::Escaping;
 
 /// What metrics are written in.
+///
+/// ```
+/// use expvar_http::Format;
+///
+/// assert_eq!(Format::accepted("application/openmetrics-text;version=1.0.0"), Format::OpenMetrics);
+/// assert_eq!(Format::accepted("*/*"), Format::Text);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
     /// Prometheus text, version 0.0.4; 1.0.0 is the same with names in quotes.
@@ -34,6 +41,15 @@ impl Format {
 }
 
 /// A format, and how names are escaped in it: what a client asks for by its `Accept` header.
+///
+/// ```
+/// use expvar_http::{Format, MediaType, Prometheus};
+///
+/// let media_type = MediaType::accepted("text/plain");
+/// assert_eq!(media_type.format(), Format::Text);
+/// let mut body = Vec::new();
+/// Prometheus::new().render(&expvar::Registry::new(), media_type, &mut body);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MediaType {
     format: Format,

@@ -38,6 +38,16 @@ pub fn visit_json(text: &str, visitor: &mut impl visitor::Visitor) -> Result<(),
 }
 
 /// Where and why a text is not JSON, or nests deeper than 128 levels.
+///
+/// ```
+/// # struct Ignore;
+/// # impl expvar::Visitor for Ignore {
+/// #     fn enter(&mut self, _: expvar::Step<'_>, _: &expvar::Info) {}
+/// #     fn leave(&mut self) {}
+/// # }
+/// let error = expvar::visit_json("{\"a\": }", &mut Ignore).unwrap_err();
+/// assert!(error.to_string().starts_with("not JSON: "));
+/// ```
 #[derive(Debug)]
 pub struct JsonError(serde_json::Error);
 

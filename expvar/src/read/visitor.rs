@@ -103,6 +103,13 @@ pub trait Visitor {
 }
 
 /// One step of the path to a value.
+///
+/// ```
+/// use expvar::Step;
+///
+/// assert_eq!(Step::Key("/login").to_string(), "/login");
+/// assert_eq!(Step::Index(2).to_string(), "2");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step<'a> {
     /// To a variable, by its name.
@@ -123,6 +130,29 @@ impl std::fmt::Display for Step<'_> {
 }
 
 /// What lies below a name, key or index.
+///
+/// ```
+/// use expvar::{Info, Map, Registry, Shape, Step, Visitor};
+///
+/// /// Counts maps, without looking into them.
+/// struct Maps(usize);
+///
+/// impl Visitor for Maps {
+///     fn enter(&mut self, _: Step<'_>, _: &Info) {}
+///     fn leave(&mut self) {}
+///     fn begin(&mut self, shape: Shape) -> bool {
+///         self.0 += usize::from(shape == Shape::Map);
+///         false
+///     }
+/// }
+///
+/// let registry = Registry::new();
+/// registry.publish("routes", Map::new())?.add("/login", 1);
+/// let mut maps = Maps(0);
+/// registry.visit(&mut maps);
+/// assert_eq!(maps.0, 1);
+/// # Ok::<(), expvar::PublishError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// Values by key, in a [`Map`](crate::Map).

@@ -181,6 +181,30 @@ impl Path<'_> {
 }
 
 /// What a walk found of a histogram, read as far as it is asked.
+///
+/// ```
+/// use expvar::{Histogram, Info, Recorded, Registry, Step, Visitor};
+///
+/// #[derive(Default)]
+/// struct Medians(Vec<u64>);
+///
+/// impl Visitor for Medians {
+///     fn enter(&mut self, _: Step<'_>, _: &Info) {}
+///     fn leave(&mut self) {}
+///     fn histogram(&mut self, mut histogram: Recorded<'_>) {
+///         if histogram.count() > 0 {
+///             self.0.push(histogram.total().quantile(0.5));
+///         }
+///     }
+/// }
+///
+/// let registry = Registry::new();
+/// registry.publish("sizes", Histogram::new())?.record(3);
+/// let mut medians = Medians::default();
+/// registry.visit(&mut medians);
+/// assert_eq!(medians.0, [3]);
+/// # Ok::<(), expvar::PublishError>(())
+/// ```
 pub struct Recorded<'a> {
     histogram: &'a Histogram,
     reader: &'a Reader,

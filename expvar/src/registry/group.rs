@@ -10,6 +10,25 @@ use crate::registry::{PublishError, Registry};
 use crate::var::{Handle, Publish, Var};
 
 /// A group's variables, shown for as long as this is held: see [`group!`](crate::group).
+///
+/// ```
+/// expvar::group! {
+///     struct PoolVars = "pool" {
+///         taken: Counter = "taken";
+///     }
+/// }
+///
+/// /// A pool holds its variables; they go when it goes.
+/// struct Pool {
+///     vars: expvar::Group<PoolVars>,
+/// }
+///
+/// let registry = expvar::Registry::new();
+/// let pool = Pool { vars: PoolVars::publish(&registry, "main")? };
+/// pool.vars.taken.inc();
+/// assert_eq!(pool.vars.instance(), "main");
+/// # Ok::<(), expvar::PublishError>(())
+/// ```
 #[must_use = "the variables are shown until this is dropped: keep it in what they describe"]
 pub struct Group<V> {
     vars: V,

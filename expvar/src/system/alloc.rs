@@ -50,6 +50,16 @@ pub(super) const FILE: &str = file!();
 /// A reallocation counts as an allocation of the new size and a free of the old one, and beside
 /// that as done in place or moved. Sizes are those asked for, not rounded up. A failed call counts
 /// nothing.
+///
+/// ```standalone_crate
+/// #[global_allocator]
+/// static ALLOC: expvar::alloc::Counting = expvar::alloc::Counting::new();
+///
+/// let before = expvar::alloc::counts().unwrap().allocations;
+/// let held = vec![0_u8; 4096];
+/// assert!(expvar::alloc::counts().unwrap().allocations > before);
+/// # drop(held);
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Counting<A = System, const BY_SIZE: bool = true> {
     inner: A,

@@ -49,6 +49,11 @@ use crate::process::files::Files;
 use crate::process::status::Status;
 
 /// Go's `runtime.MemStats`: see the [module](self) for what each field means here.
+///
+/// ```
+/// let memory = expvar::memstats::read();
+/// println!("{} of {} bytes are in use", memory.heap_inuse, memory.heap_sys);
+/// ```
 #[doc(alias("runtime", "ReadMemStats"))]
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -102,6 +107,11 @@ struct Sources {
 }
 
 /// Blocks of one size class.
+///
+/// ```
+/// let memory = expvar::memstats::read();
+/// assert_eq!((memory.by_size[1].size, memory.by_size[2].size), (8, 16));
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BySize {

@@ -67,6 +67,14 @@ record! {
     /// JSON.
     ///
     /// Counts run from the start of the process. The sources named are Linux's.
+    ///
+    /// ```
+    /// let process = expvar::process::read();
+    /// // `None` where the system does not tell.
+    /// if let Some(resident) = process.resident_bytes {
+    ///     assert!(resident > 0);
+    /// }
+    /// ```
     pub struct Process {
         /// Memory that is resident, of all kinds (`VmRSS` of `/proc/self/status`).
         pub resident_bytes: Option<u64> [unit(Bytes), known_as("process_resident_memory_bytes")],

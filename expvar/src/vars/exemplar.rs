@@ -10,6 +10,13 @@ const MAX_CHARACTERS: usize = 128;
 
 /// A value that a histogram recorded, when, and where it comes from: see
 /// [`Histogram::exemplars`](crate::Histogram::exemplars).
+///
+/// ```
+/// let took = expvar::Histogram::new().exemplars();
+/// took.record_with(250, "4bf92f3577b34da6");
+/// let exemplars = took.recorded_exemplars();
+/// assert_eq!((exemplars[0].value(), exemplars[0].trace_id()), (250.0, Some("4bf92f3577b34da6")));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Exemplar {
     pub(crate) value: f64,

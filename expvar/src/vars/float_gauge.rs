@@ -12,6 +12,14 @@ use crate::sync::AtomicU64;
 ///
 /// One shared atomic, because a sum over cells would not give back exactly what was set: `set` is a
 /// store, `add` a compare-and-swap loop. NaN and infinities are kept, and shown as `null`.
+///
+/// ```
+/// let load = expvar::Registry::new().publish("load", expvar::FloatGauge::new())?;
+/// load.set(0.5);
+/// load.add(0.25);
+/// assert_eq!(load.get(), 0.75);
+/// # Ok::<(), expvar::PublishError>(())
+/// ```
 #[doc(alias("Float", "NewFloat", "Gauge", "ObservableGauge"))]
 pub struct FloatGauge {
     bits: AtomicU64,

@@ -18,6 +18,15 @@ use crate::prefetch::Touch;
 /// new value or replaced by it. Readers see values that the gauge held: none between a `set` and
 /// what it replaces, and, unless it moves while they read it nine times over, none in which one
 /// thread's `dec` counts and another's earlier `inc` does not. Arithmetic wraps.
+///
+/// ```
+/// let waiting = expvar::Registry::new().publish("waiting", expvar::Gauge::new())?;
+/// waiting.inc();
+/// waiting.add(2);
+/// waiting.dec();
+/// assert_eq!(waiting.get(), 2);
+/// # Ok::<(), expvar::PublishError>(())
+/// ```
 // In this order the fields that a reader needs lie in one cache line wherever memory is aligned to
 // 16 bytes, as allocators' is; also inside an `Arc`.
 #[doc(alias("Int", "IntGauge", "NewInt", "UpDownCounter", "ObservableGauge"))]

@@ -533,6 +533,14 @@ impl fmt::Debug for Histogram {
 }
 
 /// A running measurement: records the time since [`Histogram::start`] when dropped.
+///
+/// ```
+/// let took = expvar::Histogram::new();
+/// let timer = took.start();
+/// drop(timer);
+/// took.start().discard();
+/// assert_eq!(took.snapshot().count(), 1);
+/// ```
 #[doc(alias = "HistogramTimer")]
 #[must_use = "a timer records when it is dropped: bind it to a name that lives as long as the work"]
 #[derive(Debug)]

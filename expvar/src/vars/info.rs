@@ -5,6 +5,16 @@ use std::fmt;
 use std::sync::Arc;
 
 /// What a variable's number counts.
+///
+/// ```
+/// use expvar::{Histogram, Info, Registry, Unit};
+///
+/// let info = Info::new().unit(Unit::Milliseconds);
+/// let registry = Registry::new();
+/// registry.publish_with("took", Histogram::new(), info)?.record(250);
+/// assert_eq!(registry.info("took").unwrap().get_unit().name(), "milliseconds");
+/// # Ok::<(), expvar::PublishError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 #[non_exhaustive]
 pub enum Unit {

@@ -658,6 +658,14 @@ impl fmt::Debug for Nested<'_> {
 }
 
 /// A key holds a variable that cannot be added to.
+///
+/// ```
+/// let map = expvar::Registry::new().publish("jobs", expvar::Map::new())?;
+/// map.set("state", expvar::Text::new());
+/// let error = map.try_add("state", 1).unwrap_err();
+/// assert_eq!((error.key(), error.kind()), ("state", expvar::Kind::Text));
+/// # Ok::<(), expvar::PublishError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KindError {
     key: Box<str>,

@@ -6,6 +6,17 @@ use crate::var::{Handle, Publish, Var};
 use crate::{Counter, FloatGauge, Gauge, Histogram, Map, Text};
 
 /// A kind of variable that a [`Map`] or a [`Family`](crate::Family) makes at first use.
+///
+/// ```
+/// use expvar::{Counter, Family, Gauge, Member};
+///
+/// fn by_success<V: Member>() -> Family<V, (bool,)> {
+///     Family::new()
+/// }
+///
+/// by_success::<Counter>().with((true,)).inc();
+/// by_success::<Gauge>().with((false,)).set(3);
+/// ```
 pub trait Member: Publish<Handle = Arc<Self>> + Default + Send + Sync + 'static {
     #[doc(hidden)]
     fn of(var: &Var) -> Option<&Arc<Self>>;

@@ -10,6 +10,13 @@ use crate::sync::Mutex;
 /// A piece of text: a version, a state, the last error. Go's `String`.
 ///
 /// Setting and reading take a lock for as long as it takes to swap or clone a pointer.
+///
+/// ```
+/// let state = expvar::Registry::new().publish("state", expvar::Text::new())?;
+/// state.set("ready");
+/// assert_eq!(state.get(), "ready");
+/// # Ok::<(), expvar::PublishError>(())
+/// ```
 #[doc(alias("String", "NewString", "Info", "StateSet"))]
 pub struct Text {
     /// What it holds before anything is set.

@@ -12,6 +12,15 @@ use crate::{Counter, FloatGauge, Func, Gauge, Histogram, Map, Text};
 /// A variable of any kind, as the registry holds it; a cheap clone of a pointer.
 ///
 /// `Display` gives its value as the JSON that `/debug/vars` shows, as Go's `String()` does.
+///
+/// ```
+/// let registry = expvar::Registry::new();
+/// registry.publish("requests", expvar::Counter::new())?.add(3);
+/// let var = registry.get("requests").unwrap();
+/// assert_eq!(var.as_counter().map(|counter| counter.get()), Some(3));
+/// assert_eq!(var.to_string(), "3");
+/// # Ok::<(), expvar::PublishError>(())
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Var {
@@ -32,6 +41,13 @@ pub enum Var {
 }
 
 /// What kind a variable is of.
+///
+/// ```
+/// let registry = expvar::Registry::new();
+/// registry.publish("waiting", expvar::Gauge::new())?;
+/// assert_eq!(registry.get("waiting").unwrap().kind(), expvar::Kind::Gauge);
+/// # Ok::<(), expvar::PublishError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
@@ -140,6 +156,17 @@ impl Var {
 }
 
 /// A variable that is shared with the registry: a static, or counted by reference.
+///
+/// ```
+/// let registry = expvar::Registry::new();
+/// registry.publish("requests", expvar::Counter::new())?;
+/// if let Some(expvar::Var::Counter(requests)) = registry.get("requests") {
+///     // It is the counter itself: what is added here is shown.
+///     requests.inc();
+/// }
+/// assert_eq!(registry.get("requests").unwrap().to_string(), "1");
+/// # Ok::<(), expvar::PublishError>(())
+/// ```
 #[derive(Debug)]
 pub enum Handle<T: 'static> {
     /// A static.
@@ -170,6 +197,20 @@ impl<T> Deref for Handle<T> {
 
 /// What can be published, or put into a [`Map`]: each kind of variable by value, as an `Arc`, or as
 /// a reference to a static; and a [`Var`].
+///
+/// ```
+/// use expvar::{Counter, Publish, PublishError, Registry};
+///
+/// /// Publishes under a prefix.
+/// fn below<V: Publish>(registry: &Registry, name: &str, var: V) -> Result<V::Handle, PublishError> {
+///     registry.publish(&format!("mail.{name}"), var)
+/// }
+///
+/// let registry = Registry::new();
+/// below(&registry, "sent", Counter::new())?.inc();
+/// assert_eq!(registry.to_json(), "{\n\"mail.sent\": 1\n}\n");
+/// # Ok::<(), PublishError>(())
+/// ```
 pub trait Publish: sealed::Sealed {
     /// What the publisher keeps to record through.
     type Handle;

@@ -23,6 +23,16 @@ use expvar_push::{Identity, Tls};
 const QUEUE_MIN_BYTES: usize = 64 << 10;
 
 /// The settings of a [`Sender`], each with a default but the address.
+///
+/// ```
+/// use expvar_carbon::{Lines, Sender};
+///
+/// let sender = Sender::builder().to("127.0.0.1:2003").queue_bytes(1 << 20).spawn()?;
+/// let mut lines = Lines::new();
+/// lines.point("jobs.done", 7_u64, 1_700_000_000);
+/// sender.send(&mut lines);
+/// # Ok::<(), expvar_carbon::ConfigError>(())
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "nothing is sent until it is spawned or its driver runs"]
 pub struct SenderBuilder {

@@ -30,6 +30,13 @@ pub(super) fn reallocated(in_place: bool) {
 }
 
 /// What was allocated and freed since the process started.
+///
+/// ```
+/// // `None` in a program whose allocator is not `Counting`.
+/// if let Some(counts) = expvar::alloc::counts() {
+///     println!("{} bytes in {} blocks", counts.live_bytes(), counts.live_blocks());
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
@@ -51,6 +58,14 @@ pub struct Counts {
 }
 
 /// Blocks of one size class.
+///
+/// ```
+/// if let Some(counts) = expvar::alloc::counts() {
+///     let live = |class: &expvar::alloc::SizeCounts| class.allocations - class.frees;
+///     let fullest = counts.by_size.iter().max_by_key(|class| live(class)).unwrap();
+///     println!("most blocks have up to {} bytes", fullest.size);
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SizeCounts {

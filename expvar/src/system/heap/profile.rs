@@ -9,6 +9,13 @@ use super::table::{Row, Weighed};
 use super::{pprof, text};
 
 /// What the sampled blocks say of the heap at one moment, or of what changed between two.
+///
+/// ```
+/// // `None` until `heap::start`, and in a program whose allocator is not `alloc::Counting`.
+/// if let Some(profile) = expvar::heap::profile() {
+///     println!("{}", profile.to_text());
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Profile {
     pub(super) rate: usize,
@@ -49,6 +56,14 @@ impl Estimate {
 }
 
 /// A function and what lives of the blocks that it allocated.
+///
+/// ```
+/// if let Some(profile) = expvar::heap::profile() {
+///     for site in profile.top(3) {
+///         println!("{} holds {} bytes in {} blocks", site.name, site.bytes, site.objects);
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Site {
@@ -156,6 +171,16 @@ impl Profile {
 }
 
 /// Which of a profile's numbers readers show first.
+///
+/// ```
+/// use expvar::heap::SampleType;
+///
+/// if let Some(profile) = expvar::heap::profile() {
+///     // For `go tool pprof heap.pb`.
+///     let gzipped = profile.to_pprof(SampleType::InuseSpace);
+///     println!("{} bytes", gzipped.len());
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SampleType {

@@ -17,6 +17,13 @@ record! {
     ///
     /// Read from the group's own files; the limits are the lowest of the group and of those
     /// above it that can be seen, because that is the one that binds.
+    ///
+    /// ```
+    /// let cgroup = expvar::process::read().cgroup.unwrap_or_default();
+    /// if let (Some(used), Some(most)) = (cgroup.memory_bytes, cgroup.memory_max_bytes) {
+    ///     println!("{used} of {most} bytes");
+    /// }
+    /// ```
     pub struct Cgroup {
         /// 2 for the unified hierarchy, 1 for the older one of a controller each.
         pub version: Option<u64>,

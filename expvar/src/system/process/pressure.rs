@@ -9,6 +9,13 @@ record! {
     ///
     /// Source: `cpu.pressure`, `memory.pressure` and `io.pressure` of a cgroup v2, or the files
     /// of `/proc/pressure`. Absent where the kernel has PSI switched off.
+    ///
+    /// ```
+    /// let pressure = expvar::process::read().system_pressure.unwrap_or_default();
+    /// if let Some(stalled) = pressure.memory.and_then(|memory| memory.some) {
+    ///     println!("{:?} % of the last 10 s", stalled.average_10s_percent);
+    /// }
+    /// ```
     pub struct Pressure {
         /// Waiting for a processor.
         pub cpu: Option<Stalls> [members(Stalls::MEMBERS)],
@@ -21,6 +28,11 @@ record! {
 
 record! {
     /// How long tasks stalled on one resource.
+    ///
+    /// ```
+    /// let stalls = expvar::process::Stalls::default();
+    /// assert_eq!((stalls.some, stalls.full), (None, None));
+    /// ```
     pub struct Stalls {
         /// At least one task waited.
         pub some: Option<Stall> [members(Stall::MEMBERS)],
@@ -31,6 +43,11 @@ record! {
 
 record! {
     /// Shares of wall-clock time lost, and the total.
+    ///
+    /// ```
+    /// let stall = expvar::process::Stall::default();
+    /// assert_eq!(stall.total_seconds, None);
+    /// ```
     pub struct Stall {
         /// Share of the last 10 s, in percent.
         pub average_10s_percent: Option<f64> [unit(Percent)],

@@ -1,6 +1,18 @@
 //! Labels whose values are known when the program is written.
 
 /// A label with a closed set of values: an enum that [`label!`](crate::label) declares, or `bool`.
+///
+/// ```
+/// use expvar::Label;
+///
+/// expvar::label! {
+///     pub enum Method { Get = "GET", Other = "other" }
+/// }
+///
+/// assert_eq!(Method::Get.as_str(), "GET");
+/// assert!(matches!(Method::from_value("BREW").unwrap_or(Method::Other), Method::Other));
+/// assert_eq!(Method::ALL.len(), 2);
+/// ```
 pub trait Label: LabelSet + Sized {
     /// All values, in the order of the enum.
     const ALL: &'static [Self];
@@ -16,6 +28,17 @@ pub trait Label: LabelSet + Sized {
 }
 
 /// What a [`Family`](crate::Family) has variables by: one [`Label`], or a tuple of up to six.
+///
+/// ```
+/// use expvar::LabelSet;
+///
+/// expvar::label! {
+///     pub enum Method { Get = "GET", Other = "other" }
+/// }
+///
+/// assert_eq!((<(Method, bool)>::LEVELS, <(Method, bool)>::LEN), (2, 4));
+/// assert_eq!((Method::Get, true).value(0), "GET");
+/// ```
 pub trait LabelSet: Copy + Send + Sync + 'static {
     /// How many labels there are.
     const LEVELS: usize;

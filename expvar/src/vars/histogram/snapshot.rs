@@ -9,6 +9,16 @@ use crate::cells::page::{CELLS, SUM};
 use crate::cells::{Reader, float_sum};
 
 /// What a histogram held at one moment, or between two: see [`Snapshot::since`].
+///
+/// ```
+/// let sizes = expvar::Histogram::new();
+/// let before = sizes.snapshot();
+/// (1..=100).for_each(|size| sizes.record(size));
+/// let snapshot = sizes.snapshot();
+/// assert_eq!((snapshot.count(), snapshot.sum(), snapshot.min()), (100, 5050, 1));
+/// assert!((48..=52).contains(&snapshot.quantile(0.5)));
+/// assert_eq!(snapshot.since(&before).count(), 100);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     buckets: Buckets,
@@ -39,6 +49,27 @@ impl Exact {
 }
 
 /// What an exporter sees of a histogram.
+///
+/// ```
+/// # use expvar::{Info, Recorded, Step, Visitor};
+/// struct Counts(Vec<(u64, u64)>);
+///
+/// impl Visitor for Counts {
+///     fn enter(&mut self, _: Step<'_>, _: &Info) {}
+///     fn leave(&mut self) {}
+///     fn histogram(&mut self, mut histogram: Recorded<'_>) {
+///         let reading = histogram.reading();
+///         self.0.push((reading.total.count(), reading.recent.count()));
+///     }
+/// }
+///
+/// let registry = expvar::Registry::new();
+/// registry.publish("sizes", expvar::Histogram::new())?.record(512);
+/// let mut counts = Counts(Vec::new());
+/// registry.visit(&mut counts);
+/// assert_eq!(counts.0, [(1, 1)]);
+/// # Ok::<(), expvar::PublishError>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reading {
     /// Everything since the process began.
@@ -48,6 +79,11 @@ pub struct Reading {
 }
 
 /// The quantiles that every exporter shows, by the name each is shown under.
+///
+/// ```
+/// let names = expvar::Quantiles::SHOWN.map(|(name, _)| name);
+/// assert_eq!(names, ["p50", "p90", "p95", "p99", "p999"]);
+/// ```
 pub struct Quantiles;
 
 impl Quantiles {
@@ -57,6 +93,14 @@ impl Quantiles {
 }
 
 /// Values from `low` to `high`, both included, were recorded `count` times.
+///
+/// ```
+/// let sizes = expvar::Histogram::new();
+/// sizes.record(3);
+/// sizes.record(3);
+/// let bucket = sizes.snapshot().buckets().next().unwrap();
+/// assert_eq!((bucket.low, bucket.high, bucket.count), (3, 3, 2));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bucket {
     /// The lowest value that counts here.
