@@ -228,16 +228,21 @@ impl Times {
         let mut rows =
             vec![["what", "of the time of", "at most", "measured"].map(str::to_owned).to_vec()];
         for &(ours, theirs, most) in wanted {
-            let measured = match (self.rounds(ours), self.rounds(theirs)) {
-                (Some(ours), Some(theirs)) => {
-                    let ratio = median(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs));
+            let measured = match self.ratio(ours, theirs) {
+                Some(ratio) => {
                     format!("{ratio:.3}{}", if ratio <= most { "" } else { " (missed)" })
                 }
-                _ => "left out".to_owned(),
+                None => "left out".to_owned(),
             };
             rows.push(vec![title(ours), title(theirs), most.to_string(), measured]);
         }
         table::print(rows);
+    }
+
+    /// What share of the second's time the first takes: the median of the rounds.
+    pub fn ratio(&self, ours: Entry, theirs: Entry) -> Option<f64> {
+        let rounds = self.rounds(ours)?.iter().zip(self.rounds(theirs)?);
+        Some(median(rounds.map(|(ours, theirs)| ours / theirs)))
     }
 
     /// By how many nanoseconds the first takes longer than the second: the median of the rounds.

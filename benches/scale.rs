@@ -242,6 +242,36 @@ fn hot<P: Peer>() {
     println!("alive hot {least:.2}");
 }
 
+/// What the live page's sampler and the windows of the last minute cost in a round where nothing was
+/// recorded: 1,000 histograms that 512 threads recorded into.
+fn idle() {
+    let peer = Ours::new(1_000, 0);
+    std::thread::scope(|scope| {
+        for thread in 0..512 {
+            let peer = &peer;
+            let body = move || {
+                let mut latencies = Latencies::of(thread);
+                (0..10_000).for_each(|at| peer.record(at % 1_000, latencies.next()));
+            };
+            let builder = std::thread::Builder::new().stack_size(64 << 10);
+            builder.spawn_scoped(scope, body).expect("a thread");
+        }
+    });
+    let mut rounds = expvar_http::__private::Rounds::new(&peer.registry);
+    rounds.round();
+    let rounds = Mutex::new(rounds);
+    let sampler = median(|| {
+        rounds.lock().expect("nobody panics").round();
+        0
+    });
+    let notes = median(|| {
+        expvar::__private::roll_windows();
+        0
+    });
+    println!("ended sampler {sampler:.3}");
+    println!("ended notes {notes:.3}");
+}
+
 /// A thread's first record into each of 10,000 counters that another thread has recorded into.
 fn first<P: Peer>() {
     let mut times: Vec<f64> = (0..11)
@@ -263,11 +293,12 @@ fn first<P: Peer>() {
 
 /// Name, processes, and what each does.
 type Case = (&'static str, usize);
-const CASES: [Case; 5] = [
+const CASES: [Case; 6] = [
     ("1 x 1000 x 10000", 1),
     ("64 x 200 x 1000", 1),
     ("512 x 1000 x 10000", 1),
     ("64 hot", 1),
+    ("512 idle", 1),
     ("first", 10),
 ];
 const PEERS: [&str; 3] = ["expvar", "prometheus", "metrics"];
@@ -278,6 +309,7 @@ fn run<P: Peer>(case: &str) {
         "64 x 200 x 1000" => ten::<P>(64, (200, 1_000)),
         "512 x 1000 x 10000" => ten::<P>(512, (1_000, 10_000)),
         "64 hot" => hot::<P>(),
+        "512 idle" => {}
         _ => first::<P>(),
     }
 }
@@ -306,6 +338,7 @@ fn main() {
         && flag == "--child"
     {
         return match peer.as_str() {
+            "expvar" if case == "512 idle" => idle(),
             "expvar" => run::<Ours>(case),
             "prometheus" => run::<Theirs>(case),
             _ => run::<Facade>(case),
@@ -349,6 +382,12 @@ fn main() {
         if case.0 == "first" {
             let (Some(a), Some(b)) = (ours("alive first"), theirs("alive first")) else { continue };
             ratios.push(format!("{}: {a} ns, prometheus {b} ns: {:.2}", case.0, a / b));
+            continue;
+        }
+        if case.0 == "512 idle" {
+            let of = |name: &str| ours(&format!("ended {name}")).unwrap_or(f64::NAN);
+            let (sampler, notes) = (of("sampler"), of("notes"));
+            ratios.push(format!("{}: sampler {sampler} ms, notes {notes} ms; at most 1", case.0));
             continue;
         }
         if case.0.starts_with("1 x") {

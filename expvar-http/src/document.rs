@@ -80,15 +80,19 @@ impl Document {
     ) -> Result<Rendered, BadFilter> {
         buffer.clear();
         let filter = self.filter().map(compile).transpose()?;
+        let looked_at = |at: usize| source.reached.store(at + 1, Relaxed);
         let mut reached = 0;
-        let mut wanted = |name: &str| {
+        let wanted = |name: &str| {
+            looked_at(reached);
             reached += 1;
-            source.reached.store(reached, Relaxed);
             filter.as_ref().is_none_or(|filter| filter.is_match(name))
         };
         match &self.kind {
             Kind::Vars { pretty, .. } => {
-                source.registry.render_json_where(wanted, buffer);
+                match filter {
+                    Some(_) => source.registry.render_json_where(wanted, buffer),
+                    None => source.registry.render_json_telling(looked_at, buffer),
+                }
                 if *pretty {
                     let mut indented = Vec::with_capacity(2 * buffer.len());
                     pretty::indent(buffer, &mut indented);
@@ -96,10 +100,7 @@ impl Document {
                 }
             }
             Kind::Metrics { filter: None, media_type } => {
-                let reached = |name: &str| {
-                    wanted(name);
-                };
-                source.prometheus.render_all(source.registry, reached, *media_type, buffer);
+                source.prometheus.render_all(source.registry, looked_at, *media_type, buffer);
             }
             Kind::Metrics { media_type, .. } => {
                 source.prometheus.render_where(source.registry, wanted, *media_type, buffer);

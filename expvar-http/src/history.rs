@@ -11,5 +11,7 @@ mod sampler;
 mod series;
 mod table;
 
+#[doc(hidden)]
+pub use sampler::Rounds;
 pub(crate) use sampler::{CUT, EVICTED, Events, SERIES, Sampler, WATCHERS};
 pub(crate) use series::Span;

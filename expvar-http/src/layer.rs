@@ -1,6 +1,7 @@
 //! Records a service's own requests: how many, how long, how many at a time.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
@@ -14,7 +15,7 @@ mod routes;
 pub use future::Recording;
 use grpc::Calls;
 pub use grpc::RecordedBody;
-use routes::{Route, Routes};
+use routes::{Routes, Running};
 
 /// The layer of the [`global`](expvar::global) registry, under `http.server`.
 ///
@@ -34,15 +35,15 @@ use routes::{Route, Routes};
 /// the variable `expvar.clashes` says so; [`Layer::publish`] gives that as an error.
 #[doc(alias("middleware", "TraceLayer"))]
 pub fn layer() -> Layer {
-    static LAYER: OnceLock<Layer> = OnceLock::new();
+    static ROUTES: OnceLock<Routes> = OnceLock::new();
     let publish = || {
-        let published = Layer::publish(expvar::global(), "http.server");
-        published.unwrap_or_else(|error| {
+        let published = Maps::publish(expvar::global(), "http.server");
+        Routes::new(published.unwrap_or_else(|error| {
             expvar::__private::report_conflict(error.name(), error.to_string());
-            Layer::of(Maps::default())
-        })
+            Maps::default()
+        }))
     };
-    LAYER.get_or_init(publish).clone()
+    Layer { routes: Shared::Static(ROUTES.get_or_init(publish)), route_of: matched_path }
 }
 
 /// A `tower::Layer` that records what goes through.
@@ -76,8 +77,27 @@ pub fn layer() -> Layer {
 /// ```
 #[derive(Clone)]
 pub struct Layer {
-    routes: Arc<Routes>,
+    routes: Shared,
     route_of: RouteOf,
+}
+
+/// The routes of a layer. Those of the process's own are cloned without a count that all its threads
+/// would write to.
+#[derive(Clone)]
+enum Shared {
+    Static(&'static Routes),
+    Counted(Arc<Routes>),
+}
+
+impl Deref for Shared {
+    type Target = Routes;
+
+    fn deref(&self) -> &Routes {
+        match self {
+            Self::Static(routes) => routes,
+            Self::Counted(routes) => routes,
+        }
+    }
 }
 
 type RouteOf = fn(&Extensions) -> Option<&str>;
@@ -88,7 +108,7 @@ struct Maps {
     requests: Arc<Map>,
     latency: Arc<Map>,
     in_flight: Arc<Map>,
-    calls: Arc<Calls>,
+    calls: Calls,
 }
 
 impl Layer {
@@ -98,24 +118,8 @@ impl Layer {
     /// # Errors
     /// A name is taken by something that is no map.
     pub fn publish(registry: &Registry, prefix: &str) -> Result<Self, PublishError> {
-        let map = |name: &str, info: Info| {
-            registry.get_or_publish_with(&format!("{prefix}.{name}"), Map::new(), info)
-        };
-        let requests =
-            Info::new().help("Requests that ended.").labels(["route", "method", "status"]);
-        let latency =
-            Info::new().help("Time to the head of the response.").labels(["route", "method"]);
-        let in_flight = Info::new().help("Requests without a response yet.").label("route");
-        Ok(Self::of(Maps {
-            requests: map("requests", requests.counter())?,
-            latency: map("latency", latency.unit(Unit::Nanoseconds))?,
-            in_flight: map("in_flight", in_flight)?,
-            calls: Arc::new(Calls::new(registry, format!("{prefix}.grpc"))),
-        }))
-    }
-
-    fn of(maps: Maps) -> Self {
-        Self { routes: Arc::new(Routes::new(maps)), route_of: matched_path }
+        let routes = Arc::new(Routes::new(Maps::publish(registry, prefix)?));
+        Ok(Self { routes: Shared::Counted(routes), route_of: matched_path })
     }
 
     /// Takes the route's template from a request's extensions, as a router other than axum's has
@@ -124,6 +128,25 @@ impl Layer {
     pub fn route_by(mut self, route_of: fn(&Extensions) -> Option<&str>) -> Self {
         self.route_of = route_of;
         self
+    }
+}
+
+impl Maps {
+    fn publish(registry: &Registry, prefix: &str) -> Result<Self, PublishError> {
+        let map = |name: &str, info: Info| {
+            registry.get_or_publish_with(&format!("{prefix}.{name}"), Map::new(), info)
+        };
+        let requests =
+            Info::new().help("Requests that ended.").labels(["route", "method", "status"]);
+        let latency =
+            Info::new().help("Time to the head of the response.").labels(["route", "method"]);
+        let in_flight = Info::new().help("Requests without a response yet.").label("route");
+        Ok(Self {
+            requests: map("requests", requests.counter())?,
+            latency: map("latency", latency.unit(Unit::Nanoseconds))?,
+            in_flight: map("in_flight", in_flight)?,
+            calls: Calls::new(registry, format!("{prefix}.grpc")),
+        })
     }
 }
 
@@ -147,7 +170,7 @@ impl<S> tower_layer::Layer<S> for Layer {
     type Service = Recorded<S>;
 
     fn layer(&self, inner: S) -> Recorded<S> {
-        Recorded { inner, layer: self.clone(), known: Arc::default() }
+        Recorded { inner, layer: self.clone() }
     }
 }
 
@@ -164,26 +187,6 @@ impl<S> tower_layer::Layer<S> for Layer {
 pub struct Recorded<S> {
     inner: S,
     layer: Layer,
-    /// The route that was seen first. A router layers each of its routes by itself, so it is
-    /// mostly the only one.
-    known: Arc<OnceLock<Arc<Route>>>,
-}
-
-impl<S> Recorded<S> {
-    fn route(&self, extensions: &Extensions) -> Arc<Route> {
-        let template = (self.layer.route_of)(extensions).unwrap_or("(unmatched)");
-        match self.known.get() {
-            Some(route) if *route.template == *template => Arc::clone(route),
-            known => {
-                let route = self.layer.routes.find_or_make(template);
-                // One that stands for other templates too must not be taken for any of them.
-                if known.is_none() && *route.template == *template {
-                    let _ = self.known.set(Arc::clone(&route));
-                }
-                route
-            }
-        }
-    }
 }
 
 impl<S, A, B> tower_service::Service<Request<A>> for Recorded<S>
@@ -199,8 +202,9 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let route = self.route(request.extensions());
-        let running = route.start(request.method());
+        let Layer { routes, route_of } = &self.layer;
+        let template = route_of(request.extensions()).unwrap_or("(unmatched)");
+        let running = Running::start(routes, template, request.method());
         Recording::new(self.inner.call(request), running)
     }
 }

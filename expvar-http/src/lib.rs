@@ -74,6 +74,11 @@ pub use prometheus::{Escaping, Format, Mapping, MappingError, MediaType, Prometh
 pub use server::Server;
 pub use service::{ResponseFuture, Service};
 
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::history::Rounds;
+}
+
 /// Serves the global registry at `addr`, on a thread of its own that needs no runtime.
 ///
 /// The server runs as long as the process, also when the returned handle is dropped; only

@@ -20,7 +20,7 @@ mod protobuf;
 mod samples;
 mod taken;
 
-use cache::Cache;
+use cache::{Cache, Known};
 pub use escaping::Escaping;
 use exposition::Exposition;
 pub use mapping::{Mapping, MappingError};
@@ -198,7 +198,7 @@ impl Prometheus {
     /// Appends the variables of a registry as metrics to a buffer that can be used again, in a
     /// [`Format`] or a [`MediaType`], which says how names are escaped too.
     ///
-    /// The text of names and help is kept for the next time, about 300 bytes a variable and format.
+    /// The text of names and help is kept for the next time, about 350 bytes a variable and format.
     pub fn render(
         &self,
         registry: &Registry,
@@ -212,46 +212,50 @@ impl Prometheus {
     pub fn render_where(
         &self,
         registry: &Registry,
-        wanted: impl FnMut(&str) -> bool,
+        mut wanted: impl FnMut(&str) -> bool,
         media_type: impl Into<MediaType>,
         buffer: &mut Vec<u8>,
     ) {
-        let known = (&mut Vec::new(), false);
-        self.render_with(known, registry, wanted, media_type.into(), buffer);
+        let mut known = Known::default();
+        let mut exposition = self.begin(media_type.into(), (&mut known, false), buffer);
+        registry.visit_where(&mut wanted, &mut exposition);
+        self.end(registry, wanted, exposition);
     }
 
-    /// Renders all variables, and tells `looked_at` of each one before it is read.
+    /// Renders all variables. `looked_at` is called with the place of each that is about to be read,
+    /// but for numbers.
     pub(crate) fn render_all(
         &self,
         registry: &Registry,
-        mut looked_at: impl FnMut(&str),
+        looked_at: impl FnMut(usize),
         media_type: MediaType,
         buffer: &mut Vec<u8>,
     ) {
-        let wanted = |name: &str| {
-            looked_at(name);
-            true
-        };
         match self.cache.lock(media_type) {
             Some(mut known) => {
-                let known = (&mut known.entries, true);
-                self.render_with(known, registry, wanted, media_type, buffer);
+                let mut exposition = self.begin(media_type, (&mut known, true), buffer);
+                registry.visit_recalling(looked_at, &mut exposition);
+                self.end(registry, |_| true, exposition);
             }
-            None => self.render_where(registry, wanted, media_type, buffer),
+            None => self.render_where(registry, |_| true, media_type, buffer),
         }
     }
 
-    fn render_with(
+    fn begin<'e>(
+        &'e self,
+        media_type: MediaType,
+        known: (&'e mut Known, bool),
+        buffer: &'e mut Vec<u8>,
+    ) -> Exposition<'e> {
+        Exposition::begin(&self.mappings, &self.settings, media_type, known, buffer)
+    }
+
+    fn end(
         &self,
-        known: (&mut Vec<cache::Entry>, bool),
         registry: &Registry,
         mut wanted: impl FnMut(&str) -> bool,
-        media_type: MediaType,
-        buffer: &mut Vec<u8>,
+        mut exposition: Exposition<'_>,
     ) {
-        let mut exposition =
-            Exposition::begin(&self.mappings, &self.settings, media_type, known, buffer);
-        registry.visit_where(&mut wanted, &mut exposition);
         for variable in self.mappings.keys().filter(|name| wanted(name)) {
             if registry.get(variable).is_none() {
                 exposition.leave_out(variable, "there is no such variable to map");

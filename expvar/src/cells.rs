@@ -96,8 +96,9 @@ pub(crate) fn process() -> u64 {
 
 /// Adds to a cell, wrapping. About a nanosecond where the calling thread does so often; waits for
 /// nobody.
+#[doc(hidden)]
 #[inline]
-pub(crate) fn add(id: u32, n: u64) {
+pub fn add(id: u32, n: u64) {
     match WINDOWS.with(|windows| windows.at(id)) {
         Some((page, at)) => bump(&page[at], n),
         None => add_cold(id, n),

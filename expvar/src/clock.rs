@@ -9,11 +9,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const IS_BARE: bool = cfg!(all(target_family = "wasm", target_os = "unknown"));
 
 /// A moment of the monotonic clock. Where there is none, no time passes.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Time(Option<Instant>);
 
 impl Time {
     pub(crate) fn now() -> Self {
+        #[cfg(test)]
+        if let Some(now) = STOPPED.get() {
+            return now;
+        }
         Self((!IS_BARE).then(Instant::now))
     }
 
@@ -25,6 +29,12 @@ impl Time {
         }
     }
 
+    /// Lets time pass for the calling thread, whose clock stands still from then on.
+    #[cfg(test)]
+    pub(crate) fn pass(more: Duration) {
+        STOPPED.set(Some(Self::now() + more));
+    }
+
     #[cfg(test)]
     pub(crate) fn ago(before: Duration) -> Self {
         Self(Instant::now().checked_sub(before))
@@ -33,6 +43,12 @@ impl Time {
     pub(crate) fn elapsed(self) -> Duration {
         Self::now().since(self)
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// The time of the calling thread, where it stands still.
+    static STOPPED: std::cell::Cell<Option<Time>> = const { std::cell::Cell::new(None) };
 }
 
 impl Add<Duration> for Time {

@@ -89,6 +89,7 @@
 mod cells;
 mod clock;
 mod health;
+mod identity;
 pub mod json;
 mod number;
 mod prefetch;
@@ -121,7 +122,7 @@ pub use func::Func;
 pub use gauge::Gauge;
 pub use global::{global, publish, publish_with};
 pub use group::Group;
-pub use histogram::{Bucket, Histogram, Quantiles, Reading, Snapshot, Timer};
+pub use histogram::{Bucket, Histogram, Quantiles, Reading, Snapshot, Stamp, Timer};
 pub use info::{Info, Unit};
 pub use map::{KindError, Map};
 pub use member::Member;
@@ -147,11 +148,13 @@ pub use walk::Recorded;
 
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::cells::shared_records;
+    pub use crate::cells::{add, shared_records};
     pub use crate::declared::{Declaration, report_conflict};
     pub use crate::family::check_values;
     pub use crate::global::count_overflow;
     pub use crate::group::Shown;
+    pub use crate::histogram::roll_windows;
+    pub use crate::identity::BuildIdentity;
     pub use crate::spec::{Levels, Spec, check_name};
     pub use inventory::submit;
 

@@ -3,7 +3,11 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use expvar::{Counter, FloatGauge, Gauge, Histogram, Info, Map, Number, Registry, Step, Visitor};
+use expvar::__private::roll_windows;
+use expvar::{
+    Counter, FloatGauge, Gauge, Histogram, Info, Map, Number, Recorded, Registry, Stamp, Step,
+    Visitor,
+};
 
 struct Counted;
 
@@ -101,4 +105,56 @@ fn a_walk_allocates_for_itself_not_for_its_variables() {
         let (seen, rendered) = walk(variables);
         assert!(seen <= 3 && rendered <= 3, "{variables}: {seen}, {rendered}");
     }
+}
+
+/// Keeps the stamps of histograms, and reads those whose stamp is another one.
+#[derive(Default)]
+struct Stamps {
+    stamps: Vec<Stamp>,
+    at: usize,
+    read: usize,
+}
+
+impl Visitor for Stamps {
+    fn enter(&mut self, _: Step<'_>, _: &Info) {}
+
+    fn leave(&mut self) {}
+
+    fn histogram(&mut self, mut histogram: Recorded<'_>) {
+        let stamp = histogram.recent_stamp();
+        match self.stamps.get_mut(self.at) {
+            Some(last) if *last == stamp => {}
+            Some(last) => {
+                *last = stamp;
+                self.read += 1;
+                assert!(!histogram.recent().is_empty());
+            }
+            None => self.stamps.push(stamp),
+        }
+        self.at += 1;
+    }
+}
+
+#[test]
+fn histograms_that_did_not_move_cost_no_allocation() {
+    let registry = Registry::new();
+    let histograms: Vec<_> = (0..500)
+        .map(|n| registry.publish(&format!("h{n:03}"), Histogram::new()).unwrap())
+        .collect();
+    histograms.iter().for_each(|histogram| (0..50).for_each(|n| histogram.record(n * 1000)));
+    let mut stamps = Stamps::default();
+    let mut walk = || {
+        (stamps.at, stamps.read) = (0, 0);
+        let allocations = allocations(|| registry.visit(&mut stamps));
+        (allocations, stamps.read)
+    };
+    walk();
+    roll_windows();
+    // What holds all windows meanwhile.
+    let rolled = allocations(roll_windows);
+    assert!(rolled <= 1, "{rolled}");
+    assert_eq!(walk(), (0, 0));
+    histograms[7].record(1);
+    let (allocations, read) = walk();
+    assert!(allocations > 0 && read == 1, "{allocations} {read}");
 }

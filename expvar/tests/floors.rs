@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The modules of each floor, from the ground up. A module is a file of `src` and the folder of
 /// that name.
 const FLOORS: [&[&str]; 6] = [
-    &["clock", "health", "json", "number", "prefetch", "protobuf", "sync", "testing"],
+    &["clock", "health", "identity", "json", "number", "prefetch", "protobuf", "sync", "testing"],
     &["cells"],
     &["vars"],
     &["registry"],

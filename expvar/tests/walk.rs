@@ -154,7 +154,7 @@ fn compare(registry: &Registry, map: &Arc<Map>, kept: &BTreeMap<String, Kept>) {
     assert_eq!(Var::from(map.clone()).to_string(), format!("{{{}}}", members.join(", ")));
 
     let mut halves = Halves::default();
-    registry.visit_recalling(&mut halves);
+    registry.visit_recalling(|_| {}, &mut halves);
     let in_rows = kept.values().filter(|kept| kept.is_in_a_row()).count();
     assert_eq!((halves.turn, halves.numbers.len()), (in_rows, in_rows / 2));
     let unnamed = kept.iter().filter(|(name, _)| !halves.names.contains_key(*name));

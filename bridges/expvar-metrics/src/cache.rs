@@ -2,11 +2,11 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Acquire;
 
+use expvar::__private::BuildIdentity;
 use expvar::Kind;
 use metrics::Key;
 
@@ -19,7 +19,8 @@ thread_local! {
     static KNOWN: RefCell<Known> = RefCell::new(Known::default());
 }
 
-type Known = HashMap<u64, Place, BuildHasherDefault<AsItIs>>;
+/// Keys come with a hash.
+type Known = HashMap<u64, Place, BuildIdentity>;
 
 struct Place {
     recorder: u64,
@@ -60,21 +61,4 @@ pub(crate) fn put(recorder: u64, kind: Kind, key: &Key, recorded: Recorded, live
 #[inline]
 fn hash(recorder: u64, kind: Kind, key: &Key) -> u64 {
     key.get_hash() ^ (recorder << 8) ^ kind as u64
-}
-
-/// Keys come with a hash.
-#[derive(Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {}
-
-    #[inline]
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
 }

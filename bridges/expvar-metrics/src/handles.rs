@@ -23,8 +23,17 @@ impl Recorded {
     pub(crate) fn new(var: Option<&Var>, idle: Option<Idle>) -> Self {
         match var {
             Some(Var::Counter(counter)) => {
-                let shown = Shown { var: counter.clone(), idle };
-                Self::Counter(metrics::Counter::from_arc(Arc::new(shown)))
+                let held = match counter {
+                    Handle::Shared(counter) if idle.is_none() => Held::new(counter),
+                    _ => None,
+                };
+                Self::Counter(match held {
+                    Some(held) => metrics::Counter::from_arc(Arc::new(held)),
+                    None => {
+                        let shown = Shown { var: counter.clone(), idle };
+                        metrics::Counter::from_arc(Arc::new(shown))
+                    }
+                })
             }
             Some(Var::FloatGauge(gauge)) => {
                 let shown = Shown { var: gauge.clone(), idle };
@@ -63,6 +72,37 @@ impl<T> Shown<T> {
     }
 }
 
+/// A counter that does not expire, with its cell at hand.
+struct Held {
+    cell: u32,
+    counter: Arc<Counter>,
+}
+
+impl Held {
+    fn new(counter: &Arc<Counter>) -> Option<Self> {
+        counter.__cell().map(|cell| Self { cell, counter: Arc::clone(counter) })
+    }
+}
+
+impl CounterFn for Held {
+    #[inline]
+    fn increment(&self, n: u64) {
+        expvar::__private::add(self.cell, n);
+    }
+
+    fn absolute(&self, value: u64) {
+        raise(&self.counter, value);
+    }
+}
+
+/// Raises a counter to a value, if it is below.
+fn raise(counter: &Counter, value: u64) {
+    /// Held so that two of these do not both add the same difference.
+    static RAISING: Mutex<()> = Mutex::new(());
+    let _raising = RAISING.lock();
+    counter.add(value.saturating_sub(counter.get()));
+}
+
 impl CounterFn for Shown<Counter> {
     #[inline]
     fn increment(&self, n: u64) {
@@ -74,13 +114,8 @@ impl CounterFn for Shown<Counter> {
     }
 
     fn absolute(&self, value: u64) {
-        /// Held so that two of these do not both add the same difference.
-        static RAISING: Mutex<()> = Mutex::new(());
         match self.again(Kind::Counter) {
-            None => {
-                let _raising = RAISING.lock();
-                self.var.add(value.saturating_sub(self.var.get()));
-            }
+            None => raise(&self.var, value),
             Some(Recorded::Counter(counter)) => counter.absolute(value),
             Some(_) => {}
         }

@@ -1,8 +1,9 @@
 //! Finds names that two variables share, at the cost of a hash and a comparison a name.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
+use std::hash::BuildHasher;
 
+use expvar::__private::BuildIdentity;
 use foldhash::fast::RandomState;
 
 /// Finds the second and later uses of a name within one reading.
@@ -26,7 +27,7 @@ pub struct Clashes {
     names: Vec<u64>,
     at: usize,
     diverged: bool,
-    seen: HashSet<u64, Hashed>,
+    seen: HashSet<u64, BuildIdentity>,
 }
 
 impl Clashes {
@@ -98,25 +99,6 @@ impl Clashes {
         let changed = self.diverged || self.at < self.names.len();
         self.names.truncate(self.at);
         changed
-    }
-}
-
-/// For keys that are hashes.
-pub(crate) type Hashed = BuildHasherDefault<Same>;
-
-/// Hashes a hash.
-#[derive(Debug, Default)]
-pub(crate) struct Same(u64);
-
-impl Hasher for Same {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {}
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use expvar::{Number, Quantiles, Recorded, Registry, Snapshot};
+use expvar::__private::BuildIdentity;
+use expvar::{Number, Quantiles, Recorded, Registry, Snapshot, Stamp};
 
 use crate::render::branch::{Branch, Walk};
-use crate::render::clashes::{Clashes, Hashed};
+use crate::render::clashes::Clashes;
 use crate::render::lines::Lines;
 use crate::render::name::{Mark, Path};
 use crate::render::number::Written;
@@ -35,7 +36,7 @@ pub(crate) struct Reader {
     /// Where the path ended before each step that the walk is in.
     marks: Vec<Mark>,
     /// By the hash of how their lines begin.
-    counters: HashMap<u64, Seen, Hashed>,
+    counters: HashMap<u64, Seen, BuildIdentity>,
     histograms: HashMap<Box<str>, SeenHistogram>,
     interval: Snapshot,
     readings: u64,
@@ -54,7 +55,7 @@ struct Seen {
 /// A histogram as it was seen, and in which reading.
 struct SeenHistogram {
     value: Snapshot,
-    count: u64,
+    stamp: Stamp,
     reading: u64,
 }
 
@@ -121,7 +122,7 @@ impl Reader {
         self.path.truncate(self.prefix);
         let root = std::mem::take(&mut self.root);
         let mut walk = Walk::new(self, root, parts);
-        registry.visit_recalling(&mut walk);
+        registry.visit_recalling(|_| {}, &mut walk);
         self.root = walk.finish();
         if self.clashes.end() {
             // Something came or went: what went is forgotten.
@@ -329,24 +330,25 @@ impl Reader {
     /// one of a name that was there in this reading: their numbers must not be compared.
     fn compare(&mut self, histogram: &mut Recorded<'_>) -> bool {
         let name = self.path.as_str().get(self.name_at..).unwrap_or_default();
+        let stamp = histogram.total_stamp();
         match self.histograms.get_mut(name) {
             Some(seen) if seen.reading == self.readings => return false,
             Some(seen) => {
                 seen.reading = self.readings;
-                if histogram.count() == seen.count {
+                if seen.stamp == stamp {
                     self.interval.assign_since(&Snapshot::default(), &Snapshot::default());
                 } else {
                     let total = histogram.total();
                     self.interval.assign_since(total, &seen.value);
                     seen.value.assign_since(total, &Snapshot::default());
-                    seen.count = total.count();
+                    seen.stamp = stamp;
                 }
             }
             None => {
                 let total = histogram.total();
                 self.interval.assign_since(total, &Snapshot::default());
-                let (value, count, reading) = (total.clone(), total.count(), self.readings);
-                self.histograms.insert(name.into(), SeenHistogram { value, count, reading });
+                let (value, reading) = (total.clone(), self.readings);
+                self.histograms.insert(name.into(), SeenHistogram { value, stamp, reading });
             }
         }
         true

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use expvar::{Info, Number, Recorded, Shape, Step, Unit, Visitor};
+use expvar::{Info, Number, Recorded, Shape, Stamp, Step, Unit, Visitor};
 
 use super::known;
 
@@ -77,6 +77,10 @@ pub(super) struct Sample {
     text: String,
     helps: Vec<Range<usize>>,
     place: Place,
+    /// The histograms of this walk, in its order, and those of the one before: what did not move is
+    /// not read again.
+    histograms: Vec<(Stamp, Distribution)>,
+    before: Vec<(Stamp, Distribution)>,
 }
 
 /// Where the walk is.
@@ -106,6 +110,8 @@ impl Sample {
         self.items.clear();
         self.text.clear();
         self.helps.clear();
+        std::mem::swap(&mut self.histograms, &mut self.before);
+        self.histograms.clear();
         self.place = Place { path: std::mem::take(&mut self.place.path), ..Place::default() };
     }
 
@@ -274,8 +280,17 @@ impl Visitor for Sample {
     }
 
     fn histogram(&mut self, mut histogram: Recorded<'_>) {
-        let quantiles = [0.5, 0.9, 0.99].map(|q| histogram.recent().quantile_float(q));
-        let distribution = Distribution { count: histogram.count(), quantiles };
+        // First the stamp: what is recorded after it shows in the next walk.
+        let stamp = histogram.recent_stamp();
+        let before = self.before.get(self.histograms.len());
+        let distribution = match before.filter(|(before, _)| *before == stamp) {
+            Some((_, distribution)) => *distribution,
+            None => {
+                let quantiles = [0.5, 0.9, 0.99].map(|q| histogram.recent().quantile_float(q));
+                Distribution { count: histogram.count(), quantiles }
+            }
+        };
+        self.histograms.push((stamp, distribution));
         self.push(Kind::Histogram, Found::Distribution(distribution));
     }
 
@@ -368,6 +383,40 @@ mod tests {
             "wait_seconds Histogram \"seconds\" 2 [0.0498046875, 0.0498046875, 0.0498046875]",
         ];
         assert_eq!(lines(&registry), expected);
+    }
+
+    #[test]
+    fn what_is_kept_of_histograms_is_what_reading_them_gives() {
+        let registry = Registry::new();
+        let publish = |name: &str| registry.publish(name, Histogram::new()).unwrap();
+        let (b, d) = (publish("b"), publish("d"));
+        d.record(9);
+        let mut kept = Sample::default();
+        let mut compare = || {
+            kept.clear();
+            registry.visit(&mut kept);
+            let mut fresh = Sample::default();
+            registry.visit(&mut fresh);
+            let of = |sample: &Sample| format!("{:?}", sample.items());
+            assert_eq!(of(&kept), of(&fresh));
+            of(&fresh)
+        };
+        let first = compare();
+        assert_eq!(compare(), first);
+        b.record(0);
+        assert_ne!(compare(), first);
+        d.record(1 << 40);
+        compare();
+        // One before the others, and others of the same names.
+        publish("a").record(9);
+        compare();
+        registry.remove("b");
+        registry.remove("d");
+        drop((b, d));
+        compare();
+        publish("b").record(9);
+        publish("d").record(0);
+        compare();
     }
 
     #[test]

@@ -243,6 +243,37 @@ impl State {
     }
 }
 
+/// Rounds of a sampler, one at a time: for benches.
+#[doc(hidden)]
+pub struct Rounds {
+    registry: Registry,
+    sample: Sample,
+    table: Table,
+    tick: u32,
+}
+
+impl Rounds {
+    /// Rounds over a registry.
+    pub fn new(registry: &Registry) -> Self {
+        let (sample, table) = (Sample::default(), Table::new(usize::MAX));
+        Self { registry: registry.clone(), sample, table, tick: 0 }
+    }
+
+    /// Takes one sample, as the thread does once a second.
+    pub fn round(&mut self) {
+        self.sample.clear();
+        self.registry.visit(&mut self.sample);
+        self.tick += 1;
+        self.table.take(&self.sample, self.tick, 1.0);
+    }
+}
+
+impl std::fmt::Debug for Rounds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rounds").finish_non_exhaustive()
+    }
+}
+
 fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

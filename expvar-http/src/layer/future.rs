@@ -57,7 +57,7 @@ where
                 let Some(running) = running else {
                     return Poll::Ready(Ok(response.map(RecordedBody::plain)));
                 };
-                let response = RecordedBody::wrap(response, running.route());
+                let response = RecordedBody::wrap(response, running.place());
                 running.end(Outcome::Status(status));
                 Ok(response)
             }

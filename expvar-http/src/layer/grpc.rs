@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::routes::Route;
+use super::routes::Place;
 
 /// Names of the status codes, from 0.
 const CODES: [&str; 17] = [
@@ -47,7 +47,7 @@ impl Calls {
         Self { place: Some((registry.clone(), name)), map: OnceLock::new() }
     }
 
-    fn map(&self) -> &Map {
+    pub(super) fn map(&self) -> &Map {
         self.map.get_or_init(|| {
             let Some((registry, name)) = &self.place else { return Arc::default() };
             let info = Info::with_help("gRPC calls that ended.").labels(["route", "code"]);
@@ -62,7 +62,7 @@ impl Calls {
 /// A call whose status is not known yet. One that is dropped was cancelled.
 #[derive(Debug)]
 struct Call {
-    route: Arc<Route>,
+    place: Place,
     code: &'static str,
 }
 
@@ -74,7 +74,7 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.route.calls.map().counter_at([&*self.route.template, self.code]).inc();
+        self.place.count_call(self.code);
     }
 }
 
@@ -94,7 +94,8 @@ pin_project! {
     pub struct RecordedBody<B> {
         #[pin]
         inner: B,
-        call: Option<Call>,
+        // Boxed, so that all other bodies are a word larger and no more.
+        call: Option<Box<Call>>,
     }
 }
 
@@ -103,16 +104,18 @@ impl<B> RecordedBody<B> {
         Self { inner, call: None }
     }
 
-    pub(super) fn wrap(response: Response<B>, route: &Arc<Route>) -> Response<Self> {
-        let call = is_grpc(response.headers())
-            .then(|| Call { route: Arc::clone(route), code: "(cancelled)" });
-        let call = match (call, status(response.headers())) {
+    pub(super) fn wrap(response: Response<B>, place: &Place) -> Response<Self> {
+        if !is_grpc(response.headers()) {
+            return response.map(Self::plain);
+        }
+        let call = Call { place: place.clone(), code: "(cancelled)" };
+        let call = match status(response.headers()) {
             // A response without a body has the status in its head.
-            (Some(call), Some(code)) => {
+            Some(code) => {
                 call.end(code);
                 None
             }
-            (call, _) => call,
+            None => Some(Box::new(call)),
         };
         response.map(|inner| Self { inner, call })
     }
@@ -155,9 +158,9 @@ impl<B: Body> Body for RecordedBody<B> {
 
 /// gRPC over HTTP/2; gRPC-Web has its trailers inside the body.
 fn is_grpc(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("");
-    let rest = kind.strip_prefix("application/grpc");
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']))
+    let kind = headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes());
+    let rest = kind.and_then(|kind| kind.strip_prefix(b"application/grpc"));
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
 fn status(headers: &HeaderMap) -> Option<&'static str> {

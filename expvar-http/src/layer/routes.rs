@@ -1,39 +1,47 @@
-//! The variables of each route, found without a lock by those who know it.
+//! The variables of each route, found without a lock.
 
-use std::collections::HashMap;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::fmt;
+use std::hash::BuildHasher;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use expvar::{Counter, Gauge, Histogram, Map};
+use foldhash::fast::RandomState;
 use http::{Method, StatusCode};
 
-use super::Maps;
 use super::grpc::Calls;
+use super::{Maps, Shared};
 
 /// Routes of one layer.
 const ROUTES: usize = 1000;
+/// Places for them. At least half are always free, which ends a search; a power of two.
+const PLACES: usize = 2048;
+/// The place of the route that takes what is past the limit.
+const OVERFLOW: usize = PLACES;
 /// Statuses of a route and method that are found at once; others take a lock.
 const STATUSES: usize = 12;
 const OTHER: &str = "(other)";
 const METHODS: [&str; 10] =
     ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", OTHER];
 
+/// The routes of a layer: a hash table of places that are filled once and never emptied.
 pub(super) struct Routes {
     maps: Maps,
-    routes: RwLock<HashMap<Box<str>, Arc<Route>>>,
+    hasher: RandomState,
+    places: Box<[OnceLock<Box<Route>>]>,
+    made: AtomicUsize,
 }
 
-#[derive(Debug)]
 pub(super) struct Route {
-    pub(super) template: Box<str>,
+    template: Box<str>,
     in_flight: Arc<Gauge>,
     requests: Arc<Map>,
     latency: Arc<Map>,
-    pub(super) calls: Arc<Calls>,
     methods: [OnceLock<ByMethod>; METHODS.len()],
 }
 
-#[derive(Debug)]
 struct ByMethod {
     latency: Arc<Histogram>,
     requests: Arc<Map>,
@@ -60,24 +68,54 @@ impl Outcome {
 
 impl Routes {
     pub(super) fn new(maps: Maps) -> Self {
-        Self { maps, routes: RwLock::default() }
+        let places = (0..=PLACES).map(|_| OnceLock::new()).collect();
+        Self { maps, hasher: RandomState::default(), places, made: AtomicUsize::new(0) }
     }
 
-    /// The route of a template, or the one that takes what is past the limit.
-    pub(super) fn find_or_make(&self, template: &str) -> Arc<Route> {
-        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(route) = routes.get(template) {
-            return Arc::clone(route);
+    pub(super) fn calls(&self) -> &Calls {
+        &self.maps.calls
+    }
+
+    /// The place of a template's route, or of the one that takes what is past the limit.
+    fn find_or_make(&self, template: &str) -> (usize, &Route) {
+        let mut at = self.hasher.hash_one(template) as usize % PLACES;
+        loop {
+            match self.places[at].get() {
+                Some(route) if *route.template == *template => return (at, route),
+                Some(_) => at = (at + 1) % PLACES,
+                None => match self.make(at, template) {
+                    Some(route) if *route.template == *template => return (at, route),
+                    // Another thread was faster, with another route.
+                    Some(_) => {}
+                    None => return self.overflow(),
+                },
+            }
         }
-        drop(routes);
-        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
-        let full = routes.len() >= ROUTES && !routes.contains_key(template);
-        if full {
-            expvar::__private::count_overflow();
+    }
+
+    /// Makes a route in a place, unless there is one meanwhile. `None` past the limit.
+    #[cold]
+    fn make(&self, at: usize, template: &str) -> Option<&Route> {
+        if self.made.fetch_add(1, Relaxed) >= ROUTES {
+            self.made.fetch_sub(1, Relaxed);
+            return None;
         }
-        let template = if full { OTHER } else { template };
-        let make = || Arc::new(Route::new(&self.maps, template));
-        Arc::clone(routes.entry(template.into()).or_insert_with(make))
+        let mut is_made = false;
+        let route = self.places[at].get_or_init(|| {
+            is_made = true;
+            Box::new(Route::new(&self.maps, template))
+        });
+        if !is_made {
+            self.made.fetch_sub(1, Relaxed);
+        }
+        Some(route)
+    }
+
+    #[cold]
+    fn overflow(&self) -> (usize, &Route) {
+        expvar::__private::count_overflow();
+        let make = || Box::new(Route::new(&self.maps, OTHER));
+        (OVERFLOW, self.places[OVERFLOW].get_or_init(make))
     }
 }
 
@@ -88,27 +126,8 @@ impl Route {
             in_flight: maps.in_flight.gauge(template),
             requests: maps.requests.map(template),
             latency: maps.latency.map(template),
-            calls: Arc::clone(&maps.calls),
             methods: [const { OnceLock::new() }; METHODS.len()],
         }
-    }
-
-    /// A request begins.
-    pub(super) fn start(self: Arc<Self>, method: &Method) -> Running {
-        self.in_flight.inc();
-        let method = match *method {
-            Method::GET => 0,
-            Method::HEAD => 1,
-            Method::POST => 2,
-            Method::PUT => 3,
-            Method::PATCH => 4,
-            Method::DELETE => 5,
-            Method::OPTIONS => 6,
-            Method::CONNECT => 7,
-            Method::TRACE => 8,
-            _ => 9,
-        };
-        Running { route: self, method, outcome: Outcome::Cancelled, start: Instant::now() }
     }
 
     fn method(&self, method: usize) -> &ByMethod {
@@ -140,29 +159,111 @@ impl ByMethod {
 }
 
 /// A request that has no response yet. One that is dropped was cancelled.
-#[derive(Debug)]
 pub(super) struct Running {
-    route: Arc<Route>,
+    place: Place,
     method: usize,
     outcome: Outcome,
     start: Instant,
 }
 
+/// A route of a layer.
+#[derive(Clone)]
+pub(super) struct Place {
+    routes: Shared,
+    at: usize,
+}
+
+impl Place {
+    /// `None` is never seen: the place was filled before this was made.
+    fn route(&self) -> Option<&Route> {
+        self.routes.places[self.at].get().map(|route| &**route)
+    }
+
+    /// Counts a gRPC call that ended.
+    pub(super) fn count_call(&self, code: &str) {
+        if let Some(route) = self.route() {
+            self.routes.calls().map().counter_at([&*route.template, code]).inc();
+        }
+    }
+}
+
 impl Running {
+    /// A request begins.
+    pub(super) fn start(routes: &Shared, template: &str, method: &Method) -> Self {
+        let (at, route) = routes.find_or_make(template);
+        route.in_flight.inc();
+        let method = match *method {
+            Method::GET => 0,
+            Method::HEAD => 1,
+            Method::POST => 2,
+            Method::PUT => 3,
+            Method::PATCH => 4,
+            Method::DELETE => 5,
+            Method::OPTIONS => 6,
+            Method::CONNECT => 7,
+            Method::TRACE => 8,
+            _ => 9,
+        };
+        let place = Place { routes: routes.clone(), at };
+        Self { place, method, outcome: Outcome::Cancelled, start: Instant::now() }
+    }
+
     pub(super) fn end(mut self, outcome: Outcome) {
         self.outcome = outcome;
     }
 
-    pub(super) fn route(&self) -> &Arc<Route> {
-        &self.route
+    pub(super) fn place(&self) -> &Place {
+        &self.place
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.route.in_flight.dec();
-        let method = self.route.method(self.method);
+        let Some(route) = self.place.route() else { return };
+        route.in_flight.dec();
+        let method = route.method(self.method);
         method.latency.record_duration(self.start.elapsed());
         method.count(self.outcome);
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("outcome", &self.outcome).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place").field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn threads_that_meet_at_new_routes_share_them_up_to_the_limit() {
+        const THREADS: usize = 4;
+        let routes = Routes::new(Maps::default());
+        let together = Barrier::new(THREADS);
+        let seen = std::thread::scope(|scope| {
+            let threads = [(); THREADS].map(|()| {
+                scope.spawn(|| {
+                    together.wait();
+                    let find = |n: usize| routes.find_or_make(&format!("/{n}")).0;
+                    (0..ROUTES).map(find).collect::<Vec<_>>()
+                })
+            });
+            threads.map(|thread| thread.join().unwrap())
+        });
+        assert!(seen.iter().all(|places| *places == seen[0] && !places.contains(&OVERFLOW)));
+        assert_eq!(routes.made.load(Relaxed), ROUTES);
+        let (at, route) = routes.find_or_make("/one/more");
+        assert_eq!((at, &*route.template), (OVERFLOW, OTHER));
+        assert_eq!(routes.find_or_make("/7").0, seen[0][7]);
     }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use expvar::{Exemplar, Info, Number, Reading, Recorded, Shape, Step, Unit, Visitor};
+use expvar::{
+    Exemplar, Generation, Info, Number, Reading, Recall, Recorded, Shape, Step, Unit, Visitor,
+};
 
-use super::cache::{Entry, Single};
+use super::cache::{Entry, Known, Single};
 use super::distribution::Distribution;
 use super::families::Families;
 use super::left_out::LeftOut;
@@ -14,7 +16,7 @@ use super::plan::Plan;
 use super::samples::{
     Samples, Type, counts, has_label, push_label, scaled, write, write_escaped, write_name,
 };
-use super::taken::{Hashed, Taken};
+use super::taken::Hashed;
 use super::{Escaping, Format, LEVELS, MediaType, Settings, names, protobuf};
 
 /// The family that names what is left out.
@@ -27,11 +29,11 @@ pub(super) struct Exposition<'a> {
     format: Format,
     escaping: Escaping,
     out: &'a mut Vec<u8>,
-    /// What the last text was made of, up to where this one is.
-    known: &'a mut Vec<Entry>,
+    /// What the last text was made of.
+    known: &'a mut Known,
+    /// How many variables were entered.
     at: usize,
     remembers: bool,
-    taken: Taken,
     left_out: LeftOut,
     families: Families,
     /// Steps from the walk's top, the variable itself the first.
@@ -40,8 +42,6 @@ pub(super) struct Exposition<'a> {
     place: Place,
     /// What the value means that was entered last.
     leaf: Leaf,
-    /// What was said of the variable.
-    info: Info,
     /// Processor time in the program and in the kernel, to be added up.
     cpu_seconds: Option<f64>,
     /// Whether it is shown when things were registered.
@@ -121,12 +121,12 @@ impl<'a> Exposition<'a> {
         mappings: &'a BTreeMap<String, Mapping>,
         settings: &'a Settings,
         media_type: MediaType,
-        (known, remembers): (&'a mut Vec<Entry>, bool),
+        (known, remembers): (&'a mut Known, bool),
         out: &'a mut Vec<u8>,
     ) -> Self {
         let (format, escaping) = (media_type.format(), media_type.escaping());
-        let mut taken = Taken::with_capacity(known.len() + known.len() / 8);
-        taken.take(Hashed::new(&escaping.escape(LEFT_OUT_FAMILY)), Type::Gauge);
+        known.taken.begin();
+        known.taken.take(Hashed::new(&escaping.escape(LEFT_OUT_FAMILY)), Type::Gauge);
         let shows_created = match format {
             Format::Text => false,
             Format::OpenMetrics => settings.created,
@@ -141,14 +141,12 @@ impl<'a> Exposition<'a> {
             known,
             at: 0,
             remembers,
-            taken,
             left_out: LeftOut::default(),
             families: Families::default(),
             depth: 0,
             state: State::Hidden,
             place: Place::default(),
             leaf: Leaf::default(),
-            info: Info::new(),
             cpu_seconds: None,
             shows_created,
             created: 0,
@@ -158,8 +156,10 @@ impl<'a> Exposition<'a> {
 
     /// Names what was left out, and ends the text.
     pub(super) fn end(mut self) {
-        if self.remembers {
-            self.known.truncate(self.at);
+        self.known.taken.end();
+        // Numbers that are one thing now and another then would pile up heads.
+        if self.known.lost > self.known.heads.len() / 2 {
+            self.known.clear();
         }
         let left_out = std::mem::take(&mut self.left_out);
         let mut rows = left_out.rows().peekable();
@@ -200,15 +200,13 @@ impl<'a> Exposition<'a> {
         self.place.elements = 0;
         self.place.is_single = false;
         self.place.known_as = None;
-        match self.known.get(self.at) {
-            Some(entry) if *entry.name == *name => match &entry.single {
-                Some(single) if single.info == *info => self.state = State::Known(self.at),
-                _ => self.plan(name, info),
-            },
-            _ => {
+        match self.known.entries.get(self.at) {
+            Some(Entry { single: Some(_), .. }) => self.state = State::Known(self.at),
+            Some(_) => self.plan(name, info),
+            None => {
                 if self.remembers {
-                    self.known.truncate(self.at);
-                    self.known.push(Entry { name: name.into(), single: None });
+                    let (name, info) = (name.into(), info.clone());
+                    self.known.entries.push(Entry { name, info, single: None });
                 }
                 self.plan(name, info);
             }
@@ -219,7 +217,6 @@ impl<'a> Exposition<'a> {
     /// Finds out what is to become of a variable.
     fn plan(&mut self, name: &str, info: &Info) {
         self.leaf.set(info);
-        self.info = info.clone();
         let mapping = self.mappings.get(name);
         self.state = match mapping {
             Some(mapping) if mapping.hidden => State::Hidden,
@@ -245,22 +242,32 @@ impl<'a> Exposition<'a> {
     /// Finds out what is to become of a variable that is not what it was the last time.
     fn plan_anew(&mut self) {
         let State::Known(at) = self.state else { return };
-        let Some(entry) = self.known.get_mut(at) else { return };
-        if let Some(Single { info, .. }) = entry.single.take() {
-            let name = entry.name.clone();
-            self.plan(&name, &info);
+        let Some(entry) = self.known.entries.get_mut(at) else { return };
+        if let Some(single) = entry.single.take() {
+            self.known.lost += single.text.len();
         }
+        let (name, info) = (entry.name.clone(), entry.info.clone());
+        self.plan(&name, &info);
     }
 
     /// Writes a number as the last time; returns whether nothing has changed.
     #[inline]
     fn write_known(&mut self, at: usize, number: Number) -> bool {
-        let Some(Entry { single: Some(single), .. }) = self.known.get(at) else { return false };
+        let Known { entries, heads, taken, .. } = &mut *self.known;
+        let Some(Entry { single: Some(single), .. }) = entries.get_mut(at) else { return false };
         let counter = matches!(single.kind, Type::Counter | Type::Alone { .. });
-        if counter && !counts(number) || !self.taken.take(single.hashed, single.kind) {
+        if counter && !counts(number) {
             return false;
         }
-        self.out.extend_from_slice(&single.head);
+        if !taken.repeat(&single.took) {
+            let before = taken.len();
+            if !taken.take(single.hashed, single.kind) {
+                return false;
+            }
+            single.took = before..taken.len();
+        }
+        let (head, tail) = heads[single.text.clone()].split_at(single.head);
+        self.out.extend_from_slice(head);
         if self.format == Format::Protobuf {
             let value = scaled(number, single.decimals);
             self.out.extend_from_slice(&value.to_le_bytes());
@@ -268,7 +275,7 @@ impl<'a> Exposition<'a> {
         }
         write(self.out, number, single.decimals);
         self.out.push(b'\n');
-        self.out.extend_from_slice(&single.tail);
+        self.out.extend_from_slice(tail);
         true
     }
 
@@ -491,7 +498,7 @@ impl<'a> Exposition<'a> {
             return;
         };
         self.place.texts.clear();
-        let start = self.out.len();
+        let (start, before) = (self.out.len(), self.known.taken.len());
         let families = std::mem::take(&mut self.families);
         // Those that can go by a full name come last.
         let (full, bare): (Vec<&Samples>, Vec<&Samples>) =
@@ -516,19 +523,24 @@ impl<'a> Exposition<'a> {
         if self.remembers
             && self.place.is_single
             && let (Some(family), Some((hashed, kind, text_at))) = (families.single(), written)
-            && let Some(entry) = self.known.get_mut(self.at - 1)
         {
-            // In text a line feed follows the value.
-            let tail = self.out.get(text_at + family.value_end + 1..).unwrap_or_default();
-            entry.single = Some(Single {
-                info: std::mem::take(&mut self.info),
-                head: self.out[start..text_at + family.value_at].into(),
-                tail: tail.into(),
-                created: if self.shows_created { self.created } else { 0 },
-                hashed,
-                kind,
-                decimals: family.shown.decimals,
-            });
+            let Known { entries, heads, taken, .. } = &mut *self.known;
+            if let Some(entry) = entries.get_mut(self.at - 1) {
+                let text_start = heads.len();
+                let head = &self.out[start..text_at + family.value_at];
+                heads.extend_from_slice(head);
+                // In text a line feed follows the value.
+                let tail = self.out.get(text_at + family.value_end + 1..).unwrap_or_default();
+                heads.extend_from_slice(tail);
+                entry.single = Some(Single {
+                    text: text_start..heads.len(),
+                    head: head.len(),
+                    hashed,
+                    kind,
+                    decimals: family.shown.decimals,
+                    took: before..taken.len(),
+                });
+            }
         }
         self.families = families;
         self.families.clear();
@@ -549,13 +561,13 @@ impl<'a> Exposition<'a> {
     /// metric the same bare name as a gauge: beside one they go by their full names.
     fn reserve(&mut self, name: &str, kind: Type) -> Option<(Hashed, Type)> {
         let hashed = Hashed::new(name);
-        if self.taken.take(hashed, kind) {
+        if self.known.taken.take(hashed, kind) {
             return Some((hashed, kind));
         }
         let ending = kind.ending();
         let hashed = Hashed::new(&format!("{name}{ending}"));
         let alone = Type::Alone { ending };
-        (!ending.is_empty() && self.taken.take(hashed, alone)).then_some((hashed, alone))
+        (!ending.is_empty() && self.known.taken.take(hashed, alone)).then_some((hashed, alone))
     }
 
     /// Writes a family of that kind with its samples, and returns where those begin.
@@ -658,17 +670,7 @@ impl Visitor for Exposition<'_> {
     }
 
     fn registered(&mut self, unix_nanos: u64) {
-        if !self.shows_created {
-            return;
-        }
         self.created = unix_nanos;
-        // The name may be that of another variable now.
-        if let State::Known(at) = self.state
-            && let Some(Entry { single: Some(single), .. }) = self.known.get(at)
-            && single.created != unix_nanos
-        {
-            self.plan_anew();
-        }
     }
 
     fn leave(&mut self) {
@@ -733,5 +735,26 @@ impl Visitor for Exposition<'_> {
         if self.place.function == Some(self.depth - 1) {
             self.place.function = None;
         }
+    }
+}
+
+impl Recall for Exposition<'_> {
+    fn names(&mut self, names: Generation) -> bool {
+        // Of the keys of maps nothing is remembered.
+        if self.depth > 0 {
+            return true;
+        }
+        let is_known = self.known.is_of(names);
+        if !is_known {
+            self.known.learn(names);
+        }
+        !is_known
+    }
+
+    #[inline]
+    fn next(&mut self, number: Number) -> bool {
+        let is_written = self.write_known(self.at, number);
+        self.at += usize::from(is_written);
+        is_written
     }
 }

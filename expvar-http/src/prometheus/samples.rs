@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use expvar::Number;
-use expvar::json::write_float;
+use expvar::json::{write_float, write_unsigned};
 
 use super::names::{PLAIN, Shown};
 use super::{Format, escaping, protobuf};
@@ -90,10 +90,10 @@ pub(super) fn write(to: &mut Vec<u8>, number: Number, decimals: u32) {
 /// Appends a whole number, or one with so many digits after the point: exactly.
 #[inline]
 fn write_decimal(to: &mut Vec<u8>, n: u64, decimals: u32) {
-    let mut digits = itoa::Buffer::new();
     if decimals == 0 {
-        return to.extend_from_slice(digits.format(n).as_bytes());
+        return write_unsigned(to, n);
     }
+    let mut digits = itoa::Buffer::new();
     let one = 10u64.pow(decimals);
     to.extend_from_slice(digits.format(n / one).as_bytes());
     let fraction = n % one;

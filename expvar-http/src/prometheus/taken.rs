@@ -1,7 +1,10 @@
 //! The names that are used, so that no series is there twice and no family is split.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
+use std::hash::{DefaultHasher, Hasher};
+use std::ops::Range;
+
+use expvar::__private::BuildIdentity;
 
 use super::samples::Type;
 
@@ -9,7 +12,7 @@ use super::samples::Type;
 const ENDINGS: [&str; 6] = ["_total", "_created", "_bucket", "_count", "_sum", "_info"];
 
 /// A name as it is looked up.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Hashed {
     name: u64,
     /// What it is without its ending, and which that is.
@@ -32,26 +35,91 @@ fn hash(name: &str) -> u64 {
     hasher.finish()
 }
 
-/// The families' names, with the endings that their samples have, one bit each.
+/// The families' names.
+///
+/// Texts mostly take the same names in the same order. So what was taken is kept in order with its
+/// verdicts, and as long as a text follows the one before, each name costs a comparison; only from
+/// the first difference on they are looked up.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
-    families: HashMap<u64, u8, BuildHasherDefault<AsItIs>>,
+    log: Vec<Take>,
+    at: usize,
+    has_diverged: bool,
+    /// Names, with the endings that their samples have, one bit each.
+    families: HashMap<u64, u8, BuildIdentity>,
     /// Of families whose own name has an ending: what they are without it.
-    stems: HashMap<u64, u8, BuildHasherDefault<AsItIs>>,
+    stems: HashMap<u64, u8, BuildIdentity>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Take {
+    name: Hashed,
+    kind: Type,
+    was_free: bool,
 }
 
 impl Taken {
-    pub(super) fn with_capacity(families: usize) -> Self {
-        let hasher = BuildHasherDefault::default();
-        Self {
-            families: HashMap::with_capacity_and_hasher(families, hasher),
-            stems: HashMap::default(),
+    /// Begins a text.
+    pub(super) fn begin(&mut self) {
+        self.at = 0;
+        self.has_diverged = false;
+    }
+
+    /// Ends it.
+    pub(super) fn end(&mut self) {
+        self.log.truncate(self.at);
+        if self.has_diverged {
+            (self.families, self.stems) = Default::default();
         }
     }
 
-    /// Takes a family's name with its samples' names. Returns whether they were free.
+    /// How many names were taken so far.
+    pub(super) fn len(&self) -> usize {
+        self.at
+    }
+
+    /// Takes the names that the last text took as these ones; returns whether all before them were
+    /// the same.
     #[inline]
+    pub(super) fn repeat(&mut self, took: &Range<usize>) -> bool {
+        let repeats = !self.has_diverged && self.at == took.start;
+        if repeats {
+            self.at = took.end;
+        }
+        repeats
+    }
+
+    /// Takes a family's name with its samples' names. Returns whether they were free.
     pub(super) fn take(&mut self, name: Hashed, kind: Type) -> bool {
+        if !self.has_diverged {
+            match self.log.get(self.at) {
+                Some(last) if last.name == name && last.kind == kind => {
+                    self.at += 1;
+                    return last.was_free;
+                }
+                _ => self.diverge(),
+            }
+        }
+        let was_free = self.insert(name, kind);
+        self.log.push(Take { name, kind, was_free });
+        self.at += 1;
+        was_free
+    }
+
+    fn diverge(&mut self) {
+        self.has_diverged = true;
+        let last = self.log.len();
+        self.log.truncate(self.at);
+        self.families.reserve(last);
+        for at in 0..self.log.len() {
+            let Take { name, kind, was_free } = self.log[at];
+            if was_free {
+                self.insert(name, kind);
+            }
+        }
+    }
+
+    fn insert(&mut self, name: Hashed, kind: Type) -> bool {
         let endings = kind.reserved().iter().fold(0, |endings, reserved| {
             let at = ENDINGS.iter().position(|ending| ending == reserved);
             endings | at.map_or(0, |at| 1 << at)
@@ -76,23 +144,6 @@ impl Taken {
     }
 }
 
-/// The names come as hashes.
-#[derive(Default)]
-pub(super) struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {}
-
-    #[inline]
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,5 +163,48 @@ mod tests {
         assert!(take("queue", Type::Gauge));
         assert!(take("x_total", Type::Gauge));
         assert!(!take("x", Type::Counter), "x_total is there");
+    }
+
+    #[test]
+    fn every_text_gets_the_verdicts_that_it_would_get_alone() {
+        let texts: [&[(&str, Type)]; 6] = [
+            &[
+                ("a", Type::Gauge),
+                ("b", Type::Counter),
+                ("b_total", Type::Gauge),
+                ("c", Type::Gauge),
+            ],
+            &[
+                ("a", Type::Gauge),
+                ("b", Type::Counter),
+                ("b_total", Type::Gauge),
+                ("c", Type::Gauge),
+            ],
+            &[
+                ("a", Type::Gauge),
+                ("b_total", Type::Gauge),
+                ("b", Type::Counter),
+                ("a", Type::Info),
+            ],
+            &[("a", Type::Counter), ("b_total", Type::Gauge)],
+            &[("a", Type::Counter)],
+            &[
+                ("a", Type::Counter),
+                ("a_total", Type::Gauge),
+                ("c", Type::Gauge),
+                ("c", Type::Gauge),
+            ],
+        ];
+        let mut kept = Taken::default();
+        for text in texts.iter().cycle().take(12) {
+            let mut alone = Taken::default();
+            kept.begin();
+            for &(name, kind) in *text {
+                let verdict = alone.take(Hashed::new(name), kind);
+                assert_eq!(kept.take(Hashed::new(name), kind), verdict, "{name} of {text:?}");
+            }
+            kept.end();
+            assert_eq!(kept.len(), text.len());
+        }
     }
 }

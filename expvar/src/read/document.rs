@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::recall::Memory;
 use super::visitor::{Shape, Step, Visitor};
 use super::walk::{self, Recorded};
 use crate::histogram::{Quantiles, Reading};
@@ -9,20 +10,46 @@ use crate::info::Info;
 use crate::json::{
     write_escaped, write_float, write_plain, write_signed, write_string, write_unsigned,
 };
+use crate::names::{Heads, List};
 use crate::number::Number;
 use crate::var::Var;
+
+/// Escapes names once for each list of them, and writes numbers behind what that gave.
+pub(crate) struct Escaped;
+
+impl Memory<Document<'_>> for Escaped {
+    type Names<'l> = &'l Heads;
+
+    fn names<'l, T>(document: &mut Document<'_>, list: &'l List<T>) -> Option<&'l Heads> {
+        let is_registry = std::mem::take(&mut document.is_top);
+        let heads = list.heads(if is_registry { b",\n" } else { b", " });
+        // The names, and numbers of eight digits.
+        document.buffer.reserve(heads.len() + 8 * list.len());
+        Some(heads)
+    }
+
+    #[inline]
+    fn next(document: &mut Document<'_>, heads: &&Heads, at: usize, number: Number) -> bool {
+        let first = std::mem::replace(&mut document.first, false);
+        heads.write(at, first, document.buffer);
+        document.number(number);
+        true
+    }
+}
 
 /// The document of a registry, variable by variable.
 pub(crate) struct Document<'b> {
     buffer: &'b mut Vec<u8>,
     /// Whether nothing was written yet at the level that the walk is in.
     first: bool,
+    /// Whether the next list of names is the registry's, and no map's.
+    is_top: bool,
 }
 
 impl<'b> Document<'b> {
     pub(crate) fn begin(buffer: &'b mut Vec<u8>) -> Self {
         buffer.extend_from_slice(b"{\n");
-        Self { buffer, first: true }
+        Self { buffer, first: true, is_top: true }
     }
 
     pub(crate) fn end(self) {
@@ -131,7 +158,7 @@ fn write_histogram(buffer: &mut Vec<u8>, Reading { total, recent }: &Reading) {
 impl fmt::Display for Var {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut buffer = Vec::new();
-        walk::value(self, &mut Document { buffer: &mut buffer, first: true });
+        walk::value(self, &mut Document { buffer: &mut buffer, first: true, is_top: false });
         f.write_str(&String::from_utf8_lossy(&buffer))
     }
 }

@@ -1,11 +1,12 @@
 //! Visitors that remember names from one walk to the next.
 //!
-//! Naming ten thousand points anew is most of what it costs to render them for Graphite; the
-//! benchmark `carbon` shows what this saves. It is for that exporter alone and no part of the public
-//! interface.
+//! Naming ten thousand points anew is most of what it costs to render them. The benchmarks `carbon`
+//! and `prometheus` show what this saves; it is no part of the public interface.
+
+use std::convert::Infallible;
 
 use super::visitor::Visitor;
-use crate::names::Generation;
+use crate::names::{Generation, List};
 use crate::number::Number;
 
 /// A visitor that remembers what it made of names.
@@ -23,20 +24,29 @@ pub trait Recall: Visitor {
 
 /// How a walk asks a visitor what it remembers.
 pub(crate) trait Memory<V> {
-    fn names(visitor: &mut V, generation: Generation) -> bool;
-    fn next(visitor: &mut V, number: Number) -> bool;
+    /// What is known of the names of a list.
+    type Names<'l>;
+
+    /// Called before the variables of a registry, or the keys of a map. `None` where each is to be
+    /// entered by its name.
+    fn names<'l, T>(visitor: &mut V, list: &'l List<T>) -> Option<Self::Names<'l>>;
+
+    /// Shows the number in this place of the list, where that is possible without its name.
+    fn next(visitor: &mut V, names: &Self::Names<'_>, at: usize, number: Number) -> bool;
 }
 
 /// Nothing: any visitor.
 pub(crate) struct Nothing;
 
 impl<V: Visitor> Memory<V> for Nothing {
-    fn names(_: &mut V, _: Generation) -> bool {
-        true
+    type Names<'l> = Infallible;
+
+    fn names<'l, T>(_: &mut V, _: &'l List<T>) -> Option<Infallible> {
+        None
     }
 
-    fn next(_: &mut V, _: Number) -> bool {
-        false
+    fn next(_: &mut V, names: &Infallible, _: usize, _: Number) -> bool {
+        match *names {}
     }
 }
 
@@ -44,12 +54,14 @@ impl<V: Visitor> Memory<V> for Nothing {
 pub(crate) struct Names;
 
 impl<V: Recall> Memory<V> for Names {
-    fn names(visitor: &mut V, generation: Generation) -> bool {
-        visitor.names(generation)
+    type Names<'l> = ();
+
+    fn names<'l, T>(visitor: &mut V, list: &'l List<T>) -> Option<()> {
+        (!visitor.names(list.generation())).then_some(())
     }
 
     #[inline]
-    fn next(visitor: &mut V, number: Number) -> bool {
+    fn next(visitor: &mut V, (): &(), _: usize, number: Number) -> bool {
         visitor.next(number)
     }
 }

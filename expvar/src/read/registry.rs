@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::document::Document;
+use crate::document::{Document, Escaped};
 use crate::recall::{self, Recall};
 use crate::registry::Registry;
 use crate::visitor::Visitor;
@@ -22,14 +22,15 @@ impl Registry {
 
     /// Like [`visit`](Self::visit), for the variables whose name `wanted` accepts; the others'
     /// functions do not run.
-    pub fn visit_where(&self, wanted: impl FnMut(&str) -> bool, visitor: &mut impl Visitor) {
-        walk::registry::<recall::Nothing, _>(&self.list(), wanted, visitor);
+    pub fn visit_where(&self, mut wanted: impl FnMut(&str) -> bool, visitor: &mut impl Visitor) {
+        walk::registry::<recall::Nothing, _>(&self.list(), |_, name| wanted(name), visitor);
     }
 
-    /// Like [`visit`](Self::visit), for a visitor that remembers names.
+    /// Like [`visit`](Self::visit), for a visitor that remembers names. `looked_at` is called with
+    /// the place in the order of names of each variable that is about to be read, but for numbers.
     #[doc(hidden)]
-    pub fn visit_recalling(&self, visitor: &mut impl Recall) {
-        walk::registry::<recall::Names, _>(&self.list(), |_| true, visitor);
+    pub fn visit_recalling(&self, looked_at: impl FnMut(usize), visitor: &mut impl Recall) {
+        walk::registry::<recall::Names, _>(&self.list(), telling(looked_at), visitor);
     }
 
     /// The document that `/debug/vars` answers: Go's bytes, with a line feed at the end.
@@ -52,7 +53,16 @@ impl Registry {
 
     /// Appends the document that `/debug/vars` answers to a buffer that can be used again.
     pub fn render_json(&self, buffer: &mut Vec<u8>) {
-        self.render_json_where(|_| true, buffer);
+        self.render_json_telling(|_| {}, buffer);
+    }
+
+    /// Like [`render_json`](Self::render_json), with what
+    /// [`visit_recalling`](Self::visit_recalling) tells of its progress.
+    #[doc(hidden)]
+    pub fn render_json_telling(&self, looked_at: impl FnMut(usize), buffer: &mut Vec<u8>) {
+        let mut document = Document::begin(buffer);
+        walk::registry::<Escaped, _>(&self.list(), telling(looked_at), &mut document);
+        document.end();
     }
 
     /// Appends the document with only those variables whose name `wanted` accepts.
@@ -60,5 +70,13 @@ impl Registry {
         let mut document = Document::begin(buffer);
         self.visit_where(wanted, &mut document);
         document.end();
+    }
+}
+
+/// Accepts every variable, and tells of each.
+fn telling(mut looked_at: impl FnMut(usize)) -> impl FnMut(usize, &str) -> bool {
+    move |at, _| {
+        looked_at(at);
+        true
     }
 }

@@ -9,7 +9,7 @@ use super::visitor::{Shape, Step, Visitor};
 use crate::cells::Reader;
 use crate::exemplar::Exemplar;
 use crate::func::Returned;
-use crate::histogram::{Histogram, Moment, Reading, Snapshot};
+use crate::histogram::{Histogram, Moment, Reading, Snapshot, Stamp};
 use crate::info::Info;
 use crate::map::Map;
 use crate::names::{List, Named};
@@ -23,22 +23,25 @@ const DEPTH: usize = 32;
 /// How often a map is shown within itself; below that it is `null`.
 const WITHIN_ITSELF: usize = 2;
 
-/// Shows the variables that `wanted` accepts. Where `M` remembers names, that has to be all of them.
+/// Shows the variables that `wanted` accepts, given the place and name of each. It is not asked
+/// about numbers whose names `M` remembers.
 pub(crate) fn registry<M: Memory<V>, V: Visitor>(
     list: &List<Entry>,
-    mut wanted: impl FnMut(&str) -> bool,
+    mut wanted: impl FnMut(usize, &str) -> bool,
     visitor: &mut V,
 ) {
     let reader = Reader::now();
     let mut walk =
         Walk { reader: &reader, buffers: Buffers::default(), visitor, memory: PhantomData::<M> };
-    let names_wanted = M::names(walk.visitor, list.generation());
-    for_each(list, &reader, names_wanted, |at, number| {
-        if !names_wanted && number.is_some_and(|number| M::next(walk.visitor, number)) {
+    let names = M::names(walk.visitor, list);
+    for_each(list, &reader, names.is_none(), |at, number| {
+        if let (Some(names), Some(number)) = (&names, number)
+            && M::next(walk.visitor, names, at, number)
+        {
             return;
         }
         let (name, entry) = list.at(at);
-        if !wanted(name) {
+        if !wanted(at, name) {
             return;
         }
         let info = entry.info();
@@ -127,11 +130,13 @@ impl<V: Visitor, M: Memory<V>> Walk<'_, V, M> {
         }
         if self.visitor.begin(Shape::Map) {
             let list = map.list();
-            let names_wanted = M::names(self.visitor, list.generation());
+            let names = M::names(self.visitor, &list);
             // A counter only goes up, whatever was said of the others.
             let counting = OnceCell::new();
-            for_each(&list, self.reader, names_wanted, |at, number| {
-                if !names_wanted && number.is_some_and(|number| M::next(self.visitor, number)) {
+            for_each(&list, self.reader, names.is_none(), |at, number| {
+                if let (Some(names), Some(number)) = (&names, number)
+                    && M::next(self.visitor, names, at, number)
+                {
                     return;
                 }
                 let (key, child) = list.at(at);
@@ -221,7 +226,20 @@ enum Read {
 }
 
 impl Recorded<'_> {
-    /// How many values were recorded since the process began. Cheap: no bucket is read.
+    /// Equal to an earlier one of the same histogram only if [`total`](Self::total) is what it was
+    /// then, so that an exporter can keep what it made of that. Take it first: what is recorded in
+    /// between then shows the next time. A cell or two of each page are read.
+    pub fn total_stamp(&self) -> Stamp {
+        self.histogram.total_stamp(self.reader)
+    }
+
+    /// The same for [`total`](Self::total) and [`recent`](Self::recent).
+    pub fn recent_stamp(&self) -> Stamp {
+        self.histogram.recent_stamp(self.reader)
+    }
+
+    /// How many values were recorded since the process began. Of fractions a cell of each page is
+    /// read; of whole numbers the buckets are added up.
     pub fn count(&self) -> u64 {
         match self.read {
             Read::Nothing => self.histogram.read_count(self.reader),
@@ -261,5 +279,89 @@ impl Recorded<'_> {
             self.read = Read::Everything;
         }
         self.reading
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::clock::Time;
+    use crate::{Func, Histogram, Info, Recorded, Registry, Stamp, Step, Visitor};
+
+    /// The count of recent values, and stamps.
+    #[derive(Default)]
+    struct Seen {
+        recent: Vec<u64>,
+        stamps: Vec<[Stamp; 2]>,
+    }
+
+    impl Visitor for Seen {
+        fn enter(&mut self, _: Step<'_>, _: &Info) {}
+        fn leave(&mut self) {}
+
+        fn histogram(&mut self, mut histogram: Recorded<'_>) {
+            self.stamps.push([histogram.total_stamp(), histogram.recent_stamp()]);
+            self.recent.push(histogram.recent().count());
+        }
+    }
+
+    fn see(registry: &Registry) -> Seen {
+        let mut seen = Seen::default();
+        registry.visit(&mut seen);
+        seen
+    }
+
+    /// Stops the clock of this thread, so late that the thread that rolls the windows finds their
+    /// notes younger than its own time, and leaves them alone.
+    fn stop_the_clock() {
+        Time::pass(Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn a_slow_function_makes_no_old_record_recent() {
+        stop_the_clock();
+        let registry = Registry::new();
+        let before = registry.publish("before", Histogram::new()).unwrap();
+        let slow = Func::number(|| {
+            Time::pass(Duration::from_secs(55));
+            1
+        });
+        registry.publish("m", slow).unwrap();
+        let behind = registry.publish("z", Histogram::new()).unwrap();
+        [&before, &behind].iter().for_each(|histogram| histogram.record(7));
+        Time::pass(Duration::from_secs(10));
+        // A note of each is taken.
+        assert_eq!([before.recent().count(), behind.recent().count()], [1, 1]);
+        Time::pass(Duration::from_secs(30));
+        assert_eq!(see(&registry).recent, [1, 0], "40 and 95 seconds after the records");
+    }
+
+    #[test]
+    fn stamps_change_with_records_and_when_what_is_recent_ends() {
+        stop_the_clock();
+        let registry = Registry::new();
+        let histograms = ["a", "b"].map(|name| registry.publish(name, Histogram::new()).unwrap());
+        let [mut last, mut now] = [see(&registry), see(&registry)];
+        assert_eq!(last.stamps, now.stamps);
+        let mut changed = |walked: Duration| {
+            Time::pass(walked);
+            last = std::mem::replace(&mut now, see(&registry));
+            let pairs = last.stamps.iter().zip(&now.stamps);
+            let changed: Vec<_> =
+                pairs.map(|(last, now)| [last[0] != now[0], last[1] != now[1]]).collect();
+            (changed, now.recent.clone())
+        };
+        let nothing = || vec![[false, false]; 2];
+        histograms[1].record(0);
+        let of_b = |total| vec![[false, false], [total, true]];
+        assert_eq!(changed(Duration::ZERO), (of_b(true), vec![0, 1]));
+        assert_eq!(changed(Duration::from_secs(5)), (nothing(), vec![0, 1]));
+        // A note is due, which a full read takes.
+        assert_eq!(changed(Duration::from_secs(6)), (of_b(false), vec![0, 1]));
+        assert_eq!(changed(Duration::ZERO), (of_b(false), vec![0, 1]));
+        assert_eq!(changed(Duration::from_secs(1)), (nothing(), vec![0, 1]));
+        assert_eq!(changed(Duration::from_secs(60)), (of_b(false), vec![0, 0]));
+        assert_eq!(changed(Duration::from_secs(60)), (nothing(), vec![0, 0]));
     }
 }

@@ -234,15 +234,10 @@ macro_rules! __group {
         $(, $option:ident $(: $value:tt $(:: $more:ident)* $(! $bang:tt)? $(($($arg:tt)*))?)?)*
         $(; $($rest:tt)*)?
     ) => {
-        $crate::__group! {
-            $head
-            [$($done)* {
-                $all $help $cfgs [$vis] $field,
-                ($($kind)::+ $(<$($member)::+, $labels>)?), $name,
-                [$([$option $(: $value $(:: $more)* $(! $bang)? $(($($arg)*))?)?])*]
-            }]
-            [] [] [] $($($rest)*)?
-        }
+        $crate::__group! { $head [$($done)* {
+            $all $help $cfgs [$vis] $field, ($($kind)::+ $(<$($member)::+, $labels>)?), $name,
+            [$([$option $(: $value $(:: $more)* $(! $bang)? $(($($arg)*))?)?])*]
+        }] [] [] [] $($($rest)*)? }
     };
     (
         $head:tt [$($done:tt)*] $all:tt $help:tt $cfgs:tt
@@ -252,15 +247,10 @@ macro_rules! __group {
         $(, $option:ident $(: $value:expr)?)*
         $(; $($rest:tt)*)?
     ) => {
-        $crate::__group! {
-            $head
-            [$($done)* {
-                $all $help $cfgs [$vis] $field,
-                ($($kind)::+ $(<$($member)::+, $labels>)?), $name,
-                [$([$option $(: $value)?])*]
-            }]
-            [] [] [] $($($rest)*)?
-        }
+        $crate::__group! { $head [$($done)* {
+            $all $help $cfgs [$vis] $field, ($($kind)::+ $(<$($member)::+, $labels>)?), $name,
+            [$([$option $(: $value)?])*]
+        }] [] [] [] $($($rest)*)? }
     };
 }
 

@@ -52,6 +52,13 @@ impl Counter {
         self.cells.add_cold(Use::Up, n);
     }
 
+    /// The cell that it counts in. A static's may change; that of any other stays until it is
+    /// dropped.
+    #[doc(hidden)]
+    pub fn __cell(&self) -> Option<u32> {
+        self.cells.claim(Use::Up)
+    }
+
     /// The count: a sum over the copies that threads hold, taken one after the other.
     pub fn get(&self) -> u64 {
         self.cells.sum()

@@ -103,7 +103,7 @@ macro_rules! __declared_init {
         $crate::__declared_init!(
             ($($kind)+),
             [$($rest)*],
-            <$crate::__kind!($($kind)+)>::__timed_in($made, $crate::__unit!($($unit)+))
+            <$crate::__kind!($($kind)+)>::__timed_in($made, $crate::__timed_unit!($($unit)+))
         )
     };
     (($($kind:tt)+), [[buckets: [$($bound:expr),* $(,)?]] $($rest:tt)*], $made:expr) => {
@@ -122,6 +122,34 @@ macro_rules! __declared_init {
     };
     ($kind:tt, [$option:tt $($rest:tt)*], $made:expr) => {
         $crate::__declared_init!($kind, [$($rest)*], $made)
+    };
+}
+
+/// The unit that an option names, for durations. One word that is no unit of time changes nothing
+/// there, and `__option` says so if it is no unit at all.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __timed_unit {
+    (Nanoseconds) => {
+        $crate::Unit::Nanoseconds
+    };
+    (Microseconds) => {
+        $crate::Unit::Microseconds
+    };
+    (Milliseconds) => {
+        $crate::Unit::Milliseconds
+    };
+    (Seconds) => {
+        $crate::Unit::Seconds
+    };
+    (Unit:: $($unit:tt)+) => {
+        $crate::__timed_unit!($($unit)+)
+    };
+    ($other:ident) => {
+        $crate::Unit::None
+    };
+    ($($unit:tt)+) => {
+        $crate::__unit!($($unit)+)
     };
 }
 

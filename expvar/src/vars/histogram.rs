@@ -16,6 +16,7 @@ mod buckets;
 pub(crate) mod detail;
 mod place;
 mod snapshot;
+mod stamp;
 mod timed;
 mod window;
 
@@ -23,9 +24,12 @@ use buckets::Buckets;
 use detail::{Detail, Kept, Value, Wanted};
 use place::Place;
 pub use snapshot::{Bucket, Quantiles, Reading, Snapshot};
+pub use stamp::Stamp;
 pub(crate) use timed::Timed;
 pub(crate) use window::Moment;
 use window::Window;
+#[doc(hidden)]
+pub use window::roll_windows;
 
 /// A distribution of whole numbers: latencies in nanoseconds, sizes in bytes.
 ///
@@ -416,6 +420,18 @@ impl Histogram {
     pub(crate) fn read_recent(&self, moment: Moment, reader: &Reader, reading: &mut Reading) {
         let window = self.this().window(reader.process());
         window.recent(moment, &reading.total, &mut reading.recent);
+    }
+
+    /// What changes with every record.
+    pub(crate) fn total_stamp(&self, reader: &Reader) -> Stamp {
+        Stamp::of(self.place(), reader)
+    }
+
+    /// What changes with every record, and when what is recent becomes less.
+    pub(crate) fn recent_stamp(&self, reader: &Reader) -> Stamp {
+        let now = Time::now();
+        let stamp = self.total_stamp(reader);
+        stamp.within(self.window(reader.process()).since(now, stamp.records()))
     }
 
     /// How many values were recorded. Of fractions that is a cell a page.

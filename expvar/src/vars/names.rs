@@ -1,13 +1,17 @@
 //! Names in order, read without a lock.
 
+mod heads;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
 
 use crate::numbers::Numbers;
 use crate::prefetch::Touch;
 use crate::var::Var;
+
+pub(crate) use heads::{Heads, SEPARATOR};
 
 /// A shared list of names and what they stand for, in byte order.
 pub(crate) struct List<T>(Arc<Listing<T>>);
@@ -17,6 +21,7 @@ struct Listing<T> {
     names: Box<[Arc<str>]>,
     values: Box<[T]>,
     numbers: Numbers,
+    heads: OnceLock<Heads>,
     generation: Generation,
 }
 
@@ -58,6 +63,12 @@ impl<T> List<T> {
 
     pub(crate) fn numbers(&self) -> &Numbers {
         &self.0.numbers
+    }
+
+    /// What precedes each value in JSON. Always asked for with the same separator.
+    pub(crate) fn heads(&self, separator: &[u8; SEPARATOR]) -> &Heads {
+        let names = || self.0.names.iter().map(|name| &**name);
+        self.0.heads.get_or_init(|| Heads::new(separator, names()))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &T)> {
@@ -129,6 +140,7 @@ impl<T: Named> Names<T> {
                 names: table.keys().cloned().collect(),
                 values: table.values().cloned().collect(),
                 numbers: Numbers::of(table.values().map(Named::var)),
+                heads: OnceLock::new(),
                 generation: Generation::next(),
             }))
         };

@@ -109,6 +109,15 @@ impl Window {
         }
     }
 
+    /// When what is recent at `now` begins; `now` where a note is due, which only
+    /// [`recent`](Self::recent) takes.
+    pub(super) fn since(&self, now: Time, stamp: u64) -> Time {
+        let Some(mut state) = lock_for_a_while(&self.state) else { return now };
+        forget(&mut state.notes, now);
+        let oldest = state.notes.front().filter(|_| !is_due(&state.notes, now, stamp));
+        oldest.map_or(now, |oldest| oldest.at)
+    }
+
     /// Takes a note if something was recorded since the last one.
     fn roll(&self, now: Time, reader: &Reader, total: &mut Snapshot) {
         let Some(mut state) = lock_for_a_while(&self.state) else { return };
@@ -153,16 +162,28 @@ fn roll_all() {
     let mut total = Snapshot::default();
     loop {
         std::thread::sleep(STEP);
-        let windows: Vec<Arc<Window>> = {
-            let Some(mut windows) = lock_for_a_while(&WINDOWS) else { continue };
-            windows.all.retain(|window| window.strong_count() > 0);
-            windows.all.iter().filter_map(Weak::upgrade).collect()
-        };
-        let reader = Reader::now();
-        for window in windows {
-            reader.refresh();
-            window.roll(Time::now(), &reader, &mut total);
-        }
+        roll_once(&mut total);
+    }
+}
+
+/// One round of the thread that rolls the windows, now: for tests and benches.
+#[doc(hidden)]
+pub fn roll_windows() {
+    roll_once(&mut Snapshot::default());
+}
+
+fn roll_once(total: &mut Snapshot) {
+    let mut live = Vec::new();
+    {
+        let Some(mut windows) = lock_for_a_while(&WINDOWS) else { return };
+        windows.all.retain(|window| window.strong_count() > 0);
+        live.reserve(windows.all.len());
+        live.extend(windows.all.iter().filter_map(Weak::upgrade));
+    }
+    let reader = Reader::now();
+    for window in live {
+        reader.refresh();
+        window.roll(Time::now(), &reader, total);
     }
 }
 

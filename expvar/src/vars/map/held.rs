@@ -2,11 +2,11 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use crate::identity::BuildIdentity;
 use crate::member::Member;
 use crate::var::Var;
 
@@ -19,7 +19,8 @@ thread_local! {
     static HELD: RefCell<Table> = RefCell::default();
 }
 
-type Table = HashMap<u64, Place, BuildHasherDefault<AsItIs>>;
+/// Queries come with a hash.
+type Table = HashMap<u64, Place, BuildIdentity>;
 
 /// What threads share of a variable in a map.
 pub(super) struct Held {
@@ -94,21 +95,4 @@ pub(super) fn forget_retired() {
         Some(table.extract_if(|_, place| !place.held.live.load(Acquire)).collect::<Vec<_>>())
     });
     drop(gone);
-}
-
-/// Queries come with a hash.
-#[derive(Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {}
-
-    #[inline]
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
 }
