@@ -104,9 +104,24 @@ pub(crate) fn add(id: u32, n: u64) {
     }
 }
 
+/// A thread's first records into many variables come here: no call where the one before went to the
+/// same page.
 #[cold]
 #[inline(never)]
 fn add_cold(id: u32, n: u64) {
+    add_near(id, n);
+}
+
+#[inline(always)]
+fn add_near(id: u32, n: u64) {
+    match LOCAL.with(|local| local.again(id / CELLS as u32)) {
+        Some(page) => _ = page[id as usize % CELLS].fetch_add(n, Relaxed),
+        None => add_far(id, n),
+    }
+}
+
+#[inline(never)]
+fn add_far(id: u32, n: u64) {
     let at = id as usize % CELLS;
     match record::copy(&Calling, &STORE, id / CELLS as u32) {
         Some(Copy::Private(page)) => bump(&page[at], n),
@@ -189,11 +204,10 @@ impl Cells {
     }
 
     /// Adds to the cell, whose id is given out now if need be.
-    #[cold]
-    #[inline(never)]
+    #[inline(always)]
     pub(crate) fn add_cold(&self, of: Use, n: u64) {
-        match self.claim(of) {
-            Some(id) => add_cold(id, n),
+        match self.id().or_else(|| self.claim(of)) {
+            Some(id) => add_near(id, n),
             None => lose(),
         }
     }

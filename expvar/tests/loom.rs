@@ -96,6 +96,7 @@ mod cells {
         pub(super) const PLACES: usize = 2;
         pub(super) const SECOND: usize = 1;
         pub(super) const PRICE: u16 = 1;
+        pub(super) const STREAK: u16 = 1;
         pub(super) const LOOK: u64 = 1;
     }
     #[path = "../src/cells/store.rs"]
