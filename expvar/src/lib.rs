@@ -149,7 +149,7 @@ pub use walk::Recorded;
 pub mod __private {
     pub use crate::cells::shared_records;
     pub use crate::declared::{Declaration, report_conflict};
-    pub use crate::family::check_values;
+    pub use crate::family::{Start, check_values};
     pub use crate::global::count_overflow;
     pub use crate::group::Shown;
     pub use crate::spec::{Levels, Spec, check_name};

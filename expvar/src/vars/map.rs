@@ -29,6 +29,7 @@ mod expiry;
 mod held;
 mod keys;
 mod query;
+mod table;
 
 use cache::Known;
 use expiry::Sweep;
