@@ -147,7 +147,7 @@ pub use walk::Recorded;
 
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::cells::shared_records;
+    pub use crate::cells::{age, shared_records};
     pub use crate::declared::{Declaration, report_conflict};
     pub use crate::family::{Start, check_values};
     pub use crate::global::count_overflow;

@@ -102,14 +102,16 @@ pub(crate) enum Copy {
 /// memory for that.
 pub(crate) fn copy(thread: &impl Thread, store: &'static Store, number: u32) -> Option<Copy> {
     thread.local(|local| {
+        // Loaded before the record: whoever takes a page away waits for those that began before.
+        let epoch = store.epoch();
         if local.holds.get() != 0
-            && let Some(page) = find(thread, number)
+            && let Some(page) = find(thread, number, epoch)
         {
             return Some(Copy::Private(page));
         }
         let times = 1 + local.end_streak(number);
         if local.heat.note(number, times, || store.eighths())
-            && let Some(page) = promote(thread, local, store, number)
+            && let Some(page) = promote(thread, local, store, number, epoch)
         {
             return Some(Copy::Private(page));
         }
@@ -125,11 +127,12 @@ pub(crate) fn copy(thread: &impl Thread, store: &'static Store, number: u32) -> 
     })
 }
 
-fn find(thread: &impl Thread, number: u32) -> Option<&'static Page> {
+fn find(thread: &impl Thread, number: u32, epoch: u64) -> Option<&'static Page> {
     thread.windows(|windows| {
-        windows.second(number).or_else(|| {
-            let page = thread.held(|held| held.try_borrow().ok()?.find(number)).flatten()?;
-            windows.put(number, page);
+        windows.second(number, epoch).or_else(|| {
+            let find = |held: &RefCell<Held>| held.try_borrow_mut().ok()?.find(number, epoch);
+            let page = thread.held(find).flatten()?;
+            windows.put(number, page, epoch);
             Some(page)
         })
     })
@@ -151,6 +154,7 @@ fn promote(
     local: &Local,
     store: &'static Store,
     number: u32,
+    epoch: u64,
 ) -> Option<&'static Page> {
     let promote = |held: &RefCell<Held>| {
         let mut held = held.try_borrow_mut().ok()?;
@@ -162,9 +166,9 @@ fn promote(
         if !held.reserve() {
             return None;
         }
-        let (index, page) = store.lease(shared, process, true)?;
-        held.insert(number, index, page);
-        thread.windows(|windows| windows.put(number, page));
+        let (index, page) = store.lease(shared, process, true, epoch)?;
+        held.insert(number, index, page, epoch);
+        thread.windows(|windows| windows.put(number, page, epoch));
         local.holds.set(held.len());
         local.last.set(None);
         Some(page)

@@ -78,17 +78,17 @@ impl<V: Member, L: LabelSet> Family<V, L> {
     #[doc(alias("with_label_values", "get_or_create"))]
     #[inline]
     pub fn with(&self, labels: L) -> &V {
-        labels.of(&self.slots).get_or_make(|| self.make(labels))
+        labels.of(&self.slots).get_or(|| self.make(labels))
     }
 
     /// Makes the variable, or finds the one that another thread has just made.
     #[cold]
     #[inline(never)]
-    fn make(&self, labels: L) -> Arc<V> {
+    fn make(&self, labels: L) -> &V {
         let mut made = self.made.lock();
         let var = self.map().leaf(labels, self.make);
         made.push(Arc::clone(&var));
-        var
+        labels.of(&self.slots).set(var)
     }
 
     fn map(&self) -> &Map {

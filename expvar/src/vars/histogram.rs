@@ -222,7 +222,7 @@ impl Histogram {
     fn record_float_cold(&self, index: u32, value: f64) {
         match self.this().kept() {
             Some(kept) => self.this().record_kept(kept, index, Value::Float(value), None),
-            None => self.record_cold(index, 1, value),
+            None => self.record_cold(index, 0, value),
         }
     }
 
@@ -452,7 +452,7 @@ impl Histogram {
         window.recent(moment, &reading.total, &mut reading.recent);
     }
 
-    /// How many values were recorded. Of fractions that is a cell a page.
+    /// How many values were recorded: a cell a page.
     pub(crate) fn read_count(&self, reader: &Reader) -> u64 {
         self.this().place().map_or(0, |place| place.count(reader))
     }
@@ -531,7 +531,7 @@ impl Histogram {
         for (index, count) in other.held() {
             for _ in 0..count {
                 let (n, of) = (std::mem::take(&mut sum), std::mem::take(&mut float));
-                let (n, of) = if floats { (1, of) } else { (n, 0.0) };
+                let (n, of) = if floats { (0, of) } else { (n, 0.0) };
                 self.record_cold(index as u32, n, of);
             }
         }

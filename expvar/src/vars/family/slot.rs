@@ -10,9 +10,11 @@ use crate::Counter;
 
 /// What a family has for each set of labels: nothing at first, then its variable.
 pub trait Slot<V>: Start {
-    /// The variable; before there is one, `make` makes it. The family keeps that as long as the
-    /// slot.
-    fn get_or_make(&self, make: impl FnOnce() -> Arc<V>) -> &V;
+    /// The variable; before there is one, what `set` returns, which is for `or` to call.
+    fn get_or<'s>(&'s self, or: impl FnOnce() -> &'s V) -> &'s V;
+
+    /// Shows a variable from now on. The family keeps it as long as the slot.
+    fn set(&self, var: Arc<V>) -> &V;
 }
 
 /// A counter that counts in the cell of another: the cell is found without the one that owns it.
@@ -25,10 +27,16 @@ impl Start for Twin {
 
 impl Slot<Counter> for Twin {
     #[inline]
-    fn get_or_make(&self, make: impl FnOnce() -> Arc<Counter>) -> &Counter {
+    fn get_or<'s>(&'s self, or: impl FnOnce() -> &'s Counter) -> &'s Counter {
         if self.0.cell().is_none() {
-            self.0.count_in(&make());
+            // It returns this one: where it is need not be looked at.
+            or();
         }
+        &self.0
+    }
+
+    fn set(&self, var: Arc<Counter>) -> &Counter {
+        self.0.count_in(&var);
         &self.0
     }
 }
@@ -43,10 +51,14 @@ impl<V: Send + Sync + 'static> Start for Shared<V> {
 
 impl<V: Send + Sync + 'static> Slot<V> for Shared<V> {
     #[inline]
-    fn get_or_make(&self, make: impl FnOnce() -> Arc<V>) -> &V {
+    fn get_or<'s>(&'s self, or: impl FnOnce() -> &'s V) -> &'s V {
         match self.0.get() {
             Some(var) => var,
-            None => self.0.get_or_init(make),
+            None => or(),
         }
+    }
+
+    fn set(&self, var: Arc<V>) -> &V {
+        self.0.get_or_init(|| var)
     }
 }
