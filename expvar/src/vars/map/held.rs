@@ -33,7 +33,14 @@ pub(super) struct Held {
     var: Var,
     /// Whether a thread has `var` as its handle; others get twins.
     taken: AtomicBool,
-    twins: Mutex<Vec<Weak<Histogram>>>,
+    twins: Mutex<Vec<Twin>>,
+}
+
+/// A handle that was made for a thread.
+struct Twin {
+    handle: Weak<Histogram>,
+    /// Whether the thread still remembers it: that counts as one reference, and as no use.
+    remembered: bool,
 }
 
 /// What a thread knows of it.
@@ -83,8 +90,8 @@ impl Held {
         }
         let twin = histogram.twin()?;
         let mut twins = self.twins.lock();
-        twins.retain(|twin| twin.strong_count() > 0);
-        twins.push(Arc::downgrade(&twin));
+        twins.retain(|twin| twin.handle.strong_count() > 0);
+        twins.push(Twin { handle: Arc::downgrade(&twin), remembered: true });
         drop(twins);
         Some(twin.into())
     }
@@ -92,13 +99,14 @@ impl Held {
     /// How many twins there are; `None` if anybody has a handle on one.
     pub(super) fn idle_twins(&self) -> Option<usize> {
         let mut twins = self.twins.lock();
-        twins.retain(|twin| twin.strong_count() > 0);
-        twins.iter().all(|twin| twin.strong_count() == 1).then_some(twins.len())
+        twins.retain(|twin| twin.handle.strong_count() > 0);
+        let idle = |twin: &Twin| twin.handle.strong_count() == usize::from(twin.remembered);
+        twins.iter().all(idle).then_some(twins.len())
     }
 }
 
 /// Runs `f` on a variable that the calling thread got before; `None` if it is to be looked for.
-#[inline]
+#[inline(always)]
 pub(super) fn with<M: Member, R>(query: &Query<'_>, f: impl FnOnce(&Arc<M>) -> R) -> Option<R> {
     let known = |table: &RefCell<Table<Known>>| {
         let table = table.try_borrow().ok()?;
@@ -113,6 +121,18 @@ pub(super) fn with<M: Member, R>(query: &Query<'_>, f: impl FnOnce(&Arc<M>) -> R
         Some(f(member))
     };
     HELD.try_with(known).ok().flatten()
+}
+
+impl Drop for Known {
+    fn drop(&mut self) {
+        if let Some(Var::Histogram(Handle::Shared(handle))) = &self.twin {
+            let mut twins = self.held.twins.lock();
+            let same = |twin: &&mut Twin| std::ptr::eq(twin.handle.as_ptr(), Arc::as_ptr(handle));
+            if let Some(twin) = twins.iter_mut().find(same) {
+                twin.remembered = false;
+            }
+        }
+    }
 }
 
 impl Known {
