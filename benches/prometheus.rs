@@ -59,7 +59,7 @@ fn main() {
     race.peer("metrics-exporter-prometheus render", |_| drop(handle.render()));
 
     race.run().print_ratios(&[
-        (("expvar-http, text", 1), ("prometheus gather and TextEncoder", 1), 0.4),
+        (("expvar-http, text", 1), ("prometheus gather and TextEncoder", 1), 0.25),
         (("expvar-http, text", 1), ("metrics-exporter-prometheus render", 1), 0.4),
     ]);
 }

@@ -6,7 +6,7 @@
 use std::hint::black_box;
 use std::process::Command;
 use std::sync::{Arc, Barrier, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use expvar_benches::{print_machine, print_table};
 use expvar_http::{Format, Prometheus};
@@ -261,14 +261,49 @@ fn first<P: Peer>() {
     println!("alive first {:.2}", times[5]);
 }
 
-/// Name, processes, and what each does.
+/// What one round of the history's sampler and one of the histograms' notes take, in milliseconds,
+/// with 1,000 histograms that 512 threads recorded into and then ended.
+fn idle() {
+    let ours = Ours::new(1_000, 0);
+    let ours = &ours;
+    std::thread::scope(|scope| {
+        for thread in 0..512 {
+            scope.spawn(move || {
+                let mut latencies = Latencies::of(thread);
+                (0..10).for_each(|_| (0..1_000).for_each(|at| ours.record(at, latencies.next())));
+            });
+        }
+    });
+    let server = expvar_http::Server::builder().registry(&ours.registry).history(true);
+    let server = server.spawn("127.0.0.1:0").expect("a port");
+    // What they need for the first time.
+    std::thread::sleep(Duration::from_secs(12));
+    let busy = || {
+        let of = |name: &str| {
+            let process = expvar::process::read_now();
+            let times = process.thread_cpu_seconds.iter().flatten();
+            times.filter(|(thread, _)| thread.as_str() == name).map(|(_, secs)| *secs).sum::<f64>()
+        };
+        (of("expvar-sampler"), of("expvar-window"))
+    };
+    let before = busy();
+    std::thread::sleep(Duration::from_secs(20));
+    let after = busy();
+    // One samples once a second, the other takes notes every 10 s.
+    println!("ended sampler {:.3}", (after.0 - before.0) * 1e3 / 20.0);
+    println!("ended notes {:.3}", (after.1 - before.1) * 1e3 / 2.0);
+    server.shutdown();
+}
+
+/// Name, and in how many processes it runs.
 type Case = (&'static str, usize);
-const CASES: [Case; 5] = [
+const CASES: [Case; 6] = [
     ("1 x 1000 x 10000", 1),
     ("64 x 200 x 1000", 1),
     ("512 x 1000 x 10000", 1),
     ("64 hot", 1),
     ("first", 10),
+    ("idle", 1),
 ];
 const PEERS: [&str; 3] = ["expvar", "prometheus", "metrics"];
 
@@ -278,6 +313,7 @@ fn run<P: Peer>(case: &str) {
         "64 x 200 x 1000" => ten::<P>(64, (200, 1_000)),
         "512 x 1000 x 10000" => ten::<P>(512, (1_000, 10_000)),
         "64 hot" => hot::<P>(),
+        "idle" => idle(),
         _ => first::<P>(),
     }
 }
@@ -322,7 +358,12 @@ fn main() {
     let mut ratios = Vec::new();
     let mut alone = None;
     for case in CASES.into_iter().filter(|case| wanted(case.0)) {
-        let seen = PEERS.map(|peer| child(case, peer));
+        // The idle case is ours alone.
+        let peers = if case.0 == "idle" { 1 } else { PEERS.len() };
+        let seen = PEERS.map(|peer| {
+            let runs = if PEERS[..peers].contains(&peer) { case.1 } else { 0 };
+            child((case.0, runs), peer)
+        });
         for (peer, seen) in PEERS.iter().zip(&seen) {
             for when in ["alive", "ended"] {
                 let cell = |name: &str, unit: &str| {
@@ -348,7 +389,22 @@ fn main() {
         let [ours, theirs, _] = &seen;
         if case.0 == "first" {
             let (Some(a), Some(b)) = (ours("alive first"), theirs("alive first")) else { continue };
-            ratios.push(format!("{}: {a} ns, prometheus {b} ns: {:.2}", case.0, a / b));
+            let missed = if a <= 3.0 * b { "" } else { " (missed)" };
+            ratios.push(format!(
+                "{}: {a} ns, prometheus {b} ns: {:.2}; at most 3{missed}",
+                case.0,
+                a / b
+            ));
+            continue;
+        }
+        if case.0 == "idle" {
+            let of = |name: &str| ours(&format!("ended {name}")).unwrap_or(f64::NAN);
+            let (sampler, notes) = (of("sampler"), of("notes"));
+            let missed = if sampler + notes <= 1.0 { "" } else { " (missed)" };
+            ratios.push(format!(
+                "{}: a round of the sampler {sampler} ms, of the notes {notes} ms; at most 1{missed}",
+                case.0
+            ));
             continue;
         }
         if case.0.starts_with("1 x") {

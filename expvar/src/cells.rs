@@ -8,6 +8,12 @@
 //! next. So memory and the time of a read depend on the variables and the limit, never on how many
 //! threads there are or were.
 //!
+//! Time is cut into epochs of at least 20 s, which readers begin. In each a thread makes sure once,
+//! of each page that it records into, that it still has its copy; that is one addition on the hot
+//! path. Whoever reads a page takes away the copies that were not used in three epochs. A record
+//! must be over before two epochs have passed since it began: a thread that a debugger stops for
+//! 40 s in the middle of its four instructions, and none of the others, may spoil a count.
+//!
 //! The storage knows nothing of variables: one is an id, or a run of pages ([`Cells`], [`Run`]).
 //!
 //! Floors, each using only those above it: `page` - `arena`, `index` - `store` - `windows`, `heat`,
@@ -461,6 +467,9 @@ pub fn usage() -> Usage {
 }
 
 /// Sets how many bytes threads' private copies may take together. Default: 16 MiB; at most 144.
+///
+/// A thread that ends gives back what it holds. One that lives gives back what it has not recorded
+/// into for a minute, if somebody reads meanwhile.
 ///
 /// Can be set once, best at the beginning of `main`: threads keep what they hold already. Beyond
 /// the limit, recording goes to shared copies, which costs an atomic addition in place of a
