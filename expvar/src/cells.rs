@@ -30,6 +30,8 @@ mod reader;
 mod record;
 mod sizes;
 mod store;
+#[cfg(test)]
+mod tests;
 mod windows;
 
 use std::cell::RefCell;
