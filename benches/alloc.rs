@@ -1,7 +1,10 @@
-//! Allocating and freeing 64 bytes through the hook, around three allocators, and through others.
+//! Allocating and freeing 64 bytes through the hook, around three allocators, and through others;
+//! and the same beside 600 threads that live and have allocated.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
+use std::sync::Barrier;
+use std::thread;
 
 use cap::Cap;
 use expvar::alloc::Counting;
@@ -32,8 +35,45 @@ fn pair(allocator: &impl GlobalAlloc) {
     }
 }
 
+/// What the hook costs a pair, beside 600 threads and without them.
+fn crowd() {
+    const THREADS: usize = 600;
+    let hook = |title: &'static str| {
+        let mut race = Race::new(title, &[1]);
+        race.peer("System", |_| pair(&System));
+        race.peer("Counting<System>", |_| pair(&BY_SIZE));
+        race.run().difference(("Counting<System>", 1), ("System", 1))
+    };
+    let alone = hook("alloc alone");
+    let (ready, quit) = (Barrier::new(THREADS + 1), Barrier::new(THREADS + 1));
+    let beside = thread::scope(|scope| {
+        for _ in 0..THREADS {
+            let (ready, quit) = (&ready, &quit);
+            let body = move || {
+                // Often enough to have cells of its own.
+                (0..1_000).for_each(|_| pair(&BY_SIZE));
+                ready.wait();
+                quit.wait();
+            };
+            let builder = thread::Builder::new().stack_size(64 << 10);
+            builder.spawn_scoped(scope, body).expect("a thread");
+        }
+        ready.wait();
+        let beside = hook("alloc beside 600 threads");
+        quit.wait();
+        beside
+    });
+    if let (Some(alone), Some(beside)) = (alone, beside) {
+        let ratio = beside / alone;
+        let missed = if ratio <= 1.3 { "" } else { " (missed)" };
+        println!("The hook alone: {alone:.2} ns a pair; beside 600 threads: {beside:.2} ns.");
+        println!("That is {ratio:.2} of it; at most 1.3{missed}.\n");
+    }
+}
+
 fn main() {
     print_machine("alloc");
+    crowd();
     let mut race = Race::new("alloc", &[1, 2]);
     race.peer("System", |_| pair(&System));
     race.peer("Counting<System>", |_| pair(&BY_SIZE));

@@ -8,6 +8,12 @@
 //! next. So memory and the time of a read depend on the variables and the limit, never on how many
 //! threads there are or were.
 //!
+//! Time is cut into epochs of at least 20 s, which readers begin. In each a thread makes sure once,
+//! of each page that it records into, that it still has its copy; that is one addition on the hot
+//! path. Whoever reads a page takes away the copies that were not used in three epochs. A record
+//! must be over before two epochs have passed since it began: a thread that a debugger stops for
+//! 40 s in the middle of its four instructions, and none of the others, may spoil a count.
+//!
 //! The storage knows nothing of variables: one is an id, or a run of pages ([`Cells`], [`Run`]).
 //!
 //! Floors, each using only those above it: `page` - `arena`, `index` - `store` - `windows`, `heat`,
@@ -24,21 +30,25 @@ mod reader;
 mod record;
 mod sizes;
 mod store;
+#[cfg(test)]
+mod tests;
 mod windows;
 
 use std::cell::RefCell;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::time::Duration;
 
 use held::Held;
 use ids::Ids;
 pub(crate) use ids::Use;
-use page::{CELLS, FLOAT_SUM, SUM, bump, bump_float, share_float};
+use page::{CELLS, COUNT, FLOAT_SUM, SUM, bump, bump_float, share_float};
 pub(crate) use reader::{Reader, float_sum};
 use record::{Copy, Local, Thread};
 use store::Store;
 use windows::Windows;
 
-use crate::sync::{AtomicU32, AtomicU64};
+use crate::clock::Time;
+use crate::sync::{AtomicU32, AtomicU64, Mutex};
 
 static STORE: Store = Store::new();
 static IDS: Ids = Ids::new();
@@ -99,15 +109,30 @@ pub(crate) fn process() -> u64 {
 #[doc(hidden)]
 #[inline]
 pub fn add(id: u32, n: u64) {
-    match WINDOWS.with(|windows| windows.at(id)) {
+    match WINDOWS.with(|windows| windows.at(id, STORE.epoch())) {
         Some((page, at)) => bump(&page[at], n),
         None => add_cold(id, n),
     }
 }
 
+/// A thread's first records into many variables come here: no call where the one before went to the
+/// same page.
 #[cold]
 #[inline(never)]
 fn add_cold(id: u32, n: u64) {
+    add_near(id, n);
+}
+
+#[inline(always)]
+fn add_near(id: u32, n: u64) {
+    match LOCAL.with(|local| local.again(id / CELLS as u32)) {
+        Some(page) => _ = page[id as usize % CELLS].fetch_add(n, Relaxed),
+        None => add_far(id, n),
+    }
+}
+
+#[inline(never)]
+fn add_far(id: u32, n: u64) {
     let at = id as usize % CELLS;
     match record::copy(&Calling, &STORE, id / CELLS as u32) {
         Some(Copy::Private(page)) => bump(&page[at], n),
@@ -182,7 +207,7 @@ impl Cells {
     pub(crate) fn try_add(&self, n: u64) -> bool {
         // Pairs with the release in `claim`.
         let id = self.id.load(Acquire);
-        let found = WINDOWS.with(|windows| windows.at(id));
+        let found = WINDOWS.with(|windows| windows.at(id, STORE.epoch()));
         if let Some((page, at)) = found {
             bump(&page[at], n);
         }
@@ -190,11 +215,10 @@ impl Cells {
     }
 
     /// Adds to the cell, whose id is given out now if need be.
-    #[cold]
-    #[inline(never)]
+    #[inline(always)]
     pub(crate) fn add_cold(&self, of: Use, n: u64) {
-        match self.claim(of) {
-            Some(id) => add_cold(id, n),
+        match self.id().or_else(|| self.claim(of)) {
+            Some(id) => add_near(id, n),
             None => lose(),
         }
     }
@@ -300,34 +324,37 @@ impl Run {
         (own != NONE && own != first).then_some(run)
     }
 
-    /// Adds one to a cell and `n` to its page's sum of whole numbers, if the thread's windows show
-    /// the page.
+    /// Adds one to a cell and to its page's count, and `n` to the page's sum of whole numbers, if the
+    /// thread's windows show the page. The count last: whoever reads it and then the cells finds no
+    /// fewer there.
     #[inline]
     pub(crate) fn try_record(&self, cell: u32, n: u64) -> bool {
         // Pairs with the release in `claim`.
         let id = self.first.load(Acquire).wrapping_add(cell);
-        let found = WINDOWS.with(|windows| windows.at(id));
+        let found = WINDOWS.with(|windows| windows.at(id, STORE.epoch()));
         if let Some((page, at)) = found {
             bump(&page[SUM], n);
             bump(&page[at], 1);
+            bump(&page[COUNT], 1);
         }
         found.is_some()
     }
 
-    /// The same, and adds `n` to its page's sum of floats.
+    /// The same, with `n` added to the page's sum of floats.
     #[inline]
     pub(crate) fn try_record_float(&self, cell: u32, n: f64) -> bool {
         let id = self.first.load(Acquire).wrapping_add(cell);
-        let found = WINDOWS.with(|windows| windows.at(id));
+        let found = WINDOWS.with(|windows| windows.at(id, STORE.epoch()));
         if let Some((page, at)) = found {
-            bump(&page[SUM], 1);
             bump_float(&page[FLOAT_SUM], n);
             bump(&page[at], 1);
+            bump(&page[COUNT], 1);
         }
         found.is_some()
     }
 
-    /// Adds one to a cell, `n` to its page's sum of whole numbers and `float` to that of floats.
+    /// Adds one to a cell and to its page's count, `n` to the page's sum of whole numbers and `float`
+    /// to that of floats.
     #[cold]
     #[inline(never)]
     pub(crate) fn record_cold(&self, cell: u32, n: u64, float: f64) {
@@ -339,6 +366,7 @@ impl Run {
                 bump(&page[SUM], n);
                 bump_float(&page[FLOAT_SUM], float);
                 bump(&page[at], 1);
+                bump(&page[COUNT], 1);
             }
             Some(Copy::Shared(page)) => {
                 page[SUM].fetch_add(n, Relaxed);
@@ -346,6 +374,7 @@ impl Run {
                     share_float(&page[FLOAT_SUM], float);
                 }
                 page[at].fetch_add(1, Relaxed);
+                page[COUNT].fetch_add(1, Relaxed);
             }
             None => lose(),
         }
@@ -366,9 +395,39 @@ impl Run {
     }
 }
 
+/// How long an epoch lasts at least. A private copy that was not used in three is taken away.
+const EPOCH: Duration = Duration::from_secs(20);
+
+/// When the current epoch began.
+static EPOCH_BEGAN: Mutex<Option<Time>> = Mutex::new(None);
+
+/// Begins an epoch if the last has lasted long enough. Called by readers: where nobody reads, none
+/// ends.
+fn begin_epoch() {
+    // Who finds the lock taken leaves it to who has it.
+    let Some(mut began) = EPOCH_BEGAN.try_lock() else { return };
+    let now = Time::now();
+    match *began {
+        Some(before) if now.since(before) < EPOCH => {}
+        Some(_) => {
+            STORE.begin_epoch();
+            *began = Some(now);
+        }
+        None => *began = Some(now),
+    }
+}
+
+/// Makes all that threads hold look as if they had not used it for long: for tests. No thread may
+/// be recording meanwhile.
+#[doc(hidden)]
+pub fn age() {
+    (0..sizes::OLD).for_each(|_| STORE.begin_epoch());
+}
+
 impl Reader {
     /// Reads what was recorded until now, and later.
     pub(crate) fn now() -> Self {
+        begin_epoch();
         Self::of(&STORE, process())
     }
 }
@@ -417,6 +476,9 @@ pub fn usage() -> Usage {
 }
 
 /// Sets how many bytes threads' private copies may take together. Default: 16 MiB; at most 144.
+///
+/// A thread that ends gives back what it holds. One that lives gives back what it has not recorded
+/// into for a minute, if somebody reads meanwhile.
 ///
 /// Can be set once, best at the beginning of `main`: threads keep what they hold already. Beyond
 /// the limit, recording goes to shared copies, which costs an atomic addition in place of a

@@ -148,9 +148,9 @@ pub use walk::Recorded;
 
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::cells::{add, shared_records};
+    pub use crate::cells::{add, age, shared_records};
     pub use crate::declared::{Declaration, report_conflict};
-    pub use crate::family::check_values;
+    pub use crate::family::{Start, check_values};
     pub use crate::global::count_overflow;
     pub use crate::group::Shown;
     pub use crate::histogram::roll_windows;

@@ -1,8 +1,12 @@
 //! Recordings from threads that come and go, against a lock.
+//!
+//! What happens here in some order, `loom.rs` models in every order.
 
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 
 use expvar::{Counter, Gauge, Histogram, Map};
@@ -165,4 +169,137 @@ fn a_gauge_that_is_set_while_others_add_keeps_or_replaces_each_addition() {
         scope.spawn(|| gauge.dec());
     });
     assert_eq!(gauge.get(), 6);
+}
+
+/// A counter, a histogram, and what was recorded into them: the counter's sum, the histogram's
+/// count and sum.
+#[derive(Default)]
+struct Pair {
+    counter: Counter,
+    histogram: Histogram,
+    truth: Mutex<(u64, u64, u64)>,
+}
+
+impl Pair {
+    fn read(&self) -> (u64, u64, u64) {
+        let seen = self.histogram.snapshot();
+        (self.counter.get(), seen.count(), seen.sum())
+    }
+}
+
+/// Ends the readers, also where a worker failed.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % n
+    }
+}
+
+/// One thread's life: hot spells of different pairs, cold records in between, and variables of its
+/// own that it drops. Returns how many of its records went to copies that threads share.
+fn live(pairs: &[Pair], seed: u64) -> (u64, u64) {
+    const SPELLS: u64 = 8;
+    const RECORDS: u64 = 4_000;
+    let before = expvar::__private::shared_records();
+    let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    for _ in 0..SPELLS {
+        let hot = random.below(pairs.len() as u64) as usize;
+        // Its cells are used again, beside those of the others.
+        let own = Pair::default();
+        for _ in 0..RECORDS {
+            let pair = match random.below(8) {
+                0 => &pairs[random.below(pairs.len() as u64) as usize],
+                1 => &own,
+                _ => &pairs[hot],
+            };
+            let magnitude = random.below(40);
+            let (n, value) = (random.below(1_000), random.below(1 << magnitude));
+            // Whoever holds the truth records alone; folds go on beside.
+            let mut truth = pair.truth.lock().unwrap();
+            pair.counter.add(n);
+            pair.histogram.record(value);
+            *truth = (truth.0 + n, truth.1 + 1, truth.2 + value);
+        }
+        assert_eq!(own.read(), *own.truth.lock().unwrap());
+    }
+    (expvar::__private::shared_records() - before, SPELLS * RECORDS * 2)
+}
+
+#[test]
+fn sums_are_exact_at_any_moment_and_never_go_back() {
+    const WORKERS: u64 = 4;
+    const LIVES: u64 = 5;
+    let pairs: Vec<Pair> = (0..200).map(|_| Pair::default()).collect();
+    let (pairs, over) = (&pairs, &AtomicBool::new(false));
+    let read = |exact: bool| {
+        let mut seen = vec![(0, 0, 0); pairs.len()];
+        while !over.load(Relaxed) {
+            for (pair, seen) in pairs.iter().zip(&mut seen) {
+                let truth = exact.then(|| pair.truth.lock().unwrap());
+                let now = pair.read();
+                if let Some(truth) = truth {
+                    assert_eq!(now, *truth);
+                }
+                let back = now.0 < seen.0 || now.1 < seen.1 || now.2 < seen.2;
+                assert!(!back, "{now:?} after {seen:?}");
+                *seen = now;
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let _end = End(over);
+        let read = &read;
+        for exact in [false, true] {
+            scope.spawn(move || read(exact));
+        }
+        let worker = |worker: u64| {
+            let life = move |life| {
+                std::thread::scope(|scope| {
+                    scope.spawn(move || live(pairs, worker * LIVES + life + 1)).join().unwrap()
+                })
+            };
+            (0..LIVES).map(life).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+        };
+        let workers: Vec<_> = (0..WORKERS).map(|at| scope.spawn(move || worker(at))).collect();
+        for worker in workers {
+            let (shared, records) = worker.join().unwrap();
+            assert!(shared < records * 9 / 10, "nothing was earned: {shared} of {records}");
+        }
+    });
+    for pair in pairs {
+        assert_eq!(pair.read(), *pair.truth.lock().unwrap());
+    }
+}
+
+#[test]
+fn an_id_that_is_used_again_starts_at_zero_beside_threads_that_hold_its_page() {
+    let neighbour = Counter::new();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    let own = Pair::default();
+                    for n in 0..2_000 {
+                        own.counter.add(n);
+                        own.histogram.record(n);
+                        neighbour.inc();
+                    }
+                    assert_eq!(own.read(), (1_999_000, 2_000, 1_999_000));
+                }
+            });
+        }
+    });
+    assert_eq!(neighbour.get(), 4 * 100 * 2_000);
 }

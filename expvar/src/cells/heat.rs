@@ -20,7 +20,7 @@ pub(crate) struct Heat {
     others: Cell<u32>,
 }
 
-struct Slot {
+pub(crate) struct Slot {
     tag: Cell<u16>,
     heat: Cell<u16>,
 }
@@ -31,30 +31,38 @@ impl Heat {
         Self { slots, others: Cell::new(0) }
     }
 
-    /// Notes a record into a page that the thread holds no private copy of; `true` when it earned
-    /// one. `eighths` are those of the limit that are held.
+    /// Notes `times` records into a page that the thread holds no private copy of; `true` when it
+    /// earned one. `eighths` are those of the limit that are held.
     #[inline]
-    pub(crate) fn note(&self, number: u32, eighths: impl FnOnce() -> u32) -> bool {
+    pub(crate) fn note(&self, number: u32, times: u16, eighths: impl FnOnce() -> u32) -> bool {
+        let Some((slot, heat)) = self.warm(number, times) else { return false };
+        heat >= PRICE && heat >= price(eighths()) && {
+            slot.heat.set(0);
+            true
+        }
+    }
+
+    /// Notes records without a look at what they earned. What the page's slot had before, if it is
+    /// the page's.
+    #[inline]
+    pub(crate) fn warm(&self, number: u32, times: u16) -> Option<(&Slot, u16)> {
         let hash = number.wrapping_mul(0x9E37_79B1);
         let tag = (hash >> 9) as u16;
         let slot = &self.slots[(hash >> 25) as usize % SLOTS];
         let heat = slot.heat.get();
         if slot.tag.get() == tag {
-            slot.heat.set(heat.saturating_add(1));
-            return heat >= PRICE && heat >= price(eighths()) && {
-                slot.heat.set(0);
-                true
-            };
+            slot.heat.set(heat.saturating_add(times));
+            return Some((slot, heat));
         }
         if heat == 0 {
             slot.tag.set(tag);
-            slot.heat.set(1);
-            return false;
+            slot.heat.set(times);
+            return None;
         }
-        let others = self.others.get().wrapping_add(1);
-        self.others.set(others);
-        slot.heat.set(heat - u16::from(others.is_multiple_of(AGAINST)));
-        false
+        let others = self.others.get() + u32::from(times);
+        self.others.set(others % AGAINST);
+        slot.heat.set(heat.saturating_sub((others / AGAINST) as u16));
+        None
     }
 }
 

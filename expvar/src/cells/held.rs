@@ -29,6 +29,8 @@ struct Copy {
     /// In the arena.
     index: u32,
     page: &'static Page,
+    /// When the thread last made sure that it has it.
+    epoch: u64,
     /// What the cells added up to at the last look.
     seen: u64,
     /// Whether that was the same as at the look before.
@@ -44,16 +46,24 @@ impl Held {
         self.len
     }
 
-    /// The private copy of a page.
-    pub(crate) fn find(&self, number: u32) -> Option<&'static Page> {
+    /// The private copy of a page, if nobody has taken it away; nobody does now for some epochs.
+    pub(crate) fn find(&mut self, number: u32, epoch: u64) -> Option<&'static Page> {
         let mut at = self.place(number);
         loop {
             match *self.numbers.get(at)? {
                 0 => return None,
-                held if held == number => return Some(self.slots[at].as_ref()?.page),
+                held if held == number => break,
                 _ => at = (at + 1) & (self.numbers.len() - 1),
             }
         }
+        let copy = self.slots[at].as_mut()?;
+        if copy.epoch == epoch || Store::renew(copy.page, copy.epoch, epoch) {
+            copy.epoch = epoch;
+            return Some(copy.page);
+        }
+        (self.numbers[at], self.slots[at]) = (GONE, None);
+        self.rebuild(self.slots.len());
+        None
     }
 
     fn place(&self, number: u32) -> usize {
@@ -66,8 +76,8 @@ impl Held {
     }
 
     /// Takes a private copy of a page that has none here. [`reserve`](Self::reserve) comes first.
-    pub(crate) fn insert(&mut self, number: u32, index: u32, page: &'static Page) {
-        self.put(Copy { number, index, page, seen: 0, idle: false });
+    pub(crate) fn insert(&mut self, number: u32, index: u32, page: &'static Page, epoch: u64) {
+        self.put(Copy { number, index, page, epoch, seen: 0, idle: false });
     }
 
     fn put(&mut self, copy: Copy) {
@@ -140,10 +150,10 @@ impl Copy {
     fn fold(&self, store: &Store, windows: &Windows, process: u64, wait: bool) -> bool {
         // From here on the thread records into the shared copy.
         windows.remove(self.number);
-        let folded = |shared| store.fold(shared, self.index, process, wait);
+        let folded = |shared| store.fold(shared, self.index, process, self.epoch, wait);
         let folded = store.shared(self.number).is_some_and(folded);
         if !folded {
-            windows.put(self.number, self.page);
+            windows.put(self.number, self.page, self.epoch);
         }
         folded
     }

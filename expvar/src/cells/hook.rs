@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::page::{Page, SUM, Sums, WORDS, bump};
+use super::store::Store;
 use super::{HELD, STORE, process};
 use crate::sync::Zeroes;
 
@@ -17,29 +18,66 @@ static SHARED: [Zeroes<WORDS>; 2] = [const { Zeroes::new() }; 2];
 const PRICE: u32 = 32;
 
 thread_local! {
-    static PAGES: [Cell<Option<&'static Page>>; 2] = const { [const { Cell::new(None) }; 2] };
-    static INDICES: [Cell<u32>; 2] = const { [const { Cell::new(0) }; 2] };
+    static PLACES: [Place; 2] = const { [const { Place::new() }; 2] };
     /// Records into shared copies.
     static COLD: Cell<u32> = const { Cell::new(0) };
     static BUSY: Cell<bool> = const { Cell::new(false) };
 }
 
+/// What a thread has of one of the pages.
+struct Place {
+    /// When the thread last made sure that it has a private copy, or `NONE`.
+    epoch: Cell<u64>,
+    copy: Cell<&'static Page>,
+    index: Cell<u32>,
+}
+
+/// No epoch.
+const NONE: u64 = u64::MAX;
+
+impl Place {
+    const fn new() -> Self {
+        Self { epoch: Cell::new(NONE), copy: Cell::new(&SHARED[0].0), index: Cell::new(0) }
+    }
+
+    /// The private copy, if the thread has one and nobody has taken it away.
+    fn renew(&self) -> Option<&'static Page> {
+        let (before, epoch) = (self.epoch.get(), STORE.epoch());
+        if before == NONE {
+            return None;
+        }
+        let copy = self.copy.get();
+        let renewed = Store::renew(copy, before, epoch);
+        self.epoch.set(if renewed { epoch } else { NONE });
+        renewed.then_some(copy)
+    }
+}
+
 /// Adds one to a cell of the hook's first or second page, and `n` to the page's sum.
 #[inline(always)]
 pub(crate) fn add(page: usize, cell: usize, n: u64) {
-    match PAGES.with(|pages| pages[page].get()) {
-        Some(page) => {
-            bump(&page[cell], 1);
-            bump(&page[SUM], n);
+    let copy = PLACES.with(|places| {
+        let place = &places[page];
+        (place.epoch.get() == STORE.epoch()).then(|| place.copy.get())
+    });
+    match copy {
+        Some(copy) => {
+            bump(&copy[cell], 1);
+            bump(&copy[SUM], n);
         }
-        None => add_shared(page, cell, n),
+        None => add_cold(page, cell, n),
     }
 }
 
 /// Not inlined, with arguments in registers, so that the hot path need not save any.
 #[cold]
 #[inline(never)]
-fn add_shared(page: usize, cell: usize, n: u64) {
+fn add_cold(page: usize, cell: usize, n: u64) {
+    if let Some(copy) = PLACES.with(|places| places[page].renew()) {
+        bump(&copy[cell], 1);
+        bump(&copy[SUM], n);
+        return;
+    }
     let cold = COLD.get().wrapping_add(1);
     COLD.set(cold);
     let shared = &SHARED[page].0;
@@ -57,22 +95,28 @@ fn add_shared(page: usize, cell: usize, n: u64) {
 }
 
 fn lease(page: usize) {
-    if PAGES.with(|pages| pages[page].get()).is_none()
-        && let Some((index, copy)) = STORE.lease(&SHARED[page].0, process(), false)
-    {
-        INDICES.with(|indices| indices[page].set(index));
-        PAGES.with(|pages| pages[page].set(Some(copy)));
-    }
+    PLACES.with(|places| {
+        let (place, epoch) = (&places[page], STORE.epoch());
+        if place.epoch.get() == NONE
+            && let Some((index, copy)) = STORE.lease(&SHARED[page].0, process(), false, epoch)
+        {
+            place.index.set(index);
+            place.copy.set(copy);
+            place.epoch.set(epoch);
+        }
+    });
 }
 
 /// Gives back what the thread holds, which ends.
 pub(super) fn end(process: u64) {
-    for page in 0..2 {
-        if PAGES.with(|pages| pages[page].take()).is_some() {
-            let index = INDICES.with(|indices| indices[page].get());
-            STORE.fold(&SHARED[page].0, index, process, true);
+    PLACES.with(|places| {
+        for (place, shared) in places.iter().zip(&SHARED) {
+            let epoch = place.epoch.replace(NONE);
+            if epoch != NONE {
+                STORE.fold(&shared.0, place.index.get(), process, epoch, true);
+            }
         }
-    }
+    });
 }
 
 /// The sums of the hook's first or second page.

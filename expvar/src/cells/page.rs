@@ -7,18 +7,23 @@ use crate::sync::{AtomicU64, pause};
 
 /// The cell behind those: a sum of whole numbers, so that a histogram's record needs one page only.
 pub(crate) const SUM: usize = CELLS;
-/// The cell behind that one: a sum of floats, as the bits of one.
-pub(crate) const FLOAT_SUM: usize = CELLS + 1;
-/// How many numbers of a page are read together: its cells and both sums.
-pub(crate) const READ: usize = CELLS + 2;
+/// The cell behind that one: how often a histogram's cells of the page were added to.
+pub(crate) const COUNT: usize = CELLS + 1;
+/// The last: a sum of floats, as the bits of one.
+pub(crate) const FLOAT_SUM: usize = CELLS + 2;
+/// How many numbers of a page are read together: its cells and what is behind them.
+pub(crate) const READ: usize = CELLS + 3;
 
 /// What follows is under the lock of the shared copy. Of a private copy, the next one in the list
 /// of its shared copy or of what is free; of a shared one, the first. 0 is none, 1 the page 0.
-pub(super) const NEXT: usize = CELLS + 2;
+pub(super) const NEXT: usize = CELLS + 3;
 /// Of a private copy, the one before it in the list, or 0 if it is the first.
-pub(super) const BEFORE: usize = CELLS + 3;
+pub(super) const BEFORE: usize = CELLS + 4;
 /// Of a shared copy, the process whose thread holds its lock, or 0.
-const LOCK: usize = CELLS + 4;
+const LOCK: usize = CELLS + 5;
+/// Of a private copy, the epoch in which its thread last made sure that it has it; of a shared one,
+/// the epoch in which its private ones were last looked through.
+pub(super) const EPOCH: usize = CELLS + 6;
 
 /// Eight cache lines of cells, and one of sums and links. What is written often lies at least a
 /// line away from the next page's, wherever memory is aligned to 16 bytes.
@@ -28,7 +33,7 @@ pub(crate) type Page = [AtomicU64; WORDS];
 /// What a page takes.
 pub(crate) const BYTES: usize = WORDS * 8;
 
-/// The numbers of a page: the sums of its cells over all copies, and of both sums.
+/// The numbers of a page: the sums of each over all copies.
 pub(crate) type Sums = [u64; READ];
 
 /// Adds to a cell of a private copy, wrapping: only its owner writes it, so that a load and a store

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::page::{CELLS, FLOAT_SUM, READ, SUM, Sums};
+use super::page::{CELLS, FLOAT_SUM, READ, Sums};
 use super::store::Store;
 
 /// Reads many variables: cells that lie one after the other cost one lock a page.
@@ -83,13 +83,6 @@ impl Reader {
         sums[at]
     }
 
-    /// The sum of a cell that only goes up, now.
-    pub(crate) fn sum_now(&self, id: u32) -> u64 {
-        let shared = self.store.shared(id / CELLS as u32);
-        let at = id as usize % CELLS;
-        shared.map_or(0, |shared| self.store.read_one(shared, self.process, at))
-    }
-
     /// Calls `f` with the place in the run and the numbers of each page in it that was ever
     /// recorded into.
     pub(crate) fn run(&self, first: u32, pages: u32, mut f: impl FnMut(usize, &Sums)) {
@@ -103,13 +96,13 @@ impl Reader {
         }
     }
 
-    /// The sums of whole numbers of the pages in a run that were ever recorded into.
-    pub(crate) fn sums(&self, first: u32, pages: u32, mut f: impl FnMut(usize, u64)) {
+    /// Calls `f` with how often the cells of each page in a run were added to, and with the page's
+    /// sum of whole numbers.
+    pub(crate) fn totals(&self, first: u32, pages: u32, mut f: impl FnMut(u64, u64)) {
         let number = first / CELLS as u32;
-        for at in 0..pages {
-            if let Some(shared) = self.store.shared(number + at) {
-                f(at as usize * CELLS, self.store.read_one(shared, self.process, SUM));
-            }
+        for shared in (number..number + pages).filter_map(|number| self.store.shared(number)) {
+            let (count, sum) = self.store.read_totals(shared, self.process);
+            f(count, sum);
         }
     }
 }

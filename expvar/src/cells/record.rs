@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use super::heat::Heat;
 use super::held::Held;
 use super::page::Page;
+use super::sizes::STREAK;
 use super::store::Store;
 use super::windows::Windows;
 
@@ -12,13 +13,15 @@ use super::windows::Windows;
 /// before it is used.
 pub(crate) struct Local {
     heat: Heat,
-    /// Records that went to a shared copy.
+    /// Records that went to a shared copy, without those of the streak.
     cold: Cell<u64>,
     /// Private copies that are held.
     holds: Cell<usize>,
     /// The shared copy that was recorded into last: who records into one variable after the other
     /// looks up one page in 64.
     last: Cell<Option<(u32, &'static Page)>>,
+    /// Records into that one which its heat has not been told of.
+    streak: Cell<u16>,
     /// Set while memory for a shared copy is asked for. An allocator that records comes here then,
     /// and must not ask for memory itself.
     growing: Cell<bool>,
@@ -31,13 +34,41 @@ impl Local {
             cold: Cell::new(0),
             holds: Cell::new(0),
             last: Cell::new(None),
+            streak: Cell::new(0),
             growing: Cell::new(false),
         }
     }
 
     /// Records that went to a shared copy.
     pub(crate) fn cold(&self) -> u64 {
-        self.cold.get()
+        self.cold.get() + u64::from(self.streak.get())
+    }
+
+    /// The shared copy of a page, where the record before went there too. One in [`STREAK`] of such
+    /// records is for [`copy`].
+    #[inline(always)]
+    pub(crate) fn again(&self, number: u32) -> Option<&'static Page> {
+        let (last, page) = self.last.get()?;
+        let streak = self.streak.get();
+        (last == number && streak < STREAK).then(|| {
+            self.streak.set(streak + 1);
+            page
+        })
+    }
+
+    /// Ends the streak: the page's heat is told of it. How many more records the page got.
+    fn end_streak(&self, number: u32) -> u16 {
+        let streak = self.streak.replace(0);
+        self.cold.set(self.cold.get() + u64::from(streak));
+        match self.last.get() {
+            Some((last, _)) if last == number => streak,
+            // Whether that one has earned a copy is seen at the next record there.
+            Some((last, _)) if streak > 0 => {
+                self.heat.warm(last, streak);
+                0
+            }
+            _ => 0,
+        }
     }
 
     /// Runs `f`, which may ask for memory, unless that is under way already: `f` is told so.
@@ -71,13 +102,16 @@ pub(crate) enum Copy {
 /// memory for that.
 pub(crate) fn copy(thread: &impl Thread, store: &'static Store, number: u32) -> Option<Copy> {
     thread.local(|local| {
+        // Loaded before the record: whoever takes a page away waits for those that began before.
+        let epoch = store.epoch();
         if local.holds.get() != 0
-            && let Some(page) = find(thread, number)
+            && let Some(page) = find(thread, number, epoch)
         {
             return Some(Copy::Private(page));
         }
-        if local.heat.note(number, || store.eighths())
-            && let Some(page) = promote(thread, local, store, number)
+        let times = 1 + local.end_streak(number);
+        if local.heat.note(number, times, || store.eighths())
+            && let Some(page) = promote(thread, local, store, number, epoch)
         {
             return Some(Copy::Private(page));
         }
@@ -93,11 +127,12 @@ pub(crate) fn copy(thread: &impl Thread, store: &'static Store, number: u32) -> 
     })
 }
 
-fn find(thread: &impl Thread, number: u32) -> Option<&'static Page> {
+fn find(thread: &impl Thread, number: u32, epoch: u64) -> Option<&'static Page> {
     thread.windows(|windows| {
-        windows.second(number).or_else(|| {
-            let page = thread.held(|held| held.try_borrow().ok()?.find(number)).flatten()?;
-            windows.put(number, page);
+        windows.second(number, epoch).or_else(|| {
+            let find = |held: &RefCell<Held>| held.try_borrow_mut().ok()?.find(number, epoch);
+            let page = thread.held(find).flatten()?;
+            windows.put(number, page, epoch);
             Some(page)
         })
     })
@@ -119,6 +154,7 @@ fn promote(
     local: &Local,
     store: &'static Store,
     number: u32,
+    epoch: u64,
 ) -> Option<&'static Page> {
     let promote = |held: &RefCell<Held>| {
         let mut held = held.try_borrow_mut().ok()?;
@@ -130,10 +166,11 @@ fn promote(
         if !held.reserve() {
             return None;
         }
-        let (index, page) = store.lease(shared, process, true)?;
-        held.insert(number, index, page);
-        thread.windows(|windows| windows.put(number, page));
+        let (index, page) = store.lease(shared, process, true, epoch)?;
+        held.insert(number, index, page, epoch);
+        thread.windows(|windows| windows.put(number, page, epoch));
         local.holds.set(held.len());
+        local.last.set(None);
         Some(page)
     };
     thread.held(promote).flatten()

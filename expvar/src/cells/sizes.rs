@@ -24,5 +24,10 @@ pub(super) const SECOND: usize = 64;
 
 /// Records that earn a page while half of the limit is free.
 pub(super) const PRICE: u16 = 256;
+/// Records into one page, one after the other, of which its heat is told at once.
+pub(super) const STREAK: u16 = 32;
+/// A private copy that its thread did not use for so many epochs may be taken away. At least two
+/// whole epochs then lie between its last record and that.
+pub(super) const OLD: u64 = 3;
 /// Records into shared copies between two looks at what a thread holds.
 pub(super) const LOOK: u64 = 4096;

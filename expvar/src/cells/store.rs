@@ -9,10 +9,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::arena::Arena;
 use super::index::Index;
 use super::page::{
-    self, BEFORE, CELLS, FLOAT_SUM, Guard, NEXT, Page, READ, SUM, Sums, add_float, lock, try_lock,
+    self, BEFORE, CELLS, COUNT, EPOCH, FLOAT_SUM, Guard, NEXT, Page, READ, SUM, Sums, add_float,
+    lock, try_lock,
 };
-use super::sizes::{PRIVATE, SHARED};
-use crate::sync::{AtomicU32, constant};
+use super::sizes::{OLD, PRIVATE, SHARED};
+use crate::sync::{AtomicU32, Zeroes, constant};
 
 /// Bytes of all private copies together, unless [`Store::set_limit`] says otherwise.
 pub(crate) const LIMIT: usize = 16 << 20;
@@ -20,7 +21,14 @@ pub(crate) const LIMIT: usize = 16 << 20;
 /// How often a gauge's cells are read until they agree.
 const TRIES: usize = 8;
 
+/// What an epoch is more than the one before: more than any id.
+const STEP: u64 = 1 << 32;
+/// In place of the epoch of a private copy that is being taken away.
+const TAKEN: u64 = u64::MAX;
+
 pub(crate) struct Store {
+    /// Read by every record, so on a cache line of its own.
+    epoch: Zeroes<8>,
     index: Index,
     shared: Arena<SHARED>,
     private: Arena<PRIVATE>,
@@ -32,12 +40,25 @@ impl Store {
     constant! {
         pub(crate) fn new() -> Self {
             Self {
+                epoch: Zeroes::new(),
                 index: Index::new(),
                 shared: Arena::new(),
                 private: Arena::new(),
                 limit: AtomicU32::new(0),
             }
         }
+    }
+
+    /// A span of time in which a thread that records makes sure once, of each page, that it still
+    /// has its copy.
+    #[inline(always)]
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.0[0].load(Relaxed)
+    }
+
+    /// Begins the next epoch. Called in turn.
+    pub(crate) fn begin_epoch(&self) {
+        self.epoch.0[0].store(self.epoch() + STEP, Relaxed);
     }
 
     /// Sets how many bytes private copies may take; `false` where that was set before.
@@ -84,9 +105,15 @@ impl Store {
         }
     }
 
-    /// Takes a private copy and counts it with a shared one. `None` where the limit is reached, the
-    /// system refuses memory, or the lock is held: this waits for nobody.
-    pub(crate) fn lease(&self, shared: &Page, process: u64, grow: bool) -> Option<(u32, &Page)> {
+    /// Takes a private copy, for an epoch, and counts it with a shared one. `None` where the limit
+    /// is reached, the system refuses memory, or the lock is held: this waits for nobody.
+    pub(crate) fn lease(
+        &self,
+        shared: &Page,
+        process: u64,
+        grow: bool,
+        epoch: u64,
+    ) -> Option<(u32, &Page)> {
         let index = self.private.take(self.limit(), grow)?;
         let page = self.private.page(index)?;
         let Some(_guard) = try_lock(shared, process) else {
@@ -95,6 +122,7 @@ impl Store {
         };
         let next = shared[NEXT].load(Relaxed);
         page[NEXT].store(next, Relaxed);
+        page[EPOCH].store(epoch, Relaxed);
         if let Some(next) = self.linked(next) {
             next[BEFORE].store(u64::from(index) + 1, Relaxed);
         }
@@ -102,11 +130,60 @@ impl Store {
         Some((index, page))
     }
 
-    /// Moves what a private copy holds into the shared one and takes it back. Called by who writes
-    /// it. `false` where the lock is held and `wait` is not allowed.
-    pub(crate) fn fold(&self, shared: &Page, index: u32, process: u64, wait: bool) -> bool {
+    /// Makes sure that a thread still has the private copy that it made sure of in another epoch,
+    /// and keeps it for this one.
+    pub(crate) fn renew(page: &Page, before: u64, epoch: u64) -> bool {
+        page[EPOCH].compare_exchange(before, epoch, Relaxed, Relaxed).is_ok()
+    }
+
+    /// Moves what a private copy holds into the shared one and takes it back, unless that was done
+    /// since the epoch in which its thread last made sure of it. Called by that thread. `false`
+    /// where the lock is held and `wait` is not allowed.
+    pub(crate) fn fold(
+        &self,
+        shared: &Page,
+        index: u32,
+        process: u64,
+        epoch: u64,
+        wait: bool,
+    ) -> bool {
         let guard = if wait { Some(lock(shared, process)) } else { try_lock(shared, process) };
         let (Some(guard), Some(page)) = (guard, self.private.page(index)) else { return false };
+        // It is taken away under this lock, and nobody ever has it in an earlier epoch than that.
+        if page[EPOCH].load(Relaxed) == epoch {
+            self.unlink(&guard, shared, page);
+            drop(guard);
+            self.private.give_back(index);
+        }
+        true
+    }
+
+    /// Takes away the private copies that their threads have not used for long.
+    ///
+    /// A thread that has begun to record in an epoch is not seen to have done so before it is over.
+    /// That takes some nanoseconds, or a time slice; two epochs are waited for.
+    fn reclaim(&self, guard: &Guard<'_>, shared: &Page) {
+        let epoch = self.epoch();
+        if shared[EPOCH].load(Relaxed) == epoch {
+            return;
+        }
+        shared[EPOCH].store(epoch, Relaxed);
+        let mut link = shared[NEXT].load(Relaxed);
+        while let Some(page) = self.linked(link) {
+            let next = page[NEXT].load(Relaxed);
+            let used = page[EPOCH].load(Relaxed);
+            // Against a thread that comes back to it: see `renew`.
+            let take = || page[EPOCH].compare_exchange(used, TAKEN, Relaxed, Relaxed);
+            if used.saturating_add(OLD * STEP) <= epoch && take().is_ok() {
+                self.unlink(guard, shared, page);
+                self.private.give_back(link as u32 - 1);
+            }
+            link = next;
+        }
+    }
+
+    /// Moves what a private copy holds into the shared one, with which it is no longer counted.
+    fn unlink(&self, _: &Guard<'_>, shared: &Page, page: &Page) {
         for (to, from) in shared.iter().zip(&page[..FLOAT_SUM]) {
             let n = from.load(Relaxed);
             if n != 0 {
@@ -125,9 +202,6 @@ impl Store {
             next[BEFORE].store(before, Relaxed);
         }
         page[BEFORE].store(0, Relaxed);
-        drop(guard);
-        self.private.give_back(index);
-        true
     }
 
     /// Reads all numbers of a page.
@@ -136,7 +210,8 @@ impl Store {
         self.add_up(&guard, shared, sums);
     }
 
-    fn add_up(&self, _: &Guard<'_>, shared: &Page, sums: &mut Sums) {
+    fn add_up(&self, guard: &Guard<'_>, shared: &Page, sums: &mut Sums) {
+        self.reclaim(guard, shared);
         for (sum, cell) in sums.iter_mut().zip(shared) {
             *sum = cell.load(Relaxed);
         }
@@ -155,7 +230,14 @@ impl Store {
         self.sum(&guard, shared, at)
     }
 
-    fn sum(&self, _: &Guard<'_>, shared: &Page, at: usize) -> u64 {
+    /// Reads how often a histogram's cells of a page were added to, and both sums.
+    pub(crate) fn read_totals(&self, shared: &Page, process: u64) -> (u64, u64) {
+        let guard = lock(shared, process);
+        (self.sum(&guard, shared, COUNT), self.sum(&guard, shared, SUM))
+    }
+
+    fn sum(&self, guard: &Guard<'_>, shared: &Page, at: usize) -> u64 {
+        self.reclaim(guard, shared);
         let private = self.private(shared).map(|page| page[at].load(Relaxed));
         private.fold(shared[at].load(Relaxed), u64::wrapping_add)
     }
@@ -236,4 +318,4 @@ impl Store {
     }
 }
 
-const _: () = assert!(SUM + 2 == READ && READ == NEXT);
+const _: () = assert!(FLOAT_SUM + 1 == READ && READ == NEXT);

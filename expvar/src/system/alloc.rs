@@ -17,7 +17,7 @@
 //!
 //! The hook adds to cells of the calling thread, after its first allocations, as all recording in
 //! this crate does; they count toward the limit ([`set_limit`](crate::set_limit)), 1,152 bytes a
-//! thread. It takes no lock and allocates nothing, so it may run before `main`, in a thread that is
+//! thread, until it ends or has not allocated for a minute. It takes no lock and allocates nothing, so it may run before `main`, in a thread that is
 //! being torn down and in one that never records anything else. Before a thread has its cells, past
 //! the limit, and late in the thread's teardown, it adds to cells that all threads share, which is
 //! slower and just as exact. Linux is what is tested.
@@ -82,6 +82,17 @@ impl<A, const BY_SIZE: bool> Counting<A, BY_SIZE> {
     fn class(size: usize) -> usize {
         if BY_SIZE { class_of(size) } else { 0 }
     }
+
+    /// Counts a block that was asked for, unless that failed, and returns it.
+    #[inline(always)]
+    fn counted(block: *mut u8, size: usize) -> *mut u8 {
+        if !block.is_null() {
+            counts::allocated(Self::class(size), size);
+            #[cfg(feature = "heap")]
+            sample::allocated(block, size);
+        }
+        block
+    }
 }
 
 // SAFETY: every method hands its arguments to `inner` unchanged and returns `inner`'s result
@@ -91,13 +102,7 @@ unsafe impl<A: GlobalAlloc, const BY_SIZE: bool> GlobalAlloc for Counting<A, BY_
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise for `layout` is passed on.
-        let block = unsafe { self.inner.alloc(layout) };
-        if !block.is_null() {
-            counts::allocated(Self::class(layout.size()), layout.size());
-            #[cfg(feature = "heap")]
-            sample::allocated(block, layout.size());
-        }
-        block
+        Self::counted(unsafe { self.inner.alloc(layout) }, layout.size())
     }
 
     #[inline]
@@ -114,13 +119,7 @@ unsafe impl<A: GlobalAlloc, const BY_SIZE: bool> GlobalAlloc for Counting<A, BY_
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise for `layout` is passed on.
-        let block = unsafe { self.inner.alloc_zeroed(layout) };
-        if !block.is_null() {
-            counts::allocated(Self::class(layout.size()), layout.size());
-            #[cfg(feature = "heap")]
-            sample::allocated(block, layout.size());
-        }
-        block
+        Self::counted(unsafe { self.inner.alloc_zeroed(layout) }, layout.size())
     }
 
     #[inline]

@@ -78,6 +78,14 @@ impl Counter {
         self.cells.id()
     }
 
+    /// Counts in the cell of another counter, which must live longer, and have been dropped by nobody
+    /// when this one is used: this one is never dropped.
+    pub(crate) fn count_in(&self, other: &Self) {
+        if let Some(id) = other.cells.claim(Use::Up) {
+            self.cells.share(id);
+        }
+    }
+
     /// Makes `self`, a static, count in `first`'s cell. What it counted before is added there, and
     /// so is what the rest that is returned may still get.
     pub(crate) fn join(&'static self, first: &'static Self) -> Option<Rest> {

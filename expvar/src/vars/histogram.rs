@@ -64,6 +64,8 @@ pub struct Histogram {
     run: Run,
     window: OnceCell<Arc<Window>>,
     detail: Detail,
+    /// The histogram whose cells these are: see [`twin`](Self::twin).
+    of: Option<Arc<Histogram>>,
 }
 
 impl Histogram {
@@ -88,7 +90,24 @@ impl Histogram {
     const fn of(buckets: Buckets) -> Self {
         let timed = Timed::of(buckets.floats);
         let run = Run::new(buckets.len());
-        Self { buckets, timed, run, window: OnceCell::new(), detail: Detail::none() }
+        let (window, detail) = (OnceCell::new(), Detail::none());
+        Self { buckets, timed, run, window, detail, of: None }
+    }
+
+    /// A handle on the same cells that has a count of references of its own, so that a thread can
+    /// clone and drop it without a cache line that others write. `None` where there are details,
+    /// which are slow anyway.
+    pub(crate) fn twin(self: &Arc<Self>) -> Option<Arc<Self>> {
+        let of = self.of.as_ref().unwrap_or(self);
+        if !of.detail.wanted.is_nothing() {
+            return None;
+        }
+        let mut twin = Self::of(of.buckets);
+        if let Some(first) = of.run.first() {
+            twin.run.share(first);
+        }
+        twin.of = Some(Arc::clone(of));
+        Some(Arc::new(twin))
     }
 
     /// With durations recorded in `unit`, for [`start`](Self::start) and
@@ -154,7 +173,7 @@ impl Histogram {
     /// The same for one that may be in use.
     pub(crate) fn set_timed_in(&self, unit: Unit) {
         if let Some(timed) = Timed::of_unit(unit, self.buckets.floats) {
-            self.timed.set(&timed);
+            self.timed().set(&timed);
         }
     }
 
@@ -207,7 +226,7 @@ impl Histogram {
     fn record_float_cold(&self, index: u32, value: f64) {
         match self.this().kept() {
             Some(kept) => self.this().record_kept(kept, index, Value::Float(value), None),
-            None => self.record_cold(index, 1, value),
+            None => self.record_cold(index, 0, value),
         }
     }
 
@@ -242,9 +261,9 @@ impl Histogram {
     /// The same for a duration: see [`record_duration`](Self::record_duration).
     pub fn record_duration_with(&self, duration: Duration, labels: impl ExemplarLabels) {
         if self.buckets.floats {
-            return self.record_float_with(self.timed.float(duration), labels);
+            return self.record_float_with(self.timed().float(duration), labels);
         }
-        match u64::try_from(self.timed.whole(duration)) {
+        match u64::try_from(self.timed().whole(duration)) {
             Ok(value) => self.record_with(value, labels),
             Err(_) => self.record_beyond(),
         }
@@ -275,9 +294,19 @@ impl Histogram {
         self.detail.kept(self.buckets)
     }
 
-    /// The static of the same name that this one, which has details, stands for; or itself.
+    /// The histogram whose twin this is, or the static of the same name that this one, which has
+    /// details, stands for; or itself.
     fn this(&self) -> &Self {
-        self.detail.first().unwrap_or(self)
+        match &self.of {
+            Some(of) => of,
+            None => self.detail.first().unwrap_or(self),
+        }
+    }
+
+    /// What durations are recorded in.
+    #[inline]
+    fn timed(&self) -> &Timed {
+        self.of.as_ref().map_or(&self.timed, |of| &of.timed)
     }
 
     /// The cells.
@@ -333,6 +362,11 @@ impl Histogram {
 
     /// Takes cells, and tells the window if there is one.
     fn begin(&self) -> Option<u32> {
+        if let Some(of) = &self.of {
+            let first = of.begin()?;
+            self.run.share(first);
+            return Some(first);
+        }
         let first = self.run().claim()?;
         if let (Some(window), Some(place)) = (self.window.get(), self.place()) {
             window.begin(place);
@@ -365,7 +399,7 @@ impl Histogram {
     /// years), or in seconds if this is a histogram of fractions. Whole numbers are rounded down.
     #[inline]
     pub fn record_duration(&self, duration: Duration) {
-        if !self.timed.is_nanoseconds() {
+        if !self.timed().is_nanoseconds() {
             return self.record_scaled(duration);
         }
         self.add_or_beyond(duration.as_nanos());
@@ -383,9 +417,9 @@ impl Histogram {
     #[inline(never)]
     fn record_scaled(&self, duration: Duration) {
         if self.buckets.floats {
-            self.record_float(self.timed.float(duration));
+            self.record_float(self.timed().float(duration));
         } else {
-            self.add_or_beyond(self.timed.whole(duration));
+            self.add_or_beyond(self.timed().whole(duration));
         }
     }
 
@@ -434,7 +468,7 @@ impl Histogram {
         stamp.within(self.window(reader.process()).since(now, stamp.records()))
     }
 
-    /// How many values were recorded. Of fractions that is a cell a page.
+    /// How many values were recorded: a cell a page.
     pub(crate) fn read_count(&self, reader: &Reader) -> u64 {
         self.this().place().map_or(0, |place| place.count(reader))
     }
@@ -513,7 +547,7 @@ impl Histogram {
         for (index, count) in other.held() {
             for _ in 0..count {
                 let (n, of) = (std::mem::take(&mut sum), std::mem::take(&mut float));
-                let (n, of) = if floats { (1, of) } else { (n, 0.0) };
+                let (n, of) = if floats { (0, of) } else { (n, 0.0) };
                 self.record_cold(index as u32, n, of);
             }
         }
@@ -525,6 +559,9 @@ impl Histogram {
 
 impl Drop for Histogram {
     fn drop(&mut self) {
+        if self.of.is_some() {
+            return;
+        }
         if let Some(window) = self.window.take() {
             window.stop();
         }

@@ -29,6 +29,7 @@ mod expiry;
 mod held;
 mod keys;
 mod query;
+mod table;
 
 use cache::Known;
 use expiry::Sweep;
@@ -467,6 +468,8 @@ impl Map {
         }
     }
 
+    // Not inlined, so that what is looked for stays in registers.
+    #[inline(never)]
     fn get_or_make<M: Member>(&self, key: &str, make: impl Fn() -> M) -> Arc<M> {
         let query = Query::new(self.this().id.get(), key);
         match held::with(&query, Arc::clone) {

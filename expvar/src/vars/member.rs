@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::family::{Shared, Slot, Twin};
 use crate::var::{Handle, Publish, Var};
 use crate::{Counter, FloatGauge, Gauge, Histogram, Map, Text};
 
@@ -19,12 +20,17 @@ use crate::{Counter, FloatGauge, Gauge, Histogram, Map, Text};
 /// ```
 pub trait Member: Publish<Handle = Arc<Self>> + Default + Send + Sync + 'static {
     #[doc(hidden)]
+    type Slot: Slot<Self>;
+
+    #[doc(hidden)]
     fn of(var: &Var) -> Option<&Arc<Self>>;
 }
 
 macro_rules! members {
-    ($($kind:ident),*) => {$(
+    ($($kind:ident by $slot:ty),*) => {$(
         impl Member for $kind {
+            type Slot = $slot;
+
             fn of(var: &Var) -> Option<&Arc<Self>> {
                 match var {
                     Var::$kind(Handle::Shared(member)) => Some(member),
@@ -35,4 +41,11 @@ macro_rules! members {
     )*};
 }
 
-members!(Counter, Gauge, FloatGauge, Histogram, Text, Map);
+members!(
+    Counter by Twin,
+    Gauge by Shared<Self>,
+    FloatGauge by Shared<Self>,
+    Histogram by Shared<Self>,
+    Text by Shared<Self>,
+    Map by Shared<Self>
+);

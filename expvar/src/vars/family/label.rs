@@ -50,6 +50,26 @@ pub trait LabelSet: Copy + Send + Sync + 'static {
 
     /// The value of one label, from 0.
     fn value(self, level: usize) -> &'static str;
+
+    /// Something for each of the sets: arrays in arrays.
+    #[doc(hidden)]
+    type Each<T: Start>: Start;
+
+    /// What there is for this set.
+    #[doc(hidden)]
+    fn of<T: Start>(self, each: &Self::Each<T>) -> &T;
+}
+
+/// What a family has for a set of labels before that is used.
+#[doc(hidden)]
+pub trait Start: Send + Sync + 'static {
+    #[allow(clippy::declare_interior_mutable_const, reason = "each use is to be a new one")]
+    const START: Self;
+}
+
+impl<T: Start, const N: usize> Start for [T; N] {
+    #[allow(clippy::declare_interior_mutable_const, reason = "each use is to be a new one")]
+    const START: Self = [T::START; N];
 }
 
 impl Label for bool {
@@ -72,6 +92,19 @@ impl LabelSet for bool {
     fn value(self, _: usize) -> &'static str {
         self.as_str()
     }
+
+    type Each<T: Start> = [T; 2];
+
+    #[inline]
+    fn of<T: Start>(self, each: &Self::Each<T>) -> &T {
+        &each[usize::from(self)]
+    }
+}
+
+/// The first of some labels has, for each of its values, what the others have.
+macro_rules! nested {
+    ($of:ident;) => { $of };
+    ($of:ident; $label:ident $($rest:ident)*) => { $label::Each<nested!($of; $($rest)*)> };
 }
 
 macro_rules! tuples {
@@ -92,6 +125,14 @@ macro_rules! tuples {
                     $($at => self.$at.as_str(),)+
                     _ => "",
                 }
+            }
+
+            type Each<T: Start> = nested!(T; $($label)+);
+
+            #[inline]
+            fn of<T: Start>(self, each: &Self::Each<T>) -> &T {
+                $(let each = self.$at.of(each);)+
+                each
             }
         }
     )*};
@@ -190,6 +231,14 @@ macro_rules! label {
 
             fn value(self, _: usize) -> &'static str {
                 $crate::Label::as_str(self)
+            }
+
+            type Each<T: $crate::__private::Start> =
+                [T; <$label as $crate::Label>::ALL.len()];
+
+            #[inline]
+            fn of<T: $crate::__private::Start>(self, each: &Self::Each<T>) -> &T {
+                &each[self as usize]
             }
         }
 

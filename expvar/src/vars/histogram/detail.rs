@@ -116,7 +116,7 @@ impl Kept {
             }
             Value::Float(n) => {
                 if !self.run.try_record_float(bucket, n) {
-                    self.run.record_cold(bucket, 1, n);
+                    self.run.record_cold(bucket, 0, n);
                 }
                 n
             }

@@ -97,7 +97,10 @@ impl Child {
             Var::Gauge(Handle::Shared(var)) => Arc::strong_count(var) == ours,
             Var::FloatGauge(Handle::Shared(var)) => Arc::strong_count(var) == ours,
             Var::Text(Handle::Shared(var)) => Arc::strong_count(var) == ours,
-            Var::Histogram(Handle::Shared(var)) => Arc::strong_count(var) == ours,
+            Var::Histogram(Handle::Shared(var)) => {
+                let twins = self.held.get().map_or(Some(0), |held| held.idle_twins());
+                twins.is_some_and(|twins| Arc::strong_count(var) == ours + twins)
+            }
             Var::Map(Handle::Shared(var)) => Arc::strong_count(var) == ours,
             // A static, or a function, which may give another value at any time.
             _ => false,

@@ -1,26 +1,28 @@
 //! Handles that a thread got from maps before, so that getting one again takes no lock.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::{Arc, Weak};
 
-use crate::identity::BuildIdentity;
+use crate::histogram::Histogram;
 use crate::member::Member;
-use crate::var::Var;
+use crate::sync::Mutex;
+use crate::var::{Handle, Var};
 
 use super::query::Query;
+use super::table::{Remembered, Table};
 
-/// Handles that one thread remembers at the most, of all maps together; it then starts anew.
+/// Handles that one thread remembers at the most, of all maps together.
 const LIMIT: usize = 4096;
 
-thread_local! {
-    static HELD: RefCell<Table> = RefCell::default();
-}
+/// So often a thread asks for a histogram before it gets a handle whose references it counts alone.
+const EARNS: u8 = 32;
+const EARNED: u8 = u8::MAX;
 
-/// Queries come with a hash.
-type Table = HashMap<u64, Place, BuildIdentity>;
+thread_local! {
+    static HELD: RefCell<Table<Known>> = const { RefCell::new(Table::new(LIMIT)) };
+}
 
 /// What threads share of a variable in a map.
 pub(super) struct Held {
@@ -29,16 +31,49 @@ pub(super) struct Held {
     /// Whether anybody asked for it since this was last cleared.
     used: AtomicBool,
     var: Var,
+    /// Whether a thread has `var` as its handle; others get twins.
+    taken: AtomicBool,
+    twins: Mutex<Vec<Twin>>,
+}
+
+/// A handle that was made for a thread.
+struct Twin {
+    handle: Weak<Histogram>,
+    /// Whether the thread still remembers it: that counts as one reference, and as no use.
+    remembered: bool,
+}
+
+/// What a thread knows of it.
+struct Known {
+    held: Arc<Held>,
+    /// A handle whose references this thread alone counts.
+    twin: Option<Var>,
+    /// How often it was asked for, up to `EARNS`; `EARNED` from then on.
+    asked: Cell<u8>,
+}
+
+impl Remembered for Known {
+    #[inline]
+    fn is_live(&self) -> bool {
+        // Pairs with the store in `retire`: what comes after a removal finds it done.
+        self.held.live.load(Acquire)
+    }
 }
 
 impl Held {
     pub(super) fn new(var: Var) -> Self {
-        Self { live: AtomicBool::new(true), used: AtomicBool::new(true), var }
+        Self {
+            live: AtomicBool::new(true),
+            used: AtomicBool::new(true),
+            var,
+            taken: AtomicBool::new(false),
+            twins: Mutex::new(Vec::new()),
+        }
     }
 
     /// Makes every thread look again.
     pub(super) fn retire(&self) {
-        // Pairs with the load in `with`.
+        // Pairs with the load in `is_live`.
         self.live.store(false, Release);
     }
 
@@ -46,43 +81,83 @@ impl Held {
     pub(super) fn take_used(&self) -> bool {
         self.used.swap(false, Relaxed)
     }
-}
 
-struct Place {
-    map: u64,
-    ends: [u64; 2],
-    key: Box<str>,
-    held: Arc<Held>,
+    /// A handle for the calling thread alone; `None` if that is `var`, or there is no such thing.
+    fn twin(&self) -> Option<Var> {
+        let Var::Histogram(Handle::Shared(histogram)) = &self.var else { return None };
+        if !self.taken.swap(true, Relaxed) {
+            return None;
+        }
+        let twin = histogram.twin()?;
+        let mut twins = self.twins.lock();
+        twins.retain(|twin| twin.handle.strong_count() > 0);
+        twins.push(Twin { handle: Arc::downgrade(&twin), remembered: true });
+        drop(twins);
+        Some(twin.into())
+    }
+
+    /// How many twins there are; `None` if anybody has a handle on one.
+    pub(super) fn idle_twins(&self) -> Option<usize> {
+        let mut twins = self.twins.lock();
+        twins.retain(|twin| twin.handle.strong_count() > 0);
+        let idle = |twin: &Twin| twin.handle.strong_count() == usize::from(twin.remembered);
+        twins.iter().all(idle).then_some(twins.len())
+    }
 }
 
 /// Runs `f` on a variable that the calling thread got before; `None` if it is to be looked for.
-#[inline]
+#[inline(always)]
 pub(super) fn with<M: Member, R>(query: &Query<'_>, f: impl FnOnce(&Arc<M>) -> R) -> Option<R> {
-    let known = |table: &RefCell<Table>| {
+    let known = |table: &RefCell<Table<Known>>| {
         let table = table.try_borrow().ok()?;
-        let place = table.get(&query.hash)?;
-        // Pairs with the store in `retire`: what comes after a removal finds it done.
-        if !query.is(place.map, place.ends, &place.key) || !place.held.live.load(Acquire) {
+        let known = table.find(query)?;
+        if !known.is_live() || !known.ask() {
             return None;
         }
-        let member = M::of(&place.held.var)?;
-        if !place.held.used.load(Relaxed) {
-            place.held.used.store(true, Relaxed);
+        let member = M::of(known.twin.as_ref().unwrap_or(&known.held.var))?;
+        if !known.held.used.load(Relaxed) {
+            known.held.used.store(true, Relaxed);
         }
         Some(f(member))
     };
     HELD.try_with(known).ok().flatten()
 }
 
+impl Drop for Known {
+    fn drop(&mut self) {
+        if let Some(Var::Histogram(Handle::Shared(handle))) = &self.twin {
+            let mut twins = self.held.twins.lock();
+            let same = |twin: &&mut Twin| std::ptr::eq(twin.handle.as_ptr(), Arc::as_ptr(handle));
+            if let Some(twin) = twins.iter_mut().find(same) {
+                twin.remembered = false;
+            }
+        }
+    }
+}
+
+impl Known {
+    /// False when a twin is due.
+    #[inline]
+    fn ask(&self) -> bool {
+        let asked = self.asked.get();
+        if asked == EARNED {
+            return true;
+        }
+        self.asked.set(asked.saturating_add(1).min(EARNS));
+        asked < EARNS - 1
+    }
+}
+
 /// Remembers a variable in the calling thread.
 pub(super) fn learn(query: &Query<'_>, held: Arc<Held>) {
-    let Query { map, key, ends, hash } = *query;
-    let place = Place { map, ends, key: key.into(), held };
     // A thread in its teardown remembers nothing, which is slow and right.
     let old = HELD.try_with(|table| {
         let mut table = table.try_borrow_mut().ok()?;
-        let forgotten = (table.len() >= LIMIT).then(|| std::mem::take(&mut *table));
-        Some((table.insert(hash, place), forgotten))
+        let earned = table
+            .find(query)
+            .is_some_and(|known| Arc::ptr_eq(&known.held, &held) && known.asked.get() == EARNS);
+        let (twin, asked) = if earned { (held.twin(), EARNED) } else { (None, 0) };
+        Some(table.put(query, Known { held, twin, asked: Cell::new(asked) }))
     });
     // Dropped when the table is no longer borrowed.
     drop(old);
@@ -90,9 +165,6 @@ pub(super) fn learn(query: &Query<'_>, held: Arc<Held>) {
 
 /// Forgets, in the calling thread, variables that were taken out of their maps.
 pub(super) fn forget_retired() {
-    let gone = HELD.try_with(|table| {
-        let mut table = table.try_borrow_mut().ok()?;
-        Some(table.extract_if(|_, place| !place.held.live.load(Acquire)).collect::<Vec<_>>())
-    });
+    let gone = HELD.try_with(|table| Some(table.try_borrow_mut().ok()?.take_dead()));
     drop(gone);
 }
