@@ -7,6 +7,7 @@ packages=(
     chromium-driver
     fonts-dejavu-core # its pictures
     golang-go        # Go's own expvar
+    golang-github-prometheus-client-model-dev # Prometheus' protobuf messages
     prometheus       # a scrape by the real thing, and promtool
     systemd          # systemd-analyze, for the units
     carbon-c-relay   # Graphite over TLS

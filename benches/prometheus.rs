@@ -1,14 +1,23 @@
-//! The metrics of 10,000 counters as text for Prometheus.
+//! The metrics of 10,000 counters as text for Prometheus, and with 200 histograms in protobuf.
+//!
+//! In protobuf ours are native histograms with classic buckets beside them, and theirs classic ones
+//! alone, of as many buckets.
 
 use std::sync::Mutex;
 
-use expvar::{Counter, Info, Registry};
+use expvar::{Counter, Histogram, Info, Registry, Unit};
 use expvar_benches::{Race, print_machine};
 use expvar_http::{Format, Prometheus};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use prometheus::{Encoder, IntCounter, TextEncoder};
+use prometheus_client::encoding::prometheus_protobuf::encode_to_vec;
+use prometheus_client::metrics::histogram::exponential_buckets;
+use prometheus_client::{metrics as client, registry as client_registry};
 
 const VARIABLES: usize = 10_000;
+const HISTOGRAMS: usize = 200;
+/// Latencies of each, in milliseconds.
+const LATENCIES: [u64; 12] = [1, 1, 2, 2, 3, 5, 8, 13, 40, 90, 300, 2500];
 
 fn main() {
     print_machine("prometheus");
@@ -29,7 +38,9 @@ fn main() {
         });
     }
 
+    let (ours_with_histograms, client_registry) = with_histograms();
     let prometheus = Prometheus::new();
+    let protobuf = Prometheus::new();
     let buffer = Mutex::new(Vec::new());
     let render = |write: &dyn Fn(&mut Vec<u8>)| {
         let mut buffer = buffer.lock().expect("nobody panics");
@@ -45,6 +56,10 @@ fn main() {
     // Each shows all of it once; after that only the text is made.
     render(&text);
     render(&gather);
+    let mut families = Vec::new();
+    protobuf.render(&ours_with_histograms, Format::Protobuf, &mut families);
+    let families = families.windows(8).filter(|bytes| bytes == b"service_");
+    assert_eq!(families.count(), VARIABLES + HISTOGRAMS, "something was left out");
     let fill = |write: &dyn Fn(&mut Vec<u8>)| {
         let mut buffer = buffer.lock().expect("nobody panics");
         buffer.clear();
@@ -60,10 +75,46 @@ fn main() {
     });
     race.peer("prometheus gather and TextEncoder", |_| fill(&gather));
     race.peer("metrics-exporter-prometheus render", |_| drop(handle.render()));
+    race.peer("expvar-http, protobuf", |_| {
+        fill(&|buffer| protobuf.render(&ours_with_histograms, Format::Protobuf, buffer));
+    });
+    race.peer("prometheus-client, protobuf", |_| {
+        drop(encode_to_vec(&client_registry).expect("valid families"));
+    });
 
     race.run().print_ratios(&[
         (("expvar-http, text", 1), ("prometheus gather and TextEncoder", 1), 0.05),
         (("expvar-http, text", 1), ("metrics-exporter-prometheus render", 1), 0.05),
         (("expvar-http, text", 1), ("expvar-http, text, nothing remembered", 1), 0.5),
+        (("expvar-http, protobuf", 1), ("prometheus-client, protobuf", 1), 0.4),
     ]);
+    println!(
+        "prometheus-client (Prometheus' own) and metrics are maintained. prometheus had its last \
+         release, 0.14.0, in March 2025.\n"
+    );
+}
+
+/// 10,000 counters and 200 histograms, here and in prometheus-client.
+fn with_histograms() -> (Registry, client_registry::Registry) {
+    let (ours, mut theirs) = (Registry::new(), client_registry::Registry::default());
+    for at in 0..VARIABLES {
+        let (name, n) = (format!("service_requests_{at:05}"), at as u64 * 1234);
+        let info = Info::new().help("Requests that were answered.");
+        ours.publish_with(&name, Counter::new(), info).expect("a free name").add(n);
+        let peer = client::counter::Counter::<u64>::default();
+        peer.inc_by(n);
+        theirs.register(&name, "Requests that were answered", peer);
+    }
+    for at in 0..HISTOGRAMS {
+        let name = format!("service_latency_{at:03}");
+        let info = Info::new().help("Time to answer.").unit(Unit::Milliseconds);
+        let ours = ours.publish_with(&name, Histogram::new(), info).expect("a free name");
+        let peer = client::histogram::Histogram::new(exponential_buckets(0.001, 2.0, 17));
+        for millis in LATENCIES {
+            ours.record(millis);
+            peer.observe(millis as f64 / 1e3);
+        }
+        theirs.register(&name, "Time to answer", peer);
+    }
+    (ours, theirs)
 }

@@ -115,6 +115,21 @@ impl Layer {
     /// A layer whose variables are under `prefix` in `registry`; layers with the same ones share
     /// them.
     ///
+    /// Maps that are there already are recorded into. So latencies count exactly at a bound, or keep
+    /// exemplars, where their map was published before:
+    ///
+    /// ```
+    /// use expvar::{Info, Map, Registry, Unit};
+    ///
+    /// let registry = Registry::new();
+    /// let latency = Map::new().buckets(&[100e6, 250e6]).exemplars();
+    /// let info = Info::new().labels(["route", "method"]).unit(Unit::Nanoseconds);
+    /// registry.publish_with("http.latency", latency, info)?;
+    /// let layer = expvar_http::Layer::publish(&registry, "http")?;
+    /// # drop(layer);
+    /// # Ok::<(), expvar::PublishError>(())
+    /// ```
+    ///
     /// # Errors
     /// A name is taken by something that is no map.
     pub fn publish(registry: &Registry, prefix: &str) -> Result<Self, PublishError> {

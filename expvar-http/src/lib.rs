@@ -22,8 +22,8 @@
 //! - [`Server::builder`]: names, credentials, another registry, limits.
 //!
 //! `GET /debug/vars` answers what Go answers, to the byte, wherever that is valid JSON and HTTP.
-//! `GET /metrics` answers the same variables as [`Prometheus`] metrics, or as OpenMetrics to a
-//! client that asks for it. `/debug/vars/ui` is a live page of all variables, each with its last
+//! `GET /metrics` answers the same variables as [`Prometheus`] metrics, as OpenMetrics or protobuf
+//! to a client that asks for it, with names escaped as it asks ([`MediaType`]). `/debug/vars/ui` is a live page of all variables, each with its last
 //! minute, hour, day and month (see [`Builder::history`]); its address holds what it shows, so that
 //! a link shows the same charts, and it loads nothing from elsewhere.
 //! `?r=REGEX` selects variables by name and `?pretty` indents. Nothing can be changed by request,

@@ -37,18 +37,19 @@ const LEVELS: usize = 8;
 /// |---|---|
 /// | counter | a counter; its name ends in `_total` |
 /// | gauge, float | a gauge, or a counter where declared `counter` |
-/// | histogram | a histogram with a fixed ladder of buckets, below |
+/// | histogram | a histogram with the buckets that were declared, or a fixed ladder, below; in protobuf a native one too |
 /// | map | one family with a label, `key` unless declared; maps in it add `key2`, …, up to 8 levels; the empty key is no label |
 /// | text | nothing; where a label was declared, an info metric: `version_info{version="1.2"} 1`. In a variable whose name ends in `_info`, texts by key are the labels of one info metric: `build_info{commit="abc",version="1.2"} 1` |
 /// | function | numbers and booleans of what it returns: members join the name (`limits_files`), elements have the label `index`; where labels were declared, each level is a label and what lies deeper or shallower is left out |
 /// | `process`, `memstats` | the names that dashboards know: `process_resident_memory_bytes`, `go_memstats_heap_alloc_bytes`, … |
 ///
-/// **Names.** Every character but ASCII letters, digits and `_` becomes `_`; a leading digit gets a
+/// **Names.** For a reader that takes no other: every character but ASCII letters, digits and `_` becomes `_`; a leading digit gets a
 /// `_` before it. The unit follows, unless the name ends in it. Times become seconds and percent
 /// becomes a ratio, values included: `latency` in nanoseconds is `latency_seconds` (a `_ns`,
 /// `_nanos` or `_nanoseconds` at the end goes first). A name without any ASCII letter or digit
 /// cannot be made legal. Label names follow the same rule; a leading `__` loses one, `le` becomes
-/// `le_`.
+/// `le_`. Other readers get names as they are, or escaped otherwise: see [`Escaping`]. Unit and ending
+/// follow them all the same, so that underscores in place of what is escaped give the names of here.
 ///
 /// A label of a name that another one of the sample has gets a `_`. So does a member that a function
 /// returns and whose metric would end in `_count`, `_sum` or `_bucket`, as a histogram's parts do.
@@ -74,7 +75,15 @@ const LEVELS: usize = 8;
 ///
 /// and one of fractions the bound 2ᵏ for k from -16 to 4 where it is in seconds, from -6 to 14 in
 /// milliseconds, 4 to 24 in microseconds, 14 to 34 in nanoseconds, 6, 8, …, 30 in bytes, -7 to 0
-/// for ratios and percent, and -16, -14, …, 20 for others. [`Mapping::buckets`] chooses others.
+/// for ratios and percent, and -16, -14, …, 20 for others. `buckets:` of a declaration
+/// ([`Histogram::buckets`](expvar::Histogram::buckets)) are shown in their place, and count exactly;
+/// [`Mapping::buckets`] chooses others.
+///
+/// **Native histograms.** In protobuf histograms have schema 8 beside these buckets: a quantile is at
+/// most 0.28 % further from the exact one than the histogram's own, so within 3.4 % by default. What
+/// is at most 2⁻³⁰ in a histogram of fractions, and zeros of others, are in the zero bucket; there are
+/// no buckets below zero, as histograms keep none.
+///
 /// Count and sum are those of the process's whole life.
 ///
 /// ```

@@ -42,6 +42,21 @@ fn the_client_chooses_format_and_variables() {
     assert!(head.contains(content_type), "{head}");
     assert!(body.contains("# TYPE hits counter\n") && body.ends_with("queue 0\n# EOF\n"), "{body}");
 
+    let accept = "text/plain;version=1.0.0;escaping=values;q=0.9, text/plain;q=0.5";
+    let (head, _) = get(addr, "/metrics", accept);
+    let content_type = "content-type: text/plain; version=1.0.0; charset=utf-8; escaping=values";
+    assert!(head.contains(content_type) && head.contains("vary: accept"), "{head}");
+
+    let message = "proto=io.prometheus.client.MetricFamily; encoding=delimited";
+    let accept = format!("application/vnd.google.protobuf; {message}, */*;q=0.1");
+    let (head, body) = get(addr, "/metrics?r=queue", &accept);
+    let content_type = format!("content-type: application/vnd.google.protobuf; {message}\r\n");
+    assert!(head.contains(&content_type.to_ascii_lowercase()), "{head}");
+    assert!(head.contains("vary: accept"), "{head}");
+    let queue =
+        "\x27\x0a\x05queue\x12\x0fVariable queue.\x18\x01\x22\x0b\x12\x09\x09\0\0\0\0\0\0\0\0";
+    assert_eq!(body, queue);
+
     assert!(get(addr, "/metrics?r=(", "*/*").0.contains(" 400 "));
     assert!(get(addr, "/", "*/*").1.contains("href=\"metrics\""), "the index page links it");
 }

@@ -21,6 +21,28 @@
 //! count others than are printed. Each map holds up to 1,000 entries; what is past that is counted
 //! as `(other)`. A target is the module unless the event says otherwise, so both are bounded in
 //! most programs. Nothing is allocated for an event that was counted before in the same thread.
+//!
+//! # Exemplars
+//! Histograms that are declared to keep exemplars show the trace that a thread works for: the field
+//! `trace_id` of the innermost span that has one, and its `span_id`. For trace ids that another layer
+//! keeps, such as that of OpenTelemetry, see [`Layer::trace_ids`]. Spans cost nothing more until such
+//! a histogram records.
+//!
+//! ```
+//! use tracing_subscriber::prelude::*;
+//!
+//! expvar::vars! {
+//!     static LATENCY: Histogram = "latency", unit: Nanoseconds, exemplars: true;
+//! }
+//! let subscriber = tracing_subscriber::registry().with(expvar_tracing::layer());
+//! tracing::subscriber::with_default(subscriber, || {
+//!     LATENCY.record(1_000);
+//!     tracing::info_span!("request", trace_id = "4bf92f3577b34da6a3ce929d0e0e4736").in_scope(|| {
+//!         LATENCY.record(2_000);
+//!     });
+//! });
+//! assert_eq!(LATENCY.recorded_exemplars()[0].value(), 2_000.0);
+//! ```
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
@@ -30,10 +52,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use expvar::{Histogram, Info, Map, PublishError, Registry, Unit};
-use tracing_core::span::{Attributes, Id};
+use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Event, Subscriber};
 use tracing_subscriber::layer::Context;
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{Extensions, LookupSpan};
+
+mod trace;
+
+use trace::Trace;
 
 /// Entries of each map.
 const LIMIT: usize = 1000;
@@ -47,7 +73,7 @@ pub fn layer() -> Layer {
     let publish = || {
         Layer::publish(expvar::global(), "tracing").unwrap_or_else(|error| {
             expvar::__private::report_conflict(error.name(), error.to_string());
-            Layer { events: Arc::new(map()), spans: Arc::new(map()) }
+            Layer { events: Arc::new(map()), spans: Arc::new(map()), trace_ids: None }
         })
     };
     LAYER.get_or_init(publish).clone()
@@ -65,7 +91,11 @@ pub fn layer() -> Layer {
 pub struct Layer {
     events: Arc<Map>,
     spans: Arc<Map>,
+    trace_ids: Option<TraceIds>,
 }
+
+/// Finds a trace id in what another layer keeps of a span.
+type TraceIds = Arc<dyn Fn(&Extensions<'_>) -> Option<String> + Send + Sync>;
 
 impl Layer {
     /// A layer whose variables are under `prefix` in `registry`; layers with the same ones share
@@ -74,6 +104,7 @@ impl Layer {
     /// # Errors
     /// A name is taken by something that is no map.
     pub fn publish(registry: &Registry, prefix: &str) -> Result<Self, PublishError> {
+        trace::set_hook();
         let events = Info::new().help("Events.").labels(["level", "target"]).counter();
         let spans = Info::new().help("Time from a span's start to its end.").label("span");
         let name = |name| format!("{prefix}.{name}");
@@ -84,7 +115,29 @@ impl Layer {
                 map(),
                 spans.unit(Unit::Nanoseconds),
             )?,
+            trace_ids: None,
         })
+    }
+
+    /// Takes the trace ids of exemplars from what another layer keeps of a span, where the span has no
+    /// field `trace_id`. `find` runs when a thread enters a span, for it and those around it, from the
+    /// first record into a histogram with exemplars on.
+    ///
+    /// ```
+    /// /// What another layer puts there.
+    /// struct OtelData(u128);
+    ///
+    /// let layer = expvar_tracing::layer()
+    ///     .trace_ids(|extensions| Some(format!("{:032x}", extensions.get::<OtelData>()?.0)));
+    /// # drop(layer);
+    /// ```
+    #[must_use]
+    pub fn trace_ids(
+        mut self,
+        find: impl Fn(&Extensions<'_>) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.trace_ids = Some(Arc::new(find));
+        self
     }
 }
 
@@ -118,6 +171,11 @@ where
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         if let Some(span) = context.span(id) {
+            if Trace::is_in(attributes.metadata().fields()) {
+                let mut trace = Trace::default();
+                attributes.record(&mut trace);
+                span.extensions_mut().replace(trace);
+            }
             let time = self.spans.histogram(attributes.metadata().name());
             let running = Running { layer: self.id(), start: Instant::now(), time };
             let mut extensions = span.extensions_mut();
@@ -126,6 +184,32 @@ where
                 None => extensions.insert(vec![running]),
             }
         }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        if Trace::is_in(span.metadata().fields()) {
+            let mut extensions = span.extensions_mut();
+            if let Some(trace) = extensions.get_mut::<Trace>() {
+                values.record(trace);
+                trace::update(id, trace);
+            }
+        }
+    }
+
+    fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+        trace::enter(id, || {
+            let mut around = context.span(id)?.scope();
+            around.find_map(|span| {
+                let extensions = span.extensions();
+                let own = extensions.get::<Trace>().filter(|trace| trace.is_known()).cloned();
+                own.or_else(|| Some(Trace::of(self.trace_ids.as_ref()?(&extensions)?)))
+            })
+        });
+    }
+
+    fn on_exit(&self, id: &Id, _: Context<'_, S>) {
+        trace::exit(id);
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {

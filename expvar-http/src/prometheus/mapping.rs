@@ -127,7 +127,8 @@ impl Mapping {
 
     /// The upper bounds of a histogram's buckets, in the unit that Prometheus sees. The
     /// histogram's own buckets are counted where they lie as a whole below a bound, so that values
-    /// within 6 % below it (more for a coarser precision) may count above it.
+    /// within 6 % below it (more for a coarser precision) may count above it. A bound that the
+    /// histogram was declared with counts exactly.
     #[doc(alias("set_buckets_for_metric", "linear_buckets", "exponential_buckets"))]
     #[must_use]
     pub fn buckets(mut self, bounds: impl Into<Vec<f64>>) -> Self {

@@ -8,11 +8,11 @@ use once_cell::sync::OnceCell;
 
 use crate::cells::{Reader, Run};
 use crate::clock::Time;
-use crate::exemplar::{Exemplar, ExemplarLabels, Written};
 use crate::info::Unit;
 use crate::join::Rest;
 
 mod buckets;
+mod declared;
 pub(crate) mod detail;
 mod place;
 mod snapshot;
@@ -21,7 +21,7 @@ mod timed;
 mod window;
 
 use buckets::Buckets;
-use detail::{Detail, Kept, Value, Wanted};
+use detail::{Detail, Value};
 use place::Place;
 pub use snapshot::{Bucket, Quantiles, Reading, Snapshot};
 pub use stamp::Stamp;
@@ -133,43 +133,6 @@ impl Histogram {
         self
     }
 
-    /// With exact counts at these bounds, in the unit that is recorded: how many values were at most
-    /// 100 ms. Exporters show these buckets.
-    ///
-    /// At most 64; those that do not ascend, or are below zero or no number, are left out. Recording
-    /// into it costs some nanoseconds more.
-    ///
-    /// ```
-    /// let latency = expvar::Histogram::new().buckets(&[100e6, 250e6]);
-    /// latency.record(100_000_000);
-    /// latency.record(100_000_001);
-    /// assert_eq!(latency.snapshot().at_most(100e6), 1);
-    /// ```
-    #[must_use]
-    pub const fn buckets(mut self, bounds: &'static [f64]) -> Self {
-        self.detail.wanted.bounds = bounds;
-        self
-    }
-
-    /// With exemplars: the newest value of each bucket that was recorded with a trace id
-    /// ([`record_with`](Self::record_with)) or while the thread worked for a trace
-    /// ([`set_trace_hook`](crate::set_trace_hook)).
-    ///
-    /// Each takes about 100 bytes, at most 600, for the buckets in which such values fell. Recording
-    /// into it costs some tens of nanoseconds more, and never waits.
-    #[must_use]
-    pub const fn exemplars(mut self) -> Self {
-        self.detail.wanted.exemplars = true;
-        self
-    }
-
-    /// Keeps what a map declares, unless it has something of its own.
-    pub(crate) fn want(&mut self, wanted: Wanted) {
-        if self.detail.wanted.is_nothing() {
-            self.detail.wanted = wanted;
-        }
-    }
-
     /// The same for one that may be in use.
     pub(crate) fn set_timed_in(&self, unit: Unit) {
         if let Some(timed) = Timed::of_unit(unit, self.buckets.floats) {
@@ -228,95 +191,6 @@ impl Histogram {
             Some(kept) => self.this().record_kept(kept, index, Value::Float(value), None),
             None => self.record_cold(index, 0, value),
         }
-    }
-
-    /// Records one value with the trace that it comes from: a trace id, or labels
-    /// ([`ExemplarLabels`]). Where no [`exemplars`](Self::exemplars) are declared, it is
-    /// [`record`](Self::record).
-    ///
-    /// Labels have at most 128 characters, names included, which are ASCII letters, digits and `_`;
-    /// values have no control characters. With others the value alone is recorded, and the variable
-    /// `expvar.rejected_exemplars` counts it.
-    pub fn record_with(&self, value: u64, labels: impl ExemplarLabels) {
-        if self.buckets.floats {
-            return self.record_float_with(value as f64, labels);
-        }
-        self.record_labelled(self.buckets.index(value), Value::Whole(value), &labels);
-    }
-
-    /// The same for a fraction: see [`record_float`](Self::record_float).
-    pub fn record_float_with(&self, value: f64, labels: impl ExemplarLabels) {
-        if !self.buckets.floats {
-            const BEYOND: f64 = u64::MAX as f64;
-            return match value < BEYOND {
-                true => self.record_with(value as u64, labels),
-                false => self.record_float(value),
-            };
-        }
-        if let Some(index) = Buckets::index_float(value) {
-            self.record_labelled(index, Value::Float(value), &labels);
-        }
-    }
-
-    /// The same for a duration: see [`record_duration`](Self::record_duration).
-    pub fn record_duration_with(&self, duration: Duration, labels: impl ExemplarLabels) {
-        if self.buckets.floats {
-            return self.record_float_with(self.timed().float(duration), labels);
-        }
-        match u64::try_from(self.timed().whole(duration)) {
-            Ok(value) => self.record_with(value, labels),
-            Err(_) => self.record_beyond(),
-        }
-    }
-
-    fn record_labelled(&self, index: usize, value: Value, labels: &impl ExemplarLabels) {
-        let (this, index) = (self.this(), index as u32);
-        match (this.kept(), value) {
-            (Some(kept), value) if this.detail.wanted.exemplars => {
-                this.record_kept(kept, index, value, Written::new(labels).as_ref());
-            }
-            (_, Value::Whole(value)) => self.add(value),
-            (_, Value::Float(value)) => self.record_float(value),
-            (_, Value::Beyond) => self.record_beyond(),
-        }
-    }
-
-    /// Records into a histogram with details.
-    fn record_kept(&self, kept: &Kept, index: u32, value: Value, labels: Option<&Written>) {
-        if kept.run.first().is_none() {
-            self.begin();
-        }
-        kept.record(index, value, labels);
-    }
-
-    /// What is kept beside the buckets, if that is declared.
-    fn kept(&self) -> Option<&Kept> {
-        self.detail.kept(self.buckets)
-    }
-
-    /// The histogram whose twin this is, or the static of the same name that this one, which has
-    /// details, stands for; or itself.
-    fn this(&self) -> &Self {
-        match &self.of {
-            Some(of) => of,
-            None => self.detail.first().unwrap_or(self),
-        }
-    }
-
-    /// What durations are recorded in.
-    #[inline]
-    fn timed(&self) -> &Timed {
-        self.of.as_ref().map_or(&self.timed, |of| &of.timed)
-    }
-
-    /// The cells.
-    fn run(&self) -> &Run {
-        self.kept().map_or(&self.run, |kept| &kept.run)
-    }
-
-    /// The exemplars that are kept, by value: none unless they are declared.
-    pub fn recorded_exemplars(&self) -> Vec<Exemplar> {
-        self.this().kept().map_or_else(Vec::new, Kept::exemplars)
     }
 
     /// Records the whole part of a fraction among whole numbers.
