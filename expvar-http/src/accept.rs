@@ -180,10 +180,12 @@ impl Connection {
         let socket = Watched { socket: stream, activity: Arc::clone(&self.activity) };
         let service = service_fn(|request: Request<Incoming>| {
             let in_flight = self.activity.answer();
-            let (parts, _unread) = request.into_parts();
+            let (parts, body) = request.into_parts();
+            #[cfg(feature = "pprof")]
+            let body = crate::connection::Unread { body, activity: Arc::clone(&self.activity) };
             let (service, streams, activity) = (&self.service, &self.streams, &self.activity);
             Box::pin(async move {
-                let response = service.answer(&parts).await;
+                let response = service.answer_with(&parts, Some(body)).await;
                 if response.body().is_stream() {
                     streams.open(activity);
                 }

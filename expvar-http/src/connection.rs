@@ -189,6 +189,46 @@ impl Drop for InFlight {
     }
 }
 
+/// No request of these has a body that is read.
+#[cfg(not(feature = "pprof"))]
+pub(crate) type Unread = hyper::body::Incoming;
+
+/// The body of a request that is answered, of which nothing was read so far.
+#[cfg(feature = "pprof")]
+pub(crate) struct Unread {
+    pub(crate) body: hyper::body::Incoming,
+    pub(crate) activity: Arc<Activity>,
+}
+
+#[cfg(feature = "pprof")]
+impl Unread {
+    /// The body as text; `None` where it has more bytes than it may, or does not come whole.
+    ///
+    /// Until it has come, the request is as one of which half a head has come: cut after the same
+    /// time, and given up for others first.
+    pub(crate) async fn read(mut self, most: usize) -> Option<String> {
+        use http_body::Body as _;
+
+        if self.body.size_hint().lower() > most as u64 {
+            return None;
+        }
+        self.activity.enter(Phase::Reading);
+        let mut bytes = Vec::new();
+        while let Some(frame) =
+            std::future::poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx)).await
+        {
+            // Trailers are no part of it.
+            let Ok(piece) = frame.ok()?.into_data() else { continue };
+            if bytes.len() + piece.len() > most {
+                return None;
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        self.activity.enter(Phase::Answering);
+        String::from_utf8(bytes).ok()
+    }
+}
+
 /// A socket that notes what happens on it.
 pub(crate) struct Watched<S> {
     pub(crate) socket: S,

@@ -5,7 +5,7 @@
 use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use expvar::heap::{self, Profile, SampleType};
 use http::StatusCode;
@@ -14,14 +14,20 @@ use tokio::sync::oneshot;
 use crate::query;
 use crate::response::{self, Response};
 
-/// Most profiles that are made at one time, those included that wait for their `seconds`.
+/// Most profiles that are made at one time, and beside them most that wait for their `seconds`.
 const MAX_PROFILES: usize = 4;
 /// Longest time between the two moments of a difference.
 const MAX_SECONDS: u64 = 300;
 /// Most addresses in one question for symbols.
-const MAX_ADDRESSES: usize = 1024;
+const MAX_ADDRESSES: usize = 4096;
+/// Most bytes of a body with addresses: as many as may be asked for, with room for each.
+pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
 
-static RUNNING: AtomicUsize = AtomicUsize::new(0);
+/// How often a thread that waits looks whether its client is still there.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Threads that make something now, and that wait for the end of a difference.
+static RUNNING: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
 /// A page below `/debug/pprof`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +90,7 @@ pub(crate) async fn answer(page: Page, query: Option<&str>) -> Response {
     match page {
         Page::Index => response::html(INDEX),
         Page::Cmdline => response::text(expvar::cmdline::read().join("\0")),
-        Page::Symbol => response::text(symbols(query.unwrap_or_default())),
+        Page::Symbol => symbols(query.unwrap_or_default()).await,
         Page::Heap => profile("heap", SampleType::InuseSpace, query).await,
         Page::Allocs => profile("allocs", SampleType::AllocSpace, query).await,
     }
@@ -113,12 +119,13 @@ async fn profile(name: &'static str, kind: SampleType, query: Option<&str>) -> R
             return response::plain(StatusCode::BAD_REQUEST, why);
         }
     };
-    let Some(place) = Place::take() else { return response::busy() };
+    let Some(place) = Place::take(seconds.is_some()) else { return response::busy() };
     let (sender, receiver) = oneshot::channel();
     let made = thread::Builder::new().name("expvar-pprof".to_owned()).spawn(move || {
         let _place = place;
+        let profile = make(seconds, || sender.is_closed());
         // A client that has gone does not want it.
-        let _ = sender.send(make(seconds).map(|profile| write(&profile, form)));
+        let _ = sender.send(profile.map(|profile| write(&profile, form)));
     });
     if made.is_err() {
         return response::no_thread();
@@ -134,10 +141,17 @@ async fn profile(name: &'static str, kind: SampleType, query: Option<&str>) -> R
     }
 }
 
-fn make(seconds: Option<Duration>) -> Option<Profile> {
+/// The profile of now, or what changes within some seconds; ends early where nobody waits for it.
+fn make(seconds: Option<Duration>, is_given_up: impl Fn() -> bool) -> Option<Profile> {
     let first = heap::profile()?;
     let Some(seconds) = seconds else { return Some(first) };
-    thread::sleep(seconds);
+    let until = Instant::now() + seconds;
+    while let left = until.saturating_duration_since(Instant::now())
+        && !left.is_zero()
+        && !is_given_up()
+    {
+        thread::sleep(left.min(LOOK));
+    }
     Some(heap::profile()?.since(&first))
 }
 
@@ -192,31 +206,54 @@ fn stacks(profile: &Profile) -> Vec<u8> {
     out
 }
 
-/// Go's answer to `symbol?0x1+0x2`: whether there are symbols, and each address with its name.
-fn symbols(query: &str) -> String {
+/// Go's answer to `symbol?0x1+0x2`, or to the same in the body of a POST: whether there are
+/// symbols, and each address with its name. Looked up on a thread, since the first time takes long.
+pub(crate) async fn symbols(asked: &str) -> Response {
+    let addresses: Vec<usize> =
+        asked.split('+').filter_map(number).filter(|&n| n != 0).take(MAX_ADDRESSES).collect();
     let mut out = "num_symbols: 1\n".to_owned();
-    for text in query.split('+').take(MAX_ADDRESSES) {
-        let Some(address) = text.strip_prefix("0x") else { continue };
-        let Ok(address) = usize::from_str_radix(address, 16) else { continue };
-        if let Some(name) = heap::symbol(address) {
-            out.push_str(&format!("{address:#x} {name}\n"));
-        }
+    if addresses.is_empty() {
+        return response::text(out);
     }
-    out
+    let Some(place) = Place::take(false) else { return response::busy() };
+    let (sender, receiver) = oneshot::channel();
+    let made = thread::Builder::new().name("expvar-pprof".to_owned()).spawn(move || {
+        let _place = place;
+        for (address, name) in addresses.iter().zip(heap::symbols(&addresses)) {
+            if let Some(name) = name {
+                out.push_str(&format!("{address:#x} {name}\n"));
+            }
+        }
+        let _ = sender.send(out);
+    });
+    if made.is_err() {
+        return response::no_thread();
+    }
+    receiver.await.map_or_else(|_| response::failed(), response::text)
 }
 
-/// One of the places for profiles; it is free again when dropped.
-struct Place;
+/// A number as Go's `strconv.ParseUint(text, 0, 64)` takes the forms that its tool writes.
+fn number(text: &str) -> Option<usize> {
+    let text = text.trim_ascii();
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => usize::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+/// One of the places for threads; it is free again when dropped.
+struct Place(&'static AtomicUsize);
 
 impl Place {
-    fn take() -> Option<Self> {
+    fn take(waits: bool) -> Option<Self> {
+        let running = &RUNNING[usize::from(waits)];
         let more = |running| (running < MAX_PROFILES).then_some(running + 1);
-        RUNNING.fetch_update(Relaxed, Relaxed, more).ok().map(|_| Self)
+        running.fetch_update(Relaxed, Relaxed, more).ok().map(|_| Self(running))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        RUNNING.fetch_sub(1, Relaxed);
+        self.0.fetch_sub(1, Relaxed);
     }
 }

@@ -146,6 +146,15 @@ pub(crate) fn method_not_allowed() -> Response {
     header(response, ALLOW, HeaderValue::from_static("GET, HEAD"))
 }
 
+/// 413 for a body with more addresses than are looked up.
+#[cfg(feature = "pprof")]
+pub(crate) fn too_large() -> Response {
+    let most = crate::pprof::MAX_BODY_BYTES;
+    let why =
+        format!("a body of at most {most} bytes is read: 0x1234+0x5678, no more than 4,096\n");
+    plain(StatusCode::PAYLOAD_TOO_LARGE, why)
+}
+
 /// 421 for a name that is not this server's, 400 where there is no usable name.
 pub(crate) fn refused_host(refusal: &Refusal) -> Response {
     match refusal {

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::auth::Credentials;
 use crate::builder::{Builder, Settings};
+use crate::connection::Unread;
 use crate::document::{self, Document, Kind};
 use crate::history::{Sampler, Span};
 use crate::host::Hosts;
@@ -28,7 +29,7 @@ use crate::{Body, MediaType, stats};
 /// A `tower::Service` that answers requests for variables, to mount in axum and friends.
 ///
 /// Cloning is cheap, and clones share everything. The request's body may be of any type and is
-/// never read. The future needs no runtime: documents are rendered on threads of the service's
+/// never read (so `POST /debug/pprof/symbol` is 405 here; a GET with the addresses works). The future needs no runtime: documents are rendered on threads of the service's
 /// own, at most eight at a time, so a variable's function may block without holding up anybody's
 /// runtime.
 ///
@@ -102,17 +103,22 @@ impl Service {
         }
     }
 
-    /// Answers a request, of which the body is not needed.
-    pub(crate) async fn answer(&self, request: &Parts) -> Response {
+    /// Answers a request whose body cannot be read.
+    async fn answer(&self, request: &Parts) -> Response {
+        self.answer_with(request, None).await
+    }
+
+    /// Answers a request, whose body is read where it is needed.
+    pub(crate) async fn answer_with(&self, request: &Parts, body: Option<Unread>) -> Response {
         stats::REQUESTS.inc();
-        let response = self.route(request).await;
+        let response = self.route(request, body).await;
         if response.status().as_u16() >= 400 {
             stats::ERRORS.inc();
         }
         response
     }
 
-    async fn route(&self, request: &Parts) -> Response {
+    async fn route(&self, request: &Parts, body: Option<Unread>) -> Response {
         let Parts { uri, headers, .. } = request;
         if let Err(refusal) = self.shared.hosts.check(request.version, uri, headers) {
             self.shared.hosts.report(&refusal);
@@ -134,7 +140,18 @@ impl Service {
             };
         };
         if !reads {
-            return response::method_not_allowed();
+            return match (route, body) {
+                #[cfg(feature = "pprof")]
+                (Route::Pprof(crate::pprof::Page::Symbol), Some(body))
+                    if request.method == Method::POST =>
+                {
+                    match body.read(crate::pprof::MAX_BODY_BYTES).await {
+                        Some(addresses) => crate::pprof::symbols(&addresses).await,
+                        None => response::too_large(),
+                    }
+                }
+                _ => response::method_not_allowed(),
+            };
         }
         match route {
             Route::Index => response::index(),

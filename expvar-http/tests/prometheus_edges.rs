@@ -116,9 +116,17 @@ fn a_histogram_below_zero_is_kept() {
     let open = open(&registry);
     assert!(open.contains("drift_bucket{le=\"+Inf\"} 2\n"), "{open}");
     assert!(!open.contains("drift_sum") && !open.contains("drift_count"), "{open}");
+    // Infinities of both signs have no sum; the histogram is there all the same.
+    drift.record_float(f64::INFINITY);
+    drift.record_float(f64::NEG_INFINITY);
+    let nonsense = self::text(&registry);
+    for line in ["drift_bucket{le=\"+Inf\"} 4\n", "drift_sum NaN\n", "drift_count 4\n"] {
+        assert!(nonsense.contains(line), "{line} in {nonsense}");
+    }
+    assert!(!self::open(&registry).contains("drift_sum"));
     let bounds = Mapping::new("drift").buckets([0.0, 1.0]);
     let zero = Prometheus::new().map(bounds).unwrap().to_text(&registry, Format::Text);
-    assert!(zero.contains("drift_bucket{le=\"0\"} 1\n"), "{zero}");
+    assert!(zero.contains("drift_bucket{le=\"0\"} 2\n"), "{zero}");
 }
 
 #[test]

@@ -205,6 +205,21 @@ fn what_a_function_returns_joins_the_name() {
 }
 
 #[test]
+fn what_a_function_returns_by_key_has_members_below_its_label() {
+    let registry = Registry::new();
+    let sites =
+        || serde_json::json!({"main": {"bytes": 5, "of": {"x": 1}}, "f": {"bytes": 6}, "g": 7});
+    registry.publish_with("heap.top", Func::new(sites), Info::new().label("function")).unwrap();
+    assert_eq!(
+        text(&registry),
+        "# TYPE heap_top gauge\nheap_top{function=\"g\"} 7\n\
+         # TYPE heap_top_bytes gauge\n\
+         heap_top_bytes{function=\"f\"} 6\nheap_top_bytes{function=\"main\"} 5\n\
+         # TYPE heap_top_of_x gauge\nheap_top_of_x{function=\"main\"} 1\n"
+    );
+}
+
+#[test]
 fn a_mapping_does_what_go_s_collector_does_by_configuration() {
     let registry = Registry::new();
     registry.publish("limits", limits()).unwrap();

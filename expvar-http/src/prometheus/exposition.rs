@@ -379,11 +379,16 @@ impl<'a> Exposition<'a> {
     }
 
     /// Whether labels were told for what a function returned, and this is not where they end.
+    ///
+    /// What lies deeper than labels that were declared is a member of each: `bytes` in
+    /// `{"main": {"bytes": 1}}`. A mapping's labels say exactly where its values are.
     fn is_beside_its_labels(&self, plan: &Plan) -> bool {
-        let told = plan.labels.told;
+        let (told, depth) = (plan.labels.told, self.depth - 1);
+        let is_deeper = depth > told && !self.mappings.contains_key(&plan.variable);
         self.place.known_as.is_none()
             && self.place.function.is_some_and(|function| told > function)
-            && self.depth - 1 != told
+            && depth != told
+            && !is_deeper
     }
 
     fn show(&mut self, number: Number) {

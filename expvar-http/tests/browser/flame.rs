@@ -128,3 +128,90 @@ async fn a_difference_is_red_where_memory_grew() {
         browser.picture(&format!("flame-{name}")).await;
     }
 }
+
+#[cfg(feature = "pprof")]
+#[tokio::test]
+#[ignore = "needs chromium"]
+async fn the_real_profile_names_who_holds_the_memory() {
+    use std::hint::black_box;
+
+    #[inline(never)]
+    fn holds(mib: usize) -> Vec<Vec<u8>> {
+        (0..mib).map(|_| black_box(vec![1; 1 << 20])).collect()
+    }
+    #[inline(never)]
+    fn fills_a_cache() -> Vec<Vec<u8>> {
+        black_box(holds(64))
+    }
+    #[inline(never)]
+    fn grows_later() -> Vec<Vec<u8>> {
+        black_box(holds(32))
+    }
+    expvar::heap::start(64 << 10);
+    let server = expvar_http::spawn("127.0.0.1:0").unwrap();
+    // What was drawn before the rate was set ends within this.
+    drop(black_box(vec![1_u8; 1 << 20]));
+    let cache = black_box(fills_a_cache());
+    let browser = Chromium::start().await;
+    browser.screen(Screen::DESKTOP).await;
+    go(&browser, &format!("{}/debug/vars/ui?heap=1", server.url())).await;
+    let frame = |name: &str| format!("{FRAMES}.find((one) => one.textContent.endsWith({name:?}))");
+    let says = |name: &str| format!("{}?.title ?? ''", frame(name));
+    let cache_frame = "::fills_a_cache";
+    let held = format!("/::fills_a_cache: 6[45]\\.\\d MiB, /.test({})", says(cache_frame));
+    browser.until("who holds the memory", &held).await;
+    browser.run("document.querySelector('.flame').scrollIntoView({block: 'center'})").await;
+    browser.picture("flame-real").await;
+    // By mouse.
+    browser.run(&format!("{}.click()", frame(cache_frame))).await;
+    let wide = format!(
+        "{}.offsetWidth > 0.98 * document.querySelector('.flame').offsetWidth",
+        frame(cache_frame)
+    );
+    browser.until("zoomed in", &wide).await;
+    browser.press(&["ArrowDown"]).await;
+    let focus = "document.activeElement.textContent";
+    browser.until("by keyboard, what it calls", &format!("{focus}.endsWith('::holds')")).await;
+    browser.press(&["ArrowUp"]).await;
+    browser.until("and back", &format!("{focus}.endsWith({cache_frame:?})")).await;
+    browser.press(&["Escape"]).await;
+    browser.until("all again", &format!("{focus} === 'all'")).await;
+    // By name.
+    browser
+        .run("const box = document.querySelector('.heap input'); box.value = 'CACHE'; box.dispatchEvent(new Event('input'))")
+        .await;
+    let note = "document.querySelector('.heap [role=status]').textContent";
+    let sum = format!("/What matches holds 6[45]\\.\\d MiB\\.$/.test({note})");
+    browser.until("what matches", &sum).await;
+    browser
+        .run("const box = document.querySelector('.heap input'); box.value = ''; box.dispatchEvent(new Event('input'))")
+        .await;
+    // Two moments.
+    choose(&browser, ".heap", "Difference").await;
+    browser
+        .until("a difference", &format!("{FRAMES}.some((one) => one.className === 'same')"))
+        .await;
+    let grown = black_box(grows_later());
+    drop(cache);
+    choose(&browser, ".heap", "Read again").await;
+    let both = format!(
+        "{}?.className === 'up' && {}?.className === 'down'",
+        frame("::grows_later"),
+        frame(cache_frame)
+    );
+    browser.until("red and blue", &both).await;
+    let moved = format!(
+        "/\\+32\\.\\d MiB$/.test({}) && /−6[45]\\.\\d MiB$/.test({})",
+        says("::grows_later"),
+        says(cache_frame)
+    );
+    browser.until("by how much", &moved).await;
+    browser.picture("flame-real-difference").await;
+    browser.screen(Screen { width: 320, height: 640, ..Screen::PHONE }).await;
+    let fits = "return document.documentElement.scrollWidth <= innerWidth";
+    assert_eq!(browser.run(fits).await, true);
+    browser.run("document.querySelector('.flame').scrollIntoView({block: 'center'})").await;
+    browser.picture("flame-real-phone").await;
+    assert_eq!(browser.complaints().await, [""; 0]);
+    drop(grown);
+}

@@ -16,6 +16,11 @@ use expvar::{Func, Map, Text};
 use serde_json::{Value, json};
 use service::{NAMES, Service, choose, click, filter, go, open, open_chart, row, value};
 
+/// Heap profiles of this process itself.
+#[cfg(feature = "pprof")]
+#[global_allocator]
+static ALLOC: expvar::alloc::Counting = expvar::alloc::Counting::new();
+
 #[tokio::test]
 #[ignore = "needs chromium"]
 async fn values_move_with_the_services_and_nothing_is_complained_of() {

@@ -1,14 +1,14 @@
 //! Peers that hold what others need: connections, memory, descriptors, threads.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::net::TcpStream;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use expvar::{Counter, Func, Registry, Text};
+use expvar::{Counter, Registry, Text};
 use expvar_http::Server;
 
+use crate::alone::Alone;
 use crate::callbacks::stuck;
 use crate::client::{Connection, counted, eventually, get, serve, spawn};
 
@@ -210,7 +210,7 @@ fn clients_that_never_read_do_not_hold_a_document_each() {
 
 #[test]
 fn a_refused_name_and_a_missing_thread_are_told() {
-    let child = Alone::start("under_hard_limits", "");
+    let child = Alone::start("");
     for _ in 0..3 {
         let reply = child.get("vars.example:8123");
         assert!(reply.starts_with("HTTP/1.1 421 "), "{reply}");
@@ -224,7 +224,7 @@ fn a_refused_name_and_a_missing_thread_are_told() {
     assert_eq!(said.matches("\"vars.example\"").count(), 2, "{said}");
     assert!(said.contains(".hosts([\"vars.example\"])"), "{said}");
 
-    let child = Alone::start("under_hard_limits", "export RUST_MIN_STACK=70368744177664;");
+    let child = Alone::start("export RUST_MIN_STACK=70368744177664;");
     let reply = child.get("localhost");
     assert!(reply.starts_with("HTTP/1.1 503 "), "{reply}");
     assert!(reply.contains("no more threads"), "{reply}");
@@ -234,7 +234,7 @@ fn a_refused_name_and_a_missing_thread_are_told() {
 #[test]
 #[cfg(target_os = "linux")]
 fn where_descriptors_are_short_the_oldest_idle_connection_goes() {
-    let child = Alone::start("under_hard_limits", "ulimit -n 32;");
+    let child = Alone::start("ulimit -n 32;");
     let idle: Vec<TcpStream> =
         (0..60).map(|_| TcpStream::connect(child.addr).expect("a backlog")).collect();
     for _ in 0..3 {
@@ -243,77 +243,4 @@ fn where_descriptors_are_short_the_oldest_idle_connection_goes() {
     }
     drop(idle);
     child.end();
-}
-
-/// A server in a process of its own, with limits that a shell sets.
-struct Alone {
-    child: Child,
-    addr: SocketAddr,
-}
-
-impl Alone {
-    fn start(test: &str, limits: &str) -> Self {
-        let program = std::env::current_exe().unwrap();
-        let mut child = Command::new("sh")
-            .arg("-c")
-            .arg(format!("{limits} exec \"$0\" \"$@\""))
-            .arg(program)
-            .args(["--exact", &format!("attacks::{test}"), "--ignored", "--nocapture"])
-            .args(["--test-threads", "1"])
-            .env("EXPVAR_TEST_ALONE", "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut said = String::new();
-        let out = child.stdout.as_mut().unwrap();
-        while !said.contains(" end\n") {
-            let mut byte = [0];
-            assert_eq!(out.read(&mut byte).unwrap(), 1, "it ended: {said}");
-            said.push(byte[0].into());
-        }
-        let addr = said.split_once("at ").unwrap().1.trim_end_matches(" end\n").parse().unwrap();
-        Self { child, addr }
-    }
-
-    fn get(&self, host: &str) -> String {
-        let mut stream = TcpStream::connect(self.addr).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        let close = "Connection: close\r\n\r\n";
-        write!(stream, "GET /debug/vars HTTP/1.1\r\nHost: {host}\r\n{close}").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    }
-
-    /// What it said on its standard error stream.
-    fn end(mut self) -> String {
-        drop(self.child.stdin.take());
-        let output = self.child.wait_with_output().unwrap();
-        String::from_utf8(output.stderr).unwrap()
-    }
-}
-
-/// The program that the tests above start, on its main thread, so that it needs no other.
-#[test]
-#[ignore = "started by others"]
-fn under_hard_limits() {
-    if std::env::var_os("EXPVAR_TEST_ALONE").is_none() {
-        return;
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        println!("at {} end", listener.local_addr().unwrap());
-        let (registry, ended) = (one(), Func::new(|| 1));
-        registry.publish("f", ended).unwrap();
-        // The server goes on until the standard input ends; there may be no thread to wait on it.
-        let stop = async {
-            let stdin = std::os::fd::AsFd::as_fd(&std::io::stdin()).try_clone_to_owned().unwrap();
-            let stdin = tokio::net::unix::pipe::Receiver::from_owned_fd(stdin).unwrap();
-            let _ = stdin.readable().await;
-        };
-        Server::builder().registry(&registry).serve(listener, stop).await.unwrap();
-    });
 }

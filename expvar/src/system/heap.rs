@@ -71,10 +71,18 @@ pub fn rate() -> usize {
     sample::rate()
 }
 
-/// The name of the function at an address of this process's code; `None` where it has none.
-pub fn symbol(address: usize) -> Option<String> {
-    let symbols = symbols::Names::new().at(address);
-    symbols.last().filter(|symbol| symbol.is_known()).map(|symbol| symbol.name.clone())
+/// The names of the functions at addresses of this process's code, in their order; `None` where
+/// one has no name.
+///
+/// Reads debug information, which takes up to a second; at most 5 s are spent, and what is left has
+/// no name.
+pub fn symbols(addresses: &[usize]) -> Vec<Option<String>> {
+    let mut names = symbols::Names::of_others();
+    let name = |&address| {
+        let symbols = names.at(address);
+        symbols.last().filter(|symbol| symbol.is_known()).map(|symbol| symbol.name.clone())
+    };
+    addresses.iter().map(name).collect()
 }
 
 /// What lives, and what was allocated, by stack.
@@ -82,7 +90,8 @@ pub fn symbol(address: usize) -> Option<String> {
 /// `None` where [`alloc::Counting`](crate::alloc::Counting) is not the program's allocator, or
 /// [`start`] was not called.
 ///
-/// Walks the sampled blocks in steps of some microseconds, during which no block can be sampled. Names are looked up later, when the profile is written.
+/// Walks the sampled blocks in steps of some microseconds, during which no block can be sampled.
+/// Names are looked up later, when the profile is written.
 pub fn profile() -> Option<Profile> {
     let rate = sample::rate();
     if rate == 0 || alloc::counts().is_none() {

@@ -18,11 +18,17 @@ const MAX_MAPPINGS: usize = 1000;
 
 /// The code of this process, the program's own first; `None` without `/proc`.
 pub(super) fn mappings() -> Option<Vec<Mapping>> {
-    let maps = fs::read_to_string("/proc/self/maps").ok()?;
-    let mut mappings: Vec<Mapping> = maps.lines().filter_map(parse).take(MAX_MAPPINGS).collect();
+    let mut mappings = maps()?;
     for mapping in &mut mappings {
         mapping.build_id = build_id(&mapping.file).unwrap_or_default();
     }
+    Some(mappings)
+}
+
+/// The same, without build ids.
+pub(super) fn maps() -> Option<Vec<Mapping>> {
+    let maps = fs::read_to_string("/proc/self/maps").ok()?;
+    let mut mappings: Vec<Mapping> = maps.lines().filter_map(parse).take(MAX_MAPPINGS).collect();
     let program = fs::read_link("/proc/self/exe").map(|path| path.display().to_string());
     if let Ok(program) = program {
         mappings.sort_by_key(|mapping| mapping.file != program);

@@ -199,16 +199,7 @@ impl Places {
             message.varint(4, file);
             out.message(field::FUNCTION, &message);
         }
-        if self.names.unknown > 0 {
-            comments.push(format!(
-                "{} addresses have no name: is the program stripped? Keep its symbol table",
-                self.names.unknown
-            ));
-        }
-        if self.names.skipped > 0 {
-            let n = self.names.skipped;
-            comments.push(format!("{n} addresses were not looked up within 5 s: ask again"));
-        }
+        comments.extend(self.names.notes());
         if !mappings.is_empty() && mappings.iter().all(|mapping| mapping.build_id.is_empty()) {
             comments.push("the program has no build id: link it with --build-id".to_owned());
         }

@@ -92,9 +92,21 @@ fn allocated_cold(block: usize, size: usize) {
     };
     let mut frames = [0; FRAMES];
     let depth = trace(&mut frames);
-    table::enter(block, size, weight(size, drawn), &frames[..depth]);
+    table::enter(block, size, weight(size, drawn), below_here(&frames[..depth]));
     DRAWN.set(rate);
     LEFT.set(distance(rate));
+}
+
+/// The frames of a stack that are not those of taking it: from the one that called
+/// `allocated_cold` on. Known without a symbol table.
+fn below_here(frames: &[usize]) -> &[usize] {
+    let start = allocated_cold as fn(usize, usize) as usize;
+    // Of all return addresses the one in a function is nearest to its start.
+    let nearest = frames.iter().take(8).enumerate().min_by_key(|(_, ip)| ip.wrapping_sub(start));
+    match nearest {
+        Some((at, ip)) if ip.wrapping_sub(start) < 1 << 16 => &frames[at + 1..],
+        _ => frames,
+    }
 }
 
 /// How many blocks of that size one sampled block stands for: the inverse of the probability that

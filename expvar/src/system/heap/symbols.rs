@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::mappings::{self, Mapping};
 use super::sample;
 use crate::sync::Mutex;
 use crate::system::alloc;
@@ -19,7 +20,8 @@ static KEPT: Mutex<Option<HashMap<usize, Arc<[Symbol]>>>> = Mutex::new(None);
 /// A function at an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Symbol {
-    /// Demangled, without a hash; of an unknown one the address.
+    /// Demangled, without a hash; of an unknown one the module and the place in its file, or the
+    /// address.
     pub(super) name: String,
     /// Empty where unknown.
     pub(super) file: String,
@@ -50,6 +52,10 @@ pub(super) struct Begin {
 pub(super) struct Names {
     until: Instant,
     looked_up: bool,
+    /// Whether what is found is kept for the next profile.
+    keeps: bool,
+    /// Read where the first address has no name.
+    modules: Option<Vec<Mapping>>,
     /// Addresses without a name so far.
     pub(super) unknown: usize,
     /// Addresses that were not looked up because it took too long.
@@ -59,7 +65,14 @@ pub(super) struct Names {
 impl Names {
     pub(super) fn new() -> Self {
         let until = Instant::now() + PATIENCE;
-        Self { until, looked_up: false, unknown: 0, skipped: 0 }
+        Self { until, looked_up: false, keeps: true, modules: None, unknown: 0, skipped: 0 }
+    }
+
+    /// Names of addresses that somebody else chose, and that must not fill what is kept.
+    pub(super) fn of_others() -> Self {
+        let mut names = Self::new();
+        names.keeps = false;
+        names
     }
 
     /// The functions at a return address: inlined ones first, then the one that they stand in.
@@ -71,27 +84,63 @@ impl Names {
         }
         if Instant::now() > self.until {
             self.skipped += 1;
-            return Arc::new([unknown(address)]);
+            return Arc::new([self.unknown_at(address)]);
         }
-        let symbols = look_up(address);
+        let mut symbols = look_up(address);
+        if symbols.is_empty() {
+            symbols.push(self.unknown_at(address));
+        }
+        let symbols: Arc<[Symbol]> = symbols.into();
         self.looked_up = true;
         self.unknown += usize::from(!symbols[0].known);
         let mut kept = KEPT.lock();
         let kept = kept.get_or_insert_default();
-        if kept.len() < MAX_KEPT {
+        if self.keeps && kept.len() < MAX_KEPT {
             kept.insert(address, Arc::clone(&symbols));
         }
         symbols
     }
 
+    /// A place without a name: `program+0x1234`, which is the same in each run of the program.
+    fn unknown_at(&mut self, address: usize) -> Symbol {
+        let modules = self.modules.get_or_insert_with(|| mappings::maps().unwrap_or_default());
+        let within = |module: &&Mapping| (module.start..module.end).contains(&(address as u64));
+        let name = match modules.iter().find(within) {
+            Some(module) => {
+                let file = module.file.rsplit('/').next().unwrap_or_default();
+                format!("{file}+{:#x}", address as u64 - module.start + module.offset)
+            }
+            None => format!("{address:#x}"),
+        };
+        Symbol { name, file: String::new(), line: 0, known: false }
+    }
+
+    /// What a reader should know of the names.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.unknown > 0 {
+            let n = self.unknown;
+            notes.push(format!(
+                "{n} addresses have no name: is the program stripped? Keep its symbol table"
+            ));
+        }
+        if self.skipped > 0 {
+            let n = self.skipped;
+            notes.push(format!("{n} addresses were not looked up within 5 s: ask again"));
+        }
+        notes
+    }
+
     /// Where a stack begins for whoever asks who holds the memory: the first frame, and the first
     /// of the functions inlined there, that is neither the allocator's nor the standard library's.
-    /// A stack of nothing else begins behind the allocator's.
+    /// A stack of nothing else begins behind the allocator's. The innermost frame is the hook's; so
+    /// it is left out without a name, too.
     pub(super) fn begin(&mut self, frames: &[usize]) -> Begin {
         let find = |names: &mut Self, is_skipped: fn(&Symbol) -> bool| {
             frames.iter().enumerate().find_map(|(frame, &address)| {
                 let symbols = names.at(address);
-                let symbol = symbols.iter().position(|symbol| !is_skipped(symbol))?;
+                let begins = |symbol: &Symbol| !is_skipped(symbol) && (symbol.known || frame > 0);
+                let symbol = symbols.iter().position(begins)?;
                 Some(Begin { frame, symbol })
             })
         };
@@ -125,7 +174,8 @@ impl Drop for Names {
     }
 }
 
-fn look_up(address: usize) -> Arc<[Symbol]> {
+/// Empty where nothing is known of the address.
+fn look_up(address: usize) -> Vec<Symbol> {
     let mut symbols = Vec::new();
     backtrace::resolve(address as *mut std::ffi::c_void, |symbol| {
         let Some(name) = symbol.name() else { return };
@@ -142,14 +192,7 @@ fn look_up(address: usize) -> Arc<[Symbol]> {
             known: true,
         });
     });
-    if symbols.is_empty() {
-        symbols.push(unknown(address));
-    }
-    symbols.into()
-}
-
-fn unknown(address: usize) -> Symbol {
-    Symbol { name: format!("{address:#x}"), file: String::new(), line: 0, known: false }
+    symbols
 }
 
 /// Whether a function is part of taking the sample, or of the way from a program to its allocator.
@@ -205,5 +248,16 @@ mod tests {
         let mut names = Names::new();
         assert_eq!(names.at(0x10)[0].name, "0x10");
         assert_eq!(names.unknown, 1);
+        assert_eq!(names.notes().len(), 1);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_address_without_a_name_is_a_place_in_its_module() {
+        let own = mappings::maps().unwrap().swap_remove(0);
+        let file = own.file.rsplit('/').next().unwrap();
+        let address = own.start as usize + 0x10;
+        let expected = format!("{file}+{:#x}", own.offset + 0x10);
+        assert_eq!(Names::new().unknown_at(address).name, expected);
     }
 }

@@ -40,6 +40,9 @@ pub(super) fn write(profile: &Profile) -> String {
     if profile.dropped > 0 {
         let _ = writeln!(out, "# {} samples found no place", profile.dropped);
     }
+    for note in names.notes() {
+        let _ = writeln!(out, "# {note}");
+    }
     out
 }
 

@@ -35,7 +35,11 @@ fn read() -> Top {
         return top.clone();
     }
     let top = Top(super::profile().map(|profile| profile.top(SITES)).unwrap_or_default());
-    *LAST.lock() = Some((Instant::now(), top.clone()));
+    // At the start there is nothing to show: to look again costs nothing, and the first owners are
+    // seen at once.
+    if !top.0.is_empty() {
+        *LAST.lock() = Some((Instant::now(), top.clone()));
+    }
     top
 }
 

@@ -3,6 +3,8 @@
 //! Both servers run all the time as processes of their own, `wrk` asks them in turns, and what
 //! counts is the median over the rounds of the ratio within a round.
 
+mod attacks;
+
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
@@ -97,11 +99,16 @@ fn measure() -> Result<(), String> {
 }
 
 fn main() {
-    if std::env::args().nth(1).as_deref() == Some("serve") {
-        return serve();
+    match std::env::args().nth(1).as_deref() {
+        Some("serve") => return serve(),
+        Some("attacked") => return attacks::serve(),
+        _ => {}
     }
     print_machine("http");
     if let Err(missing) = measure() {
         println!("not measured: {missing}\n");
+    }
+    if std::env::args().any(|arg| arg == "--bench") {
+        attacks::measure();
     }
 }
