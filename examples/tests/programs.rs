@@ -152,6 +152,22 @@ fn service_shows_the_traffic_that_it_sends_to_itself() {
 }
 
 #[test]
+fn otlp_prints_what_it_would_send() {
+    let mut program = Program::start("otlp", &["--interval", "1"]);
+    let line = program.lines.next().expect("a line").unwrap();
+    let requests = r#"{"name":"requests","description":"Requests answered.","unit":"{requests}","sum":{"aggregationTemporality":2,"isMonotonic":true,"#;
+    for part in [
+        r#"{"key":"service.name","value":{"stringValue":"otlp-example"}}"#,
+        requests,
+        r#"{"key":"http.route","value":{"stringValue":"index"}}"#,
+        r#""name":"process.cpu.time""#,
+        r#""name":"latency","description":"How long a request took.","unit":"ns","exponentialHistogram""#,
+    ] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+}
+
+#[test]
 fn service_explains_its_arguments() {
     let path = std::env::current_exe().unwrap();
     let path = path.ancestors().nth(2).unwrap().join("examples/service");

@@ -294,12 +294,17 @@ impl Carbon {
     /// When a setting cannot be used, or no thread can be had; the error names the remedy.
     #[doc(alias = "push_gateway")]
     pub fn send_once(self) -> Result<Left, ConfigError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let (registry, within) = (self.registry.clone(), self.shutdown_timeout);
         let (interval_secs, mut reader) = (self.interval.as_secs(), self.reader()?);
         let sender = self.configured_sender().spawn()?;
-        let moment =
-            Moment { timestamp: now, late: Duration::ZERO, skipped: 0, since_last_secs: None };
+        let moment = Moment {
+            timestamp: now.as_secs(),
+            late: Duration::ZERO,
+            now,
+            skipped: 0,
+            since_last_secs: None,
+        };
         reader.read(&registry, moment, interval_secs);
         sender.send(reader.lines());
         Ok(sender.close(within))

@@ -8,7 +8,6 @@ use std::hash::BuildHasher;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use foldhash::fast::RandomState;
 
 /// Less than this is kept as it is.
 const MIN_BYTES: usize = 512;
@@ -114,7 +113,7 @@ impl Names {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Packer {
     /// By the hash of the first name.
-    known: HashMap<u64, Weak<Names>, RandomState>,
+    known: HashMap<u64, Weak<Names>>,
     /// How many there may be before those that nobody has are looked for.
     most: usize,
 }

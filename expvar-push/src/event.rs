@@ -54,6 +54,30 @@ pub enum Event {
         /// Points that were refused since [`Refusing`](Self::Refusing).
         points: u64,
     },
+    /// A destination answers that it does not take what it is sent, and would not take it a second
+    /// time.
+    Rejecting {
+        /// The destination's addresses.
+        destination: String,
+        /// What it says.
+        problem: String,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// It takes everything again.
+    Rejected {
+        /// The destination's addresses.
+        destination: String,
+        /// Points that it did not take since [`Rejecting`](Self::Rejecting).
+        points: u64,
+    },
+    /// A setting of the environment cannot be used, and counts as not set.
+    Ignored {
+        /// The variable's name.
+        setting: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The spool takes no more points: they are kept in memory only.
     SpoolFailed {
         /// The spool's directory.
@@ -82,11 +106,14 @@ impl Event {
             Event::Away { .. }
             | Event::Dropping { .. }
             | Event::Refusing { .. }
+            | Event::Rejecting { .. }
+            | Event::Ignored { .. }
             | Event::SpoolFailed { .. }
             | Event::SpoolDamaged { .. } => true,
             Event::Back { .. }
             | Event::Dropped { .. }
             | Event::Refused { .. }
+            | Event::Rejected { .. }
             | Event::SpoolRecovered { .. } => false,
         }
     }
@@ -118,6 +145,15 @@ impl fmt::Display for Event {
             }
             Event::Refused { reason, points } => {
                 write!(f, "no more points are refused: {reason}, {points} were")
+            }
+            Event::Rejecting { destination, problem, remedy } => {
+                write!(f, "{destination} does not take what it is sent: {problem}: {remedy}")
+            }
+            Event::Rejected { destination, points } => {
+                write!(f, "{destination} takes everything again, {points} points were not taken")
+            }
+            Event::Ignored { setting, problem } => {
+                write!(f, "{setting} is ignored: {problem}")
             }
             Event::SpoolFailed { directory, error } => write!(
                 f,

@@ -20,7 +20,9 @@ mod handle;
 mod left;
 mod queue;
 mod race;
+mod random;
 mod schedule;
+#[cfg(feature = "spool")]
 mod spool;
 mod task;
 mod thread;
@@ -34,7 +36,9 @@ pub use handle::{Handle, Order, Reply};
 pub use left::Left;
 pub use queue::{Batch, Dropped, Queue};
 pub use race::{connect, race};
+pub use random::{random, random_bits};
 pub use schedule::{Due, Moment, Schedule};
+#[cfg(feature = "spool")]
 pub use spool::{Recovered, Spool};
 pub use task::{Export, Task, publish_beside};
 pub use thread::spawn;

@@ -1,10 +1,12 @@
 //! Reaches a host that has several addresses, some of which may be dead.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout};
 
@@ -52,12 +54,12 @@ pub async fn race<C, F: Future<Output = io::Result<C>>>(
     connect: impl Fn(SocketAddr) -> F,
 ) -> io::Result<C> {
     let mut untried = alternate(addresses).into_iter();
-    let mut tried = FuturesUnordered::new();
+    let mut tried = Tried(Vec::new());
     let mut error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     loop {
         let next = untried.next();
         let is_last = next.is_none();
-        tried.extend(next.map(&connect));
+        tried.0.extend(next.map(|address| Box::pin(connect(address))));
         tokio::select! {
             answer = tried.next() => match answer {
                 Some(Ok(connection)) => return Ok(connection),
@@ -66,6 +68,25 @@ pub async fn race<C, F: Future<Output = io::Result<C>>>(
             },
             () = sleep(NEXT_ADDRESS), if !is_last => {}
         }
+    }
+}
+
+/// The attempts that have not ended: one for each address at most.
+struct Tried<F>(Vec<Pin<Box<F>>>);
+
+impl<F: Future> Tried<F> {
+    /// What the next attempt that ends came to. None where there is none.
+    async fn next(&mut self) -> Option<F::Output> {
+        poll_fn(|cx| {
+            for at in 0..self.0.len() {
+                if let Poll::Ready(output) = self.0[at].as_mut().poll(cx) {
+                    self.0.swap_remove(at);
+                    return Poll::Ready(Some(output));
+                }
+            }
+            if self.0.is_empty() { Poll::Ready(None) } else { Poll::Pending }
+        })
+        .await
     }
 }
 

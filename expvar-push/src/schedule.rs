@@ -37,6 +37,8 @@ pub struct Moment {
     pub timestamp: u64,
     /// How long after it the reading is.
     pub late: Duration,
+    /// The clock then, since 1970: at the end it may be before the boundary.
+    pub now: Duration,
     /// Boundaries that went by unread before it.
     pub skipped: u64,
     /// Seconds since the reading before, by their timestamps; none at the first one.
@@ -80,6 +82,7 @@ impl Schedule {
         let moment = Moment {
             timestamp,
             late: now - Duration::from_secs(timestamp),
+            now,
             skipped: (timestamp - self.next) / self.interval_secs,
             since_last_secs: self.last.map(|last| timestamp - last),
         };
@@ -96,6 +99,7 @@ impl Schedule {
         Moment {
             timestamp,
             late: Duration::ZERO,
+            now,
             skipped: 0,
             since_last_secs: self.last.map(|last| timestamp - last),
         }

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::handle::{Handle, Order, Reply};
 use crate::left::Left;
+use crate::random::random;
 use crate::schedule::{Due, Moment, Schedule};
 
 /// How one exporter reads, and where it takes what it has read.
@@ -63,7 +64,7 @@ impl<E: Export> Task<E> {
             shutdown_timeout,
             orders: received,
             clock: Box::new(wall_clock),
-            jitter: fastrand::f64(),
+            jitter: random(),
             shown: Shown::default(),
         };
         (Handle::new(orders, shutdown_timeout), task)

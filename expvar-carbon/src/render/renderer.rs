@@ -70,6 +70,7 @@ impl Renderer {
         Moment {
             timestamp,
             late: std::time::Duration::ZERO,
+            now: std::time::Duration::from_secs(timestamp),
             skipped: 0,
             since_last_secs: self
                 .last

@@ -39,6 +39,11 @@ impl Buckets {
         Self { bits: FLOAT_BITS, floats: true }
     }
 
+    /// There are 2 to this buckets to each factor of two.
+    pub(crate) const fn bits(self) -> u8 {
+        self.bits
+    }
+
     /// How many buckets there are.
     pub(crate) const fn len(self) -> usize {
         if self.floats {

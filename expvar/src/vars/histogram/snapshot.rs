@@ -282,6 +282,60 @@ impl Snapshot {
         })
     }
 
+    /// How many values lie between powers of two, ascending: calls `f` with an exponent and the
+    /// number of values above 2^exponent and at or below the next power; without an exponent for
+    /// zeros, of fractions for all up to 2⁻³⁰. A power of two that shares its bucket with values
+    /// above it is counted with them. An exponent may come twice.
+    #[doc(hidden)]
+    pub fn powers(&self, mut f: impl FnMut(Option<i32>, u64)) {
+        let bits = self.buckets.bits();
+        let first = if self.buckets.floats { -30 } else { 0 };
+        let mut at = self.start;
+        let mut counts = &self.counts[..];
+        while let Some((&count, rest)) = counts.split_first() {
+            let Some(index) = at.checked_sub(1) else {
+                if count > 0 {
+                    f(None, count);
+                }
+                (at, counts) = (at + 1, rest);
+                continue;
+            };
+            let (octave, step) = (index >> bits, index & ((1 << bits) - 1));
+            // Below this each whole number has a bucket of its own.
+            if !self.buckets.floats && step == 0 && octave <= usize::from(bits) {
+                if count > 0 {
+                    f(Some(octave as i32 - 1), count);
+                }
+                (at, counts) = (at + 1, rest);
+                continue;
+            }
+            let take = ((1 << bits) - step).min(counts.len());
+            let (these, rest) = counts.split_at(take);
+            let count = these.iter().fold(0_u64, |sum, n| sum.wrapping_add(*n));
+            if count > 0 {
+                f(Some(first + octave as i32), count);
+            }
+            (at, counts) = (at + take, rest);
+        }
+    }
+
+    /// The lowest value, where its bucket holds no other.
+    #[doc(hidden)]
+    pub fn known_min(&self) -> Option<u64> {
+        self.known(self.counts.iter().position(|&n| n != 0).map(|at| self.start + at))
+    }
+
+    /// The highest value, where its bucket holds no other.
+    #[doc(hidden)]
+    pub fn known_max(&self) -> Option<u64> {
+        self.known(self.last())
+    }
+
+    fn known(&self, index: Option<usize>) -> Option<u64> {
+        let (low, high) = self.buckets.bounds(index.filter(|_| !self.buckets.floats)?);
+        (low == high).then_some(low)
+    }
+
     /// The buckets that hold anything, by index, with their numbers.
     pub(super) fn held(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
         let counts = self.counts.iter().enumerate().filter(|&(_, &count)| count != 0);

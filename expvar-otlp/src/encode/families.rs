@@ -1,0 +1,123 @@
+//! The metrics of the variable that the walk is in, until it leaves.
+
+use std::collections::HashMap;
+
+use expvar::protobuf::Message;
+
+use crate::encode::metric::{Kind, Metric, NUMBERS};
+
+/// Metrics in use, in the order in which they were needed; their memory is kept.
+#[derive(Default)]
+pub(crate) struct Families {
+    all: Vec<Family>,
+    used: usize,
+    /// Of the variable's own name, by the kinds that a number can have.
+    plain: [Option<usize>; NUMBERS],
+    /// By what stands for the name and kind.
+    named: HashMap<u64, usize>,
+}
+
+/// One metric that is being made.
+struct Family {
+    name: String,
+    help: String,
+    unit: String,
+    kind: Kind,
+    points: Message,
+    count: u64,
+}
+
+/// Metrics whose memory is kept from one variable to the next.
+const KEPT: usize = 256;
+
+impl Families {
+    /// The metric of the variable's own name, of this kind of number, where it is begun.
+    #[inline]
+    pub(crate) fn plain(&self, kind: Kind) -> Option<usize> {
+        self.plain[kind.at()]
+    }
+
+    /// Begins it.
+    pub(crate) fn begin_plain(&mut self, metric: &Metric<'_>) -> usize {
+        let at = self.begin(metric);
+        self.plain[metric.kind.at()] = Some(at);
+        at
+    }
+
+    /// The metric that `hash` stands for.
+    pub(crate) fn named(&mut self, hash: u64, metric: &Metric<'_>) -> usize {
+        if let Some(&at) = self.named.get(&hash) {
+            return at;
+        }
+        let at = self.begin(metric);
+        self.named.insert(hash, at);
+        at
+    }
+
+    fn begin(&mut self, metric: &Metric<'_>) -> usize {
+        let at = self.used;
+        self.used += 1;
+        if at == self.all.len() {
+            self.all.push(Family {
+                name: String::new(),
+                help: String::new(),
+                unit: String::new(),
+                kind: metric.kind,
+                points: Message::default(),
+                count: 0,
+            });
+        }
+        let family = &mut self.all[at];
+        for (to, from) in [
+            (&mut family.name, metric.name),
+            (&mut family.help, metric.help),
+            (&mut family.unit, metric.unit),
+        ] {
+            to.clear();
+            to.push_str(from);
+        }
+        family.kind = metric.kind;
+        at
+    }
+
+    /// Adds one point, which `write` appends.
+    #[inline]
+    pub(crate) fn add(&mut self, at: usize, write: impl FnOnce(&mut Message)) {
+        let family = &mut self.all[at];
+        write(&mut family.points);
+        family.count += 1;
+    }
+
+    /// How many bytes its points take.
+    #[inline]
+    pub(crate) fn len(&self, at: usize) -> usize {
+        self.all[at].points.len()
+    }
+
+    /// Writes what there is of one metric, whose points go on afterwards as another part of it.
+    /// Returns how many points that were.
+    pub(crate) fn write(&mut self, at: usize, out: &mut Message) -> u64 {
+        let family = &mut self.all[at];
+        let points = std::mem::take(&mut family.count);
+        if points > 0 {
+            let Family { name, help, unit, kind, .. } = &*family;
+            let metric = Metric { name, help, unit, kind: *kind };
+            metric.write(out, |data| data.append(family.points.as_bytes()));
+            family.points.clear();
+        }
+        points
+    }
+
+    /// Whether there is any.
+    pub(crate) fn used(&self) -> usize {
+        self.used
+    }
+
+    /// Forgets all of them, which are written.
+    pub(crate) fn clear(&mut self) {
+        self.used = 0;
+        self.plain = [None; NUMBERS];
+        self.named.clear();
+        self.all.truncate(KEPT);
+    }
+}

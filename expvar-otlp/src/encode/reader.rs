@@ -1,0 +1,503 @@
+//! A registry's values, reading after reading, as metrics.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use expvar::protobuf::Message;
+use expvar::{Info, Number, Recorded, Registry, Snapshot};
+
+use crate::encode::branch::{Branch, Walk};
+use crate::encode::families::Families;
+use crate::encode::histogram::{self, Exemplars};
+use crate::encode::metric::{Kind, Metric, write_number, write_tail};
+use crate::encode::name;
+use crate::encode::place::Place;
+use crate::encode::refusal::{Refusal, Refused};
+use crate::encode::series::Series;
+use crate::mapping::Numbers;
+use crate::settings::{Histograms, Settings, Temporality};
+
+/// What is sent at once. Receivers take at least 4 MiB.
+pub(crate) const PART_BYTES: usize = 1 << 20;
+
+/// Encodes a registry's values, reading after reading.
+///
+/// It remembers of each series what it saw last; the variables themselves are never changed.
+pub(crate) struct Reader {
+    settings: Arc<Settings>,
+    /// What is kept of the registry's names.
+    root: Branch,
+    series: Series,
+    pub(crate) place: Place,
+    families: Families,
+    /// Elements of `ScopeMetrics.metrics`.
+    metrics: Message,
+    parts: Vec<Part>,
+    /// Points since the last part.
+    points: u64,
+    /// What was refused in this reading.
+    refused: Refused,
+    /// The last metric that was refused because another variable gives the same one.
+    clash: Option<String>,
+    /// When what is entered was registered, and since when exemplars are news.
+    registered: u64,
+    news: u64,
+    /// When the program began, and when the last reading was, in nanoseconds since 1970.
+    started: u64,
+    last: Option<u64>,
+    time: u64,
+    interval: Snapshot,
+    buckets: histogram::Buckets,
+}
+
+/// Where metrics that go in one request end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) end: usize,
+    pub(crate) points: u64,
+}
+
+impl Reader {
+    /// Counts run since `started`, in nanoseconds since 1970.
+    pub(crate) fn new(settings: Arc<Settings>, started: u64) -> Self {
+        Self {
+            settings,
+            root: Branch::default(),
+            series: Series::default(),
+            place: Place::default(),
+            families: Families::default(),
+            metrics: Message::default(),
+            parts: Vec::new(),
+            points: 0,
+            refused: Refused::default(),
+            clash: None,
+            registered: 0,
+            news: 0,
+            started,
+            last: None,
+            time: 0,
+            interval: Snapshot::default(),
+            buckets: histogram::Buckets::default(),
+        }
+    }
+
+    /// Reads every variable, with points of this time, in nanoseconds since 1970.
+    pub(crate) fn read(&mut self, registry: &Registry, time: u64) {
+        self.clear();
+        self.time = time;
+        let now = unix_nanos();
+        // A clock that went back tells nothing of when what is new began.
+        let since = self.last.unwrap_or(self.started).min(time);
+        self.series.begin(since, time);
+        let root = std::mem::take(&mut self.root);
+        let mut walk = Walk::new(self, root);
+        registry.visit_recalling(&mut walk);
+        self.root = walk.finish();
+        self.series.end();
+        self.cut(0);
+        self.last = Some(time);
+        self.news = now;
+    }
+
+    /// What the last reading encoded, in parts.
+    pub(crate) fn metrics(&self) -> (&[u8], &[Part]) {
+        (self.metrics.as_bytes(), &self.parts)
+    }
+
+    /// Forgets what the last reading encoded.
+    pub(crate) fn clear(&mut self) {
+        self.metrics.clear();
+        self.parts.clear();
+        self.points = 0;
+        self.refused = Refused::default();
+    }
+
+    /// Since when counts run, in nanoseconds since 1970.
+    pub(crate) fn started(&self) -> u64 {
+        self.started
+    }
+
+    /// What the last reading refused.
+    pub(crate) fn refused(&self) -> Refused {
+        self.refused
+    }
+
+    /// The last metric that was refused because of another variable, if that is news.
+    pub(crate) fn take_clash(&mut self) -> Option<String> {
+        self.clash.take()
+    }
+
+    /// Says when what is entered was registered.
+    pub(crate) fn registered(&mut self, unix_nanos: u64) {
+        self.registered = unix_nanos;
+    }
+
+    /// Enters a variable. Returns whether it is sent.
+    pub(crate) fn enter_variable(&mut self, name: &str, info: &Info) -> bool {
+        if !self.settings.is_wanted(name) {
+            return false;
+        }
+        let mapping = self.settings.mappings.get(name);
+        if mapping.is_some_and(|mapping| mapping.hidden) {
+            return false;
+        }
+        self.place.enter_variable(name, info, mapping);
+        true
+    }
+
+    /// Writes the metrics of the variable that the walk leaves.
+    #[inline]
+    pub(crate) fn leave_variable(&mut self) {
+        if self.families.used() > 0 {
+            self.write_families();
+        }
+        self.cut(PART_BYTES);
+    }
+
+    fn write_families(&mut self) {
+        for at in 0..self.families.used() {
+            self.write_family(at);
+        }
+        self.families.clear();
+    }
+
+    fn write_family(&mut self, at: usize) {
+        let pending = self.metrics.len() - self.parts.last().map_or(0, |part| part.end);
+        if pending + self.families.len(at) > PART_BYTES {
+            self.cut(0);
+        }
+        self.points += self.families.write(at, &mut self.metrics);
+        self.cut(PART_BYTES);
+    }
+
+    /// Ends a part where there are more bytes than this.
+    #[inline]
+    fn cut(&mut self, more_than: usize) {
+        let end = self.metrics.len();
+        if end - self.parts.last().map_or(0, |part| part.end) > more_than {
+            let points = std::mem::take(&mut self.points);
+            self.parts.push(Part { end, points });
+        }
+    }
+
+    /// What a number at this place is.
+    fn kind(&self) -> Kind {
+        let delta = match self.settings.temporality {
+            Temporality::Cumulative => false,
+            Temporality::Delta => true,
+            Temporality::LowMemory => !self.place.is_in_function(),
+        };
+        let mapped = self.place.mapping.as_ref().and_then(|mapping| mapping.numbers);
+        match mapped {
+            Some(Numbers::Counters) => Kind::Sum { delta },
+            Some(Numbers::Gauges) => Kind::Gauge,
+            Some(Numbers::UpDown) => Kind::UpDown,
+            None => match self.place.convention() {
+                Some(convention) => convention.instrument.kind(delta),
+                None if self.place.leaf.counter => Kind::Sum { delta },
+                None => Kind::Gauge,
+            },
+        }
+    }
+
+    pub(crate) fn refuse(&mut self, reason: Refusal) {
+        self.refused.add(reason);
+        if reason == Refusal::Clash {
+            self.clash = Some(self.place.name.clone());
+        }
+    }
+
+    /// Names a number and encodes it.
+    pub(crate) fn number(&mut self, number: Number) {
+        let convention = self.place.convention();
+        let kind = self.kind();
+        let mark = self.place.attributes.mark();
+        if let Some((key, value)) = convention.and_then(|convention| convention.attribute) {
+            use crate::encode::attributes::Value;
+            self.place.attributes.push(key, Value::Text(value));
+        }
+        let name = convention.map(|convention| convention.name);
+        if let Some(hash) = self.hash(name, kind) {
+            match self.series.enter(hash, self.registered) {
+                Some(at) => self.point(at, kind, number),
+                None => self.refuse(Refusal::Clash),
+            }
+        }
+        self.place.attributes.truncate(mark);
+    }
+
+    /// What stands for the series at this place, unless its name is too long. `name` is in place of
+    /// the variable's own.
+    fn hash(&mut self, name: Option<&str>, kind: Kind) -> Option<u64> {
+        let name = name.unwrap_or(&self.place.name);
+        if name.len() > name::MAX_BYTES {
+            self.refuse(Refusal::LongName);
+            return None;
+        }
+        Some(self.series.hash(name, kind, &self.place.attributes))
+    }
+
+    /// Encodes a number of a series that is entered.
+    fn point(&mut self, series: u32, kind: Kind, number: Number) {
+        if matches!(kind, Kind::Sum { .. }) && !counts(number) {
+            return self.refuse(Refusal::BadCounter);
+        }
+        if let Some((start, number)) = self.series.advance(series, kind, number) {
+            let at = self.family(kind);
+            let (time, attributes) = (self.time, &self.place.attributes);
+            self.families.add(at, |points| {
+                write_number(points, kind, attributes, (start, time), number);
+            });
+            self.spill(at);
+        }
+    }
+
+    /// The metric that points at this place belong to.
+    fn family(&mut self, kind: Kind) -> usize {
+        let place = &self.place;
+        if let Some(convention) = place.convention() {
+            let (name, help, unit) = (convention.name, convention.help, convention.unit);
+            let hash = self.series.hash(name, kind, &Default::default());
+            return self.families.named(hash, &Metric { name, help, unit, kind });
+        }
+        let said = if place.is_plain() { &place.variable } else { &place.leaf };
+        let metric = Metric { name: &place.name, help: &said.help, unit: &said.unit, kind };
+        if place.is_plain() && kind.at() < crate::encode::metric::NUMBERS {
+            return match self.families.plain(kind) {
+                Some(at) => at,
+                None => self.families.begin_plain(&metric),
+            };
+        }
+        let hash = self.series.hash(&place.name, kind, &Default::default());
+        self.families.named(hash, &metric)
+    }
+
+    /// Writes a metric that has many points before it is whole; its other points follow under the
+    /// same name.
+    #[inline]
+    fn spill(&mut self, family: usize) {
+        if self.families.len(family) > PART_BYTES {
+            self.write_family(family);
+        }
+    }
+
+    /// Makes how the number at this place begins, and enters its series. `whole` includes the
+    /// metric, as for a variable that is one number.
+    pub(crate) fn learn(&mut self, whole: bool, head: &mut Message) -> Result<Learnt, Refusal> {
+        let kind = self.kind();
+        if self.place.name.len() > name::MAX_BYTES {
+            return Err(Refusal::LongName);
+        }
+        let hash = self.series.hash(&self.place.name, kind, &self.place.attributes);
+        let series = self.series.enter(hash, self.registered).ok_or(Refusal::Clash)?;
+        let place = &self.place;
+        let point = |points: &mut Message| {
+            write_number(points, kind, &place.attributes, (0, 0), Number::Unsigned(0));
+        };
+        let before = head.len();
+        if whole {
+            let said = &place.variable;
+            Metric { name: &place.name, help: &said.help, unit: &said.unit, kind }
+                .write(head, point);
+        } else {
+            point(head);
+        }
+        head.truncate(head.len() - kind.tail_len());
+        let len = (head.len() - before) as u32;
+        Ok(Learnt { len, series, check: hash as u32, kind })
+    }
+
+    /// Encodes a number that is known. `is_entered` where its series is already. Returns false
+    /// where the series is another one now.
+    #[inline(always)]
+    pub(crate) fn repeat(
+        &mut self,
+        learnt: Learnt,
+        head: &[u8],
+        whole: bool,
+        is_entered: bool,
+        number: Number,
+    ) -> bool {
+        let Learnt { series, check, kind, .. } = learnt;
+        if !is_entered && !self.series.again(series, check) {
+            return false;
+        }
+        if matches!(kind, Kind::Sum { .. }) && !counts(number) {
+            self.refuse(Refusal::BadCounter);
+            return true;
+        }
+        let Some((start, number)) = self.series.advance(series, kind, number) else { return true };
+        let times = (start, self.time);
+        let write = |to: &mut Message| {
+            to.append(head);
+            write_tail(to, kind, times, number);
+        };
+        if whole {
+            write(&mut self.metrics);
+            self.points += 1;
+        } else {
+            let at = match self.families.plain(kind) {
+                Some(at) => at,
+                None => self.begin_plain(kind),
+            };
+            self.families.add(at, write);
+            self.spill(at);
+        }
+        true
+    }
+
+    #[cold]
+    fn begin_plain(&mut self, kind: Kind) -> usize {
+        let (place, said) = (&self.place, &self.place.variable);
+        let metric = Metric { name: &place.name, help: &said.help, unit: &said.unit, kind };
+        self.families.begin_plain(&metric)
+    }
+
+    /// Encodes a text: 1, with the text as an attribute. Texts of a function are passed over.
+    pub(crate) fn text(&mut self, text: &str) {
+        use crate::encode::attributes::Value;
+        if self.place.depth > 1 && self.place.is_info {
+            return self.place.keep_text(text);
+        }
+        if self.place.is_in_function() {
+            return;
+        }
+        let mark = self.place.attributes.mark();
+        self.place.attributes.push("value", Value::Text(text));
+        self.info();
+        self.place.attributes.truncate(mark);
+    }
+
+    /// Encodes the texts of a map or structure that ends, which are attributes of one point.
+    pub(crate) fn end_texts(&mut self) {
+        let mark = self.place.attributes.mark();
+        if self.place.take_texts() {
+            self.info();
+        }
+        self.place.attributes.truncate(mark);
+    }
+
+    /// Encodes a 1 whose attributes are what it says.
+    fn info(&mut self) {
+        let len = self.place.name.len();
+        if !self.place.is_info {
+            self.place.name.push_str(".info");
+        }
+        let kind = Kind::Gauge;
+        if let Some(hash) = self.hash(None, kind) {
+            if self.series.enter(hash, self.registered).is_none() {
+                self.refuse(Refusal::Clash);
+            } else {
+                let place = &self.place;
+                let metric =
+                    Metric { name: &place.name, help: &place.variable.help, unit: "", kind };
+                let family = self.series.hash(&place.name, kind, &Default::default());
+                let at = self.families.named(family, &metric);
+                let (times, attributes) = ((0, self.time), &self.place.attributes);
+                self.families.add(at, |points| {
+                    write_number(points, kind, attributes, times, Number::Unsigned(1));
+                });
+            }
+        }
+        self.place.name.truncate(len);
+    }
+
+    /// Encodes a histogram.
+    pub(crate) fn histogram(&mut self, mut recorded: Recorded<'_>) {
+        let delta = self.settings.temporality != Temporality::Cumulative;
+        let bounds = self.bounds(recorded.total());
+        let kind = match bounds {
+            Bounds::None => Kind::Exponential { delta },
+            _ => Kind::Explicit { delta },
+        };
+        let Some(hash) = self.hash(None, kind) else { return };
+        let exemplars = recorded.exemplars();
+        let exemplars = Exemplars { all: &exemplars, since: self.news };
+        let registered = self.registered;
+        let mut interval = std::mem::take(&mut self.interval);
+        match self.series.histogram(hash, registered, delta, &mut recorded, &mut interval) {
+            Err(_) => self.refuse(Refusal::Clash),
+            Ok(None) => {}
+            Ok(Some((start, snapshot))) => {
+                let at = self.family(kind);
+                self.take_bounds(bounds, snapshot);
+                let (times, buckets) = ((start, self.time), &mut self.buckets);
+                let attributes = &self.place.attributes;
+                self.families.add(at, |points| match bounds {
+                    Bounds::None => {
+                        buckets.write_exponential(points, attributes, times, snapshot, &exemplars);
+                    }
+                    _ => buckets.write_explicit(points, attributes, times, snapshot, &exemplars),
+                });
+                self.spill(at);
+            }
+        }
+        self.interval = interval;
+    }
+
+    /// Where the bounds of a histogram come from: a mapping, its declaration, the settings.
+    fn bounds(&self, total: &Snapshot) -> Bounds {
+        let mapping = self.place.mapping.as_ref();
+        if mapping.is_some_and(|mapping| mapping.buckets.is_some()) {
+            return Bounds::Mapped;
+        }
+        match self.settings.histograms {
+            Histograms::Own => Bounds::Own,
+            _ if !total.bounds().is_empty() => Bounds::Declared,
+            Histograms::Explicit => Bounds::Powers,
+            Histograms::Exponential => Bounds::None,
+        }
+    }
+
+    fn take_bounds(&mut self, bounds: Bounds, snapshot: &Snapshot) {
+        let mapped = self.place.mapping.as_ref().and_then(|mapping| mapping.buckets.as_deref());
+        match bounds {
+            Bounds::None => {}
+            Bounds::Mapped => self.buckets.set_bounds(mapped.unwrap_or_default()),
+            Bounds::Declared => self.buckets.set_bounds(snapshot.bounds()),
+            Bounds::Own => self.buckets.set_own(snapshot),
+            Bounds::Powers => {
+                let place = &self.place;
+                let said = if place.is_plain() { &place.variable } else { &place.leaf };
+                self.buckets.set_powers(said.code, snapshot.is_float());
+            }
+        }
+    }
+}
+
+/// Where a histogram's explicit bounds come from.
+#[derive(Debug, Clone, Copy)]
+enum Bounds {
+    /// It is exponential.
+    None,
+    Mapped,
+    Declared,
+    Own,
+    Powers,
+}
+
+/// A number whose beginning is kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Learnt {
+    /// How many bytes it begins with.
+    pub(crate) len: u32,
+    /// Where its series is, and the end of that's hash.
+    series: u32,
+    check: u32,
+    kind: Kind,
+}
+
+fn unix_nanos() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.as_nanos() as u64
+}
+
+/// Whether what only goes up can have this number.
+#[inline]
+fn counts(number: Number) -> bool {
+    match number {
+        Number::Unsigned(_) => true,
+        Number::Signed(n) => n >= 0,
+        Number::Float(n) => n >= 0.0,
+    }
+}

@@ -1,0 +1,54 @@
+//! Points that nobody could store, by reason.
+
+/// Why a point is refused before it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Another variable gives the same metric with the same attributes.
+    Clash,
+    /// The metric's name would be longer than 255 bytes.
+    LongName,
+    /// What only goes up is below zero, or not a number.
+    BadCounter,
+}
+
+/// Points that were refused before they were sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refused {
+    /// Another variable gave the same metric with the same attributes.
+    pub clash: u64,
+    /// The metric's name would have been longer than 255 bytes.
+    pub long_name: u64,
+    /// What only goes up was below zero, or not a number.
+    pub bad_counter: u64,
+}
+
+impl Refused {
+    pub(crate) fn add(&mut self, reason: Refusal) {
+        *match reason {
+            Refusal::Clash => &mut self.clash,
+            Refusal::LongName => &mut self.long_name,
+            Refusal::BadCounter => &mut self.bad_counter,
+        } += 1;
+    }
+}
+
+impl Refusal {
+    /// The reason, in a few words.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Clash => "another variable gives the same metric with the same attributes",
+            Self::LongName => "a metric's name would be longer than 255 bytes",
+            Self::BadCounter => "what only goes up is below zero, or not a number",
+        }
+    }
+
+    /// What to do about it.
+    pub(crate) const fn remedy(self) -> &'static str {
+        match self {
+            Self::Clash => "rename one of them; expvar.otlp's last_clash says which",
+            Self::LongName => "shorten the variable's name, or map it to another one",
+            Self::BadCounter => "declare it as a gauge, or map it to one",
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What the owner of a running push holds.
+
+use std::fmt;
+use std::ops::Deref;
+use std::time::Duration;
+
+use expvar_push::{ConfigError, Left};
+
+use crate::push::Push;
+use crate::send::sender::Sender;
+use crate::send::stats::Stats;
+
+/// A running push.
+///
+/// Dropping it does not end the push, which then runs as long as the process does, as
+/// `expvar_http::spawn` does: but what the program did last is not pushed when it ends. Keep the
+/// [`drop_guard`](Self::drop_guard) in `main` for that, or call [`close`](Self::close) or
+/// [`shutdown`](Self::shutdown) there.
+#[must_use = "the push goes on without it, but what the program does last is not pushed: \
+              keep its drop_guard() in main"]
+pub struct Handle {
+    task: expvar_push::Handle,
+    sender: Sender,
+    #[cfg(feature = "tls")]
+    identity: Option<expvar_push::Identity>,
+}
+
+impl Handle {
+    pub(crate) fn new(task: expvar_push::Handle, sender: Sender) -> Self {
+        Self {
+            task,
+            sender,
+            #[cfg(feature = "tls")]
+            identity: None,
+        }
+    }
+
+    /// With the certificates and keys that its connections use.
+    #[cfg(feature = "tls")]
+    pub(crate) fn with_identity(mut self, identity: Option<expvar_push::Identity>) -> Self {
+        self.identity = identity;
+        self
+    }
+
+    pub(crate) fn spawn(mut self, push: Push) -> Result<Self, ConfigError> {
+        self.task = self.task.spawn("expvar-otlp", async move {
+            push.run(std::future::pending()).await;
+        })?;
+        Ok(self)
+    }
+
+    /// What the push has counted so far.
+    pub fn stats(&self) -> Stats {
+        self.sender.counts().stats()
+    }
+
+    /// Reads the certificates and keys of an `https://` endpoint again: connections from now on use
+    /// them.
+    ///
+    /// # Errors
+    /// When a file cannot be used; then all goes on with what was read before.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    pub fn reload_tls(&self) -> Result<(), ConfigError> {
+        self.identity.as_ref().map_or(Ok(()), expvar_push::Identity::reload)
+    }
+
+    /// Waits until everything read so far has been answered, or the time is over, and
+    /// returns what is left then. Takes no reading of its own.
+    pub async fn flush(&self, within: Duration) -> Left {
+        self.task.flush(within).await.unwrap_or_else(|| self.sender.left())
+    }
+
+    /// The same as [`flush`](Self::flush) for callers outside of async code: blocks the thread.
+    pub fn flush_blocking(&self, within: Duration) -> Left {
+        self.task.flush_blocking(within).unwrap_or_else(|| self.sender.left())
+    }
+
+    /// Takes a last reading, sends what waits, ends, and returns what is left when the
+    /// [`shutdown_timeout`](crate::Otlp::shutdown_timeout) is over.
+    pub async fn shutdown(self) -> Left {
+        self.task.shutdown().await.unwrap_or_else(|| self.sender.left())
+    }
+
+    /// The same as [`shutdown`](Self::shutdown) for callers outside of async code: blocks the
+    /// thread.
+    pub fn close(self) -> Left {
+        self.task.close().unwrap_or_else(|| self.sender.left())
+    }
+
+    /// [Closes](Self::close) the push when the guard is dropped: kept in `main`, what the program
+    /// did last is pushed when it returns or panics.
+    ///
+    /// ```no_run
+    /// # use expvar_otlp::Otlp;
+    /// fn main() -> Result<(), expvar_otlp::ConfigError> {
+    ///     let _otlp = Otlp::new("http://collector:4318").spawn()?.drop_guard();
+    ///     // … the program …
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn drop_guard(self) -> DropGuard {
+        DropGuard(self)
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+/// Takes a last reading when it is dropped, sends what waits within the
+/// [`shutdown_timeout`](crate::Otlp::shutdown_timeout), and ends the push. Blocks the thread
+/// meanwhile; does nothing where the push has ended.
+#[must_use = "it closes the push at once unless it is kept: `let _guard = …`"]
+#[derive(Debug)]
+pub struct DropGuard(Handle);
+
+impl Deref for DropGuard {
+    type Target = Handle;
+
+    fn deref(&self) -> &Handle {
+        &self.0
+    }
+}
+
+impl Drop for DropGuard {
+    fn drop(&mut self) {
+        self.0.task.close();
+    }
+}

@@ -1,0 +1,52 @@
+//! Pushes variables to an OpenTelemetry collector: OTLP over HTTP, without OpenTelemetry's SDK.
+//!
+//! ```no_run
+//! let otlp = expvar_otlp::Otlp::new("http://collector:4318").spawn()?;
+//! // Kept in `main`: what the program did last is pushed when it returns or panics.
+//! let _guard = otlp.drop_guard();
+//! # Ok::<(), expvar_otlp::ConfigError>(())
+//! ```
+//!
+//! - [`Otlp`] reads a registry at exact intervals and sends what it reads; [`Handle`] ends it.
+//! - [`Renderer`] encodes the same requests without sending them.
+//! - [`Mapping`] says how one variable becomes a metric: name, attributes, unit, bounds.
+//! - [`Histograms`] and [`Temporality`] choose among what OTLP has for one thing.
+//! - [`Points`] and [`Sender`] are for programs that have points of their own.
+//! - [`Event`] tells an operator of outages, of points that are dropped or rejected, and of their end.
+//! - [`Stats`] tells how it goes; `expvar.otlp` shows the same as a variable.
+//!
+//! # Features
+//! | feature | default | what |
+//! |---|---|---|
+//! | `tls` | no | `https://` endpoints, by rustls |
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod encode;
+mod environment;
+mod handle;
+mod mapping;
+mod otlp;
+mod points;
+mod push;
+mod renderer;
+mod resource;
+mod send;
+mod settings;
+mod trouble;
+
+pub use encode::refusal::Refused;
+pub use expvar::Number;
+#[cfg(feature = "tls")]
+pub use expvar_push::Tls;
+pub use expvar_push::{ConfigError, Event, Left};
+pub use handle::{DropGuard, Handle};
+pub use mapping::Mapping;
+pub use otlp::Otlp;
+pub use points::{Points, Sender};
+pub use push::Push;
+pub use renderer::Renderer;
+pub use send::driver::Driver;
+pub use send::pack::{Compression, Protocol};
+pub use send::stats::Stats;
+pub use settings::{Histograms, Temporality};

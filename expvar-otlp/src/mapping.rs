@@ -1,0 +1,167 @@
+//! How one variable becomes a metric.
+
+use expvar::Unit;
+use expvar_push::ConfigError;
+
+use crate::encode::name;
+
+/// How one variable becomes a metric: see [`Otlp::map`](crate::Otlp::map). What is not set is as
+/// declared.
+///
+/// ```
+/// use expvar::{Counter, Registry};
+/// use expvar_otlp::{Mapping, Otlp};
+///
+/// let registry = Registry::new();
+/// registry.publish("hits", Counter::new())?.add(3);
+/// let mapping = Mapping::new("hits").name("http.server.hits").constant("zone", "eu");
+/// let mut shown = Otlp::new("http://collector:4318").registry(&registry).map(mapping).renderer()?;
+/// assert!(shown.to_json().contains(r#"{"name":"http.server.hits","sum":"#));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Mapping {
+    pub(crate) variable: String,
+    pub(crate) name: Option<String>,
+    pub(crate) labels: Option<Vec<String>>,
+    pub(crate) constants: Vec<(String, String)>,
+    pub(crate) numbers: Option<Numbers>,
+    pub(crate) help: Option<String>,
+    pub(crate) unit: Option<Unit>,
+    pub(crate) buckets: Option<Vec<f64>>,
+    pub(crate) hidden: bool,
+}
+
+/// What numbers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Numbers {
+    Counters,
+    Gauges,
+    UpDown,
+}
+
+impl Mapping {
+    /// For the variable of that name, which need not exist yet.
+    pub fn new(variable: impl Into<String>) -> Self {
+        Self {
+            variable: variable.into(),
+            name: None,
+            labels: None,
+            constants: Vec::new(),
+            numbers: None,
+            help: None,
+            unit: None,
+            buckets: None,
+            hidden: false,
+        }
+    }
+
+    /// The metric's name. The names of a structure's members follow it.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The attributes that stand for the keys of a map, or of what a function returns, level by
+    /// level.
+    #[must_use]
+    pub fn labels<L: Into<String>>(mut self, labels: impl IntoIterator<Item = L>) -> Self {
+        self.labels = Some(labels.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// An attribute that is the same for all that comes of the variable.
+    #[must_use]
+    pub fn constant(mut self, attribute: impl Into<String>, value: impl Into<String>) -> Self {
+        self.constants.push((attribute.into(), value.into()));
+        self
+    }
+
+    /// Its numbers only go up: a monotonic sum.
+    #[must_use]
+    pub fn counter(mut self) -> Self {
+        self.numbers = Some(Numbers::Counters);
+        self
+    }
+
+    /// Its numbers are states that nobody adds up: a gauge.
+    #[must_use]
+    pub fn gauge(mut self) -> Self {
+        self.numbers = Some(Numbers::Gauges);
+        self
+    }
+
+    /// Its numbers go up and down, and those of several processes may be added up, such as the
+    /// length of a queue: a sum that is not monotonic, an `UpDownCounter` there.
+    #[must_use]
+    pub fn up_down(mut self) -> Self {
+        self.numbers = Some(Numbers::UpDown);
+        self
+    }
+
+    /// The description.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The unit that the variable is recorded in.
+    #[must_use]
+    pub fn unit(mut self, unit: Unit) -> Self {
+        self.unit = Some(unit);
+        self
+    }
+
+    /// The upper bounds of a histogram's buckets, in the unit that it is recorded in. The
+    /// histogram's own buckets are counted where they lie as a whole below a bound.
+    #[must_use]
+    pub fn buckets(mut self, bounds: impl Into<Vec<f64>>) -> Self {
+        self.buckets = Some(bounds.into());
+        self
+    }
+
+    /// Not sent at all.
+    #[must_use]
+    pub fn hide(mut self) -> Self {
+        self.hidden = true;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |problem: String, remedy: &str| {
+            let problem = format!("of the variable {:?}: {problem}", self.variable);
+            Err(ConfigError::new("map", problem, remedy))
+        };
+        if let Some(given) = &self.name {
+            let mut legal = String::new();
+            name::push(&mut legal, given);
+            if legal != *given || legal.len() > name::MAX_BYTES {
+                return refuse(
+                    format!("{given:?} is no name for a metric"),
+                    "begin with a letter; use letters, digits, _ . - and /, 255 at most",
+                );
+            }
+        }
+        let constants = self.constants.iter().map(|(name, _)| name);
+        let mut names: Vec<_> = constants.chain(self.labels.iter().flatten()).collect();
+        names.sort();
+        if names.iter().any(|name| name.is_empty()) || names.windows(2).any(|two| two[0] == two[1])
+        {
+            return refuse(
+                "an attribute has no name, or two have the same".to_owned(),
+                "give each label and constant a name of its own",
+            );
+        }
+        let bounds = self.buckets.as_deref().unwrap_or(&[]);
+        let ascend = bounds.windows(2).all(|pair| pair[0] < pair[1]);
+        if !ascend || bounds.iter().any(|bound| !bound.is_finite()) {
+            return refuse(
+                "its bucket bounds do not ascend, or are not finite".to_owned(),
+                "write them from the lowest to the highest",
+            );
+        }
+        Ok(())
+    }
+}

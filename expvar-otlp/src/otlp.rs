@@ -1,0 +1,525 @@
+//! Pushes a registry to an OpenTelemetry collector at exact intervals.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use expvar::Registry;
+#[cfg(feature = "tls")]
+use expvar_push::Tls;
+use expvar_push::{ConfigError, Event, Left, Observer};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::encode::reader::Reader;
+use crate::encode::request::Envelope;
+use crate::environment::Environment;
+use crate::handle::Handle;
+use crate::mapping::Mapping;
+use crate::push::{Parts, Push};
+use crate::renderer::Renderer;
+use crate::resource::Resource;
+use crate::send::client::Client;
+use crate::send::driver::Driver;
+use crate::send::endpoint::{Endpoint, For};
+use crate::send::pack::{Compression, Pack, Protocol};
+use crate::send::sender::Sender;
+use crate::settings::{Histograms, Settings, Temporality};
+
+/// Where a collector listens unless something else is said.
+const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+const DEFAULT_EXPORT_TIMEOUT: Duration = Duration::from_secs(30);
+const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
+
+/// Pushes a registry to an OpenTelemetry collector at exact intervals: OTLP over HTTP.
+///
+/// At each whole multiple of the interval every variable is read, and its points carry that boundary
+/// as their time. They are handed over a moment later (up to a tenth of the interval, different for
+/// each process) and, where there are many, in requests of about a mebibyte over a quarter of the
+/// interval.
+///
+/// What is sent:
+///
+/// | variable | metric |
+/// |---|---|
+/// | `Counter`, and what is declared as counting | a monotonic sum |
+/// | `Gauge`, `FloatGauge` | a gauge; a sum that goes up and down where it is [mapped](Mapping::up_down) so |
+/// | `Histogram` | an exponential histogram, or one with explicit bounds: see [`Histograms`] |
+/// | `Map`, `Family` | one metric whose points have the keys as attributes, by their labels' names |
+/// | `Func` | each number in its JSON: members' names follow the variable's, elements have the attribute `index` |
+/// | `Text` | a gauge `<name>.info` of 1 with the attribute `value`; the texts of a map or structure whose name ends in `info` are the attributes of one point |
+/// | `process` | under the names of the semantic conventions (`process.cpu.time`, …); what they do not know as `expvar.process.…` |
+/// | `memstats` | `memstats.heap_inuse` and so on; no convention knows a native process's heap |
+///
+/// Units are UCUM's (`By`, `ns`, `{requests}`), values are as recorded. A number above 2⁶³ - 1 is sent as a
+/// floating-point number.
+///
+/// What it does itself it shows as `expvar.otlp` in the same registry (`expvar.otlp.2` where there
+/// is one already).
+///
+/// ```no_run
+/// let otlp = expvar_otlp::Otlp::new("http://collector:4318").service_name("shop").spawn()?;
+/// // Kept in `main`: what the program did last is pushed when it returns or panics.
+/// let _guard = otlp.drop_guard();
+/// # Ok::<(), expvar_otlp::ConfigError>(())
+/// ```
+///
+/// # The environment
+///
+/// What is not set here is taken from the environment, as the specification says; what is set for
+/// metrics goes before what is set for all signals. A value that cannot be used is ignored, told
+/// as an event and shown in `expvar.otlp`.
+///
+/// | variable | here | default |
+/// |---|---|---|
+/// | `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`, used as it stands | [`new`](Self::new) | |
+/// | `OTEL_EXPORTER_OTLP_ENDPOINT`, with `/v1/metrics` below it | [`new`](Self::new) | `http://localhost:4318` |
+/// | `OTEL_EXPORTER_OTLP[_METRICS]_PROTOCOL` | [`protocol`](Self::protocol) | `http/protobuf`; `http/json`; `grpc` is an error |
+/// | `OTEL_EXPORTER_OTLP[_METRICS]_COMPRESSION` | [`compression`](Self::compression) | `none`; `gzip` |
+/// | `OTEL_EXPORTER_OTLP[_METRICS]_HEADERS` | [`header`](Self::header) | |
+/// | `OTEL_EXPORTER_OTLP[_METRICS]_TIMEOUT` | [`timeout`](Self::timeout) | 10,000 ms |
+/// | `OTEL_EXPORTER_OTLP[_METRICS]_CERTIFICATE`, `_CLIENT_CERTIFICATE`, `_CLIENT_KEY` | `tls` | the system's roots |
+/// | `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` | [`temporality`](Self::temporality) | `cumulative`; `delta`; `lowmemory` |
+/// | `OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION` | [`histograms`](Self::histograms) | `base2_exponential_bucket_histogram`, as it loses nothing here; `explicit_bucket_histogram` |
+/// | `OTEL_METRIC_EXPORT_INTERVAL` | [`interval`](Self::interval) | 60,000 ms; rounded up to whole seconds |
+/// | `OTEL_METRIC_EXPORT_TIMEOUT` | [`timeout`](Self::timeout), where it is shorter | 30,000 ms |
+/// | `OTEL_SERVICE_NAME` | [`service_name`](Self::service_name) | `unknown_service:` and the program's name |
+/// | `OTEL_RESOURCE_ATTRIBUTES` | [`resource`](Self::resource) | |
+/// | `OTEL_SDK_DISABLED`, `OTEL_METRICS_EXPORTER=none` | nothing is sent | |
+///
+/// # What is sent again
+///
+/// A request waits in a bounded queue until it is answered; when the queue is full the oldest one
+/// goes. It is sent again, after `Retry-After` or a pause of up to 1 s that doubles to 60 s, when no
+/// connection could be made, when it was not written whole, and when the answer is 429, 502, 503 or
+/// 504. Every other answer is final, as the specification says: what the server rejected is counted,
+/// and told with its message and what to change.
+///
+/// # Deltas
+///
+/// A request that was written whole and not answered may have arrived. Totals are sent again: the
+/// same point twice is one point. Deltas are not: a point twice would count twice. They are counted
+/// as `points_unanswered`, and each delta is in one request for good. A request that the server
+/// refused, or of which part was not written, has surely not arrived, and goes again.
+#[derive(Debug, Clone)]
+#[must_use = "nothing is sent until it is spawned or run"]
+pub struct Otlp {
+    endpoint: Option<String>,
+    is_alone: bool,
+    registry: Registry,
+    headers: Vec<(String, String)>,
+    service_name: Option<String>,
+    resource: Vec<(String, String)>,
+    interval: Option<Duration>,
+    timeout: Option<Duration>,
+    shutdown_timeout: Duration,
+    queue_bytes: usize,
+    protocol: Option<Protocol>,
+    compression: Option<Compression>,
+    temporality: Option<Temporality>,
+    histograms: Option<Histograms>,
+    mappings: Vec<Mapping>,
+    without_library: bool,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
+    observer: Observer,
+}
+
+/// The certificates and keys of an `https://` endpoint.
+#[cfg(feature = "tls")]
+type Identity = Option<expvar_push::Identity>;
+#[cfg(not(feature = "tls"))]
+type Identity = ();
+
+/// What a push is made of.
+struct Plan {
+    disabled: bool,
+    endpoint: Endpoint,
+    headers: HeaderMap,
+    timeout: Duration,
+    interval: Duration,
+    pack: Pack,
+    settings: Settings,
+    resource: Resource,
+    problems: Vec<(String, String)>,
+    #[cfg(feature = "tls")]
+    tls: Tls,
+}
+
+impl Otlp {
+    /// A push of the global registry to the collector at `endpoint`, every 60 s.
+    ///
+    /// The endpoint is one for all signals: metrics go to `/v1/metrics` below it, which may be
+    /// written already.
+    pub fn new(endpoint: impl Into<String>) -> Self {
+        Self { endpoint: Some(endpoint.into()), ..Self::from_env() }
+    }
+
+    /// A push of the global registry to the collector that the environment names.
+    pub fn from_env() -> Self {
+        Self {
+            endpoint: None,
+            is_alone: false,
+            registry: expvar::global().clone(),
+            headers: Vec::new(),
+            service_name: None,
+            resource: Vec::new(),
+            interval: None,
+            timeout: None,
+            shutdown_timeout: Duration::from_secs(5),
+            queue_bytes: DEFAULT_QUEUE_BYTES,
+            protocol: None,
+            compression: None,
+            temporality: None,
+            histograms: None,
+            mappings: Vec::new(),
+            without_library: false,
+            #[cfg(feature = "tls")]
+            tls: None,
+            observer: Observer::default(),
+        }
+    }
+
+    /// Takes nothing from the environment.
+    pub fn without_env(mut self) -> Self {
+        self.is_alone = true;
+        self
+    }
+
+    /// The registry to read. Default: the global one.
+    pub fn registry(mut self, registry: &Registry) -> Self {
+        self.registry = registry.clone();
+        self
+    }
+
+    /// How often values are read: whole seconds.
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.interval = Some(interval);
+        self
+    }
+
+    /// How long an attempt may take, from the connection to the answer.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// How long the end may take. Default: 5 s.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.shutdown_timeout = timeout;
+        self
+    }
+
+    /// How much is kept for a collector that is away, in bytes of requests. Default: 64 MiB.
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.queue_bytes = bytes;
+        self
+    }
+
+    /// Adds a header to each request, such as `authorization`.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// What the service is called: the resource's `service.name`.
+    pub fn service_name(mut self, name: impl Into<String>) -> Self {
+        self.service_name = Some(name.into());
+        self
+    }
+
+    /// Adds an attribute of the resource, or replaces one: `service.instance.id` (a random UUID by
+    /// default), `host.name`, `process.pid` and the SDK's are there already. An empty value takes it
+    /// away.
+    pub fn resource(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.resource.push((key.into(), value.into()));
+        self
+    }
+
+    /// How requests are encoded.
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.protocol = Some(protocol);
+        self
+    }
+
+    /// How requests are compressed.
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = Some(compression);
+        self
+    }
+
+    /// Whether totals are sent or what was added.
+    pub fn temporality(mut self, temporality: Temporality) -> Self {
+        self.temporality = Some(temporality);
+        self
+    }
+
+    /// How histograms are sent.
+    pub fn histograms(mut self, histograms: Histograms) -> Self {
+        self.histograms = Some(histograms);
+        self
+    }
+
+    /// Says how one variable is sent; the last mapping of a variable counts.
+    pub fn map(mut self, mapping: Mapping) -> Self {
+        self.mappings.push(mapping);
+        self
+    }
+
+    /// Leaves out the library's own variables: `memstats`, `process`, `cmdline` and what begins with
+    /// `expvar.`.
+    pub fn without_library(mut self) -> Self {
+        self.without_library = true;
+        self
+    }
+
+    /// Whom to trust on `https://` endpoints, and who we are.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Calls `observer` when something goes wrong that an operator wants to hear of, and when it is
+    /// over. An event's text is one line for a log.
+    ///
+    /// ```
+    /// let otlp = expvar_otlp::Otlp::new("http://collector:4318").on_event(|event| eprintln!("{event}"));
+    /// ```
+    pub fn on_event(mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.observer = Observer::new(observer);
+        self
+    }
+
+    /// Pushes until `shutdown` resolves; then takes a last reading, sends what waits within the
+    /// [`shutdown_timeout`](Self::shutdown_timeout) and returns what is left.
+    ///
+    /// One task of the tokio runtime that it is awaited in.
+    ///
+    /// # Errors
+    /// When a setting cannot be used; the error names it and the remedy.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Left, ConfigError> {
+        let (_handle, push) = self.build()?;
+        Ok(push.run(shutdown).await)
+    }
+
+    /// Pushes from a thread of its own for as long as the process runs, or until the handle closes
+    /// it. Dropping the handle does not: see [`Handle`] for what to keep in `main`.
+    ///
+    /// # Errors
+    /// When a setting cannot be used, or no thread can be had; the error names the remedy.
+    pub fn spawn(self) -> Result<Handle, ConfigError> {
+        let (handle, push) = self.build()?;
+        handle.spawn(push)
+    }
+
+    /// Makes the handle, and the push to run as a task of a tokio runtime.
+    ///
+    /// # Errors
+    /// When a setting cannot be used; the error names it and the remedy.
+    pub fn build(self) -> Result<(Handle, Push), ConfigError> {
+        let plan = self.plan(|name| std::env::var(name).ok())?;
+        let (sender, driver, _identity) = self.connect(&plan)?;
+        let parts = Parts {
+            registry: self.registry,
+            interval: plan.interval,
+            shutdown_timeout: self.shutdown_timeout,
+            reader: Reader::new(Arc::new(plan.settings), started()),
+            envelope: Envelope::new(&plan.resource.encode()),
+            pack: plan.pack,
+            problems: plan.problems,
+            disabled: plan.disabled,
+        };
+        let (handle, push) = Push::new(parts, sender, driver);
+        #[cfg(feature = "tls")]
+        let handle = handle.with_identity(_identity);
+        Ok((handle, push))
+    }
+
+    /// Makes a sender of points that are a program's own, and its driver, which is to be run as a
+    /// task of a tokio runtime. The registry, the resource and mappings are not used.
+    ///
+    /// # Errors
+    /// When a setting cannot be used; the error names it and the remedy.
+    pub fn sender(self) -> Result<(crate::points::Sender, Driver), ConfigError> {
+        let plan = self.plan(|name| std::env::var(name).ok())?;
+        let (sender, driver, _) = self.connect(&plan)?;
+        Ok((crate::points::Sender::new(sender, plan.pack), driver))
+    }
+
+    fn connect(&self, plan: &Plan) -> Result<(Sender, Driver, Identity), ConfigError> {
+        let destination = plan.endpoint.uri.to_string();
+        let sender = Sender::new(destination, self.queue_bytes, self.observer.clone());
+        #[allow(unused_mut, reason = "without TLS it needs nothing more")]
+        let mut client = Client::new(plan.endpoint.clone(), plan.headers.clone(), plan.timeout);
+        #[cfg(feature = "tls")]
+        let identity = match plan.endpoint.is_tls {
+            true => {
+                let identity = expvar_push::Identity::new(plan.tls.clone())?;
+                client.identify(identity.clone());
+                Some(identity)
+            }
+            false => None,
+        };
+        #[cfg(not(feature = "tls"))]
+        let identity = ();
+        let once = plan.settings.temporality != Temporality::Cumulative;
+        let driver = Driver::new(sender.clone(), client, once);
+        Ok((sender, driver, identity))
+    }
+
+    /// Encodes as this push would, without sending.
+    ///
+    /// # Errors
+    /// When a setting cannot be used; the error names it and the remedy.
+    pub fn renderer(self) -> Result<Renderer, ConfigError> {
+        let plan = self.plan(|name| std::env::var(name).ok())?;
+        let reader = Reader::new(Arc::new(plan.settings), started());
+        Ok(Renderer::new(reader, Envelope::new(&plan.resource.encode()), self.registry))
+    }
+
+    fn plan(&self, get: impl Fn(&str) -> Option<String>) -> Result<Plan, ConfigError> {
+        let env = match self.is_alone {
+            true => Environment::default(),
+            false => match Environment::read(get) {
+                Ok(env) => env,
+                // What is set here goes before.
+                Err(_) if self.protocol.is_some() => Environment::default(),
+                Err(error) => return Err(error),
+            },
+        };
+        let endpoint = match (&self.endpoint, &env.metrics_endpoint, &env.endpoint) {
+            (Some(url), ..) => Endpoint::parse("endpoint", url, For::All),
+            (None, Some(url), _) => {
+                Endpoint::parse("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", url, For::Metrics)
+            }
+            (None, None, Some(url)) => {
+                Endpoint::parse("OTEL_EXPORTER_OTLP_ENDPOINT", url, For::All)
+            }
+            (None, None, None) => Endpoint::parse("endpoint", DEFAULT_ENDPOINT, For::All),
+        }?;
+        if endpoint.is_tls && cfg!(not(feature = "tls")) {
+            return Err(ConfigError::new(
+                "endpoint",
+                "https:// needs the feature \"tls\" of expvar-otlp, which is not enabled",
+                "enable it in Cargo.toml: expvar-otlp = { version = \"0.1\", features = [\"tls\"] }",
+            ));
+        }
+        let timeout = env.timeout.unwrap_or(DEFAULT_TIMEOUT);
+        let timeout = timeout.min(env.export_timeout.unwrap_or(DEFAULT_EXPORT_TIMEOUT));
+        let pack = Pack {
+            protocol: self.protocol.or(env.protocol).unwrap_or_default(),
+            compression: self.compression.or(env.compression).unwrap_or_default(),
+        };
+        Ok(Plan {
+            disabled: env.disabled,
+            endpoint,
+            headers: self.header_map(&env, pack)?,
+            timeout: self.timeout.unwrap_or(timeout),
+            interval: self.whole_interval(&env)?,
+            pack,
+            settings: self.settings(&env)?,
+            resource: self.resource_of(&env),
+            #[cfg(feature = "tls")]
+            tls: self.tls_of(&env),
+            problems: env.problems,
+        })
+    }
+
+    fn header_map(&self, env: &Environment, pack: Pack) -> Result<HeaderMap, ConfigError> {
+        let mut headers = HeaderMap::new();
+        for (from, pairs) in
+            [("OTEL_EXPORTER_OTLP_HEADERS", &env.headers), ("header", &self.headers)]
+        {
+            for (name, value) in pairs {
+                // A value may be a secret: it is not shown.
+                let refuse = |what: &str| {
+                    let remedy = "use visible ASCII, in a name no space, colon or quote";
+                    ConfigError::new(from, format!("the {what} of {name:?} cannot be sent"), remedy)
+                };
+                let header = name.parse::<HeaderName>().map_err(|_| refuse("name"))?;
+                let mut value = HeaderValue::from_str(value).map_err(|_| refuse("value"))?;
+                value.set_sensitive(true);
+                headers.insert(header, value);
+            }
+        }
+        pack.set_headers(&mut headers);
+        Ok(headers)
+    }
+
+    fn whole_interval(&self, env: &Environment) -> Result<Duration, ConfigError> {
+        let from_env = |interval: Duration| {
+            Duration::from_secs(interval.as_secs() + u64::from(interval.subsec_nanos() > 0))
+        };
+        let interval = match (self.interval, env.interval) {
+            (Some(interval), _) => interval,
+            (None, Some(interval)) => from_env(interval),
+            (None, None) => DEFAULT_INTERVAL,
+        };
+        let is_whole = interval.subsec_nanos() == 0 && interval.as_secs() > 0;
+        if !is_whole || interval.as_secs() > 1 << 30 {
+            return Err(ConfigError::new(
+                "interval",
+                format!("{interval:?} is no number of whole seconds"),
+                "use whole seconds, at least one: Duration::from_secs(60)",
+            ));
+        }
+        Ok(interval)
+    }
+
+    fn settings(&self, env: &Environment) -> Result<Settings, ConfigError> {
+        let mut settings = Settings {
+            temporality: self.temporality.or(env.temporality).unwrap_or_default(),
+            histograms: self.histograms.or(env.histograms).unwrap_or_default(),
+            without_library: self.without_library,
+            ..Settings::default()
+        };
+        for mapping in &self.mappings {
+            mapping.check()?;
+            settings.mappings.insert(mapping.variable.clone(), Arc::new(mapping.clone()));
+        }
+        Ok(settings)
+    }
+
+    fn resource_of(&self, env: &Environment) -> Resource {
+        let mut resource = Resource::of_process();
+        for (key, value) in &env.resource {
+            resource.set(key, value);
+        }
+        for name in env.service_name.iter().chain(&self.service_name) {
+            resource.set("service.name", name);
+        }
+        for (key, value) in &self.resource {
+            resource.set(key, value);
+        }
+        resource
+    }
+
+    #[cfg(feature = "tls")]
+    fn tls_of(&self, env: &Environment) -> Tls {
+        if let Some(tls) = &self.tls {
+            return tls.clone();
+        }
+        let mut tls = Tls::new();
+        if let Some(path) = &env.certificate {
+            tls = tls.ca_file(path);
+        }
+        if let (Some(chain), Some(key)) = (&env.client_certificate, &env.client_key) {
+            tls = tls.client_certificate(chain, key);
+        }
+        tls
+    }
+}
+
+/// When the program began, where the system says so: what is counted, is counted since then. In
+/// nanoseconds since 1970.
+fn started() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let started = expvar::process::read().start_time_seconds.map(Duration::from_secs_f64);
+    started.filter(|started| *started < now).unwrap_or(now).as_nanos() as u64
+}
+
+#[cfg(test)]
+mod tests;

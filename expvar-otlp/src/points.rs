@@ -1,0 +1,159 @@
+//! Points of a program's own: of other processes, say, which it collects.
+
+use std::fmt;
+use std::time::Duration;
+
+use expvar::Number;
+use expvar::protobuf::Message;
+use expvar_push::Left;
+
+use crate::encode::attributes::{Attributes, Value};
+use crate::encode::metric::{Kind, Metric, write_number};
+use crate::encode::name;
+use crate::encode::request::Envelope;
+use crate::send::pack::Pack;
+use crate::send::stats::Stats;
+
+/// Points on their way into requests, each of a resource: see [`Otlp::sender`](crate::Otlp::sender).
+///
+/// ```
+/// use expvar_otlp::Points;
+///
+/// let mut points = Points::new();
+/// points.begin([("service.name", "shop"), ("server.address", "10.0.0.7")]);
+/// assert!(points.gauge("http.requests", 3_u64, 1_700_000_000_000_000_000));
+/// points.end();
+/// assert_eq!(points.count(), 1);
+/// ```
+#[derive(Debug, Default)]
+pub struct Points {
+    request: Message,
+    envelope: Option<Envelope>,
+    metrics: Message,
+    name: String,
+    /// Points in the request, and of the resource that is not ended.
+    count: u64,
+    open: u64,
+}
+
+impl Points {
+    /// No points.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Begins the points of a resource with these attributes.
+    pub fn begin<'a>(&mut self, resource: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        self.forget();
+        let mut attributes = Attributes::default();
+        for (key, value) in resource {
+            attributes.push(key, Value::Text(value));
+        }
+        self.envelope = Some(Envelope::new(&attributes));
+    }
+
+    /// Adds a gauge at a time in nanoseconds since 1970. What a metric's name must not have becomes
+    /// a `_`. Returns false for a name of more than 255 bytes.
+    pub fn gauge(&mut self, name: &str, number: impl Into<Number>, time: u64) -> bool {
+        self.name.clear();
+        name::push(&mut self.name, name);
+        if self.name.len() > name::MAX_BYTES {
+            return false;
+        }
+        let (kind, none) = (Kind::Gauge, Attributes::default());
+        let metric = Metric { name: &self.name, help: "", unit: "", kind };
+        let number = number.into();
+        metric.write(&mut self.metrics, |points| {
+            write_number(points, kind, &none, (0, time), number);
+        });
+        self.open += 1;
+        true
+    }
+
+    /// Takes back the points of the resource that is not ended.
+    pub fn forget(&mut self) {
+        self.metrics.clear();
+        self.open = 0;
+    }
+
+    /// Ends the resource's points.
+    pub fn end(&mut self) {
+        if let Some(envelope) = self.envelope.take()
+            && self.open > 0
+        {
+            envelope.append(&mut self.request, self.metrics.as_bytes());
+            self.count += self.open;
+        }
+        self.forget();
+    }
+
+    /// Adds the ended points of another.
+    pub fn append(&mut self, other: &mut Points) {
+        self.request.append(other.request.as_bytes());
+        self.count += other.count;
+        other.clear();
+    }
+
+    /// How many points there are in the resources that are ended.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// How many bytes they take.
+    pub fn bytes(&self) -> usize {
+        self.request.len()
+    }
+
+    /// Forgets all points and keeps the memory.
+    pub fn clear(&mut self) {
+        self.request.clear();
+        self.count = 0;
+        self.forget();
+    }
+}
+
+/// Sends points of a program's own; made by [`Otlp::sender`](crate::Otlp::sender). Clones share the
+/// queue.
+#[derive(Clone)]
+pub struct Sender {
+    sender: crate::send::sender::Sender,
+    pack: Pack,
+}
+
+impl Sender {
+    pub(crate) fn new(sender: crate::send::sender::Sender, pack: Pack) -> Self {
+        Self { sender, pack }
+    }
+
+    /// Takes the points over, as one request, and leaves none. Never waits.
+    pub fn send(&self, points: &mut Points) {
+        let (count, request) = (points.count, points.request.as_bytes());
+        if count > 0 {
+            self.sender.push(self.pack.pack(request.to_vec().into()), count);
+        }
+        points.clear();
+    }
+
+    /// What was counted so far.
+    pub fn stats(&self) -> Stats {
+        self.sender.counts().stats()
+    }
+
+    /// What `expvar.otlp` of a push shows, as a map to publish.
+    pub fn variables(&self) -> expvar::Map {
+        let map = expvar::Map::new();
+        self.sender.counts().show(&map);
+        map
+    }
+
+    /// Sends what waits, ends the driver, and returns what is left when the time is over.
+    pub async fn shutdown(&self, within: Duration) -> Left {
+        self.sender.shutdown(within).await
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}

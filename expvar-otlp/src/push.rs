@@ -1,0 +1,186 @@
+//! The task behind [`Otlp`](crate::Otlp): a registry on its way to a collector.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use expvar::{Map, Registry, Text};
+use expvar_push::{Event, Export, Left, Moment, Reply, Task, publish_beside};
+
+use crate::encode::reader::{Part, Reader};
+use crate::encode::refusal::Refused;
+use crate::encode::request::Envelope;
+use crate::handle::Handle;
+use crate::send::driver::Driver;
+use crate::send::pack::Pack;
+use crate::send::sender::Sender;
+use crate::trouble::Troubles;
+
+/// What a push is made of.
+pub(crate) struct Parts {
+    pub(crate) registry: Registry,
+    pub(crate) interval: Duration,
+    pub(crate) shutdown_timeout: Duration,
+    pub(crate) reader: Reader,
+    pub(crate) envelope: Envelope,
+    pub(crate) pack: Pack,
+    /// Variables of the environment that cannot be used.
+    pub(crate) problems: Vec<(String, String)>,
+    pub(crate) disabled: bool,
+}
+
+/// The task that pushes: [`run`](Push::run) it in a tokio runtime.
+#[must_use = "nothing is sent until it runs"]
+pub struct Push {
+    task: Task<Exporter>,
+    driver: Driver,
+    registry: Registry,
+    sender: Sender,
+    last_clash: Arc<Text>,
+    problems: Vec<(String, String)>,
+    disabled: bool,
+}
+
+/// Reads the registry into requests, and hands those to the sender.
+struct Exporter {
+    registry: Registry,
+    reader: Reader,
+    envelope: Envelope,
+    pack: Pack,
+    sender: Sender,
+    /// How many parts of the reading are handed over.
+    handed: usize,
+    last_clash: Arc<Text>,
+    troubles: Troubles,
+    /// The last reading's time.
+    last: u64,
+    disabled: bool,
+}
+
+impl Push {
+    pub(crate) fn new(parts: Parts, sender: Sender, driver: Driver) -> (Handle, Self) {
+        let last_clash = Arc::new(Text::new());
+        let exporter = Exporter {
+            registry: parts.registry.clone(),
+            reader: parts.reader,
+            envelope: parts.envelope,
+            pack: parts.pack,
+            sender: sender.clone(),
+            handed: 0,
+            last_clash: last_clash.clone(),
+            troubles: Troubles::default(),
+            last: 0,
+            disabled: parts.disabled,
+        };
+        let (handle, task) = Task::new(exporter, parts.interval, parts.shutdown_timeout);
+        let handle = Handle::new(handle, sender.clone());
+        let Parts { registry, problems, disabled, .. } = parts;
+        (handle, Self { task, driver, registry, sender, last_clash, problems, disabled })
+    }
+
+    /// Takes another clock than the wall's and another jitter than a random one: for tests.
+    #[doc(hidden)]
+    pub fn in_time(
+        &mut self,
+        clock: impl Fn() -> Duration + Send + Sync + 'static,
+        jitter: f64,
+    ) -> &mut Self {
+        self.task.in_time(clock, jitter);
+        self
+    }
+
+    /// Pushes until `shutdown` resolves or the handle closes it; then takes a last reading, sends
+    /// what waits within the deadline and returns what is left.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Left {
+        for (setting, problem) in &self.problems {
+            let (setting, problem) = (setting.clone(), problem.clone());
+            self.sender.tell(&Event::Ignored { setting, problem });
+        }
+        let map = self.variables();
+        let name = publish_beside(&self.registry, "expvar.otlp", map);
+        // The driver ends when the task has shut the sender down.
+        let (left, ()) = tokio::join!(self.task.run(shutdown), self.driver.run());
+        if let Some(name) = name {
+            self.registry.remove(&name);
+        }
+        left
+    }
+
+    /// What is shown of it.
+    fn variables(&self) -> Map {
+        let map = Map::new();
+        self.sender.counts().show(&map);
+        self.task.show(&map);
+        map.set("last_clash", self.last_clash.clone());
+        map.set("destination", Text::new()).set(self.sender.destination());
+        let said = |(setting, problem): &(String, String)| format!("{setting}: {problem}");
+        let ignored: Vec<_> = self.problems.iter().map(said).collect();
+        map.set("ignored_settings", Text::new()).set(ignored.join("; ").as_str());
+        if self.disabled {
+            map.set("disabled", Text::new()).set("OTEL_SDK_DISABLED or OTEL_METRICS_EXPORTER");
+        }
+        map
+    }
+}
+
+impl Exporter {
+    /// The time of a reading's points: the boundary that it belongs to, unless that is not yet, or
+    /// a reading had it before.
+    fn time(&self, moment: Moment) -> u64 {
+        let boundary = Duration::from_secs(moment.timestamp).as_nanos() as u64;
+        let now = moment.now.as_nanos() as u64;
+        if boundary > now || boundary <= self.last.max(self.reader.started()) {
+            return now;
+        }
+        boundary
+    }
+}
+
+impl Export for Exporter {
+    fn read(&mut self, moment: Moment) {
+        if self.disabled {
+            return;
+        }
+        let time = self.time(moment);
+        self.reader.read(&self.registry, time);
+        self.handed = 0;
+        self.last = time;
+        let refused = self.reader.refused();
+        if refused != Refused::default() {
+            self.sender.counts().refuse(refused);
+        }
+        self.troubles.update(refused, |event| self.sender.tell(event));
+        if let Some(name) = self.reader.take_clash() {
+            self.last_clash.set(name.as_str());
+        }
+    }
+
+    fn hand_over(&mut self, all: bool) -> usize {
+        let (metrics, parts) = self.reader.metrics();
+        let most = if all { usize::MAX } else { 1 };
+        let mut start = match self.handed.checked_sub(1) {
+            Some(last) => parts.get(last).map_or(0, |part| part.end),
+            None => 0,
+        };
+        for &Part { end, points } in parts.iter().skip(self.handed).take(most) {
+            let request = self.envelope.wrap(&metrics[start..end]);
+            self.sender.push(self.pack.pack(request), points);
+            start = end;
+            self.handed += 1;
+        }
+        let left = parts.len().saturating_sub(self.handed);
+        if left == 0 {
+            self.reader.clear();
+            self.handed = 0;
+        }
+        left
+    }
+
+    fn flush(&mut self, within: Duration, reply: Reply) {
+        self.sender.flush(within, reply);
+    }
+
+    async fn shutdown(&mut self, within: Duration) -> Left {
+        self.sender.shutdown(within).await
+    }
+}

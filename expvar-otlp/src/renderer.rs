@@ -1,0 +1,71 @@
+//! Encodes what a push would send, without sending.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use expvar::Registry;
+
+use crate::encode::json;
+use crate::encode::reader::Reader;
+use crate::encode::refusal::Refused;
+use crate::encode::request::Envelope;
+
+/// Encodes a registry reading after reading, as a push with the same settings would: made by
+/// [`Otlp::renderer`](crate::Otlp::renderer).
+///
+/// Deltas are those since its own reading before.
+pub struct Renderer {
+    reader: Reader,
+    envelope: Envelope,
+    registry: Registry,
+}
+
+impl Renderer {
+    pub(crate) fn new(reader: Reader, envelope: Envelope, registry: Registry) -> Self {
+        Self { reader, envelope, registry }
+    }
+
+    /// Reads every variable now, and returns the requests: `ExportMetricsServiceRequest`, as
+    /// protobuf. There is more than one where there are many points.
+    pub fn to_requests(&mut self) -> Vec<Bytes> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.to_requests_at(now.as_nanos() as u64)
+    }
+
+    /// The same with points of this time, in nanoseconds since 1970.
+    pub fn to_requests_at(&mut self, time: u64) -> Vec<Bytes> {
+        self.reader.read(&self.registry, time);
+        let (metrics, parts) = self.reader.metrics();
+        let mut start = 0;
+        let requests = parts.iter().map(|part| {
+            let request = self.envelope.wrap(&metrics[start..part.end]);
+            start = part.end;
+            request
+        });
+        requests.collect()
+    }
+
+    /// Reads every variable now, encodes it into memory that is kept, and returns how many points
+    /// and bytes that are.
+    #[doc(hidden)]
+    pub fn encode(&mut self, time: u64) -> (u64, usize) {
+        self.reader.read(&self.registry, time);
+        let (metrics, parts) = self.reader.metrics();
+        (parts.iter().map(|part| part.points).sum(), metrics.len())
+    }
+
+    /// Reads every variable now, and returns the requests as JSON, one a line.
+    pub fn to_json(&mut self) -> String {
+        let mut out = Vec::new();
+        for request in self.to_requests() {
+            json::write_request(&mut out, &request);
+            out.push(b'\n');
+        }
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    /// What the last reading refused.
+    pub fn refused(&self) -> Refused {
+        self.reader.refused()
+    }
+}

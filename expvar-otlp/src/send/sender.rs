@@ -1,0 +1,173 @@
+//! The queue between who reads and who sends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use expvar_push::{Batch, Event, Left, Observer, Queue, Reply};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout};
+
+use crate::send::stats::Counts;
+
+/// Hands requests to a [`Driver`](crate::send::driver::Driver).
+#[derive(Clone)]
+pub(crate) struct Sender(Arc<Shared>);
+
+struct Shared {
+    queue: Mutex<Waiting>,
+    /// There is more to send.
+    more: Notify,
+    /// Something left the queue.
+    less: Notify,
+    /// What waits is wanted now.
+    hurry: Notify,
+    ended: watch::Sender<bool>,
+    destination: String,
+    observer: Observer,
+    counts: Counts,
+}
+
+/// What waits.
+struct Waiting {
+    queue: Queue,
+    /// Points that were dropped since the queue was full for the first time.
+    dropping: Option<u64>,
+}
+
+impl Sender {
+    pub(crate) fn new(destination: String, queue_bytes: usize, observer: Observer) -> Self {
+        Self(Arc::new(Shared {
+            queue: Mutex::new(Waiting { queue: Queue::new(queue_bytes), dropping: None }),
+            more: Notify::new(),
+            less: Notify::new(),
+            hurry: Notify::new(),
+            ended: watch::Sender::new(false),
+            destination,
+            observer,
+            counts: Counts::default(),
+        }))
+    }
+
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.0.counts
+    }
+
+    pub(crate) fn destination(&self) -> &str {
+        &self.0.destination
+    }
+
+    pub(crate) fn tell(&self, event: &Event) {
+        self.0.observer.tell(event);
+    }
+
+    /// Queues a request; the oldest ones go where it does not fit.
+    pub(crate) fn push(&self, bytes: Bytes, points: u64) {
+        let is_news = {
+            let mut waiting = self.0.queue.lock();
+            let dropped = waiting.queue.push(Batch { bytes, points }).points;
+            self.0.counts.dropped.add(dropped);
+            self.show(&waiting.queue);
+            let is_news = dropped > 0 && waiting.dropping.is_none();
+            if dropped > 0 {
+                *waiting.dropping.get_or_insert(0) += dropped;
+            }
+            is_news
+        };
+        if is_news {
+            self.tell(&Event::Dropping { destination: self.destination().to_owned() });
+        }
+        self.0.more.notify_one();
+    }
+
+    /// Takes the oldest request, which stays in the queue until it is [done](Self::done) or
+    /// [put back](Self::put_back).
+    pub(crate) fn take(&self) -> Option<Batch> {
+        let mut batches = Vec::with_capacity(1);
+        self.0.queue.lock().queue.take(0, &mut batches);
+        batches.pop()
+    }
+
+    /// What was taken waits again.
+    pub(crate) fn put_back(&self) {
+        self.0.queue.lock().queue.untake();
+    }
+
+    /// What was taken needs nothing more.
+    pub(crate) fn done(&self) {
+        let dropped = {
+            let mut waiting = self.0.queue.lock();
+            let queue = &mut waiting.queue;
+            queue.wrote(Instant::now(), 0, std::iter::once(0));
+            queue.confirm(0);
+            queue.forget_confirmed();
+            self.show(queue);
+            let is_empty = !queue.is_waiting();
+            if is_empty { waiting.dropping.take() } else { None }
+        };
+        if let Some(points) = dropped {
+            let destination = self.destination().to_owned();
+            self.tell(&Event::Dropped { destination, points });
+        }
+        self.0.less.notify_waiters();
+    }
+
+    fn show(&self, queue: &Queue) {
+        let (points, ..) = queue.left(u64::MAX);
+        self.0.counts.queue_points.set(points as i64);
+        self.0.counts.queue_bytes.set(queue.bytes() as i64);
+    }
+
+    /// Waits until there may be something to take.
+    pub(crate) async fn more(&self) {
+        self.0.more.notified().await;
+    }
+
+    /// Waits until somebody is in a hurry.
+    pub(crate) async fn hurry(&self) {
+        self.0.hurry.notified().await;
+    }
+
+    /// Waits until all that waits now is done with.
+    async fn drained(&self) {
+        let before = self.0.queue.lock().queue.next_seq();
+        self.0.hurry.notify_one();
+        loop {
+            let less = self.0.less.notified();
+            tokio::pin!(less);
+            less.as_mut().enable();
+            if !self.0.queue.lock().queue.is_unflushed(before) {
+                return;
+            }
+            less.await;
+        }
+    }
+
+    /// Calls `reply` when all that waits now is done with, or the time is over.
+    pub(crate) fn flush(&self, within: Duration, reply: Reply) {
+        let sender = self.clone();
+        tokio::spawn(async move {
+            let _ = timeout(within, sender.drained()).await;
+            reply(sender.left());
+        });
+    }
+
+    /// Sends what waits, and ends.
+    pub(crate) async fn shutdown(&self, within: Duration) -> Left {
+        let _ = timeout(within, self.drained()).await;
+        self.0.ended.send_replace(true);
+        self.left()
+    }
+
+    /// Waits until the end.
+    pub(crate) async fn ended(&self) {
+        let _ = self.0.ended.subscribe().wait_for(|ended| *ended).await;
+    }
+
+    /// What is not sent.
+    pub(crate) fn left(&self) -> Left {
+        let (points, bytes, unconfirmed) = self.0.queue.lock().queue.left(u64::MAX);
+        Left { points, bytes, unconfirmed }
+    }
+}

@@ -1,0 +1,97 @@
+//! What a push has counted.
+
+use std::sync::Arc;
+
+use expvar::{Counter, FloatGauge, Gauge, Map, Text};
+
+use crate::encode::refusal::Refused;
+
+/// What a push has counted so far: [`Handle::stats`](crate::Handle::stats).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Requests that were answered, whatever the answer.
+    pub requests: u64,
+    /// Attempts that were not the first one of their request.
+    pub retries: u64,
+    /// Bytes of the requests that were answered.
+    pub bytes: u64,
+    /// Points that the server took.
+    pub accepted: u64,
+    /// Points that the server answered it would not take, and that are not sent again.
+    pub rejected: u64,
+    /// Points that were dropped because the queue was full.
+    pub dropped: u64,
+    /// Deltas that were written whole and not answered, and are not sent again: see
+    /// [`Otlp`](crate::Otlp#deltas).
+    pub unanswered: u64,
+    /// Points that were refused before they were sent.
+    pub refused: Refused,
+}
+
+/// The same where it is counted, and shown.
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) requests: Arc<Counter>,
+    pub(crate) retries: Arc<Counter>,
+    pub(crate) bytes: Arc<Counter>,
+    pub(crate) accepted: Arc<Counter>,
+    pub(crate) rejected: Arc<Counter>,
+    pub(crate) dropped: Arc<Counter>,
+    pub(crate) unanswered: Arc<Counter>,
+    pub(crate) clash: Arc<Counter>,
+    pub(crate) long_name: Arc<Counter>,
+    pub(crate) bad_counter: Arc<Counter>,
+    pub(crate) queue_points: Arc<Gauge>,
+    pub(crate) queue_bytes: Arc<Gauge>,
+    pub(crate) last_success_seconds: Arc<FloatGauge>,
+    pub(crate) last_error: Arc<Text>,
+}
+
+impl Counts {
+    pub(crate) fn stats(&self) -> Stats {
+        Stats {
+            requests: self.requests.get(),
+            retries: self.retries.get(),
+            bytes: self.bytes.get(),
+            accepted: self.accepted.get(),
+            rejected: self.rejected.get(),
+            dropped: self.dropped.get(),
+            unanswered: self.unanswered.get(),
+            refused: Refused {
+                clash: self.clash.get(),
+                long_name: self.long_name.get(),
+                bad_counter: self.bad_counter.get(),
+            },
+        }
+    }
+
+    /// Counts what a reading refused.
+    pub(crate) fn refuse(&self, refused: Refused) {
+        self.clash.add(refused.clash);
+        self.long_name.add(refused.long_name);
+        self.bad_counter.add(refused.bad_counter);
+    }
+
+    /// What `expvar.otlp` shows.
+    pub(crate) fn show(&self, map: &Map) {
+        for (name, counter) in [
+            ("requests", &self.requests),
+            ("requests_retried", &self.retries),
+            ("sent_bytes", &self.bytes),
+            ("points_accepted", &self.accepted),
+            ("points_rejected", &self.rejected),
+            ("points_dropped", &self.dropped),
+            ("points_unanswered", &self.unanswered),
+            ("refused_clash", &self.clash),
+            ("refused_long_name", &self.long_name),
+            ("refused_bad_counter", &self.bad_counter),
+        ] {
+            map.set(name, counter.clone());
+        }
+        map.set("queue_points", self.queue_points.clone());
+        map.set("queue_bytes", self.queue_bytes.clone());
+        map.set("last_success_seconds", self.last_success_seconds.clone());
+        map.set("last_error", self.last_error.clone());
+    }
+}

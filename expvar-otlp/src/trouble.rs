@@ -1,0 +1,50 @@
+//! Points that are refused before they are sent, told once when it begins and once when it is over.
+
+use std::time::Duration;
+
+use expvar_push::Event;
+use tokio::time::Instant;
+
+use crate::encode::refusal::{Refusal, Refused};
+
+/// It is over when none were refused for so long.
+const QUIET: Duration = Duration::from_secs(600);
+
+/// What is refused now, by reason.
+#[derive(Default)]
+pub(crate) struct Troubles([Option<Trouble>; 3]);
+
+struct Trouble {
+    last: Instant,
+    points: u64,
+}
+
+impl Troubles {
+    /// Takes in what a reading refused.
+    pub(crate) fn update(&mut self, refused: Refused, tell: impl Fn(&Event)) {
+        let reasons = [
+            (Refusal::Clash, refused.clash),
+            (Refusal::LongName, refused.long_name),
+            (Refusal::BadCounter, refused.bad_counter),
+        ];
+        let now = Instant::now();
+        for (trouble, (reason, points)) in self.0.iter_mut().zip(reasons) {
+            match trouble {
+                None if points > 0 => {
+                    *trouble = Some(Trouble { last: now, points });
+                    let (reason, remedy) = (reason.name(), reason.remedy());
+                    tell(&Event::Refusing { reason, remedy });
+                }
+                Some(known) if points > 0 => {
+                    known.last = now;
+                    known.points += points;
+                }
+                Some(known) if now - known.last >= QUIET => {
+                    tell(&Event::Refused { reason: reason.name(), points: known.points });
+                    *trouble = None;
+                }
+                _ => {}
+            }
+        }
+    }
+}
