@@ -91,7 +91,7 @@ impl Reader {
         self.series.begin(since, time);
         let root = std::mem::take(&mut self.root);
         let mut walk = Walk::new(self, root);
-        registry.visit_recalling(&mut walk);
+        registry.visit_recalling(|_| {}, &mut walk);
         self.root = walk.finish();
         self.series.end();
         self.cut(0);
