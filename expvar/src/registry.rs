@@ -12,7 +12,6 @@ use std::sync::{Arc, LazyLock};
 use crate::clock::{process_started_unix_nanos, unix_nanos};
 use crate::info::{Info, Unit};
 use crate::names::{List, Named, Names};
-use crate::prefetch::Touch;
 use crate::sync::Mutex;
 use crate::var::{Publish, Var};
 
@@ -265,12 +264,6 @@ fn is_doubtful(name: &str, var: &Var, info: &Info) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.ends_with(['_', '.']));
     let is_whole = |var: &Var| var.as_histogram().is_some_and(|histogram| !histogram.is_float());
     says_seconds && info.get_unit() == Unit::None && is_whole(var)
-}
-
-impl Touch for Entry {
-    fn touch(&self) -> u64 {
-        Arc::as_ptr(&self.info).addr() as u64
-    }
 }
 
 impl Named for Entry {

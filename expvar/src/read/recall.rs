@@ -11,9 +11,9 @@ use crate::number::Number;
 
 /// A visitor that remembers what it made of names.
 pub trait Recall: Visitor {
-    /// Called before the variables of a registry, and before the keys of a map, after its `begin`.
-    /// Return false where what was made of the names of this generation was kept: they stand for
-    /// the same variables in the same order.
+    /// Called once before the variables of a registry, and after `begin` of each map before its keys.
+    /// Return false if you have cached the names of this generation: they stand for the same
+    /// variables in the same order.
     fn names(&mut self, generation: Generation) -> bool;
 
     /// Called with the number that comes next, before its name is looked up, where

@@ -14,7 +14,7 @@ use crate::info::Info;
 use crate::map::Map;
 use crate::names::{List, Named};
 use crate::number::Number;
-use crate::prefetch::{Prefetch, Touch};
+use crate::prefetch::Prefetch;
 use crate::registry::Entry;
 use crate::var::Var;
 
@@ -159,19 +159,18 @@ impl<V: Visitor, M: Memory<V>> Walk<'_, V, M> {
     }
 }
 
-/// Calls `f` for the place of each variable, with its value where it is in a row of numbers.
-fn for_each<T: Touch>(
+/// Calls `f` for the place of each variable, with its value where that is in a column of numbers.
+fn for_each<T>(
     list: &List<T>,
     reader: &Reader,
     names_wanted: bool,
     mut f: impl FnMut(usize, Option<Number>),
 ) {
-    let (mut names, mut values) = (Prefetch::new(list.names()), Prefetch::new(list.values()));
+    let mut names = Prefetch::new(list.names());
     list.numbers().read(reader, |at, number| {
         if names_wanted {
-            // `f` looks at both itself; it finds them near.
+            // `f` looks at it itself, and finds it near.
             names.next();
-            values.next();
         }
         f(at, number);
     });

@@ -19,7 +19,6 @@ use crate::info::Unit;
 use crate::join::{self, Rest};
 use crate::member::Member;
 use crate::names::{List, Named, Names};
-use crate::prefetch::Touch;
 use crate::sync::Mutex;
 use crate::var::{Kind, Publish, Var};
 use crate::{Counter, Histogram, Text};
@@ -121,12 +120,6 @@ impl Child {
 
 /// Levels of nested maps that are gone through; a map may hold itself.
 const LEVELS: usize = 32;
-
-impl Touch for Child {
-    fn touch(&self) -> u64 {
-        self.known.is_some().into()
-    }
-}
 
 impl Named for Child {
     fn var(&self) -> &Var {

@@ -8,7 +8,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 
 use crate::numbers::Numbers;
-use crate::prefetch::Touch;
 use crate::var::Var;
 
 pub(crate) use heads::{Heads, SEPARATOR};
@@ -83,7 +82,7 @@ impl<T> Clone for List<T> {
 }
 
 /// What a name can stand for.
-pub(crate) trait Named: Clone + Touch {
+pub(crate) trait Named: Clone {
     fn var(&self) -> &Var;
 }
 

@@ -1,4 +1,4 @@
-//! Where the values of a registry's numbers are.
+//! The values of a registry's numbers, stored by kind.
 
 use std::sync::Arc;
 
@@ -8,13 +8,12 @@ use crate::prefetch::Prefetch;
 use crate::var::{Handle, Var};
 use crate::{FloatGauge, Gauge};
 
-/// The numbers among variables, laid out for reading all of them, one after the other.
+/// The numbers among variables, for reading all of them in order.
 ///
-/// They lie in rows, one for each kind; of each variable it takes a byte that names its row, and
-/// there the next one is its own.
+/// Values are stored column-wise by kind; `columns[i]` says which column variable `i` takes its next
+/// value from. So a counter costs four bytes to find, and nothing is loaded of the variable itself.
 pub(crate) struct Numbers {
-    /// The row that each variable's value is the next one of.
-    rows: Box<[Row]>,
+    columns: Box<[Column]>,
     /// The cells of counters, which have them for good.
     cells: Box<[u32]>,
     gauges: Box<[Arc<Gauge>]>,
@@ -22,52 +21,52 @@ pub(crate) struct Numbers {
 }
 
 #[derive(Clone, Copy)]
-enum Row {
+enum Column {
     Cell,
     Gauge,
     Float,
-    /// In no row: a gauge that is a static, a counter that has no cell yet, or no number.
+    /// In no column: a gauge that is a static, a counter that has no cell yet, or no number.
     None,
 }
 
 impl Numbers {
     pub(crate) fn of<'v>(vars: impl Iterator<Item = &'v Var>) -> Self {
         let (mut cells, mut gauges, mut floats) = (Vec::new(), Vec::new(), Vec::new());
-        let row = |var: &Var| match var {
+        let column = |var: &Var| match var {
             Var::Counter(counter) => match counter.cell() {
                 Some(cell) => {
                     cells.push(cell);
-                    Row::Cell
+                    Column::Cell
                 }
-                None => Row::None,
+                None => Column::None,
             },
             Var::Gauge(Handle::Shared(gauge)) => {
                 gauges.push(Arc::clone(gauge));
-                Row::Gauge
+                Column::Gauge
             }
             Var::FloatGauge(Handle::Shared(gauge)) => {
                 floats.push(Arc::clone(gauge));
-                Row::Float
+                Column::Float
             }
-            _ => Row::None,
+            _ => Column::None,
         };
-        let rows = vars.map(row).collect();
-        Self { rows, cells: cells.into(), gauges: gauges.into(), floats: floats.into() }
+        let columns = vars.map(column).collect();
+        Self { columns, cells: cells.into(), gauges: gauges.into(), floats: floats.into() }
     }
 
-    /// Calls `f` for the place of each variable, with its value if it is in a row.
+    /// Calls `f` for the place of each variable, with its value if it is in a column.
     #[inline]
     pub(crate) fn read(&self, reader: &Reader, mut f: impl FnMut(usize, Option<Number>)) {
         let mut cells = self.cells.iter();
         let mut gauges = Prefetch::new(&self.gauges);
         let mut floats = Prefetch::new(&self.floats);
-        for (at, row) in self.rows.iter().enumerate() {
-            let value = if let Row::Cell = row {
+        for (at, column) in self.columns.iter().enumerate() {
+            let value = if let Column::Cell = column {
                 cells.next().map(|&cell| Number::Unsigned(reader.sum(cell)))
-            } else if let Row::Gauge = row {
+            } else if let Column::Gauge = column {
                 gauges.next().map(|gauge| Number::Signed(gauge.read_own(reader)))
             } else {
-                float(*row, &mut floats).map(Number::Float)
+                float(*column, &mut floats).map(Number::Float)
             };
             f(at, value);
         }
@@ -77,9 +76,9 @@ impl Numbers {
 /// Not inlined, so that the two kinds that are most frequent are told by a comparison each: all
 /// kinds at once would be told by a jump to an address from a table.
 #[inline(never)]
-fn float(row: Row, floats: &mut Prefetch<'_, Arc<FloatGauge>>) -> Option<f64> {
-    match row {
-        Row::Float => floats.next().map(|gauge| gauge.get()),
+fn float(column: Column, floats: &mut Prefetch<'_, Arc<FloatGauge>>) -> Option<f64> {
+    match column {
+        Column::Float => floats.next().map(|gauge| gauge.get()),
         _ => None,
     }
 }
