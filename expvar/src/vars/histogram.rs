@@ -86,8 +86,8 @@ impl Histogram {
     const fn of(buckets: Buckets) -> Self {
         let timed = Timed::of(buckets.floats);
         let run = Run::new(buckets.len());
-        let (window, detail) = (OnceCell::new(), Detail::none());
-        Self { buckets, timed, run, window, detail, of: None }
+        let detail = Detail::none();
+        Self { buckets, timed, run, window: OnceCell::new(), detail, of: None }
     }
 
     /// A handle on the same cells that has a count of references of its own, so that a thread can
