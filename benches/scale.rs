@@ -176,6 +176,8 @@ fn median(mut f: impl FnMut() -> usize) -> f64 {
 /// Runs threads up to a point where all wait, measures, lets them end, and measures again.
 fn measure<P: Peer>(threads: usize, size: (usize, usize), work: impl Fn(&P, usize) + Sync) {
     let peer = P::new(size.0, size.1);
+    // What a reader keeps to itself is no thread's.
+    let _ = (peer.read(), peer.read_json());
     let before = resident_mib();
     let report = |when: &str| {
         let resident = resident_mib() - before;

@@ -1,8 +1,8 @@
 //! The cells of the allocator hook: two pages whose shared copies are part of the program.
 //!
-//! Nothing here locks, waits or asks for memory. A thread that allocates often takes private copies
-//! of both pages while there is memory made for them; what it counted before, after, or without
-//! them goes to the shared ones.
+//! Nothing here locks or waits. A thread that allocates often takes private copies of both pages;
+//! what it counted before, after, or without them goes to the shared ones. Memory for private copies
+//! is asked for once for 128 such threads, and counted in the shared ones.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering::Relaxed;
@@ -98,7 +98,7 @@ fn lease(page: usize) {
     PLACES.with(|places| {
         let (place, epoch) = (&places[page], STORE.epoch());
         if place.epoch.get() == NONE
-            && let Some((index, copy)) = STORE.lease(&SHARED[page].0, process(), false, epoch)
+            && let Some((index, copy)) = STORE.lease(&SHARED[page].0, process(), true, epoch)
         {
             place.index.set(index);
             place.copy.set(copy);

@@ -21,38 +21,42 @@ constant! {
     }
 }
 
-struct Window {
+/// Windows by place. In two columns, so that the address of each is one operand.
+struct Table<const N: usize> {
     /// The first id, plus the epoch, which is a multiple of what is larger than any id.
-    first: Cell<u64>,
-    copy: Cell<&'static Page>,
+    firsts: [Cell<u64>; N],
+    copies: [Cell<&'static Page>; N],
 }
 
 /// The windows of one thread.
 pub(crate) struct Windows {
-    places: [Window; PLACES],
-    second: [Window; SECOND],
+    places: Table<PLACES>,
+    second: Table<SECOND>,
 }
 
-impl Window {
-    const fn new(copy: &'static Page) -> Self {
-        Self { first: Cell::new(NOTHING), copy: Cell::new(copy) }
+impl<const N: usize> Table<N> {
+    constant! {
+        fn new() -> Self {
+            Self { firsts: each!(Cell::new(NOTHING)), copies: each!(Cell::new(nothing())) }
+        }
     }
 
     #[inline(always)]
-    fn at(&self, id: u32, epoch: u64) -> Option<(&'static Page, usize)> {
-        let at = (u64::from(id) + epoch).wrapping_sub(self.first.get()) as usize;
-        (at < CELLS).then(|| (self.copy.get(), at))
+    fn at(&self, place: usize, id: u32, epoch: u64) -> Option<(&'static Page, usize)> {
+        let at = (u64::from(id) + epoch).wrapping_sub(self.firsts[place].get()) as usize;
+        (at < CELLS).then(|| (self.copies[place].get(), at))
     }
 
-    fn set(&self, first: u64, copy: &'static Page) {
-        self.first.set(first);
-        self.copy.set(copy);
+    fn set(&self, place: usize, first: u64, copy: &'static Page) {
+        self.firsts[place].set(first);
+        self.copies[place].set(copy);
     }
 
     /// Shows nothing from now on, if it shows the page.
-    fn clear(&self, first: u32) {
-        if self.first.get() != NOTHING && self.first.get() as u32 == first {
-            self.first.set(NOTHING);
+    fn clear(&self, place: usize, first: u32) {
+        let shown = &self.firsts[place];
+        if shown.get() != NOTHING && shown.get() as u32 == first {
+            shown.set(NOTHING);
         }
     }
 }
@@ -61,7 +65,7 @@ impl Windows {
     constant! {
         /// Windows that show nothing.
         pub(crate) fn new() -> Self {
-            Self { places: each!(Window::new(nothing())), second: each!(Window::new(nothing())) }
+            Self { places: Table::new(), second: Table::new() }
         }
     }
 
@@ -69,31 +73,31 @@ impl Windows {
     /// that in this epoch.
     #[inline(always)]
     pub(crate) fn at(&self, id: u32, epoch: u64) -> Option<(&'static Page, usize)> {
-        self.places[place(id / CELLS as u32)].at(id, epoch)
+        self.places.at(place(id / CELLS as u32), id, epoch)
     }
 
     /// The private copy of a page that gave its place to another.
     #[inline]
     pub(crate) fn second(&self, number: u32, epoch: u64) -> Option<&'static Page> {
-        let found = self.second[second(number)].at(number * CELLS as u32, epoch);
+        let found = self.second.at(second(number), number * CELLS as u32, epoch);
         found.map(|(page, _)| page)
     }
 
     /// Shows a private copy for an epoch. What has the place now gets one in the second table.
     pub(crate) fn put(&self, number: u32, copy: &'static Page, epoch: u64) {
-        let window = &self.places[place(number)];
-        let first = window.first.get();
+        let at = place(number);
+        let (first, shown) = (self.places.firsts[at].get(), self.places.copies[at].get());
         if first != NOTHING {
-            self.second[second(first as u32 / CELLS as u32)].set(first, window.copy.get());
+            self.second.set(second(first as u32 / CELLS as u32), first, shown);
         }
-        window.set(u64::from(number * CELLS as u32) + epoch, copy);
+        self.places.set(at, u64::from(number * CELLS as u32) + epoch, copy);
     }
 
     /// Shows a private copy no more.
     pub(crate) fn remove(&self, number: u32) {
         let first = number * CELLS as u32;
-        self.places[place(number)].clear(first);
-        self.second[second(number)].clear(first);
+        self.places.clear(place(number), first);
+        self.second.clear(second(number), first);
     }
 }
 

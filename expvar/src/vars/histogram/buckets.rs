@@ -9,6 +9,11 @@
 pub(crate) struct Buckets {
     bits: u8,
     pub(crate) floats: bool,
+    /// How far a float's bits are shifted for the bucket of a whole number, and what those of zero
+    /// and all buckets below one are less then. Kept, because a record would wait for the last one
+    /// where it computes them: the count of a shift is in a part of a register that had an address.
+    shift: u32,
+    below: u32,
 }
 
 /// Whole numbers below this are floats without rounding.
@@ -24,19 +29,23 @@ const FLOAT_BUCKETS: usize = 1 + (OCTAVES << FLOAT_BITS);
 
 impl Buckets {
     pub(crate) const fn new(bits: u8) -> Self {
-        Self {
-            bits: match bits {
+        Self::of(
+            match bits {
                 0 => 1,
                 1..=8 => bits,
                 9.. => 8,
             },
-            floats: false,
-        }
+            false,
+        )
+    }
+
+    const fn of(bits: u8, floats: bool) -> Self {
+        Self { bits, floats, shift: 52 - bits as u32, below: (1023 << bits) - 1 }
     }
 
     /// 16 buckets to each factor of two, for fractions.
     pub(crate) const fn of_floats() -> Self {
-        Self { bits: FLOAT_BITS, floats: true }
+        Self::of(FLOAT_BITS, true)
     }
 
     /// There are 2 to this buckets to each factor of two.
@@ -61,9 +70,9 @@ impl Buckets {
         // The exponent of a float and the first bits after it are log-linear already. Not
         // `leading_zeros`: on x86-64 without `-C target-cpu` that is `bsr`, which waits for what its
         // target register held before, often the last record's address.
-        let bits = (value as i64 as f64).to_bits() >> ((52 - self.bits) & 63);
+        let bits = (value as i64 as f64).to_bits() >> (self.shift & 63);
         // One, then zero.
-        bits.saturating_sub((1023 << self.bits) - 1) as usize
+        bits.saturating_sub(self.below.into()) as usize
     }
 
     /// The same where a float may be rounded up into the next bucket.
