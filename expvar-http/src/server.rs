@@ -15,6 +15,8 @@ use crate::builder::{Builder, Settings};
 /// Dropping it does not stop the server, which then runs as long as the process does: a service
 /// shows its variables for as long as it lives. Only [`shutdown`](Self::shutdown) stops it.
 #[derive(Debug)]
+#[must_use = "the server goes on without it, and then nothing stops it: \
+              bind it, `let _server = …`, if that is meant"]
 pub struct Server {
     local_addr: SocketAddr,
     shutdown: Option<oneshot::Sender<()>>,
