@@ -264,6 +264,13 @@ impl Carbon {
         self
     }
 
+    /// Keeps only the letters and digits of ASCII in names, for relays that take no others: see
+    /// [`Path::ascii`](crate::Path::ascii). Letters of every script pass unless told.
+    pub fn ascii_names(mut self, ascii: bool) -> Self {
+        self.choices.ascii = ascii;
+        self
+    }
+
     /// Pushes until `shutdown` resolves; then takes a last reading, sends what waits within the
     /// [`shutdown_timeout`](Self::shutdown_timeout) and returns what is left.
     ///

@@ -121,6 +121,28 @@ fn arrays_patterns_renames_and_tags_are_as_asked() {
 }
 
 #[test]
+fn letters_of_every_script_pass_unless_ascii_is_asked_for() {
+    let registry = Registry::new();
+    registry.publish("größe.東京", Gauge::new()).unwrap().set(7);
+    let names = |ascii: bool| {
+        let carbon = Carbon::new("127.0.0.1:9").registry(&registry).prefix("Zürich");
+        let carbon = carbon.rename("größe", "länge").without_library().ascii_names(ascii);
+        let mut renderer = carbon.renderer().unwrap();
+        let lines = renderer.render(1_700_000_000);
+        String::from_utf8(lines.as_bytes().to_vec()).unwrap()
+    };
+    assert_eq!(names(false), "Zürich.länge.東京 7 1700000000\n");
+    let path = |text: &str| {
+        let mut path = expvar_carbon::Path::ascii();
+        path.push(text);
+        path.as_str().to_owned()
+    };
+    let ascii = path("Zürich.länge.東京");
+    assert!(ascii.is_ascii());
+    assert_eq!(names(true), format!("{ascii} 7 1700000000\n"));
+}
+
+#[test]
 fn what_is_refused_is_shown_by_reason_and_clashes_by_name() {
     let registry = sample();
     registry.publish(".a_b", Gauge::new()).unwrap().set(1);

@@ -22,6 +22,7 @@ use tokio::time::{self, MissedTickBehavior};
 use crate::builder::Settings;
 use crate::connection::{Activity, Watched};
 use crate::limits::{Limits, MAX_HEADER_BYTES, MAX_UNSENT_BYTES};
+use crate::peer::Peer;
 use crate::streams::Streams;
 use crate::{Service, stats};
 
@@ -177,6 +178,7 @@ impl Connection {
         // Responses leave in one write; waiting for more would only delay them.
         let _ = stream.set_nodelay(true);
         limit_unsent(&stream);
+        let peer = if self.service.has_pages() { Peer::of(&stream) } else { None };
         let socket = Watched { socket: stream, activity: Arc::clone(&self.activity) };
         let service = service_fn(|request: Request<Incoming>| {
             let in_flight = self.activity.answer();
@@ -184,8 +186,15 @@ impl Connection {
             #[cfg(feature = "pprof")]
             let body = crate::connection::Unread { body, activity: Arc::clone(&self.activity) };
             let (service, streams, activity) = (&self.service, &self.streams, &self.activity);
+            let peer = &peer;
             Box::pin(async move {
-                let response = service.answer_with(&parts, Some(body)).await;
+                let response = tokio::select! {
+                    response = service.answer_with(&parts, Some(body)) => response,
+                    () = is_gone(peer) => {
+                        activity.cut();
+                        std::future::pending().await
+                    }
+                };
                 if response.body().is_stream() {
                     streams.open(activity);
                 }
@@ -228,6 +237,14 @@ fn limit_unsent(stream: &TcpStream) {
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn limit_unsent(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_send_buffer_size(2 * MAX_UNSENT_BYTES as usize);
+}
+
+/// Completes when a client has gone, where that can be seen.
+async fn is_gone(peer: &Option<Peer>) {
+    match peer {
+        Some(peer) => peer.gone().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn linger(mut socket: TcpStream) {

@@ -215,7 +215,8 @@ impl Builder {
     ///
     /// `find` is asked with the address of each `GET` and `HEAD` before the server's own routes;
     /// what it leaves to them is `None`. The checks of host and credentials come first, and the
-    /// pages may do no more than the live page: load files and ask questions of this server.
+    /// pages may do no more than the live page: load files and ask questions of this server. Where a
+    /// page takes long and its client goes away, what `find` returned is dropped a second later.
     #[must_use]
     pub fn pages<F, A>(mut self, find: F) -> Self
     where

@@ -7,7 +7,7 @@
 //! }
 //!
 //! fn main() -> std::io::Result<()> {
-//!     expvar_http::spawn("127.0.0.1:8123")?;
+//!     let _server = expvar_http::spawn("127.0.0.1:8123")?;
 //!     loop {
 //!         REQUESTS.inc(); // curl http://127.0.0.1:8123/debug/vars
 //! #       return Ok(());
@@ -45,6 +45,7 @@ mod host;
 mod layer;
 mod limits;
 mod pages;
+mod peer;
 #[cfg(feature = "pprof")]
 mod pprof;
 mod pretty;

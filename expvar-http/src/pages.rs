@@ -54,6 +54,10 @@ impl Pages {
         Self(Some(Arc::new(move |uri| Box::pin(find(uri)))))
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     pub(crate) async fn find(&self, uri: &Uri) -> Option<Page> {
         match &self.0 {
             Some(find) => find(uri.clone()).await,

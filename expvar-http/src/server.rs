@@ -22,6 +22,8 @@ use crate::builder::{Builder, Settings};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
+#[must_use = "the server goes on without it, and then nothing stops it: \
+              bind it, `let _server = …`, if that is meant"]
 pub struct Server {
     local_addr: SocketAddr,
     shutdown: Option<oneshot::Sender<()>>,

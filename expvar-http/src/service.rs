@@ -88,6 +88,11 @@ impl Service {
         Self { shared: Arc::new(shared), mounted }
     }
 
+    /// Whether the program has added pages of its own.
+    pub(crate) fn has_pages(&self) -> bool {
+        !self.shared.pages.is_empty()
+    }
+
     /// Tells all connections and streams to end.
     pub(crate) fn close(&self) {
         self.shared.closing.send_replace(true);

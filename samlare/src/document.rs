@@ -41,6 +41,9 @@ use scanner::{Scanner, Token};
 /// A path is the prefix and the keys that lead to the value, joined with dots, after renames;
 /// it is any text at all and may hold spaces, dots and control characters.
 pub trait Points {
+    /// Whether values come with their paths; without them a document is read faster.
+    const PATHS: bool = true;
+
     /// A number, or a boolean as 0 or 1 where [`Rules::booleans`] asks for it.
     fn number(&mut self, path: &str, number: Number<'_>);
 
@@ -133,6 +136,9 @@ impl fmt::Display for Problem {
     }
 }
 
+/// A problem on its way up: small, so that what succeeds costs little.
+type Fail = Box<Problem>;
+
 fn within(f: &mut fmt::Formatter<'_>, key: &str) -> fmt::Result {
     if key.is_empty() { Ok(()) } else { write!(f, ", in {key:?}") }
 }
@@ -183,11 +189,11 @@ fn token(text: &str) -> String {
 ///
 /// # Errors
 /// A [`Problem`]; what `points` was given before it must be thrown away.
-pub fn read(
+pub fn read<P: Points>(
     document: &[u8],
     prefix: &str,
     rules: &Rules,
-    points: &mut impl Points,
+    points: &mut P,
 ) -> Result<usize, Problem> {
     let text = match std::str::from_utf8(document) {
         Ok(text) => Cow::Borrowed(text),
@@ -206,15 +212,32 @@ pub fn read(
         reader.count = 0;
         ended = reader.document();
     }
-    let ended = ended.map_err(|problem| {
-        let path = reader.path.get(prefix.len()..).unwrap_or_default();
-        problem.at(path.trim_start_matches('.'), &text)
-    });
-    let Reader { path, keys, count, .. } = reader;
+    let at = reader.path.get(prefix.len()..).unwrap_or_default().trim_start_matches('.');
+    let ended = match ended {
+        Err(problem) if P::PATHS => Err(problem.at(at, &text)),
+        Err(problem) => Err(locate(*problem, &text, rules)),
+        Ok(()) => Ok(reader.count),
+    };
+    let Reader { path, keys, .. } = reader;
     if path.capacity() <= KEPT_BYTES && keys.capacity() <= KEPT_KEYS {
         SCRATCH.set(Scratch { path, keys });
     }
-    ended.map(|()| count)
+    ended
+}
+
+/// The problem of a document that was read without paths, with its place.
+fn locate(problem: Problem, text: &str, rules: &Rules) -> Problem {
+    struct Nothing;
+    impl Points for Nothing {
+        fn number(&mut self, _: &str, _: Number<'_>) {}
+        fn restart(&mut self) {}
+    }
+    let (scanner, path, keys) = (Scanner::new(text), String::new(), Keys::default());
+    let mut reader = Reader { scanner, rules, points: &mut Nothing, path, keys, count: 0 };
+    match reader.document() {
+        Err(found) => found.at(&reader.path, text),
+        Ok(()) => problem,
+    }
 }
 
 /// What one document leaves to the next one of the same thread: memory, nothing else.
@@ -252,19 +275,19 @@ struct Reader<'a, P> {
 }
 
 impl<P: Points> Reader<'_, P> {
-    fn document(&mut self) -> Result<(), Problem> {
+    fn document(&mut self) -> Result<(), Fail> {
         match self.scanner.token()? {
             Token::Object => self.object(1)?,
-            Token::Array => return Err(Problem::NotAnObject("an array")),
-            Token::Text => return Err(Problem::NotAnObject("a string")),
-            Token::True | Token::False => return Err(Problem::NotAnObject("a boolean")),
-            Token::Null => return Err(Problem::NotAnObject("null")),
-            Token::Number => return Err(Problem::NotAnObject("a number")),
+            Token::Array => return Err(Problem::NotAnObject("an array").into()),
+            Token::Text => return Err(Problem::NotAnObject("a string").into()),
+            Token::True | Token::False => return Err(Problem::NotAnObject("a boolean").into()),
+            Token::Null => return Err(Problem::NotAnObject("null").into()),
+            Token::Number => return Err(Problem::NotAnObject("a number").into()),
         }
         self.scanner.end()
     }
 
-    fn value(&mut self, depth: usize) -> Result<(), Problem> {
+    fn value(&mut self, depth: usize) -> Result<(), Fail> {
         match self.scanner.token()? {
             Token::Object => self.object(depth + 1),
             Token::Array if self.rules.arrays => self.array(depth + 1),
@@ -284,29 +307,28 @@ impl<P: Points> Reader<'_, P> {
         }
     }
 
-    fn number(&mut self, number: Number<'_>) -> Result<(), Problem> {
+    fn number(&mut self, number: Number<'_>) -> Result<(), Fail> {
         self.count += 1;
         if self.count > self.rules.limits.numbers {
-            return Err(Problem::TooManyNumbers(self.rules.limits.numbers));
+            return Err(Problem::TooManyNumbers(self.rules.limits.numbers).into());
         }
         self.points.number(&self.path, number);
         Ok(())
     }
 
-    fn boolean(&mut self, text: &'static str) -> Result<(), Problem> {
+    fn boolean(&mut self, text: &'static str) -> Result<(), Fail> {
         if !self.rules.booleans {
             return Ok(());
         }
         self.number(Number { text, integer: true })
     }
 
-    fn object(&mut self, depth: usize) -> Result<(), Problem> {
+    fn object(&mut self, depth: usize) -> Result<(), Fail> {
         self.check_depth(depth)?;
         if self.scanner.closes(b'}') {
             return Ok(());
         }
         let object = self.keys.open();
-        let length = self.path.len();
         loop {
             let offset = self.scanner.offset();
             let key = self.scanner.key()?;
@@ -315,15 +337,8 @@ impl<P: Points> Reader<'_, P> {
             if ignored {
                 self.scanner.skip_value(depth, self.rules.limits.depth)?;
             } else {
-                if length > 0 {
-                    self.path.push('.');
-                }
                 let key = self.rules.renamed(&key);
-                self.path.push_str(key);
-                self.points.enter(key);
-                self.value(depth)?;
-                self.points.leave();
-                self.path.truncate(length);
+                self.member(key, depth)?;
             }
             if !self.scanner.another(b'}', "a comma or a closing brace")? {
                 return Ok(());
@@ -331,24 +346,14 @@ impl<P: Points> Reader<'_, P> {
         }
     }
 
-    fn array(&mut self, depth: usize) -> Result<(), Problem> {
+    fn array(&mut self, depth: usize) -> Result<(), Fail> {
         self.check_depth(depth)?;
         if self.scanner.closes(b']') {
             return Ok(());
         }
-        let length = self.path.len();
         let mut index = 0usize;
         loop {
-            if length > 0 {
-                self.path.push('.');
-            }
-            let mut digits = itoa::Buffer::new();
-            let digits = digits.format(index);
-            self.path.push_str(digits);
-            self.points.enter(digits);
-            self.value(depth)?;
-            self.points.leave();
-            self.path.truncate(length);
+            self.member(itoa::Buffer::new().format(index), depth)?;
             index += 1;
             if !self.scanner.another(b']', "a comma or a closing bracket")? {
                 return Ok(());
@@ -356,9 +361,26 @@ impl<P: Points> Reader<'_, P> {
         }
     }
 
-    fn check_depth(&self, depth: usize) -> Result<(), Problem> {
+    /// The value of a key or an index.
+    #[inline]
+    fn member(&mut self, key: &str, depth: usize) -> Result<(), Fail> {
+        let length = self.path.len();
+        if P::PATHS {
+            if length > 0 {
+                self.path.push('.');
+            }
+            self.path.push_str(key);
+        }
+        self.points.enter(key);
+        self.value(depth)?;
+        self.points.leave();
+        self.path.truncate(length);
+        Ok(())
+    }
+
+    fn check_depth(&self, depth: usize) -> Result<(), Fail> {
         if depth > self.rules.limits.depth {
-            return Err(Problem::TooDeep(self.rules.limits.depth));
+            return Err(Problem::TooDeep(self.rules.limits.depth).into());
         }
         Ok(())
     }

@@ -24,9 +24,9 @@ const MAX_VARIABLES: usize = 5000;
 const MAX_TEXT_CHARS: usize = 200;
 /// Most bytes of names and texts in one answer.
 const MAX_LOOK_BYTES: usize = 2 << 20;
-/// Longest time that a look takes, whatever the endpoint's own limit is: the server does not hear
-/// of a client that goes away before it writes.
-const MAX_LOOK: Duration = Duration::from_secs(10);
+/// Longest time that a look takes, whatever the endpoint's own limit is. It ends with its client,
+/// too.
+const MAX_LOOK: Duration = Duration::from_secs(120);
 /// Most endpoints that are asked at one time because somebody looks.
 const MAX_LOOKS: usize = 4;
 

@@ -244,6 +244,8 @@ struct Rendered<'a> {
 }
 
 impl Points for Rendered<'_> {
+    const PATHS: bool = false;
+
     fn enter(&mut self, key: &str) {
         self.above.push(self.path.mark());
         self.path.push(key);
@@ -256,10 +258,12 @@ impl Points for Rendered<'_> {
     }
 
     fn number(&mut self, _path: &str, number: Number<'_>) {
-        let value = match (number.as_u64(), number.as_i64()) {
-            (Some(value), _) => value.into(),
-            (None, Some(value)) => value.into(),
-            (None, None) => expvar_carbon::Number::from(number.as_f64()),
+        let value = if let Some(value) = number.as_u64() {
+            expvar_carbon::Number::Unsigned(value)
+        } else if let Some(value) = number.as_i64() {
+            expvar_carbon::Number::Signed(value)
+        } else {
+            expvar_carbon::Number::Float(number.as_f64())
         };
         let name = &self.path.as_str()[self.prefix..];
         let is_finite = !matches!(value, expvar_carbon::Number::Float(float) if !float.is_finite());

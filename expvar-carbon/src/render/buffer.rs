@@ -29,6 +29,7 @@ impl Buffer {
     }
 
     /// Appends a copy of `bytes`.
+    #[inline]
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
         self.reserve(bytes.len());
         self.memory[self.len..][..bytes.len()].copy_from_slice(bytes);

@@ -31,7 +31,6 @@ pub struct Lines {
     refused: Refused,
     rounded: u64,
     path: Path,
-    start: Vec<u8>,
     /// ` timestamp\n` of the time that was set last.
     ending: Ending,
 }
@@ -70,12 +69,21 @@ impl Lines {
             self.refuse(reason);
             return false;
         }
-        let mut start = std::mem::take(&mut self.start);
-        start.clear();
-        self.begin(path, &mut start);
-        let taken = self.finish(&start, start.len(), value.into(), timestamp);
-        self.start = start;
-        taken
+        let value = value.into();
+        if !self.set_time(timestamp) {
+            self.refuse(Refusal::Timestamp);
+            return false;
+        }
+        if let Some(reason) = value.problem() {
+            self.refuse(reason);
+            return false;
+        }
+        self.bytes.extend(path.as_str().as_bytes());
+        if !self.tags.as_str().is_empty() {
+            self.bytes.extend(self.tags.as_str().as_bytes());
+        }
+        self.append(&[b' '; SHORT], 1, value);
+        true
     }
 
     /// Appends to `start` how the lines of a sound name begin.

@@ -88,10 +88,22 @@ impl Path {
         Self { ascii: true, ..Self::default() }
     }
 
+    /// One or the other.
+    pub(crate) fn keeping(ascii: bool) -> Self {
+        Self { ascii, ..Self::default() }
+    }
+
     /// Appends `text`, whose dots separate segments.
     ///
     /// Costs no allocation once the path has been as long before.
     pub fn push(&mut self, text: &str) {
+        if is_plain(text) && !self.excess.is_incomplete && self.text.len() <= NAME_MAX_BYTES {
+            if !self.text.is_empty() {
+                self.text.push('.');
+            }
+            self.text.push_str(text);
+            return;
+        }
         let mut rest = text;
         loop {
             let unsafe_at = rest.bytes().position(|byte| !is_safe(byte)).unwrap_or(rest.len());
@@ -192,7 +204,38 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || unicode_ident::is_xid_continue(c)
 }
 
-fn is_safe(byte: u8) -> bool {
+/// Whether it is sent as it is: segments of safe bytes, none of them empty or too long.
+///
+/// Without a branch a byte, as most texts are.
+#[inline]
+fn is_plain(text: &str) -> bool {
+    const DOT: u8 = 1;
+    const OTHER: u8 = 2;
+    const KINDS: [u8; 256] = {
+        let mut kinds = [0; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            kinds[byte] = match byte as u8 {
+                b'.' => DOT,
+                byte if is_safe(byte) => 0,
+                _ => OTHER,
+            };
+            byte += 1;
+        }
+        kinds
+    };
+    let (mut others, mut before) = (0, DOT);
+    for byte in text.bytes() {
+        let kind = KINDS[byte as usize];
+        // Two dots in a row, or the first byte, are as bad as what is not safe.
+        others |= kind & (OTHER | before);
+        before = kind;
+    }
+    others | (before & DOT) == 0 && text.len() <= SEGMENT_MAX_BYTES
+}
+
+#[inline]
+const fn is_safe(byte: u8) -> bool {
     const SAFE: [bool; 256] = {
         let mut safe = [false; 256];
         let mut byte = 0;

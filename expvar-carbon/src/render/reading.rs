@@ -76,7 +76,8 @@ pub(crate) enum Verdict {
 impl Reader {
     /// `prefix` stands before every name; `lines` may carry tags.
     pub(crate) fn new(prefix: &str, selection: Selection, lines: Lines) -> Self {
-        let mut path = Path::new();
+        let empty = Path::keeping(selection.ascii);
+        let mut path = empty.clone();
         path.push(prefix);
         Self {
             root: Branch::default(),
@@ -84,7 +85,7 @@ impl Reader {
             prefix: path.mark(),
             name_at: path.as_str().len() + usize::from(!path.is_empty()),
             path,
-            renamed: Path::new(),
+            renamed: empty,
             start: Vec::new(),
             lines,
             clashes: Clashes::default(),

@@ -35,6 +35,7 @@ pub(crate) struct Choices {
     pub(crate) counters: Counters,
     pub(crate) counters_matching: Vec<(String, Counters)>,
     pub(crate) arrays: bool,
+    pub(crate) ascii: bool,
 }
 
 /// The settings as they are used. Paths are without the prefix, and safe.
@@ -46,6 +47,7 @@ pub(crate) struct Selection {
     counters: Counters,
     counters_matching: Option<(Patterns, Vec<Counters>)>,
     pub(crate) arrays: bool,
+    pub(crate) ascii: bool,
 }
 
 impl Choices {
@@ -63,7 +65,7 @@ impl Choices {
             if [from, to].iter().any(|path| path.split('.').any(str::is_empty)) {
                 return bad("has an empty segment", "write full paths such as memstats.Alloc");
             }
-            let mut path = Path::new();
+            let mut path = Path::keeping(self.ascii);
             path.push(from);
             if renames.insert(path.as_str().to_owned(), to.clone()).is_some() {
                 return bad("is a second rename of one path", "keep one of them");
@@ -76,6 +78,7 @@ impl Choices {
             counters: self.counters,
             counters_matching: some("counters_matching", &patterns)?.map(|p| (p, kinds)),
             arrays: self.arrays,
+            ascii: self.ascii,
         })
     }
 }

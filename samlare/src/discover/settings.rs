@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Consul, Discover, Dns, Record, Source, Template};
+use super::{Consul, Discover, Dns, Record, Source, Template, TemplateError};
 
 /// How often files are looked at.
 const FILES_REFRESH: Duration = Duration::from_secs(5);
@@ -117,10 +117,18 @@ impl Settings {
         let known = source.as_ref().and_then(known_labels);
         let mut template = |key, text: &Option<String>| {
             let text = text.as_deref()?;
+            // A URL may hold a password or a token: nothing of it is repeated.
+            let is_secret = key == "URL" && text.contains(['@', '?']);
+            let shown = if is_secret { "the template".to_owned() } else { format!("{text:?}") };
             let template = match Template::parse(text) {
                 Ok(template) => template,
+                Err(TemplateError::Name(at, _)) if is_secret => {
+                    let problem = TemplateError::Name(at, "…".to_owned());
+                    problems.push(Problem::new(key, format!("{shown}: {problem}")));
+                    return None;
+                }
                 Err(error) => {
-                    problems.push(Problem::new(key, format!("{text:?}: {error}")));
+                    problems.push(Problem::new(key, format!("{shown}: {error}")));
                     return None;
                 }
             };
@@ -129,10 +137,11 @@ impl Settings {
                 None => Vec::new(),
             };
             for label in &unknown {
+                let label = if is_secret { "…" } else { label };
                 problems.push(Problem::new(
                     key,
                     format!(
-                        "{text:?}: there is no label {{{label}}} here; there are {{{}}}",
+                        "{shown}: there is no label {{{label}}} here; there are {{{}}}",
                         known.as_deref().unwrap_or_default().join("}, {")
                     ),
                 ));
@@ -296,5 +305,41 @@ impl fmt::Display for Problem {
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Settings(…)") // holds a token
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_url_repeats_no_secret() {
+        for url in [
+            "http://user:hunter2@{host",
+            "http://user:hunter2@{host}:{hunter2 x}",
+            "http://user:hun{ter2@{host}:{port}/",
+            "http://user:{hunter2}@{host}:{port}/",
+            "http://{host}:{port}/?token={hunter2}",
+            "http://{host}:{port}/?token=hunter2}",
+        ] {
+            let settings = Settings {
+                dns: vec!["_http._tcp.example.org".to_owned()],
+                prefix: Some("apps.{service}".to_owned()),
+                url: Some(url.to_owned()),
+                ..Settings::default()
+            };
+            let problems = settings.check().err().unwrap();
+            assert_eq!(problems.iter().map(|p| p.key).collect::<Vec<_>>(), ["URL"], "{url}");
+            let message = &problems[0].message;
+            assert!(!message.contains("hun") && !message.contains("ter2"), "{message}");
+            assert!(message.starts_with("the template: "), "{message}");
+        }
+        let settings = Settings {
+            dns: vec!["_http._tcp.example.org".to_owned()],
+            prefix: Some("apps.{dc}".to_owned()),
+            ..Settings::default()
+        };
+        let problems = settings.check().err().unwrap();
+        assert!(problems[0].message.starts_with("\"apps.{dc}\": there is no label {dc} here;"));
     }
 }

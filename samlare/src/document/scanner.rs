@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Problem;
+use super::{Fail, Problem};
 
 /// What a value begins with; of the scalars `true`, `false` and `null` are already read.
 pub(super) enum Token {
@@ -33,7 +33,7 @@ impl<'a> Scanner<'a> {
 
     /// The kind of the value that begins here.
     #[inline]
-    pub(super) fn token(&mut self) -> Result<Token, Problem> {
+    pub(super) fn token(&mut self) -> Result<Token, Fail> {
         self.space();
         match self.peek() {
             Some(b'{') => {
@@ -54,7 +54,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Only white space may follow.
-    pub(super) fn end(&mut self) -> Result<(), Problem> {
+    pub(super) fn end(&mut self) -> Result<(), Fail> {
         self.space();
         match self.peek() {
             None => Ok(()),
@@ -63,6 +63,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Whether the object or array that was just opened is empty; then it is closed.
+    #[inline]
     pub(super) fn closes(&mut self, close: u8) -> bool {
         self.space();
         let empty = self.peek() == Some(close);
@@ -71,7 +72,8 @@ impl<'a> Scanner<'a> {
     }
 
     /// After a member: whether another follows.
-    pub(super) fn another(&mut self, close: u8, expected: &'static str) -> Result<bool, Problem> {
+    #[inline]
+    pub(super) fn another(&mut self, close: u8, expected: &'static str) -> Result<bool, Fail> {
         self.space();
         match self.peek() {
             Some(b',') => {
@@ -87,7 +89,8 @@ impl<'a> Scanner<'a> {
     }
 
     /// A key and its colon.
-    pub(super) fn key(&mut self) -> Result<Cow<'a, str>, Problem> {
+    #[inline]
+    pub(super) fn key(&mut self) -> Result<Cow<'a, str>, Fail> {
         let key = self.text()?;
         self.space();
         if self.peek() != Some(b':') {
@@ -98,14 +101,15 @@ impl<'a> Scanner<'a> {
     }
 
     /// A string, unescaped; a surrogate without its other half becomes U+FFFD.
-    pub(super) fn text(&mut self) -> Result<Cow<'a, str>, Problem> {
+    #[inline]
+    pub(super) fn text(&mut self) -> Result<Cow<'a, str>, Fail> {
         let (raw, escaped) = self.raw_text()?;
         Ok(if escaped { Cow::Owned(unescape(raw)) } else { Cow::Borrowed(raw) })
     }
 
     /// The digits of a number, and whether it is written as an integer.
     #[inline]
-    pub(super) fn number(&mut self) -> Result<(&'a str, bool), Problem> {
+    pub(super) fn number(&mut self) -> Result<(&'a str, bool), Fail> {
         let start = self.at;
         self.at += usize::from(self.peek() == Some(b'-'));
         match self.peek() {
@@ -120,7 +124,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// What follows the integer part of a number.
-    fn fraction(&mut self) -> Result<(), Problem> {
+    fn fraction(&mut self) -> Result<(), Fail> {
         if self.peek() == Some(b'.') {
             self.at += 1;
             self.digits()?;
@@ -136,7 +140,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads past a value, to the same rules.
-    pub(super) fn skip_value(&mut self, depth: usize, limit: usize) -> Result<(), Problem> {
+    pub(super) fn skip_value(&mut self, depth: usize, limit: usize) -> Result<(), Fail> {
         match self.token()? {
             Token::Object => self.skip_object(depth + 1, limit),
             Token::Array => self.skip_array(depth + 1, limit),
@@ -147,14 +151,15 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads past what follows an opening bracket.
-    pub(super) fn skip_array(&mut self, depth: usize, limit: usize) -> Result<(), Problem> {
+    pub(super) fn skip_array(&mut self, depth: usize, limit: usize) -> Result<(), Fail> {
         if depth > limit {
-            return Err(Problem::TooDeep(limit));
+            return Err(Problem::TooDeep(limit).into());
         }
         if self.closes(b']') {
             return Ok(());
         }
         loop {
+            self.at += plain_numbers(&self.bytes[self.at..]);
             self.skip_value(depth, limit)?;
             if !self.another(b']', "a comma or a closing bracket")? {
                 return Ok(());
@@ -162,9 +167,9 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn skip_object(&mut self, depth: usize, limit: usize) -> Result<(), Problem> {
+    fn skip_object(&mut self, depth: usize, limit: usize) -> Result<(), Fail> {
         if depth > limit {
-            return Err(Problem::TooDeep(limit));
+            return Err(Problem::TooDeep(limit).into());
         }
         if self.closes(b'}') {
             return Ok(());
@@ -185,24 +190,31 @@ impl<'a> Scanner<'a> {
     }
 
     /// What stands between the quotes, and whether any of it is escaped.
-    fn raw_text(&mut self) -> Result<(&'a str, bool), Problem> {
+    #[inline]
+    fn raw_text(&mut self) -> Result<(&'a str, bool), Fail> {
         self.space();
         if self.peek() != Some(b'"') {
             return Err(self.expected("a string"));
         }
+        let start = self.at + 1;
+        self.at = start + plain_text(&self.bytes[start..]);
+        let escaped = self.peek() != Some(b'"');
+        if escaped {
+            self.escaped_text()?;
+        }
+        let raw = &self.text[start..self.at];
         self.at += 1;
-        let start = self.at;
-        let mut escaped = false;
+        Ok((raw, escaped))
+    }
+
+    /// On to the quote that ends a string.
+    #[cold]
+    fn escaped_text(&mut self) -> Result<(), Fail> {
         loop {
             self.at += plain_text(&self.bytes[self.at..]);
             match self.peek() {
-                Some(b'"') => {
-                    let raw = &self.text[start..self.at];
-                    self.at += 1;
-                    return Ok((raw, escaped));
-                }
+                Some(b'"') => return Ok(()),
                 Some(b'\\') => {
-                    escaped = true;
                     self.at += 1;
                     match self.peek() {
                         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
@@ -227,15 +239,13 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
-    fn digits(&mut self) -> Result<(), Problem> {
+    fn digits(&mut self) -> Result<(), Fail> {
         let start = self.at;
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.at += 1;
-        }
+        self.at += digits(&self.bytes[start..]);
         if self.at == start { Err(self.expected("a digit")) } else { Ok(()) }
     }
 
-    fn word(&mut self, word: &'static str, token: Token) -> Result<Token, Problem> {
+    fn word(&mut self, word: &'static str, token: Token) -> Result<Token, Fail> {
         if self.bytes[self.at..].starts_with(word.as_bytes()) {
             self.at += word.len();
             return Ok(token);
@@ -248,8 +258,9 @@ impl<'a> Scanner<'a> {
 
     #[inline]
     fn space(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
-            self.at += 1;
+        if self.peek().is_some_and(|byte| byte <= b' ') {
+            let is_space = |byte: &&u8| matches!(**byte, b' ' | b'\n' | b'\r' | b'\t');
+            self.at += self.bytes[self.at..].iter().take_while(is_space).count();
         }
     }
 
@@ -258,21 +269,45 @@ impl<'a> Scanner<'a> {
         self.bytes.get(self.at).copied()
     }
 
-    fn expected(&self, expected: &'static str) -> Problem {
+    #[cold]
+    fn expected(&self, expected: &'static str) -> Fail {
         if self.at >= self.bytes.len() {
             return truncated();
         }
         let (key, found) = (String::new(), String::new());
-        Problem::Syntax { offset: self.at, expected, key, found }
+        Problem::Syntax { offset: self.at, expected, key, found }.into()
     }
 }
 
 /// Where it ends is for the reader to say.
-fn truncated() -> Problem {
-    Problem::Truncated { key: String::new() }
+fn truncated() -> Fail {
+    Problem::Truncated { key: String::new() }.into()
+}
+
+/// How many digits there are.
+#[inline]
+fn digits(bytes: &[u8]) -> usize {
+    bytes.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(bytes.len())
+}
+
+/// How many bytes are numbers of nothing but digits with a comma after each, and perhaps a space:
+/// Go's memory statistics have hundreds of them in a row.
+fn plain_numbers(bytes: &[u8]) -> usize {
+    let mut end = 0;
+    loop {
+        let rest = &bytes[end..];
+        let length = digits(rest);
+        let is_number = length == 1 || (length > 1 && rest[0] != b'0');
+        if !is_number || rest.get(length) != Some(&b',') {
+            return end;
+        }
+        end += length + 1;
+        end += usize::from(bytes.get(end) == Some(&b' '));
+    }
 }
 
 /// How many bytes a string goes on before a quote, a backslash or a control character.
+#[inline]
 fn plain_text(bytes: &[u8]) -> usize {
     /// The byte in each of the eight.
     const fn each(byte: u8) -> u64 {

@@ -99,6 +99,13 @@ impl Program {
         assert!(killed.unwrap().success());
     }
 
+    /// The most memory that it has held.
+    pub fn peak_mib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+    }
+
     /// Ends it as a service manager does, and returns its log.
     pub fn terminate(mut self) -> String {
         self.signal("TERM");
