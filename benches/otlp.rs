@@ -141,7 +141,12 @@ fn race() {
         f();
         region.change().allocations
     };
-    let (theirs, own) = (allocations(&|| sdk.push()), allocations(&|| drop(push())));
+    let (theirs, own) = (
+        allocations(&|| sdk.push()),
+        allocations(&|| {
+            black_box(push());
+        }),
+    );
     println!("{COUNTERS} counters and {HISTOGRAMS} histograms, collected and encoded\n");
     println!("| allocations a push | | at most |\n|---|--:|--:|");
     println!("| opentelemetry-otlp | {theirs} | |\n| expvar-otlp | {own} | {} |\n", theirs / 10);
@@ -167,7 +172,9 @@ fn numbers(rounds: usize) {
         }
     }
     let mut renderer = renderer(&registry);
-    (0..3).for_each(|_| drop(black_box(renderer.encode(NOW))));
+    for _ in 0..3 {
+        black_box(renderer.encode(NOW));
+    }
     let region = Region::new(ALLOC);
     let mut times: Vec<Duration> = (0..rounds as u64)
         .map(|round| {
