@@ -11,6 +11,7 @@ packages=(
     prometheus       # a scrape by the real thing, and promtool
     systemd          # systemd-analyze, for the units
     carbon-c-relay   # Graphite over TLS
+    etcd-server      # members of samlare
     iproute2         # a network to cut
     tmux             # the terminal view
     valgrind         # the allocator hook

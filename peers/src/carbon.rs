@@ -40,7 +40,7 @@ pub struct CarbonCache {
 
 /// Listens on a port that no connection gets by itself: one of those might be in use when the
 /// server comes back to it. Linux gives connections ports from 32,768 on.
-fn listen() -> TcpListener {
+pub(crate) fn listen() -> TcpListener {
     let random = || RandomState::new().build_hasher().finish();
     let port = || 10_000 + (random() % 22_000) as u16;
     let listens = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok();

@@ -4,9 +4,11 @@
 
 mod carbon;
 pub mod contrib;
+mod etcd;
 mod python;
 mod whisper;
 
 pub use carbon::{CarbonCache, carbon_python};
+pub use etcd::EtcdCluster;
 pub use python::python;
 pub use whisper::{read_whisper, whisper_archives};

@@ -7,6 +7,7 @@
 //! proxies are those of the environment.
 
 mod body;
+mod caller;
 mod connection;
 mod dial;
 mod exchange;
@@ -25,11 +26,12 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HOST, PROXY_AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, Request, Uri};
-use http_body_util::Empty;
+use http_body_util::Full;
 use rustls::ClientConfig;
 use tokio::time::Instant;
 
 pub use body::Body;
+pub(crate) use caller::{Caller, Reply, Told};
 pub use failure::Failure;
 pub use http::header::{HeaderName, HeaderValue};
 pub use target::{DEFAULT_PATH, Target};
@@ -225,7 +227,7 @@ impl Asking<'_> {
         let bad = |error: http::Error| Failure::Broken(error.to_string());
         let host = HeaderValue::try_from(&target.authority);
         let host = host.map_err(|error| Failure::Broken(error.to_string()))?;
-        let mut request = Request::new(Empty::new());
+        let mut request = Request::new(Full::default());
         let (path, authority) = (target.path.as_str(), target.authority.as_str());
         let asked_itself = proxy.filter(|proxy| proxy.is_asked_itself(target.is_secured()));
         *request.uri_mut() = match asked_itself {

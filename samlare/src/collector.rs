@@ -1,6 +1,8 @@
 //! All endpoints together: who is polled, and what a reload or a discovery changes.
 
-use std::collections::{BTreeMap, HashMap};
+mod cluster;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,15 +10,16 @@ use expvar::{Func, Info, Registry};
 use expvar_carbon::Left;
 use serde_json::{Map, Value, json};
 use tokio::sync::{Notify, watch};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::client::Target;
+use crate::cluster::{Begin, Duty, Engine, Membership, Status as ClusterStatus, View};
 use crate::config::{Carbon, Config, Discover, Endpoint};
 use crate::counts::Counts;
 use crate::discover::{self, Discovery};
 use crate::log::{Level, Log};
 use crate::output::{Output, Settings};
-use crate::poller::{Common, Poller};
+use crate::poller::{self, Common, Poller};
 use crate::schedule::Clock;
 use crate::shard::Shard;
 use crate::state::{Report, State};
@@ -30,6 +33,11 @@ pub struct Collector {
     running: HashMap<Key, Running>,
     states: States,
     statuses: Statuses,
+    member: Option<Member>,
+    cluster: ClusterShown,
+    /// What keeps the members, where it is not what the configuration names.
+    engine: Option<Arc<dyn Engine>>,
+    registry: Registry,
     changed: Arc<Notify>,
     /// What the output is to send to next.
     wishes: watch::Sender<Wish>,
@@ -44,9 +52,20 @@ struct Wish {
     log: Log,
 }
 
-/// The endpoints that are polled, for whoever shows them.
+/// The endpoints that are polled, for whoever shows them, and the cluster that shares them.
 #[derive(Clone, Default)]
-pub struct States(Arc<Mutex<Vec<Polled>>>);
+pub struct States(Arc<Mutex<Vec<Polled>>>, ClusterShown);
+
+/// How the cluster is doing, where there is one.
+type ClusterShown = Arc<Mutex<Option<Arc<ClusterStatus>>>>;
+
+/// This process as a member of a cluster.
+struct Member {
+    membership: Membership,
+    /// Who shares the endpoints; none before the first view.
+    view: Option<View>,
+    _failures: Aborting,
+}
 
 /// An endpoint and its state.
 #[derive(Clone)]
@@ -55,6 +74,8 @@ pub struct Polled {
     pub endpoint: Endpoint,
     /// How that goes.
     pub state: Arc<State>,
+    /// Not that of another member by now.
+    is_owned: bool,
 }
 
 type Statuses = Arc<Mutex<Vec<Arc<discover::Status>>>>;
@@ -65,7 +86,18 @@ type Key = (String, String);
 struct Running {
     endpoint: Endpoint,
     state: Arc<State>,
-    _task: Aborting,
+    duty: Arc<Duty>,
+    is_owned: bool,
+    task: Polling,
+}
+
+/// An endpoint's task; it ends with its owner.
+struct Polling(JoinHandle<()>);
+
+impl Drop for Polling {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 struct Source {
@@ -93,6 +125,18 @@ impl States {
     pub fn polled(&self) -> Vec<Polled> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    /// How the cluster is doing, where there is one.
+    pub fn cluster(&self) -> Option<Arc<ClusterStatus>> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many endpoints are this process's own, and how many points their last polls brought.
+    fn counted(&self) -> (u64, u64) {
+        let polled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = polled.iter().filter(|polled| polled.is_owned);
+        own.fold((0, 0), |(count, points), polled| (count + 1, points + polled.state.last_points()))
+    }
 }
 
 impl Collector {
@@ -109,6 +153,20 @@ impl Collector {
         clock: Clock,
         log: Log,
     ) -> Result<Collector, expvar_carbon::ConfigError> {
+        Collector::start_by(config, None, registry, clock, log)
+    }
+
+    /// The same; `engine` keeps the list of members rather than the one that `[cluster]` names.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_by(
+        config: Config,
+        engine: Option<Arc<dyn Engine>>,
+        registry: &Registry,
+        clock: Clock,
+        log: Log,
+    ) -> Result<Collector, expvar_carbon::ConfigError> {
         let used = Settings::of(config.carbon.clone());
         let output = Output::open(config.carbon.as_ref(), &log)?;
         let common = Arc::new(Common::new(output, Counts::publish(registry), clock));
@@ -116,12 +174,17 @@ impl Collector {
             Wish { carbon: config.carbon.clone(), within: config.flush_timeout, log: log.clone() };
         let (wishes, wished) = watch::channel(wish);
         let exchanges = tokio::spawn(exchange(common.clone(), used, wished));
+        let cluster = ClusterShown::default();
         let mut collector = Collector {
             common,
             log,
             sources: Vec::new(),
             running: HashMap::new(),
-            states: States::default(),
+            states: States(Arc::default(), cluster.clone()),
+            member: None,
+            cluster,
+            engine,
+            registry: registry.clone(),
             statuses: Statuses::default(),
             changed: Arc::new(Notify::new()),
             wishes,
@@ -129,9 +192,24 @@ impl Collector {
             config,
         };
         collector.show(registry);
+        collector.join_cluster(None);
         collector.watch_sources();
         collector.gather();
         Ok(collector)
+    }
+
+    /// Resolves when the members are known for the first time, at once where there is no cluster.
+    ///
+    /// # Errors
+    /// The engine could not be reached: why. Endpoints are polled as if there were nobody else.
+    pub fn joined(&self) -> impl Future<Output = Result<(), String>> + use<> {
+        let joined = self.member.as_ref().map(|member| member.membership.joined());
+        async move {
+            match joined {
+                Some(joined) => joined.await,
+                None => Ok(()),
+            }
+        }
     }
 
     /// The endpoints that are polled.
@@ -154,8 +232,9 @@ impl Collector {
     /// connection, and so do the sources of others and the sender. Never waits: what waits for
     /// Carbon goes on under other settings in a task of its own, which logs what cannot be used.
     pub fn apply(&mut self, config: Config) {
-        self.config = config;
+        let before = std::mem::replace(&mut self.config, config);
         self.log = self.log.formatted(self.config.log_format);
+        self.join_cluster(before.cluster.as_ref());
         self.watch_sources();
         self.gather();
         // Also where they are the same: the files that they name may not be.
@@ -166,8 +245,25 @@ impl Collector {
         });
     }
 
+    /// How long [`stop`](Self::stop) takes at most before it sends what waits.
+    pub fn hands_over_within(&self) -> Duration {
+        let has_others = |member: &Member| member.view.as_ref().is_some_and(View::has_others);
+        if !self.member.as_ref().is_some_and(has_others) {
+            return Duration::ZERO;
+        }
+        let longest = |running: &Running| {
+            let polling = &running.endpoint.polling;
+            polling.interval * self.lingers() + polling.timeout
+        };
+        let longest = self.running.values().map(longest).max().unwrap_or_default();
+        cluster::LEAVES_WITHIN + longest + Duration::from_secs(1)
+    }
+
     /// Ends all polls and sends what waits; returns what could not be sent within the deadline.
+    /// Members of a cluster first leave it, and then go on for one slot.
     pub async fn stop(mut self, within: Duration) -> Left {
+        let hands_over = self.hands_over_within();
+        self.leave_cluster(hands_over).await;
         self.sources.clear();
         self.running.clear();
         let left = self.common.output.close(within).await;
@@ -214,10 +310,39 @@ impl Collector {
 
     /// Starts the endpoints that are new and ends those that are gone.
     pub fn gather(&mut self) {
+        let Some(member) = &mut self.member else { return self.settle(&|_| Begin::Next) };
+        let views = member.membership.views();
+        if views.is_empty() {
+            return self.settle(&|_| Begin::Next);
+        }
+        // One by one: who owned something for a moment polls it until others surely do.
+        for view in views {
+            self.see(view);
+        }
+    }
+
+    /// Starts the endpoints that are new, as `begin` says, and ends those that are gone.
+    fn settle(&mut self, begin: &dyn Fn(&Endpoint) -> Begin) {
         let wanted = self.wanted();
-        self.running.retain(|key, running| wanted.get(key) == Some(&running.endpoint));
-        for (key, endpoint) in wanted {
-            if self.running.contains_key(&key) {
+        self.running.retain(|key, running| {
+            let stays = wanted.get(key).is_some_and(|(wanted, _)| *wanted == running.endpoint);
+            stays && !running.task.0.is_finished()
+        });
+        let lingers = self.lingers();
+        let mut lingering = None;
+        for (key, (endpoint, is_owned)) in wanted {
+            if let Some(running) = self.running.get_mut(&key) {
+                running.is_owned = is_owned;
+                if is_owned {
+                    running.duty.keep();
+                } else {
+                    let schedule = poller::schedule(&endpoint);
+                    running.duty.end(&schedule, self.common.clock.now_ms(), u64::from(lingers));
+                    lingering = lingering.max(Some(endpoint.polling.interval));
+                }
+                continue;
+            }
+            if !is_owned {
                 continue;
             }
             let state = Arc::new(State::new(
@@ -227,9 +352,11 @@ impl Collector {
             ));
             match Poller::new(endpoint.clone(), state.clone()) {
                 Ok(poller) => {
-                    let task = tokio::spawn(poller.run(self.common.clone(), self.log.clone()));
-                    let task = Aborting(task.abort_handle());
-                    self.running.insert(key, Running { endpoint, state, _task: task });
+                    let duty = Arc::new(Duty::new(begin(&endpoint)));
+                    let run = poller.run(self.common.clone(), self.log.clone(), duty.clone());
+                    let task = Polling(tokio::spawn(run));
+                    let running = Running { endpoint, state, duty, is_owned, task };
+                    self.running.insert(key, running);
                 }
                 Err(error) => self.log.event(
                     Level::Error,
@@ -241,25 +368,45 @@ impl Collector {
         let polled = |running: &Running| Polled {
             endpoint: running.endpoint.clone(),
             state: running.state.clone(),
+            is_owned: running.is_owned,
         };
+        if let Some(longest) = lingering {
+            // Whose last poll is over is not shown any more then.
+            let (changed, over) = (self.changed.clone(), longest * 2);
+            tokio::spawn(async move {
+                tokio::time::sleep(over).await;
+                changed.notify_one();
+            });
+        }
         let mut states: Vec<_> = self.running.values().map(polled).collect();
         states.sort_by(|a, b| a.state.name().cmp(b.state.name()));
         *self.states.0.lock().unwrap_or_else(PoisonError::into_inner) = states;
     }
 
-    fn wanted(&self) -> HashMap<Key, Endpoint> {
+    /// The endpoints of the configuration that this process polls, and those that it polls no
+    /// more but is polling; each with whether it is its own. Others cost a hash and no memory.
+    fn wanted(&self) -> HashMap<Key, (Endpoint, bool)> {
         let mut wanted = HashMap::new();
-        let listed = self.config.endpoints.iter().cloned();
+        let shard: Option<Shard> = self.config.shard;
+        let owns = |url: &str| match &self.member {
+            Some(member) => member.view.as_ref().is_some_and(|view| view.owns(url)),
+            None => shard.is_none_or(|shard| shard.owns(url)),
+        };
+        let polled: HashSet<&str> =
+            self.running.values().map(|running| running.endpoint.target.url()).collect();
+        let keeps = |url: &str| owns(url) || polled.contains(url);
+        let listed = self.config.endpoints.iter();
+        let listed = listed.filter(|endpoint| keeps(endpoint.target.url())).cloned();
         let sources = self.sources.iter().flat_map(|source| {
             let targets = source.discovery.targets.borrow().clone();
-            found(&source.config, &targets, &self.log)
+            found(&source.config, &targets, &self.log, keeps)
         });
         for endpoint in listed.chain(sources) {
-            let shard: Option<Shard> = self.config.shard;
-            if shard.is_none_or(|shard| shard.owns(endpoint.target.url())) {
-                let key = (endpoint.target.url().to_owned(), endpoint.prefix.clone());
+            let is_owned = owns(endpoint.target.url());
+            let key = (endpoint.target.url().to_owned(), endpoint.prefix.clone());
+            if is_owned || self.running.contains_key(&key) {
                 // Of an endpoint that is named twice the first is polled.
-                wanted.entry(key).or_insert(endpoint);
+                wanted.entry(key).or_insert((endpoint, is_owned));
             }
         }
         wanted
@@ -325,10 +472,15 @@ fn tell_left(log: &Log, left: &Left) {
     }
 }
 
-/// The endpoints that a source has found.
-pub(crate) fn found(config: &Discover, targets: &[discover::Target], log: &Log) -> Vec<Endpoint> {
-    let mut endpoints = Vec::with_capacity(targets.len());
-    for target in targets {
+/// The endpoints that a source has found and that are kept, by their URLs.
+pub(crate) fn found(
+    config: &Discover,
+    targets: &[discover::Target],
+    log: &Log,
+    keeps: impl Fn(&str) -> bool,
+) -> Vec<Endpoint> {
+    let mut endpoints = Vec::new();
+    for target in targets.iter().filter(|target| keeps(&target.url)) {
         match Target::parse(&target.url) {
             Ok(url) => endpoints.push(Endpoint {
                 target: url,

@@ -4,12 +4,14 @@
 //! of them; a key that nobody knows is only a warning. `README.md` lists the keys, and
 //! `sample-config.toml` shows them.
 
+mod cluster;
 mod discover;
 mod endpoint;
 mod expand;
 mod load;
 mod problem;
 mod review;
+mod routing;
 mod section;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,9 +22,11 @@ use std::time::Duration;
 pub use discover::Discover;
 pub use endpoint::{Endpoint, Polling};
 pub use problem::Problem;
+pub use routing::{Routing, Rule};
 
 use crate::shard::Shard;
 use endpoint::Defaults;
+use expvar_carbon::Route;
 use section::{File, Section};
 
 /// A configuration that can be run.
@@ -36,6 +40,8 @@ pub struct Config {
     pub discover: Vec<Discover>,
     /// The part of all endpoints that this process takes.
     pub shard: Option<Shard>,
+    /// The members that share all endpoints.
+    pub cluster: Option<crate::cluster::Settings>,
     /// Where samlare shows itself.
     pub listen: Option<SocketAddr>,
     /// How it logs.
@@ -61,10 +67,10 @@ impl PartialEq for Places {
 /// Where the points go, and what happens to them when nobody takes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Carbon {
-    /// As in `tcp://graphite:2003`, in the order of preference.
-    pub urls: Vec<String>,
-    /// Each server gets a copy, rather than the first one that answers everything.
-    pub copies: bool,
+    /// The destinations, and which of them get a point.
+    pub routing: Routing,
+    /// Names that go elsewhere; the first rule that matches counts.
+    pub rules: Vec<Rule>,
     /// PEM certificates that `tls://` trusts rather than the system's.
     pub ca_file: Option<PathBuf>,
     /// A client certificate and its key, PEM.
@@ -132,11 +138,18 @@ impl Config {
     /// Every key that a file may have, with the table that it stands in (empty for the global
     /// part).
     pub fn keys() -> BTreeSet<(&'static str, &'static str)> {
-        const ALL: &str = "[[endpoint]]\n[[discover]]\n[[Renames]]\n[[Rename]]\n";
+        const ALL: &str =
+            "[[endpoint]]\n[[discover]]\n[[Renames]]\n[[Rename]]\n[[rule]]\n[cluster]\n";
         let (root, _) = toml::de::DeTable::parse_recoverable(ALL);
         let file = File::of(ALL, Path::new(""), false);
         read(Section::new(&file, "", root.get_ref(), 0..0));
         file.asked.into_inner()
+    }
+
+    /// How the endpoints that are listed and those that are found are polled.
+    pub(crate) fn pollings(&self) -> impl Iterator<Item = &Polling> {
+        let listed = self.endpoints.iter().map(|endpoint| &*endpoint.polling);
+        listed.chain(self.discover.iter().map(|discover| &*discover.polling))
     }
 
     /// The key, with its line, that a setting of the sender comes from.
@@ -155,6 +168,11 @@ fn sender_key(field: &str, has: impl Fn(&str) -> bool) -> &'static str {
         "resend_window" => "ResendWindow",
         "tls.server_name" => "CarbonServerName",
         "tls.client_certificate" => "CarbonCertFile",
+        "route" => "Route",
+        "replication" => "Replication",
+        "dialect" => "Dialect",
+        "diverse" => "Diverse",
+        "matching" => "rule",
         field if field.starts_with("tls") => "CarbonCaFile",
         _ if has("Carbon") => "Carbon",
         _ => "CarbonHost",
@@ -186,6 +204,7 @@ fn read(root: Section<'_>) -> Config {
         endpoints,
         discover,
         shard: shard(&root),
+        cluster: root.section("cluster").and_then(cluster::read),
         listen: listen(&root),
         log_format: log_format(&root),
         flush_timeout: root
@@ -194,6 +213,16 @@ fn read(root: Section<'_>) -> Config {
         places: Places(root.places(&SENDER_KEYS)),
         is_empty: root.is_empty(),
     };
+    if let Some(settings) = &config.cluster {
+        let tightest = config
+            .pollings()
+            .min_by_key(|polling| polling.interval.saturating_sub(polling.timeout));
+        let tightest = tightest.map(|polling| (polling.interval, polling.timeout));
+        cluster::review(&root, settings, tightest);
+        if config.shard.is_some() {
+            root.error("Shard", "[cluster] shares the endpoints, too: remove one of them");
+        }
+    }
     if config.flush_timeout > UNIT_STOP {
         root.warn(
             "FlushTimeout",
@@ -206,7 +235,7 @@ fn read(root: Section<'_>) -> Config {
 }
 
 /// Keys whose settings only the sender can judge.
-const SENDER_KEYS: [&str; 10] = [
+const SENDER_KEYS: [&str; 15] = [
     "Carbon",
     "CarbonHost",
     "CarbonMode",
@@ -217,6 +246,11 @@ const SENDER_KEYS: [&str; 10] = [
     "QueueBytes",
     "ResendWindow",
     "SpoolDir",
+    "Route",
+    "Replication",
+    "Dialect",
+    "Diverse",
+    "rule",
 ];
 
 /// What fits the shipped unit's `TimeoutStopSec=30`.
@@ -262,14 +296,22 @@ fn carbon(root: &Section<'_>) -> Option<Carbon> {
     } else if port.is_some() && !root.has("CarbonHost") {
         root.warn("CarbonPort", "there is no CarbonHost: lines go to standard output");
     }
-    let copies = match root.string("CarbonMode").as_deref() {
-        None | Some("failover") => false,
-        Some("copy") => true,
+    let mut routing = Routing::read(root, urls);
+    match root.string("CarbonMode").as_deref() {
+        None => {}
+        Some(mode @ ("failover" | "copy")) if root.has("Route") => {
+            if mode != routing.route.name() {
+                root.error("CarbonMode", "Route says otherwise: remove CarbonMode");
+            }
+        }
+        Some("failover") => {}
+        Some("copy") => routing.route = Route::Copy,
         Some(_) => {
             root.error("CarbonMode", "it is neither of the two: write \"failover\" or \"copy\"");
-            false
         }
-    };
+    }
+    let sections = root.sections("rule");
+    let rules: Vec<Rule> = sections.into_iter().filter_map(routing::read).collect();
     let certificate = root.file_path("CarbonCertFile");
     let key = root.file_path("CarbonKeyFile");
     let client_certificate = match (certificate, key) {
@@ -281,8 +323,8 @@ fn carbon(root: &Section<'_>) -> Option<Carbon> {
         }
     };
     let carbon = Carbon {
-        urls,
-        copies,
+        routing,
+        rules,
         ca_file: root.file_path("CarbonCaFile"),
         client_certificate,
         server_name: root.string("CarbonServerName"),
@@ -291,7 +333,10 @@ fn carbon(root: &Section<'_>) -> Option<Carbon> {
         resend: root.milliseconds("ResendWindow", 0..3_600_000),
         spool_dir: root.file_path("SpoolDir"),
     };
-    if carbon.urls.is_empty() {
+    if carbon.routing.urls.is_empty() {
+        if !carbon.rules.is_empty() {
+            root.error("Carbon", "it is missing: names that no [[rule]] matches have no place");
+        }
         return None;
     }
     if let Some(dir) = &carbon.spool_dir {

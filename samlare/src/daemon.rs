@@ -72,6 +72,9 @@ impl Daemon {
             vec![format!("{}: {}", self.path.display(), config.sender_problem(&error))]
         })?;
         page.show(collector.states());
+        if let Err(error) = self.await_cluster(&mut collector).await {
+            return Err(vec![format!("{}: cluster.Required: {error}", self.path.display())]);
+        }
         log.event(Level::Info, "starting", &[("endpoints", &endpoints)]);
         notify.tell(&format!("READY=1\nSTATUS=polling {endpoints} endpoints"));
 
@@ -101,6 +104,14 @@ impl Daemon {
         notify.tell("STOPPING=1");
         log.event(Level::Info, "exiting", &[("signal", &signal)]);
         let within = collector.config().flush_timeout;
+        let hands_over = collector.hands_over_within();
+        if !hands_over.is_zero() {
+            // A slot may last longer than the service manager waits by itself.
+            let most = (hands_over + within).as_micros();
+            notify.tell(&format!("EXTEND_TIMEOUT_USEC={most}"));
+            let secs = hands_over.as_secs();
+            log.event(Level::Info, "handing over to the other members", &[("within_secs", &secs)]);
+        }
         let stopped = collector.stop(within);
         tokio::pin!(stopped);
         loop {
@@ -112,6 +123,24 @@ impl Daemon {
                     return Ok(());
                 }
             }
+        }
+    }
+
+    /// Waits until the members are known, or nobody could be asked for them.
+    async fn await_cluster(&self, collector: &mut Collector) -> Result<(), String> {
+        let required = collector.config().cluster.as_ref().is_some_and(|set| set.required);
+        let joined = collector.joined();
+        tokio::pin!(joined);
+        loop {
+            let joined = tokio::select! {
+                joined = &mut joined => joined,
+                () = collector.changed() => {
+                    collector.gather();
+                    continue;
+                }
+            };
+            collector.gather();
+            return if required { joined } else { Ok(()) };
         }
     }
 

@@ -6,6 +6,7 @@
 //! - [`client`], [`document`]: from a URL to points.
 //! - [`discover`], [`shard`]: endpoints that are found, and shared among processes.
 //! - [`schedule`], [`poller`], [`collector`]: all of them, each in time.
+//! - [`cluster`]: several samlares that share their endpoints.
 //! - [`output`]: to Carbon, or to standard output.
 //! - [`daemon`], [`once`]: the commands; [`notify`]: systemd; [`file_limit`]: open files.
 //! - [`watch`]: services in a terminal.
@@ -13,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod cluster;
 pub mod collector;
 pub mod config;
 pub mod counts;

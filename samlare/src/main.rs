@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use samlare::config::Config;
+use samlare::cluster::{self, Etcd, Owners};
+use samlare::config::{Config, Endpoint};
 use samlare::daemon::{self, Daemon};
 use samlare::discover::Source;
 use samlare::log::Log;
@@ -137,16 +138,18 @@ fn check(path: PathBuf) -> ExitCode {
     let Some(runtime) = runtime() else { return ExitCode::FAILURE };
     let log = Log::stderr(config.log_format);
     let files = |source: &Source| matches!(source, Source::Files(_));
-    wrong.extend(runtime.block_on(once::gather(&config, &log, files)).1);
+    let (endpoints, found) = runtime.block_on(once::gather(&config, &log, files));
+    wrong.extend(found);
     if wrong.is_empty() {
-        return print(&format!("{name}: {}\n", summary(&config)));
+        let share = runtime.block_on(share(&config, &endpoints));
+        return print(&format!("{name}: {}\n{share}", summary(&config)));
     }
     complain(&wrong)
 }
 
 fn summary(config: &Config) -> String {
     let destination = match &config.carbon {
-        Some(carbon) => carbon.urls.join(", "),
+        Some(carbon) => carbon.routing.urls.join(", "),
         None => "standard output".to_owned(),
     };
     format!(
@@ -154,6 +157,30 @@ fn summary(config: &Config) -> String {
         config.endpoints.len(),
         config.discover.len()
     )
+}
+
+/// What this member of a cluster would poll if it joined now.
+async fn share(config: &Config, endpoints: &[Endpoint]) -> String {
+    let Some(settings) = &config.cluster else { return String::new() };
+    let looked = match Etcd::new(settings) {
+        Ok(engine) => cluster::look(&engine, settings).await,
+        Err(error) => Err(error.to_string()),
+    };
+    let me = settings.name.as_str();
+    let (owners, why) = match looked {
+        Ok(owners) => (owners, String::new()),
+        Err(why) => (
+            Owners::new([me], settings.replicas),
+            format!("cluster: {} cannot be asked, so as if alone: {why}\n", settings.engine_name()),
+        ),
+    };
+    let mut lines = why;
+    for name in owners.names() {
+        let count = endpoints.iter().filter(|endpoint| owners.owns(name, endpoint.target.url()));
+        let this = if name == me { " (this one)" } else { "" };
+        lines.push_str(&format!("cluster: {name}{this} polls {} endpoints\n", count.count()));
+    }
+    lines
 }
 
 fn once(path: PathBuf) -> ExitCode {

@@ -49,7 +49,7 @@ pub async fn gather(
             let Report { left_out, left_out_why, .. } = &report;
             wrong.push(format!("{name}: targets left out: {left_out}, the first: {left_out_why}"));
         }
-        endpoints.extend(found(source, &targets, log));
+        endpoints.extend(found(source, &targets, log, |_| true));
     }
     if let Some(shard) = config.shard {
         endpoints.retain(|endpoint| shard.owns(endpoint.target.url()));

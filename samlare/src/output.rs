@@ -8,7 +8,7 @@ use std::time::Duration;
 use expvar_carbon::{ConfigError, Left, Lines, Sender, SenderBuilder, Stats, Tls};
 use xxhash_rust::xxh64::xxh64;
 
-use crate::config::Carbon;
+use crate::config::{Carbon, Rule};
 use crate::log::Log;
 use crate::outage;
 
@@ -147,6 +147,15 @@ pub fn check(carbon: &Carbon) -> Result<(), ConfigError> {
     builder(&Carbon { spool_dir: None, ..carbon.clone() }).build().map(drop)
 }
 
+/// Whether a sender could be made of this rule alone; makes none.
+///
+/// # Errors
+/// The setting that cannot be used.
+pub fn check_rule(rule: &Rule) -> Result<(), ConfigError> {
+    let builder = Sender::builder().to("localhost:2003");
+    builder.matching(&rule.pattern, rule.routing.cluster()).build().map(drop)
+}
+
 /// A sender that tells the log of its troubles.
 fn telling(carbon: &Carbon, log: &Log) -> SenderBuilder {
     let log = log.clone();
@@ -164,13 +173,22 @@ fn builder(carbon: &Carbon) -> SenderBuilder {
     if let Some(name) = &carbon.server_name {
         tls = tls.server_name(name);
     }
+    let routing = &carbon.routing;
     let mut builder = Sender::builder()
-        .copy(carbon.copies)
+        .route(routing.route)
+        .dialect(routing.dialect)
+        .diverse(routing.diverse)
         .queue_bytes(carbon.queue_bytes)
         .share_names(true)
         .tls(tls);
-    for url in &carbon.urls {
+    for url in &routing.urls {
         builder = builder.to(url);
+    }
+    if let Some(copies) = routing.replication {
+        builder = builder.replication(copies);
+    }
+    for rule in &carbon.rules {
+        builder = builder.matching(&rule.pattern, rule.routing.cluster());
     }
     if let Some(window) = carbon.resend {
         builder = builder.resend_window(window);

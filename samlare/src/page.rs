@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::client::{Client, Options, trust};
+use crate::client::{Client, Options, Target, trust};
 use crate::collector::{Polled, States};
 use crate::config::Endpoint;
 use crate::document::{self, Number, Points, Rules};
@@ -62,8 +62,9 @@ impl Page {
         let _ = self.states.set(states);
     }
 
-    /// What there is at an address: the page and its files, `endpoints?q=WORDS&from=N` and
-    /// `endpoint?url=URL&prefix=PREFIX` as JSON. `None` for everything else.
+    /// What there is at an address: the page and its files, `endpoints?q=WORDS&from=N`,
+    /// `endpoint?url=URL&prefix=PREFIX`, `cluster` and `owner?url=URL` as JSON. `None` for
+    /// everything else.
     pub async fn find(&self, uri: &Uri) -> Option<Answer> {
         let html = "text/html; charset=utf-8";
         let file = |content_type, bytes: &'static [u8]| Some(Answer::new(content_type, bytes));
@@ -77,8 +78,33 @@ impl Page {
                 let from = query.remove("from").and_then(|from| from.parse().ok()).unwrap_or(0);
                 Some(Answer::new(JSON, self.endpoints(&words, from).to_string()))
             }
+            "/cluster" => Some(Answer::new(JSON, self.cluster().to_string())),
+            "/owner" => Some(Answer::new(JSON, self.owner(uri).to_string())),
             "/endpoint" => Some(Answer::new(JSON, self.endpoint(uri).await.to_string())),
             _ => None,
+        }
+    }
+
+    /// How the members are doing that share the endpoints; `null` where nobody does.
+    fn cluster(&self) -> Value {
+        let status = self.states.get().and_then(States::cluster);
+        json!(status.map(|status| status.report()))
+    }
+
+    /// Which members poll the endpoint at a URL, as it is shown or as it is configured.
+    fn owner(&self, uri: &Uri) -> Value {
+        let Some(status) = self.states.get().and_then(States::cluster) else {
+            return json!({"error": "there is no [cluster]: this samlare polls everything"});
+        };
+        let wanted = query(uri).remove("url").unwrap_or_default();
+        let polled = self.polled();
+        // Of its own endpoints a member knows the credentials, which are a part of the URL.
+        let own = polled.iter().find(|polled| polled.state.name() == wanted);
+        let own = own.map(|polled| polled.endpoint.target.url().to_owned());
+        let url = own.map_or_else(|| Target::parse(&wanted).map(|t| t.url().to_owned()), Ok);
+        match url {
+            Ok(url) => json!({"owners": status.owners(&url)}),
+            Err(error) => json!({"error": error}),
         }
     }
 

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::client::{Body, Client, Failure, Options, trust};
+use crate::cluster::{Doubt, Duty};
 use crate::config::Endpoint;
 use crate::counts::Counts;
 use crate::document::{self, Number, Points};
@@ -24,6 +25,8 @@ pub struct Common {
     pub counts: Counts,
     /// What time it is.
     pub clock: Clock,
+    /// Failures that may be this member's own.
+    pub(crate) doubt: Doubt,
     /// One place for each large document that is read at the same time.
     readers: Arc<Semaphore>,
 }
@@ -32,7 +35,8 @@ impl Common {
     /// Shared from now on.
     pub fn new(output: Output, counts: Counts, clock: Clock) -> Common {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Common { output, counts, clock, readers: Arc::new(Semaphore::new(cores)) }
+        let readers = Arc::new(Semaphore::new(cores));
+        Common { output, counts, clock, doubt: Doubt::default(), readers }
     }
 }
 
@@ -62,22 +66,25 @@ impl Poller {
         Ok(Poller { endpoint: Arc::new(endpoint), client, state })
     }
 
-    /// Polls for ever, each slot once.
-    pub async fn run(mut self, common: Arc<Common>, log: Log) {
-        let schedule = Schedule::new(self.endpoint.polling.interval, self.endpoint.target.url());
+    /// Polls each slot once, for as long as its duty says.
+    pub async fn run(mut self, common: Arc<Common>, log: Log, duty: Arc<Duty>) {
+        let schedule = schedule(&self.endpoint);
         let mut last = None;
-        loop {
-            let now = common.clock.now_ms();
-            let (slot, missed) = schedule.next(last, now);
-            self.skip(missed, &common);
-            self.client.rest(Duration::from_millis(slot.saturating_sub(now)));
-            sleep(Duration::from_millis(slot.saturating_sub(now))).await;
-            let Some((slot, missed)) = schedule.woken(slot, common.clock.now_ms()) else {
+        while let Some(turn) = duty.next(&schedule, last, common.clock.now_ms()) {
+            let wait = Duration::from_millis(turn.wait_ms);
+            self.client.rest(wait);
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = duty.changed() => continue,
+            }
+            self.skip(turn.missed, &common);
+            let Some((slot, missed)) = schedule.woken(turn.slot, common.clock.now_ms()) else {
                 last = None;
                 continue;
             };
             self.skip(missed, &common);
             last = Some(slot);
+            duty.begun();
             self.poll(slot / 1000, &common, &log).await;
         }
     }
@@ -96,6 +103,9 @@ impl Poller {
             }
             answer => read_and_send(&self.endpoint, answer, secs, common),
         };
+        if common.doubt.is_on() {
+            common.doubt.polled(&self.endpoint, secs, began, result.is_ok());
+        }
         let elapsed = began.elapsed();
         common.counts.polled(elapsed, &result);
         let outcome = Outcome { secs, ms: elapsed.as_secs_f64() * 1e3, result };
@@ -126,7 +136,33 @@ impl Poller {
     /// Why there are no points; the failure metric is there all the same.
     pub async fn once(&mut self, secs: u64, lines: &mut Lines) -> Result<Taken, String> {
         let answer = self.client.get().await;
-        read(&self.endpoint, answer, secs, lines, &mut Clashes::default())
+        read(&self.endpoint, answer, secs, lines, &mut Clashes::default(), true)
+    }
+}
+
+/// When an endpoint is polled.
+pub(crate) fn schedule(endpoint: &Endpoint) -> Schedule {
+    Schedule::new(endpoint.polling.interval, endpoint.target.url())
+}
+
+/// Sends the metrics of failures that are known to be true.
+pub(crate) fn tell_failures<'a>(
+    failures: impl IntoIterator<Item = (&'a Endpoint, u64)>,
+    output: &Output,
+) {
+    let mut lines = Lines::new();
+    for (endpoint, secs) in failures {
+        put_failure(endpoint, true, secs, &mut lines);
+    }
+    output.send(&mut lines);
+}
+
+/// Adds the endpoint's failure metric, if it has one.
+fn put_failure(endpoint: &Endpoint, has_failed: bool, secs: u64, lines: &mut Lines) {
+    if let Some(name) = &endpoint.failure_metric {
+        let mut path = endpoint.polling.name();
+        path.push(name);
+        lines.put(&path, has_failed, secs);
     }
 }
 
@@ -142,19 +178,22 @@ fn read_and_send(
     common: &Common,
 ) -> Result<Taken, String> {
     SCRATCH.with_borrow_mut(|(lines, clashes)| {
-        let result = read(endpoint, answer, secs, lines, clashes);
+        // A failure in doubt is told later, if at all.
+        let accuses = !common.doubt.is_on();
+        let result = read(endpoint, answer, secs, lines, clashes, accuses);
         common.output.send(lines);
         result
     })
 }
 
-/// Renders an answer; returns what it brought.
+/// Renders an answer; returns what it brought. `accuses` tells of a failure at once.
 fn read(
     endpoint: &Endpoint,
     answer: Result<Body, Failure>,
     secs: u64,
     lines: &mut Lines,
     clashes: &mut Clashes,
+    accuses: bool,
 ) -> Result<Taken, String> {
     let result = answer.map_err(|failure| failure.to_string()).and_then(|body| {
         let mut path = endpoint.polling.name();
@@ -180,10 +219,8 @@ fn read(
     if result.is_err() {
         lines.clear();
     }
-    if let Some(name) = &endpoint.failure_metric {
-        let mut path = endpoint.polling.name();
-        path.push(name);
-        lines.put(&path, result.is_err(), secs);
+    if result.is_ok() || accuses {
+        put_failure(endpoint, result.is_err(), secs, lines);
     }
     result
 }

@@ -35,7 +35,7 @@ impl Schedule {
     }
 
     /// The last slot that is not after `now_ms`; the first one of all before that.
-    fn latest(&self, now_ms: u64) -> u64 {
+    pub fn latest(&self, now_ms: u64) -> u64 {
         let since = now_ms.saturating_sub(self.phase_ms);
         self.phase_ms + since / self.interval_ms * self.interval_ms
     }

@@ -302,6 +302,11 @@ impl State {
         self.lock().report.last_poll_secs
     }
 
+    /// How many points the last good poll brought.
+    pub(crate) fn last_points(&self) -> u64 {
+        self.lock().report.last_points
+    }
+
     /// How long the last polls took, in milliseconds, the newest last; `None` where one failed.
     pub fn recent_ms(&self) -> Vec<Option<f32>> {
         self.lock().recent_ms.iter().map(|&ms| (ms >= 0.0).then_some(ms)).collect()

@@ -43,7 +43,7 @@ from = "a"
 to = "b"
 "#;
     let (config, warnings) = Config::parse(text).unwrap();
-    assert_eq!(config.carbon.unwrap().urls, ["tcp://graphite.example.com:2003"]);
+    assert_eq!(config.carbon.unwrap().routing.urls, ["tcp://graphite.example.com:2003"]);
     let [first, second] = config.endpoints.as_slice() else { panic!("two endpoints") };
     assert_eq!(first.target.to_string(), "http://localhost:14001/debug/vars");
     assert_eq!(first.prefix, "apps.app1");
@@ -182,8 +182,8 @@ Shard = "2/5"
     let (config, warnings) = Config::parse(text).unwrap();
     assert_eq!(warnings.len(), 1, "no endpoint: {warnings:?}");
     let carbon = config.carbon.unwrap();
-    assert_eq!(carbon.urls, ["tcp://[::1]:2003", "pickle://b:2004", "tls://c:2003"]);
-    assert!(carbon.copies);
+    assert_eq!(carbon.routing.urls, ["tcp://[::1]:2003", "pickle://b:2004", "tls://c:2003"]);
+    assert_eq!(carbon.routing.route, expvar_carbon::Route::Copy);
     assert_eq!(carbon.resend, Some(Duration::ZERO));
     assert_eq!(config.log_format, LogFormat::Text);
     assert_eq!(config.shard, Some(Shard::new(2, 5).unwrap()));
@@ -339,7 +339,7 @@ fn what_the_environment_and_files_hold_is_filled_in() {
                 URL = \"http://h/$${x}\"\nPrefix = \"p\"\nHeaders = { \"X\" = \"${CARGO_PKG_NAME}\" }\n";
     let (config, problems) = Config::parse_file(text, dir.path()).unwrap();
     assert_eq!(problems, []);
-    assert_eq!(config.carbon.unwrap().urls, ["tcp://samlare.example:2103"]);
+    assert_eq!(config.carbon.unwrap().routing.urls, ["tcp://samlare.example:2103"]);
     assert_eq!(config.endpoints[0].polling.headers["x"], "samlare");
     assert_eq!(config.endpoints[0].target.url(), "http://h/$%7Bx%7D");
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use samlare::cluster::Settings;
 use samlare::config::Config;
 
 fn read(name: &str) -> String {
@@ -24,14 +25,18 @@ fn the_sample_is_a_good_configuration() {
     let (config, warnings) = Config::parse(&read("sample-config.toml")).unwrap();
     assert_eq!(warnings, []);
     assert_eq!(config.endpoints.len(), 2);
-    assert_eq!(config.carbon.unwrap().urls, ["tcp://graphite.example.com:2003"]);
+    assert_eq!(config.carbon.unwrap().routing.urls, ["tcp://graphite.example.com:2003"]);
 }
 
 #[test]
 fn the_sample_shows_every_key_and_its_default() {
     // The files that it names are not there; everything else must be right.
     let text = uncommented();
-    let text: Vec<&str> = text.lines().filter(|line| !line.contains(".pem")).collect();
+    let is_right = |line: &&str| {
+        // A shard and a cluster exclude each other.
+        !line.contains(".pem") && !line.starts_with("Shard") && !line.starts_with("ServerName")
+    };
+    let text: Vec<&str> = text.lines().filter(is_right).collect();
     let text = text.join("\n").replace("CarbonKeyFile = \"/etc/samlare/carbon-client.key\"", "");
     let (shown, warnings) = Config::parse(&text).unwrap();
     assert_eq!(warnings, []);
@@ -40,7 +45,18 @@ fn the_sample_shows_every_key_and_its_default() {
         Config::parse("CarbonHost = \"h\"\n[[endpoint]]\nURL = \"http://h/\"\n").unwrap();
     let (shown_carbon, carbon) = (shown.carbon.unwrap(), plain.carbon.unwrap());
     assert_eq!(shown_carbon.queue_bytes, carbon.queue_bytes);
-    assert_eq!(shown_carbon.copies, carbon.copies);
+    assert_eq!(shown_carbon.routing.route, carbon.routing.route);
+    assert_eq!(shown_carbon.routing.replication, carbon.routing.replication);
+    assert_eq!(shown_carbon.routing.dialect, carbon.routing.dialect);
+    let (shown_cluster, cluster) = (shown.cluster.unwrap(), Settings::new(Vec::new(), ""));
+    assert_eq!(
+        (shown_cluster.group, shown_cluster.ttl, shown_cluster.replicas),
+        (cluster.group, cluster.ttl, cluster.replicas)
+    );
+    assert_eq!(
+        (shown_cluster.overlap, shown_cluster.required),
+        (cluster.overlap, cluster.required)
+    );
     assert_eq!(shown.flush_timeout, plain.flush_timeout);
     assert_eq!(shown.log_format, plain.log_format);
     let (first, default) = (&shown.endpoints[0].polling, &plain.endpoints[0].polling);
@@ -57,12 +73,15 @@ fn every_key_is_in_the_sample_and_in_the_readme() {
     let mut missing = BTreeSet::new();
     for (_, key) in Config::keys() {
         let pair = format!("{key} = ");
-        let table = format!("[[{}]]", key.to_lowercase());
+        let table = match key {
+            "cluster" => "[cluster]".to_owned(),
+            key => format!("[[{}]]", key.to_lowercase()),
+        };
         let below = format!("[[endpoint.{}]]", key.to_lowercase());
         let shown =
             sample.lines().any(|line| line.starts_with(&pair) || line == table || line == below);
         // A token is better kept in a file; the sample shows only that.
-        if !shown && key != "Token" {
+        if !shown && !matches!(key, "Token" | "Password") {
             missing.insert(format!("{key} in the sample"));
         }
         let word = readme.contains(key) || readme.contains(&table);

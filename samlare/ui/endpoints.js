@@ -116,8 +116,60 @@ function wanted() {
   return Math.max(0, Math.min(first - 60, (answer?.matching ?? 0) - PAGE));
 }
 
+// ---- the cluster ----
+
+function member([name, one], me) {
+  const since = one.since_secs ? `${duration(Math.max(0, Math.round(Date.now() / 1000 - one.since_secs)))}` : '–';
+  const other = one.other_config === 1;
+  const config = make('td', { class: other ? 'wide other' : 'wide' });
+  const cells = [make('td', { class: 'name' }), make('td', { title: one.since }), make('td', { class: 'number' }), make('td', { class: 'number' }), config];
+  write(cells[0], `${visible(name, 100)}${name === me ? ' (this one)' : ''}${one.leaving ? ', leaving' : ''}`);
+  write(cells[1], since);
+  write(cells[2], human(one.endpoints));
+  write(cells[3], human(one.points));
+  write(cells[4], other ? `${visible(one.config, 32)}: another one` : visible(one.config, 32));
+  return make('tr', {}, ...cells);
+}
+
+function item(text) {
+  const entry = make('li', {});
+  write(entry, visible(text, 500));
+  return entry;
+}
+
+/** Members, their engine and what is wrong; nothing where there is no cluster. */
+async function members() {
+  let cluster;
+  try {
+    cluster = await ask('cluster');
+  } catch { return; /* refresh says so */ }
+  $('cluster').hidden = !cluster;
+  if (!cluster) return;
+  const all = Object.entries(cluster.members);
+  write($('cluster-name'), `${plural(all.length, 'member')} of the group ${visible(cluster.group, 100)}`);
+  const groups = cluster.other_groups.length ? ` Other groups: ${visible(cluster.other_groups.join(', '), 200)}.` : '';
+  write($('cluster-engine'), (cluster.engine_up
+    ? `${visible(cluster.engine, 300)} answers.`
+    : `${visible(cluster.engine, 300)} does not answer, the last members stay in force: ${visible(cluster.engine_error, 300)}.`) + groups);
+  $('cluster-engine').className = cluster.engine_up ? 'help' : 'help fault';
+  $('members').replaceChildren(...all.map((one) => member(one, cluster.name)));
+  $('troubles').replaceChildren(...cluster.troubles.map(item));
+}
+
+$('owner').addEventListener('submit', async (event) => {
+  event.preventDefault();
+  let got;
+  try {
+    got = await ask(`owner?${new URLSearchParams({ url: $('owner-url').value })}`);
+  } catch (error) {
+    got = { error: error.message };
+  }
+  write($('owners'), visible(got.error ?? got.owners.join(', '), 300));
+});
+
 let asked = 0;
 async function refresh() {
+  members();
   const mine = ++asked;
   try {
     const got = await ask(`endpoints?${new URLSearchParams({ q: $('filter').value, from: wanted() })}`);

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, LOCATION, TRANSFER_ENCODING};
 use http::{Request, StatusCode, response};
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -22,8 +22,8 @@ use super::failure::Failure;
 const READ_BYTES: usize = 64 << 10;
 const MAX_HEADERS: usize = 128;
 
-/// What is asked: there is never a body.
-pub(super) type Question = Request<Empty<Bytes>>;
+/// What is asked; documents are asked for without a body.
+pub(super) type Question = Request<Full<Bytes>>;
 
 /// An answer whose body was not read yet.
 pub(super) struct Answer {
@@ -41,9 +41,9 @@ pub(super) struct Unanswered {
 
 /// A connection in hyper's hands.
 struct Link {
-    sender: http1::SendRequest<Empty<Bytes>>,
+    sender: http1::SendRequest<Full<Bytes>>,
     /// None once it has ended.
-    connection: Option<http1::Connection<TokioIo<Connection>, Empty<Bytes>>>,
+    connection: Option<http1::Connection<TokioIo<Connection>, Full<Bytes>>>,
 }
 
 impl Link {
@@ -125,6 +125,19 @@ impl Answer {
         self.incoming.size_hint().upper().is_some_and(|most| most <= bytes)
     }
 
+    /// The next piece of the body; `None` at its end.
+    pub(super) async fn piece(&mut self) -> Result<Option<Bytes>, Failure> {
+        let incoming = &mut self.incoming;
+        loop {
+            let frame = self.link.until(|cx| Pin::new(&mut *incoming).poll_frame(cx)).await;
+            let Some(frame) = frame else { return Ok(None) };
+            // Trailers tell nothing that is needed.
+            if let Ok(data) = frame.map_err(|error| broken(&error))?.into_data() {
+                return Ok(Some(data));
+            }
+        }
+    }
+
     /// Reads the body to its end; gives the connection back where it can take another request.
     pub(super) async fn body(
         mut self,
@@ -134,14 +147,8 @@ impl Answer {
             return Err(Failure::TooLarge(limit));
         }
         let mut gathering = Gathering::new(limit);
-        let incoming = &mut self.incoming;
-        loop {
-            let frame = self.link.until(|cx| Pin::new(&mut *incoming).poll_frame(cx)).await;
-            let Some(frame) = frame else { break };
-            // Trailers tell nothing that is needed.
-            if let Ok(data) = frame.map_err(|error| broken(&error))?.into_data() {
-                gathering.add(data).await?;
-            }
+        while let Some(data) = self.piece().await? {
+            gathering.add(data).await?;
         }
         let connection = self.link.rest().await;
         Ok((gathering.body(self.head.headers).await?, connection))

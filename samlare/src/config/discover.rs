@@ -24,6 +24,24 @@ impl PartialEq for Discover {
     }
 }
 
+impl Discover {
+    /// What decides which endpoints are found, as one text; files by their names alone, as their
+    /// folders may differ from machine to machine, and no token.
+    pub(crate) fn written(&self) -> String {
+        let Settings { dns, record, port, consul, services, tags, datacenter, passing, .. } =
+            &self.settings;
+        let Settings { url, prefix, failure_metric, .. } = &self.settings;
+        let name = |path: &String| path.rsplit('/').next().unwrap_or_default().to_owned();
+        let files: Vec<String> = self.settings.files.iter().map(name).collect();
+        format!(
+            "{:?} {:?} {:?}",
+            (files, dns, record, port),
+            (consul, services, tags, datacenter, passing),
+            (url, prefix, failure_metric)
+        )
+    }
+}
+
 fn files(section: &Section<'_>) -> Vec<String> {
     let paths = section.file_paths("Files").unwrap_or_default();
     paths.iter().map(|path| path.display().to_string()).collect()

@@ -255,6 +255,15 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// The one table that `[key]` makes; `key` itself is its section's name.
+    pub(super) fn section(&self, key: &'static str) -> Option<Section<'a>> {
+        let value = *self.values(key).first()?;
+        match value.get_ref() {
+            DeValue::Table(table) => Some(Section::new(self.file, key, table, value.span())),
+            other => self.wrong(key, &format!("[{key}] above its keys"), other),
+        }
+    }
+
     /// The tables of a list, as `[[key]]` makes them; `key` itself is their sections' name.
     pub(super) fn sections(&self, key: &'static str) -> Vec<Section<'a>> {
         let mut sections = Vec::new();
@@ -321,10 +330,13 @@ impl Section<'_> {
                 self.name
             ));
         }
-        let table = ["endpoint", "discover"].into_iter().find(|table| known(table))?;
-        self.name
-            .is_empty()
-            .then(|| format!("it belongs to an endpoint: move it below [[{table}]]"))
+        let table =
+            ["endpoint", "discover", "cluster", "rule"].into_iter().find(|table| known(table))?;
+        self.name.is_empty().then(|| match table {
+            "cluster" => "it belongs to the cluster: move it below [cluster]".to_owned(),
+            "rule" => "it belongs to a rule: move it below [[rule]]".to_owned(),
+            table => format!("it belongs to an endpoint: move it below [[{table}]]"),
+        })
     }
 }
 

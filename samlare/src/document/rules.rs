@@ -53,6 +53,13 @@ impl PartialEq for Rules {
 }
 
 impl Rules {
+    /// All of them as one text: the same for the same rules, in whatever order they were given.
+    pub(crate) fn written(&self) -> String {
+        let mut keys: Vec<_> = self.keys.iter().collect();
+        keys.sort_unstable_by_key(|(key, _)| *key);
+        format!("{keys:?} {} {} {:?}", self.booleans, self.arrays, self.limits)
+    }
+
     /// Leaves `key` out, wherever it stands.
     pub fn ignore(&mut self, key: impl Into<String>) {
         self.keys.insert(key.into(), Rule::Ignore);

@@ -55,12 +55,26 @@ impl Program {
         Program::start_with(config, |_| {})
     }
 
+    /// Starts it by a program that runs what follows its arguments.
+    pub fn start_by(config: &str, launcher: &[&str]) -> Program {
+        Program::launch(config, launcher, |_| {})
+    }
+
     pub fn start_with(config: &str, adjust: impl FnOnce(&mut Command)) -> Program {
+        Program::launch(config, &[], adjust)
+    }
+
+    fn launch(config: &str, launcher: &[&str], adjust: impl FnOnce(&mut Command)) -> Program {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.toml");
         fs::write(&path, config).unwrap();
         let errors = fs::File::create(dir.path().join("stderr")).unwrap();
-        let mut command = samlare(&[&format!("-config={}", path.display())]);
+        let argument = format!("-config={}", path.display());
+        let mut command = samlare(&[&argument]);
+        if let Some((first, rest)) = launcher.split_first() {
+            command = Command::new(first);
+            command.args(rest).args([env!("CARGO_BIN_EXE_samlare"), &argument]);
+        }
         command.stdout(Stdio::null()).stderr(errors);
         adjust(&mut command);
         Program { child: command.spawn().unwrap(), dir }
@@ -88,6 +102,18 @@ impl Program {
     /// Ends it as a service manager does, and returns its log.
     pub fn terminate(mut self) -> String {
         self.signal("TERM");
+        let status = wait_for("the end", || self.child.try_wait().unwrap());
+        assert!(status.success(), "{}", self.log());
+        self.log()
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits until it has ended well, and returns its log.
+    pub fn ended(mut self) -> String {
         let status = wait_for("the end", || self.child.try_wait().unwrap());
         assert!(status.success(), "{}", self.log());
         self.log()

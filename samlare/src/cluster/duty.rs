@@ -1,0 +1,176 @@
+//! From when to when one endpoint is polled, and what is made up for.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::schedule::Schedule;
+
+/// How many slots are polled late in a row: the current one, and the one that begins meanwhile.
+const LATE: u8 = 2;
+
+/// What a poller is asked to do; shared with whoever asks.
+#[derive(Debug, Default)]
+pub struct Duty {
+    wanted: Mutex<Wanted>,
+    news: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Wanted {
+    /// Slots that are not polled yet are polled late: from when on, and how many.
+    late: Option<(u64, u8)>,
+    /// The last slot that is polled.
+    until: Option<u64>,
+}
+
+/// How a poller begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// With the next slot.
+    Next,
+    /// With the current one, at this Unix time in milliseconds.
+    Late(u64),
+}
+
+/// What a poller does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Turn {
+    /// The slot that it polls, in milliseconds of Unix time.
+    pub(crate) slot: u64,
+    /// Slots that passed unused before it.
+    pub(crate) missed: u64,
+    /// How long it waits before.
+    pub(crate) wait_ms: u64,
+}
+
+impl Duty {
+    /// For ever, from there on.
+    pub fn new(begin: Begin) -> Duty {
+        let duty = Duty::default();
+        if let Begin::Late(from_ms) = begin {
+            duty.lock().late = Some((from_ms, LATE));
+        }
+        duty
+    }
+
+    /// Polls the current slot late unless it was polled, at this time.
+    pub fn catch_up(&self, from_ms: u64) {
+        self.lock().late = Some((from_ms, LATE));
+        self.news.notify_one();
+    }
+
+    /// Ends after the current slot, or `more` slots later; asked again, the first time counts.
+    pub fn end(&self, schedule: &Schedule, now_ms: u64, more: u64) {
+        let mut wanted = self.lock();
+        if wanted.until.is_none() {
+            wanted.until = Some(schedule.latest(now_ms) + more * schedule.interval_ms());
+            drop(wanted);
+            self.news.notify_one();
+        }
+    }
+
+    /// Goes on for ever after all.
+    pub fn keep(&self) {
+        self.lock().until = None;
+    }
+
+    /// What is next after the slot that was polled last; none at the end.
+    pub(crate) fn next(&self, schedule: &Schedule, last: Option<u64>, now_ms: u64) -> Option<Turn> {
+        let mut wanted = self.lock();
+        let until = wanted.until;
+        let is_wanted = |turn: &Turn| until.is_none_or(|until| turn.slot <= until);
+        if let Some((from_ms, left)) = wanted.late.take() {
+            let slot = schedule.latest(now_ms.max(from_ms));
+            // A clock that was set back has no slot to make up for.
+            if left > 0 && last.is_none_or(|last| last < slot) {
+                wanted.late = Some((from_ms, left));
+                let turn = Turn { slot, missed: 0, wait_ms: from_ms.saturating_sub(now_ms) };
+                return Some(turn).filter(is_wanted);
+            }
+        }
+        let (slot, missed) = schedule.next(last, now_ms);
+        Some(Turn { slot, missed, wait_ms: slot.saturating_sub(now_ms) }).filter(is_wanted)
+    }
+
+    /// A poll begins.
+    pub(crate) fn begun(&self) {
+        if let Some((_, left)) = &mut self.lock().late {
+            *left = left.saturating_sub(1);
+        }
+    }
+
+    /// Resolves when something else may be next.
+    pub(crate) async fn changed(&self) {
+        self.news.notified().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Wanted> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// Slots lie at 3 s, 13 s, 23 s and so on.
+    fn ten() -> Schedule {
+        let of = |n| Schedule::new(Duration::from_secs(10), &format!("http://h/{n}"));
+        (0..1_000_000).map(of).find(|schedule| schedule.after(0) == 13_000).unwrap()
+    }
+
+    fn slot(turn: Option<Turn>) -> Option<(u64, u64)> {
+        turn.map(|turn| (turn.slot, turn.wait_ms))
+    }
+
+    #[test]
+    fn who_gains_an_endpoint_polls_the_current_slot_and_then_those_in_time() {
+        let ten = ten();
+        let duty = Duty::new(Begin::Late(27_050));
+        assert_eq!(slot(duty.next(&ten, None, 27_000)), Some((23_000, 50)));
+        assert_eq!(slot(duty.next(&ten, None, 27_050)), Some((23_000, 0)));
+        duty.begun();
+        // A poll that lasts beyond the next slot makes up for that one, too: it is no gap.
+        assert_eq!(slot(duty.next(&ten, Some(23_000), 33_500)), Some((33_000, 0)));
+        duty.begun();
+        assert_eq!(slot(duty.next(&ten, Some(33_000), 33_700)), Some((43_000, 9_300)));
+        // But an endpoint that is always slow skips, as ever.
+        let duty = Duty::new(Begin::Late(0));
+        duty.begun();
+        duty.begun();
+        let turn = duty.next(&ten, Some(33_000), 44_000).unwrap();
+        assert_eq!((turn.slot, turn.missed), (53_000, 1));
+    }
+
+    #[test]
+    fn what_was_polled_is_not_made_up_for() {
+        let ten = ten();
+        let duty = Duty::new(Begin::Next);
+        assert_eq!(slot(duty.next(&ten, None, 27_000)), Some((33_000, 6_000)));
+        duty.catch_up(34_000);
+        assert_eq!(slot(duty.next(&ten, Some(33_000), 34_000)), Some((43_000, 9_000)));
+        duty.catch_up(44_000);
+        assert_eq!(slot(duty.next(&ten, Some(33_000), 44_000)), Some((43_000, 0)));
+    }
+
+    #[test]
+    fn who_loses_an_endpoint_goes_on_for_this_slot_and_the_next() {
+        let ten = ten();
+        let duty = Duty::new(Begin::Next);
+        duty.end(&ten, 27_000, 1);
+        duty.end(&ten, 34_000, 1);
+        assert_eq!(slot(duty.next(&ten, Some(23_000), 27_000)), Some((33_000, 6_000)));
+        assert_eq!(duty.next(&ten, Some(33_000), 34_000), None);
+        // Gained again meanwhile.
+        duty.keep();
+        assert_eq!(slot(duty.next(&ten, Some(33_000), 34_000)), Some((43_000, 9_000)));
+        duty.end(&ten, 34_000, 0);
+        assert_eq!(duty.next(&ten, Some(33_000), 34_000), None);
+        // What is not polled yet of the current slot still is.
+        let duty = Duty::new(Begin::Late(0));
+        duty.end(&ten, 34_000, 0);
+        assert_eq!(slot(duty.next(&ten, None, 34_000)), Some((33_000, 0)));
+    }
+}

@@ -1,0 +1,104 @@
+//! Which of several destinations get a point.
+
+use expvar_carbon::{Cluster, Dialect, Route};
+
+use super::section::Section;
+
+/// Destinations, and which of them get a point.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Routing {
+    /// As in `tcp://graphite:2003` or `graphite:2003=a`, in the order of preference.
+    pub urls: Vec<String>,
+    /// Who of them gets a point. Default: the first that answers.
+    pub route: Route,
+    /// How many of them get each point, where a hash chooses and it is more than one.
+    pub replication: Option<usize>,
+    /// Whose hashes are meant.
+    pub dialect: Dialect,
+    /// Whether the copies of a point go to different hosts.
+    pub diverse: bool,
+}
+
+/// Names that go to destinations of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Of whole names, as they are sent.
+    pub pattern: String,
+    /// Where they go.
+    pub routing: Routing,
+}
+
+impl Routing {
+    /// The same for a sender.
+    pub fn cluster(&self) -> Cluster {
+        let cluster = self.urls.iter().fold(Cluster::default(), |cluster, url| cluster.and(url));
+        let cluster = cluster.route(self.route).dialect(self.dialect).diverse(self.diverse);
+        match self.replication {
+            Some(copies) => cluster.replication(copies),
+            None => cluster,
+        }
+    }
+
+    /// Reads the keys that a `[[rule]]` and the global part have in common.
+    pub(super) fn read(section: &Section<'_>, urls: Vec<String>) -> Routing {
+        let mut routing = Routing { urls, ..Routing::default() };
+        if let Some(text) = section.string("Route") {
+            match text.parse() {
+                Ok(route) => routing.route = route,
+                Err(error) => wrong(section, "Route", &error),
+            }
+        }
+        if let Some(text) = section.string("Dialect") {
+            match text.parse() {
+                Ok(dialect) => routing.dialect = dialect,
+                Err(error) => wrong(section, "Dialect", &error),
+            }
+        }
+        let copies = section.integer("Replication", 1..1000, "destinations");
+        routing.replication = copies.filter(|copies| *copies > 1).map(|copies| copies as usize);
+        routing.diverse = section.boolean("Diverse").unwrap_or(false);
+        routing
+    }
+}
+
+/// Reads one `[[rule]]`.
+pub(super) fn read(section: Section<'_>) -> Option<Rule> {
+    let pattern = section.string("Match").unwrap_or_default();
+    if pattern.is_empty() {
+        section.error("Match", "it is missing: write Match = \"test.**\"");
+    }
+    let urls = section.strings("Carbon").unwrap_or_default();
+    if urls.is_empty() {
+        section.error("Carbon", "it is missing: write Carbon = [\"graphite.example.com:2003\"]");
+    }
+    let routing = Routing::read(&section, urls);
+    let rule = Rule { pattern, routing };
+    let is_whole = !rule.pattern.is_empty() && !rule.routing.urls.is_empty();
+    if is_whole && let Err(error) = crate::output::check_rule(&rule) {
+        let key = match error.field() {
+            "route" => "Route",
+            "replication" => "Replication",
+            "dialect" => "Dialect",
+            "diverse" => "Diverse",
+            "matching" => "Match",
+            // Files of certificates are the global part's, which tells of them.
+            field if field.starts_with("tls") => return finish(section, rule),
+            _ => "Carbon",
+        };
+        wrong(&section, key, &error);
+    }
+    if !is_whole {
+        section.finish();
+        return None;
+    }
+    finish(section, rule)
+}
+
+fn finish(section: Section<'_>, rule: Rule) -> Option<Rule> {
+    section.finish();
+    Some(rule)
+}
+
+fn wrong(section: &Section<'_>, key: &'static str, error: &expvar_carbon::ConfigError) {
+    section.error(key, format!("{}: {}", error.problem(), error.remedy()));
+}
