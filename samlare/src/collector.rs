@@ -480,8 +480,9 @@ pub(crate) fn found(
     keeps: impl Fn(&str) -> bool,
 ) -> Vec<Endpoint> {
     let mut endpoints = Vec::new();
-    for target in targets.iter().filter(|target| keeps(&target.url)) {
+    for target in targets {
         match Target::parse(&target.url) {
+            Ok(url) if !keeps(url.url()) => {}
             Ok(url) => endpoints.push(Endpoint {
                 target: url,
                 prefix: target.prefix.clone(),

@@ -63,6 +63,7 @@ impl Collector {
         slot: Duration,
     ) {
         let states = self.states();
+        let (name, replicas) = (settings.name.clone(), settings.replicas);
         let membership = Membership::start(Start {
             settings,
             engine,
@@ -88,7 +89,12 @@ impl Collector {
         let failures = Aborting(failures.abort_handle());
         // Who changes its name or engine goes on with the last members until it has read them.
         let old = self.member.take();
-        let view = old.as_ref().and_then(|old| old.view.clone());
+        // Who polls everything as yet goes on with that.
+        let alone = || View::of(&name, "", [], replicas);
+        let view = match &old {
+            Some(old) => old.view.clone(),
+            None => (!self.running.is_empty()).then(alone),
+        };
         if let Some(Member { membership, .. }) = old {
             tokio::spawn(async move { membership.leave().await });
         }
