@@ -1,19 +1,19 @@
 //! All endpoints together: who is polled, and what a reload or a discovery changes.
 
 mod cluster;
+mod shown;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use expvar::{Func, Info, Registry};
+use expvar::Registry;
 use expvar_carbon::Left;
-use serde_json::{Map, Value, json};
 use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::client::Target;
-use crate::cluster::{Begin, Duty, Engine, Membership, Status as ClusterStatus, View};
+use crate::cluster::{Begin, Duty, Engine, Membership, View};
 use crate::config::{Carbon, Config, Discover, Endpoint};
 use crate::counts::Counts;
 use crate::discover::{self, Discovery};
@@ -22,7 +22,9 @@ use crate::output::{Output, Settings};
 use crate::poller::{self, Common, Poller};
 use crate::schedule::Clock;
 use crate::shard::Shard;
-use crate::state::{Report, State};
+use crate::state::State;
+use shown::ClusterShown;
+pub use shown::{Polled, States};
 
 /// Polls all endpoints of a configuration, and of the next one after a [`Collector::apply`].
 pub struct Collector {
@@ -52,30 +54,12 @@ struct Wish {
     log: Log,
 }
 
-/// The endpoints that are polled, for whoever shows them, and the cluster that shares them.
-#[derive(Clone, Default)]
-pub struct States(Arc<Mutex<Vec<Polled>>>, ClusterShown);
-
-/// How the cluster is doing, where there is one.
-type ClusterShown = Arc<Mutex<Option<Arc<ClusterStatus>>>>;
-
 /// This process as a member of a cluster.
 struct Member {
     membership: Membership,
     /// Who shares the endpoints; none before the first view.
     view: Option<View>,
     _failures: Aborting,
-}
-
-/// An endpoint and its state.
-#[derive(Clone)]
-pub struct Polled {
-    /// Where and how it is polled.
-    pub endpoint: Endpoint,
-    /// How that goes.
-    pub state: Arc<State>,
-    /// Not that of another member by now.
-    is_owned: bool,
 }
 
 type Statuses = Arc<Mutex<Vec<Arc<discover::Status>>>>;
@@ -112,30 +96,6 @@ struct Aborting(AbortHandle);
 impl Drop for Aborting {
     fn drop(&mut self) {
         self.0.abort();
-    }
-}
-
-impl States {
-    /// Each endpoint's report, in the order of their URLs.
-    pub fn reports(&self) -> Vec<Report> {
-        self.polled().iter().map(|polled| polled.state.report()).collect()
-    }
-
-    /// The endpoints themselves, in the same order.
-    pub fn polled(&self) -> Vec<Polled> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// How the cluster is doing, where there is one.
-    pub fn cluster(&self) -> Option<Arc<ClusterStatus>> {
-        self.1.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// How many endpoints are this process's own, and how many points their last polls brought.
-    fn counted(&self) -> (u64, u64) {
-        let polled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = polled.iter().filter(|polled| polled.is_owned);
-        own.fold((0, 0), |(count, points), polled| (count + 1, points + polled.state.last_points()))
     }
 }
 
@@ -411,33 +371,6 @@ impl Collector {
         }
         wanted
     }
-
-    /// Shows what samlare knows of itself.
-    fn show(&self, registry: &Registry) {
-        let states = self.states();
-        let endpoints = Func::new(move || named(states.reports()));
-        let common = self.common.clone();
-        let sender = Func::new(move || sender(&common.output));
-        let statuses = self.statuses.clone();
-        let discover = Func::new(move || {
-            let statuses = statuses.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let reports = statuses.iter().map(|status| status.report());
-            reports.map(|report| (report.source.clone(), report)).collect::<BTreeMap<_, _>>()
-        });
-        let info = |help| Info::new().help(help);
-        // A name that is taken belongs to somebody else: it stays theirs.
-        let _ = registry.publish_with(
-            "samlare.endpoints",
-            endpoints,
-            info("Each endpoint's state.").label("endpoint"),
-        );
-        let _ = registry.publish_with(
-            "samlare.discover",
-            discover,
-            info("How the sources of endpoints are doing.").label("source"),
-        );
-        let _ = registry.publish_with("samlare.sender", sender, info("What the sender counts."));
-    }
 }
 
 /// Exchanges the output's settings as often as others are wished for.
@@ -497,43 +430,4 @@ pub(crate) fn found(
         }
     }
     endpoints
-}
-
-/// Reports by URL; of equal ones the later get a number.
-fn named(reports: Vec<Report>) -> Map<String, Value> {
-    let mut named = Map::new();
-    let mut seen: HashMap<String, usize> = HashMap::new();
-    for report in reports {
-        let number = seen.entry(report.url.clone()).or_default();
-        *number += 1;
-        let name = match *number {
-            1 => report.url.clone(),
-            number => format!("{} #{number}", report.url),
-        };
-        named.insert(name, serde_json::to_value(report).unwrap_or(Value::Null));
-    }
-    named
-}
-
-fn sender(output: &Output) -> Value {
-    let Some(stats) = output.stats() else { return json!({}) };
-    let refused: Map<String, Value> =
-        stats.refused.iter().map(|(reason, count)| (reason.name().into(), count.into())).collect();
-    json!({
-        "points_sent": stats.points_sent,
-        "points_resent": stats.points_resent,
-        "points_dropped": stats.points_dropped,
-        "points_unprotected": stats.points_unprotected,
-        "points_rounded": stats.points_rounded,
-        "refused": refused,
-        "queue_bytes": stats.queue_bytes,
-        "queue_points": stats.queue_points,
-        "connects": stats.connects,
-        "failures": stats.failures,
-        "last_error": stats.last_error,
-        "last_success_age_secs": stats.last_success_age.map(|age| age.as_secs_f64()),
-        "spool_bytes": stats.spool_bytes,
-        "spool_failures": stats.spool_failures,
-        "spool_records_damaged": stats.spool_records_damaged,
-    })
 }
