@@ -80,7 +80,7 @@ fn what_no_relay_could_do_is_refused_with_the_line_and_the_remedy() {
             "line 3: Replication: ",
         ),
         (
-            "Carbon = [\"a:1\", \"b:1\"]\nRoute = \"fnv1a_ch\"\nDialect = \"carbon\"\n",
+            "Carbon = [\"a:1\", \"b:1\"]\nRoute = \"jump_fnv1a_ch\"\nDialect = \"carbon\"\n",
             "line 2: Route: ",
         ),
         (
@@ -114,4 +114,8 @@ fn what_no_relay_could_do_is_refused_with_the_line_and_the_remedy() {
     ))
     .unwrap();
     assert_eq!((config.carbon.unwrap().routing.route, warnings), (Route::Copy, Vec::new()));
+    // As a real carbon-relay does it, and hardly as it is meant.
+    let lopsided = "Carbon = [\"a:1\", \"b:1\"]\nRoute = \"fnv1a_ch\"\nDialect = \"carbon\"\n";
+    let (_, warnings) = Config::parse(&format!("{lopsided}{endpoint}")).unwrap();
+    assert!(warnings[0].to_string().contains("line 2: Route: carbon-relay's fnv1a_ch"));
 }

@@ -57,6 +57,18 @@ impl Routing {
         let copies = section.integer("Replication", 1..1000, "destinations");
         routing.replication = copies.filter(|copies| *copies > 1).map(|copies| copies as usize);
         routing.diverse = section.boolean("Diverse").unwrap_or(false);
+        let nameless = routing.urls.iter().any(|url| !url.contains('='));
+        if routing.route == Route::Fnv1aCh
+            && routing.dialect == Dialect::Carbon
+            && routing.urls.len() > 1
+            && nameless
+        {
+            section.warn(
+                "Route",
+                "carbon-relay's fnv1a_ch gives nearly everything to one destination where they \
+                 have no instances: write them as in host:2003=a",
+            );
+        }
         routing
     }
 }
