@@ -299,10 +299,8 @@ fn carbon(root: &Section<'_>) -> Option<Carbon> {
     let mut routing = Routing::read(root, urls);
     match root.string("CarbonMode").as_deref() {
         None => {}
-        Some(mode @ ("failover" | "copy")) if root.has("Route") => {
-            if mode != routing.route.name() {
-                root.error("CarbonMode", "Route says otherwise: remove CarbonMode");
-            }
+        Some(mode @ ("failover" | "copy")) if root.has("Route") && mode != routing.route.name() => {
+            root.error("CarbonMode", "Route says otherwise: remove CarbonMode");
         }
         Some("failover") => {}
         Some("copy") => routing.route = Route::Copy,
