@@ -70,14 +70,18 @@ impl Poller {
     pub async fn run(mut self, common: Arc<Common>, log: Log, duty: Arc<Duty>) {
         let schedule = schedule(&self.endpoint);
         let mut last = None;
+        // Slots that have passed since the last one and are counted.
+        let mut missed_so_far = 0;
         while let Some(turn) = duty.next(&schedule, last, common.clock.now_ms()) {
+            self.skip(turn.missed.saturating_sub(missed_so_far), &common);
+            missed_so_far = turn.missed;
             let wait = Duration::from_millis(turn.wait_ms);
             self.client.rest(wait);
             tokio::select! {
                 () = sleep(wait) => {}
                 () = duty.changed() => continue,
             }
-            self.skip(turn.missed, &common);
+            missed_so_far = 0;
             let Some((slot, missed)) = schedule.woken(turn.slot, common.clock.now_ms()) else {
                 last = None;
                 continue;

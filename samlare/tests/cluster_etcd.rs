@@ -232,6 +232,8 @@ async fn a_user_logs_in_with_a_password() {
     post("/v3/auth/enable", "{}");
     let login = |password: &str| {
         let mut settings = settings(&etcd, "g");
+        // A login takes etcd its time, which a busy machine has not got in one TTL of 3 s.
+        settings.ttl = Duration::from_secs(15);
         let (user, password) = ("samlare".to_owned(), password.to_owned());
         settings.login = Some(Login { user, password, password_file: None });
         settings

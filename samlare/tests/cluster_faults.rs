@@ -16,7 +16,7 @@ const TIMEOUT_MS: u64 = 1_000;
 /// Faults of one round, each at a moment of it.
 fn round(fleet: &mut Fleet) {
     let began = fleet.now();
-    let mut at = |fleet: &mut Fleet, secs: f64, what: &str, act: &mut dyn FnMut(&mut Fleet)| {
+    let at = |fleet: &mut Fleet, secs: f64, what: &str, act: &mut dyn FnMut(&mut Fleet)| {
         fleet.wait_until(began + Duration::from_secs_f64(secs));
         fleet.note(what);
         act(fleet);
