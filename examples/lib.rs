@@ -3,6 +3,8 @@
 /// The code of the READMEs and of the migration pages compiles and runs.
 #[cfg(doctest)]
 mod pages {
+    #[doc = include_str!("../README.md")]
+    struct Workspace;
     #[doc = include_str!("../expvar/README.md")]
     struct Expvar;
     #[doc = include_str!("../expvar-http/README.md")]

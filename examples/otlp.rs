@@ -13,7 +13,7 @@ use expvar_otlp::Otlp;
 
 expvar::vars! {
     /// Requests answered.
-    static REQUESTS: Counter = "requests", unit: "requests";
+    static REQUESTS: Counter = "requests", unit: Other("requests");
     /// Requests that wait.
     static WAITING: Gauge = "waiting";
     /// Requests by route.

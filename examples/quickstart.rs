@@ -1,20 +1,18 @@
-//! Ten lines: two variables, and a server that shows them.
-
-use std::time::Duration;
+//! The README's first program: two variables, and a server that shows them.
 
 expvar::vars! {
-    /// Turns of the loop.
-    static TURNS: Counter = "turns";
-    /// How long a turn took.
-    static TURN: Histogram = "turn", unit: Nanoseconds;
+    /// Requests answered.
+    static REQUESTS: Map = "requests", labels: ["method", "status"], counter;
+    /// How long an answer took.
+    static TOOK: Histogram = "took", unit: Nanoseconds;
 }
 
 fn main() -> std::io::Result<()> {
     let server = expvar_http::spawn("127.0.0.1:8123")?;
-    println!("{}/debug/vars", server.url());
+    println!("{}", server.url());
     loop {
-        let _timer = TURN.start();
-        TURNS.inc();
-        std::thread::sleep(Duration::from_millis(10));
+        let _timer = TOOK.start();
+        REQUESTS.add_at(["GET", "200"], 1);
+        std::thread::sleep(std::time::Duration::from_millis(10));
     }
 }

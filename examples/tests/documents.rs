@@ -59,8 +59,15 @@ fn every_file_and_test_that_they_name_is_there() {
 #[test]
 fn every_link_leads_somewhere() {
     let mut dead = BTreeSet::new();
-    let pages =
-        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "contrib/README.md"];
+    let pages = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "BENCHMARKS.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "contrib/README.md",
+        "docs/memory.md",
+    ];
     for page in pages {
         let path = root().join(page);
         let text = fs::read_to_string(&path).unwrap();
@@ -73,4 +80,13 @@ fn every_link_leads_somewhere() {
         }
     }
     assert_eq!(dead, BTreeSet::new());
+}
+
+#[test]
+fn the_first_program_is_the_example_quickstart() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let example = fs::read_to_string(root().join("examples/quickstart.rs")).unwrap();
+    let (_, shown) = readme.split_once("```rust,no_run\n").unwrap();
+    let shown = shown.split("```").next().unwrap();
+    assert_eq!(example.split_once("\n\n").unwrap().1, shown);
 }
