@@ -6,7 +6,7 @@
 use std::hint::black_box;
 use std::process::Command;
 use std::sync::{Arc, Barrier, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use expvar_benches::{print_machine, print_table};
 use expvar_http::{Format, Prometheus};

@@ -150,10 +150,11 @@ fn a_stripped_program_has_modules_and_addresses() {
     assert!(!run.has(NO_BUILD_ID) && !run.has("leaks_all_of_it"));
     // The address is in the function: the symbols that were stripped say so.
     let address = usize::from_str_radix(name.split_once("+0x").unwrap().1, 16).unwrap();
-    let symbols = Command::new("addr2line").args(["-f", "-C", "-e"]).arg(copy("shipped-whole"));
     let segments = Command::new("readelf").args(["-lW"]).arg(&program).output().unwrap();
     let address = virtual_address(&text(&segments.stdout), address);
-    let symbols = { symbols }.arg(format!("{:#x}", address - 1)).output().unwrap();
+    let mut symbols = Command::new("addr2line");
+    symbols.args(["-f", "-C", "-e"]).arg(copy("shipped-whole")).arg(format!("{:#x}", address - 1));
+    let symbols = symbols.output().unwrap();
     let said = text(&symbols.stdout);
     assert!(said.contains("leaks_all_of_it") || said.contains("raw_vec"), "{name}: {said}");
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Histogram, Timed};
 use super::buckets::Buckets;
 use super::detail::{Kept, Value, Wanted};
+use super::{Histogram, Timed};
 use crate::cells::Run;
 use crate::exemplar::{Exemplar, ExemplarLabels, Written};
 
