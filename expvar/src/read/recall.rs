@@ -41,7 +41,7 @@ pub(crate) struct Nothing;
 impl<V: Visitor> Memory<V> for Nothing {
     type Names<'l> = Infallible;
 
-    fn names<'l, T>(_: &mut V, _: &'l List<T>) -> Option<Infallible> {
+    fn names<T>(_: &mut V, _: &List<T>) -> Option<Infallible> {
         None
     }
 
@@ -56,7 +56,7 @@ pub(crate) struct Names;
 impl<V: Recall> Memory<V> for Names {
     type Names<'l> = ();
 
-    fn names<'l, T>(visitor: &mut V, list: &'l List<T>) -> Option<()> {
+    fn names<T>(visitor: &mut V, list: &List<T>) -> Option<()> {
         (!visitor.names(list.generation())).then_some(())
     }
 
