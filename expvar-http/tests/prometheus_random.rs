@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use expvar::{Counter, FloatGauge, Func, Gauge, Histogram, Info, Map, Registry, Text, Unit};
 use expvar_http::{Format, Mapping, Prometheus};
 use fastrand::Rng;
+use prometheus_client::encoding::prometheus_protobuf::prometheus_data_model::MetricFamily;
+use prost::Message;
 use serde_json::Value;
 
 /// How many registries are made.
@@ -261,6 +263,21 @@ fn tmp(name: &str) -> PathBuf {
     path
 }
 
+/// How many families the protobuf holds, all of which must be whole.
+fn families(registry: &Registry, prometheus: &Prometheus) -> usize {
+    let (mut bytes, mut again, mut count) = (Vec::new(), Vec::new(), 0);
+    prometheus.render(registry, Format::Protobuf, &mut bytes);
+    prometheus.render(registry, Format::Protobuf, &mut again);
+    assert!(bytes == again, "the second time");
+    let mut rest = bytes.as_slice();
+    while !rest.is_empty() {
+        let family = MetricFamily::decode_length_delimited(&mut rest).unwrap();
+        assert!(!family.name.is_empty() && !family.metric.is_empty(), "{family:?}");
+        count += 1;
+    }
+    count
+}
+
 /// A Python with `prometheus_client`.
 fn python() -> PathBuf {
     let venv = tmp("prometheus-client-random");
@@ -293,6 +310,10 @@ fn four_thousand_registries_are_read_strictly() {
             let text = prometheus.to_text(&registry, format);
             fs::write(dir.join(format!("{seed:04}.{ending}")), &text).unwrap();
             assert_eq!(prometheus.to_text(&registry, format), text, "{seed}: the second time");
+            if format == Format::Text {
+                let types = text.lines().filter(|line| line.starts_with("# TYPE "));
+                assert_eq!(families(&registry, &prometheus), types.count(), "{seed}: protobuf");
+            }
         }
     }
     let read = Command::new(python()).args(["-c", READER]).arg(&dir).output().unwrap();
