@@ -216,7 +216,7 @@ fn bad_files_are_named_at_construction() {
     let (ca, key) = (certificates.path("ca.pem"), certificates.path("server.key"));
     for (field, tls) in [
         ("tls.ca_file", Tls::new().ca_file("/nowhere/ca.pem")),
-        ("tls", Tls::new().ca_file(&key)),
+        ("tls.ca_file", Tls::new().ca_file(&key)),
         ("tls.client_certificate", Tls::new().ca_file(&ca).client_certificate(&ca, "/nowhere")),
         ("tls.client_certificate", Tls::new().ca_file(&ca).client_certificate(&ca, &key)),
         ("tls.server_name", Tls::new().ca_file(&ca).server_name("not a name")),

@@ -103,6 +103,9 @@ impl Tls {
                 for certificate in certificates("tls.ca_file", path)? {
                     roots.add(certificate).map_err(|e| unreadable("tls.ca_file", path, &e))?;
                 }
+                if roots.is_empty() {
+                    return Err(unreadable("tls.ca_file", path, &"it holds no certificate"));
+                }
             }
             None => {
                 roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
