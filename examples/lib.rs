@@ -11,6 +11,8 @@ mod pages {
     struct ExpvarHttp;
     #[doc = include_str!("../expvar-carbon/README.md")]
     struct ExpvarCarbon;
+    #[doc = include_str!("../expvar-otlp/README.md")]
+    struct ExpvarOtlp;
     #[doc = include_str!("../docs/migrations/prometheus.md")]
     struct Prometheus;
     #[doc = include_str!("../docs/migrations/metrics-exporter-prometheus.md")]

@@ -101,7 +101,8 @@ impl Drop for Aborting {
 
 impl Collector {
     /// Begins to poll. What samlare knows of itself is shown in `registry`, under `samlare.`:
-    /// the counts of all polls, `samlare.endpoints`, `samlare.sender` and `samlare.discover`.
+    /// the counts of all polls, `samlare.endpoints`, `samlare.sender`, `samlare.otlp` and
+    /// `samlare.discover`.
     ///
     /// Call it in a tokio runtime; the endpoints are tasks of it.
     ///
@@ -129,7 +130,9 @@ impl Collector {
     ) -> Result<Collector, expvar_carbon::ConfigError> {
         let used = Settings::of(config.carbon.clone());
         let output = Output::open(config.carbon.as_ref(), &log)?;
+        output.set_prints(config.otlp.is_none());
         let common = Arc::new(Common::new(output, Counts::publish(registry), clock));
+        common.otlp.set(config.otlp.as_deref(), config.flush_timeout, &log)?;
         let wish =
             Wish { carbon: config.carbon.clone(), within: config.flush_timeout, log: log.clone() };
         let (wishes, wished) = watch::channel(wish);
@@ -197,12 +200,21 @@ impl Collector {
         self.join_cluster(before.cluster.as_ref());
         self.watch_sources();
         self.gather();
+        self.set_otlp();
         // Also where they are the same: the files that they name may not be.
         self.wishes.send_replace(Wish {
             carbon: self.config.carbon.clone(),
             within: self.config.flush_timeout,
             log: self.log.clone(),
         });
+    }
+
+    fn set_otlp(&self) {
+        let (url, within) = (self.config.otlp.as_deref(), self.config.flush_timeout);
+        self.common.output.set_prints(url.is_none());
+        if let Err(error) = self.common.otlp.set(url, within, &self.log) {
+            self.log.event(Level::Error, "the old Otlp stays", &[("error", &error)]);
+        }
     }
 
     /// How long [`stop`](Self::stop) takes at most before it sends what waits.
@@ -226,8 +238,10 @@ impl Collector {
         self.leave_cluster(hands_over).await;
         self.sources.clear();
         self.running.clear();
-        let left = self.common.output.close(within).await;
+        let (left, of_otlp) =
+            tokio::join!(self.common.output.close(within), self.common.otlp.close(within));
         tell_left(&self.log, &left);
+        tell_left(&self.log, &of_otlp);
         left
     }
 

@@ -34,6 +34,8 @@ use section::{File, Section};
 pub struct Config {
     /// Where the points go; `None` prints them.
     pub carbon: Option<Carbon>,
+    /// The OpenTelemetry collector that they go to, beside Carbon or instead of it.
+    pub otlp: Option<String>,
     /// The endpoints that the file lists.
     pub endpoints: Vec<Endpoint>,
     /// Where others are found.
@@ -201,6 +203,7 @@ fn read(root: Section<'_>) -> Config {
     }
     let config = Config {
         carbon: carbon(&root),
+        otlp: otlp(&root),
         endpoints,
         discover,
         shard: shard(&root),
@@ -345,6 +348,14 @@ fn carbon(root: &Section<'_>) -> Option<Carbon> {
         root.error(key, format!("{}: {}", error.problem(), error.remedy()));
     }
     Some(carbon)
+}
+
+fn otlp(root: &Section<'_>) -> Option<String> {
+    let url = root.string("Otlp").filter(|url| !url.is_empty())?;
+    if let Err(error) = crate::otlp::check(&url) {
+        root.error("Otlp", format!("{}: {}", error.problem(), error.remedy()));
+    }
+    Some(url)
 }
 
 fn listen(root: &Section<'_>) -> Option<SocketAddr> {

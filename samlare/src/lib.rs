@@ -26,6 +26,7 @@ pub mod log;
 pub mod news;
 pub mod notify;
 pub mod once;
+pub mod otlp;
 pub mod outage;
 pub mod output;
 pub mod page;

@@ -34,6 +34,14 @@ pub fn tell(log: &Log, event: &Event) {
         Event::Refused { reason, points } => {
             say("no points are refused any more", &[("reason", reason), ("refused", points)]);
         }
+        Event::Rejecting { destination, problem, remedy } => say(
+            "destination does not take what it is sent",
+            &[("destination", destination), ("problem", problem), ("remedy", remedy)],
+        ),
+        Event::Rejected { destination, points } => say(
+            "destination takes everything again",
+            &[("destination", destination), ("rejected", points)],
+        ),
         Event::SpoolFailed { directory, error } => say(
             "spool takes no points, they are kept in memory only",
             &[("directory", directory), ("error", error)],

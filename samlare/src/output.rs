@@ -1,6 +1,7 @@
 //! Where the points go: to Carbon, or to standard output.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
@@ -18,6 +19,8 @@ const PRINT_QUEUE: usize = 4096;
 /// Takes lines from all endpoints; its destination can be exchanged while they poll.
 pub struct Output {
     destination: RwLock<Destination>,
+    /// Whether lines are printed where there is no Carbon.
+    prints: AtomicBool,
     log: Log,
 }
 
@@ -42,13 +45,20 @@ impl Output {
                 Destination::Carbon(sender)
             }
         };
-        Ok(Output { destination: RwLock::new(destination), log: log.clone() })
+        let prints = AtomicBool::new(true);
+        Ok(Output { destination: RwLock::new(destination), prints, log: log.clone() })
+    }
+
+    /// Whether lines are printed where there is no Carbon: not where points go elsewhere.
+    pub fn set_prints(&self, prints: bool) {
+        self.prints.store(prints, Relaxed);
     }
 
     /// Takes the lines over and leaves the buffer empty. Never waits.
     pub fn send(&self, lines: &mut Lines) {
         match &*self.destination.read().unwrap_or_else(PoisonError::into_inner) {
             Destination::Carbon(sender) => sender.send(lines),
+            Destination::Print(_) if !self.prints.load(Relaxed) => lines.clear(),
             Destination::Print(printer) => {
                 // A printer that is behind or gone has no use for more.
                 let _ = printer.try_send(lines.as_bytes().to_vec());

@@ -21,6 +21,8 @@ use crate::state::{FlawKind, Outcome, State, Taken};
 pub struct Common {
     /// Where the points go.
     pub output: Output,
+    /// Where they go as OTLP too.
+    pub otlp: crate::otlp::Collector,
     /// What all polls together amount to.
     pub counts: Counts,
     /// What time it is.
@@ -36,7 +38,8 @@ impl Common {
     pub fn new(output: Output, counts: Counts, clock: Clock) -> Common {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let readers = Arc::new(Semaphore::new(cores));
-        Common { output, counts, clock, doubt: Doubt::default(), readers }
+        let otlp = crate::otlp::Collector::default();
+        Common { output, otlp, counts, clock, doubt: Doubt::default(), readers }
     }
 }
 
@@ -181,9 +184,10 @@ fn read_and_send(
     secs: u64,
     common: &Common,
 ) -> Result<Taken, String> {
+    // A failure in doubt is told later, if at all.
+    let accuses = !common.doubt.is_on();
+    common.otlp.take(endpoint, answer.as_ref().ok().map(Body::bytes), secs, accuses);
     SCRATCH.with_borrow_mut(|(lines, clashes)| {
-        // A failure in doubt is told later, if at all.
-        let accuses = !common.doubt.is_on();
         let result = read(endpoint, answer, secs, lines, clashes, accuses);
         common.output.send(lines);
         result

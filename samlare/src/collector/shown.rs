@@ -79,6 +79,10 @@ impl Collector {
             discover,
             info("How the sources of endpoints are doing.").label("source"),
         );
+        let common = self.common.clone();
+        let otlp = Func::new(move || common.otlp.shown());
+        let _ =
+            registry.publish_with("samlare.otlp", otlp, info("What the sender of OTLP counts."));
         let _ = registry.publish_with("samlare.sender", sender, info("What the sender counts."));
     }
 }

@@ -1,0 +1,198 @@
+//! Points to an OpenTelemetry collector, each endpoint a resource of its own.
+
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use expvar_otlp::{ConfigError, Driver, Left, Number as Sent, Otlp, Points, Sender};
+use serde_json::{Value, json};
+use tokio::task::AbortHandle;
+
+use crate::config::Endpoint;
+use crate::document::{self, Number};
+use crate::log::Log;
+use crate::outage;
+
+/// How long points wait for those of other endpoints.
+const GATHER: Duration = Duration::from_secs(1);
+/// From so many bytes on a request goes at once.
+const REQUEST_BYTES: usize = 1 << 20;
+
+/// Where points go as OTLP, if anywhere; it can be exchanged while endpoints are polled.
+#[derive(Default)]
+pub struct Collector(RwLock<Option<Open>>);
+
+/// A collector that points go to.
+struct Open {
+    url: String,
+    sender: Sender,
+    gathered: Arc<Mutex<Points>>,
+    gathering: AbortHandle,
+}
+
+/// Makes the sender and its driver.
+///
+/// # Errors
+/// When nothing can be sent there; the error says what to write instead.
+fn sender(url: &str, log: Option<Log>) -> Result<(Sender, Driver), ConfigError> {
+    let mut otlp = Otlp::new(url).without_env();
+    if let Some(log) = log {
+        otlp = otlp.on_event(move |event| outage::tell(&log, event));
+    }
+    otlp.sender()
+}
+
+/// Whether points could be sent there; sends none.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check(url: &str) -> Result<(), ConfigError> {
+    sender(url, None).map(drop)
+}
+
+impl Collector {
+    /// Sends there from now on, or nowhere. What waits for another one is sent within this time, by
+    /// a task of its own. Call it in a tokio runtime.
+    ///
+    /// # Errors
+    /// A URL that cannot be used; then nothing has changed.
+    pub fn set(&self, url: Option<&str>, within: Duration, log: &Log) -> Result<(), ConfigError> {
+        if self.read(|open| open.map(|open| open.url == url.unwrap_or_default())) == Some(true) {
+            return Ok(());
+        }
+        let open = url.map(|url| Open::begin(url, log)).transpose()?;
+        if let Some(old) = self.replace(open) {
+            tokio::spawn(async move { old.end(within).await });
+        }
+        Ok(())
+    }
+
+    /// Sends what waits within a deadline, and ends.
+    pub async fn close(&self, within: Duration) -> Left {
+        match self.replace(None) {
+            Some(open) => open.end(within).await,
+            None => Left::default(),
+        }
+    }
+
+    /// Takes the numbers of an endpoint's document, if there is one, and whether the poll failed,
+    /// where that is a metric of it and `accuses` says that a failure is told.
+    pub fn take(&self, endpoint: &Endpoint, document: Option<&[u8]>, secs: u64, accuses: bool) {
+        self.read(|open| {
+            let Some(open) = open else { return };
+            SCRATCH.with_borrow_mut(|points| {
+                render(endpoint, document, secs, accuses, points);
+                open.gather(points);
+            });
+        });
+    }
+
+    /// What the sender counts; nothing where points go nowhere.
+    pub fn shown(&self) -> Value {
+        let Some(stats) = self.read(|open| open.map(|open| open.sender.stats())) else {
+            return json!({});
+        };
+        json!({
+            "requests": stats.requests,
+            "requests_retried": stats.retries,
+            "sent_bytes": stats.bytes,
+            "points_accepted": stats.accepted,
+            "points_rejected": stats.rejected,
+            "points_dropped": stats.dropped,
+        })
+    }
+
+    fn read<R>(&self, f: impl FnOnce(Option<&Open>) -> R) -> R {
+        f(self.0.read().unwrap_or_else(PoisonError::into_inner).as_ref())
+    }
+
+    fn replace(&self, open: Option<Open>) -> Option<Open> {
+        std::mem::replace(&mut *self.0.write().unwrap_or_else(PoisonError::into_inner), open)
+    }
+}
+
+impl Open {
+    fn begin(url: &str, log: &Log) -> Result<Self, ConfigError> {
+        let (sender, driver) = sender(url, Some(log.clone()))?;
+        tokio::spawn(driver.run());
+        let gathered = Arc::new(Mutex::new(Points::new()));
+        let (sending, waiting) = (sender.clone(), gathered.clone());
+        let gathering = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(GATHER).await;
+                sending.send(&mut waiting.lock().unwrap_or_else(PoisonError::into_inner));
+            }
+        });
+        Ok(Self { url: url.to_owned(), sender, gathered, gathering: gathering.abort_handle() })
+    }
+
+    fn gather(&self, points: &mut Points) {
+        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        gathered.append(points);
+        if gathered.bytes() >= REQUEST_BYTES {
+            self.sender.send(&mut gathered);
+        }
+    }
+
+    async fn end(self, within: Duration) -> Left {
+        self.gathering.abort();
+        self.sender.send(&mut self.gathered.lock().unwrap_or_else(PoisonError::into_inner));
+        self.sender.shutdown(within).await
+    }
+}
+
+thread_local! {
+    /// Reading never waits, so that all endpoints of a thread can share one buffer.
+    static SCRATCH: RefCell<Points> = RefCell::default();
+}
+
+/// Makes points of an endpoint's document.
+fn render(
+    endpoint: &Endpoint,
+    document: Option<&[u8]>,
+    secs: u64,
+    accuses: bool,
+    points: &mut Points,
+) {
+    let url = endpoint.target.to_string();
+    let name = if endpoint.prefix.is_empty() { &url } else { &endpoint.prefix };
+    points.begin([
+        ("service.name", name.as_str()),
+        ("service.instance.id", &url),
+        ("url.full", &url),
+    ]);
+    let time = secs.saturating_mul(1_000_000_000);
+    let rules = &endpoint.polling.rules;
+    let has_failed = document.is_none_or(|document| {
+        let mut rendered = Rendered { points, time };
+        document::read(document, "", rules, &mut rendered).is_err()
+    });
+    if has_failed {
+        points.forget();
+    }
+    if let Some(metric) = endpoint.failure_metric.as_ref().filter(|_| accuses || !has_failed) {
+        points.gauge(metric, Sent::from(has_failed), time);
+    }
+    points.end();
+}
+
+/// Numbers on their way into points.
+struct Rendered<'p> {
+    points: &'p mut Points,
+    time: u64,
+}
+
+impl document::Points for Rendered<'_> {
+    fn number(&mut self, path: &str, number: Number<'_>) {
+        let number = match (number.as_u64(), number.as_i64()) {
+            (Some(number), _) => Sent::Unsigned(number),
+            (None, Some(number)) => Sent::Signed(number),
+            (None, None) => Sent::Float(number.as_f64()),
+        };
+        self.points.gauge(path, number, self.time);
+    }
+
+    fn restart(&mut self) {
+        self.points.forget();
+    }
+}
