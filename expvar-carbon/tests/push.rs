@@ -374,3 +374,29 @@ fn a_tool_sends_its_own_variables_once_stamped_now() {
     }
     assert!(registry.get("expvar.carbon").is_none());
 }
+
+#[test]
+fn the_owners_of_the_heap_are_two_lines_each() {
+    // As `expvar::heap` shows them.
+    let top = || {
+        serde_json::json!({
+            "memory::Cache::turn": {"bytes": 47_752_168, "objects": 46_000},
+            "<Vec<T> as From>::from": {"bytes": 2, "objects": 1},
+            "service+0x1f40": {"bytes": 3, "objects": 1},
+        })
+    };
+    let registry = Registry::new();
+    let info = Info::new().label("function");
+    registry.publish_with("heap.top", Func::new(top), info).unwrap();
+    assert_eq!(
+        pushed(&registry, |carbon| carbon),
+        [
+            "heap.top._Vec_T__as_From_::from_c2498de8.bytes 2",
+            "heap.top._Vec_T__as_From_::from_c2498de8.objects 1",
+            "heap.top.memory::Cache::turn.bytes 47752168",
+            "heap.top.memory::Cache::turn.objects 46000",
+            "heap.top.service_0x1f40_c3c41703.bytes 3",
+            "heap.top.service_0x1f40_c3c41703.objects 1",
+        ]
+    );
+}

@@ -200,31 +200,74 @@ fn eventually<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Starts a Prometheus that scrapes `targets` each second; where names are given, with a
+/// `/etc/hosts` of its own in which all of them are this machine. Returns its address.
+fn scraping(name: &str, targets: &[String], names: &[&str]) -> (Running, SocketAddr) {
+    let dir = tmp(&format!("{name}-{}", std::process::id()));
+    let targets: Vec<String> = targets.iter().map(|target| format!("'{target}'")).collect();
+    let config = format!(
+        "global:\n  scrape_interval: 1s\nscrape_configs:\n- job_name: service\n  \
+         static_configs:\n  - targets: [{}]\n",
+        targets.join(", ")
+    );
+    std::fs::write(dir.join("prometheus.yml"), config).unwrap();
+    // Prometheus does not say which port it took: one that is free now is told to it.
+    let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut command = Command::new("prometheus");
+    if !names.is_empty() {
+        let hosts = dir.join("hosts");
+        std::fs::write(&hosts, format!("127.0.0.1 {}\n", names.join(" "))).unwrap();
+        let run = "mount --bind \"$0\" /etc/hosts && exec prometheus \"$@\"";
+        command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", run]).arg(hosts);
+    }
+    let running = command
+        .arg(format!("--config.file={}", dir.join("prometheus.yml").display()))
+        .arg(format!("--storage.tsdb.path={}", dir.join("data").display()))
+        .arg(format!("--web.listen-address={addr}"))
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(dir.join("log")).unwrap())
+        .spawn()
+        .expect("this test needs prometheus: apt-get install prometheus");
+    (Running(running), addr)
+}
+
+#[test]
+#[ignore = "needs prometheus, and user namespaces (unshare)"]
+fn a_real_prometheus_scrapes_by_the_names_that_hosts_allows() {
+    let (registry, prometheus) = service();
+    // As the README has it for `web:8123` in Compose and a service in Kubernetes.
+    let server = Server::builder().registry(&registry).prometheus(prometheus);
+    let server = server.hosts(["web", "web.default.svc"]).spawn("0.0.0.0:0").unwrap();
+    let own = gethostname::gethostname().into_string().unwrap();
+    let names = ["web", "web.default.svc", &own, "elsewhere"];
+    let port = server.local_addr().port();
+    let target = |name: &str| format!("{name}:{port}");
+    let (_running, addr) = scraping("prometheus-names", &names.map(target), &names);
+    let health = |name: &str| -> Option<(String, String)> {
+        let answer: Value = serde_json::from_str(&get(addr, "/api/v1/targets")?).unwrap();
+        let targets = answer["data"]["activeTargets"].as_array()?.clone();
+        let found = targets.iter().find(|at| at["labels"]["instance"] == target(name))?;
+        let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
+        (text("health") != "unknown").then(|| (text("health"), text("lastError")))
+    };
+    for name in &names[..3] {
+        let (health, error) = eventually("a scrape", || health(name));
+        assert_eq!((health.as_str(), error.as_str()), ("up", ""), "{name}");
+    }
+    let (health, error) = eventually("a scrape", || health("elsewhere"));
+    assert_eq!(health, "down");
+    assert!(error.contains("421 Misdirected Request"), "{error}");
+}
+
 #[test]
 #[ignore = "needs prometheus"]
 fn a_real_prometheus_scrapes_and_answers() {
     let (registry, prometheus) = service();
     let server = Server::builder().registry(&registry).prometheus(prometheus);
     let server = server.spawn("127.0.0.1:0").unwrap();
-    let dir = tmp(&format!("prometheus-{}", std::process::id()));
-    let config = format!(
-        "global:\n  scrape_interval: 1s\nscrape_configs:\n- job_name: service\n  \
-         static_configs:\n  - targets: ['{}']\n",
-        server.local_addr()
-    );
-    std::fs::write(dir.join("prometheus.yml"), config).unwrap();
-    // Prometheus does not say which port it took: one that is free now is told to it.
-    let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let _running = Running(
-        Command::new("prometheus")
-            .arg(format!("--config.file={}", dir.join("prometheus.yml").display()))
-            .arg(format!("--storage.tsdb.path={}", dir.join("data").display()))
-            .arg(format!("--web.listen-address={addr}"))
-            .stdout(Stdio::null())
-            .stderr(std::fs::File::create(dir.join("log")).unwrap())
-            .spawn()
-            .expect("this test needs prometheus: apt-get install prometheus"),
-    );
+    let targets = [server.local_addr().to_string()];
+    let (_running, addr) = scraping("prometheus", &targets, &[]);
     let query = |query: &str| -> Option<Value> {
         let escaped: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let answer = get(addr, &format!("/api/v1/query?query={escaped}"))?;

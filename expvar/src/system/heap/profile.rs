@@ -67,7 +67,8 @@ impl Estimate {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Site {
-    /// The innermost function of the program's own, or its address.
+    /// The innermost function of the program's own; of a stripped program, its place in its module,
+    /// as `program+0x1234`.
     pub name: String,
     /// Bytes that live, estimated.
     pub bytes: u64,

@@ -15,6 +15,10 @@ const SITES: usize = 10;
 /// How old the figures may be: a profile costs some milliseconds, and exporters read each second.
 const AGE: Duration = Duration::from_secs(10);
 
+/// Characters of a name: those of generic functions may have thousands, and a file's name, which
+/// Graphite makes of it, has at most 255 bytes.
+const MAX_NAME: usize = 199;
+
 static LAST: Mutex<Option<(Instant, Top)>> = Mutex::new(None);
 
 /// Shows the variable, once.
@@ -34,13 +38,41 @@ fn read() -> Top {
     {
         return top.clone();
     }
-    let top = Top(super::profile().map(|profile| profile.top(SITES)).unwrap_or_default());
+    let top = Top(shown(super::profile().map(|profile| profile.top(SITES)).unwrap_or_default()));
     // At the start there is nothing to show: to look again costs nothing, and the first owners are
     // seen at once.
     if !top.0.is_empty() {
         *LAST.lock() = Some((Instant::now(), top.clone()));
     }
     top
+}
+
+/// The sites under names that every reader takes; those whose names become one are added up.
+fn shown(sites: Vec<Site>) -> Vec<Site> {
+    let mut shown: Vec<Site> = Vec::with_capacity(sites.len());
+    for site in sites {
+        let site = Site { name: short(&site.name), ..site };
+        match shown.iter_mut().find(|other| other.name == site.name) {
+            Some(same) => {
+                same.bytes += site.bytes;
+                same.objects += site.objects;
+            }
+            None => shown.push(site),
+        }
+    }
+    shown
+}
+
+/// A name, without its middle where it has more than [`MAX_NAME`] characters: at the start is the
+/// crate, at the end the function.
+fn short(name: &str) -> String {
+    let len = name.chars().count();
+    if len <= MAX_NAME {
+        return name.to_owned();
+    }
+    let half = (MAX_NAME - 1) / 2;
+    let (start, end) = (name.chars().take(half), name.chars().skip(len - half));
+    start.chain(['…']).chain(end).collect()
 }
 
 /// An object of function names, each with `bytes` and `objects`.
@@ -61,5 +93,31 @@ impl Serialize for Entry<'_> {
         fields.serialize_entry("bytes", &self.0.bytes)?;
         fields.serialize_entry("objects", &self.0.objects)?;
         fields.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_lose_their_middle() {
+        assert_eq!(short("a::b"), "a::b");
+        let long = format!("start::{}::end", "Type<".repeat(100));
+        let name = short(&long);
+        assert!(name.starts_with("start::Type<") && name.ends_with("<::end"), "{name}");
+        assert_eq!(name.chars().count(), 199);
+        assert_eq!(short(&"ß".repeat(199)), "ß".repeat(199));
+        assert_eq!(short(&"ß".repeat(200)).chars().count(), 199);
+    }
+
+    #[test]
+    fn names_that_become_one_are_added_up() {
+        let site = |middle: &str, bytes| {
+            let name = format!("{}{middle}{}", "a".repeat(120), "z".repeat(120));
+            Site { name, bytes, objects: 1 }
+        };
+        let shown = shown(vec![site("x", 5), site("y", 3)]);
+        assert_eq!((shown.len(), shown[0].bytes, shown[0].objects), (1, 8, 2));
     }
 }
