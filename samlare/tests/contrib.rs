@@ -104,10 +104,6 @@ fn the_configurations_are_good() {
     let configurations = configurations();
     assert_eq!(configurations.len(), 3);
     for (path, text) in configurations {
-        let cluster = Config::keys().iter().any(|(table, _)| *table == "cluster");
-        if text.contains("[cluster]") && !cluster {
-            continue;
-        }
         let (config, warnings) =
             Config::parse(&text).unwrap_or_else(|err| panic!("{path}: {err:?}"));
         assert_eq!(warnings, [], "{path}");
