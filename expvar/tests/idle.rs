@@ -48,7 +48,7 @@ fn what_a_thread_has_not_used_for_long_serves_others() {
     let (turn, records) = (Barrier::new(2), Mutex::new(0));
     std::thread::scope(|scope| {
         let (all, turn, records) = (&all, &turn, &records);
-        scope.spawn(move || {
+        let idle = scope.spawn(move || {
             for _ in 0..3 {
                 *records.lock().unwrap() += all.heat();
                 turn.wait();
@@ -99,6 +99,8 @@ fn what_a_thread_has_not_used_for_long_serves_others() {
         reader.join().unwrap();
         all.assert(*records.lock().unwrap());
         turn.wait();
+        // The scope alone does not wait for what the end of a thread gives back.
+        idle.join().unwrap();
     });
     all.assert(*records.lock().unwrap());
     let _ = registry.to_json();

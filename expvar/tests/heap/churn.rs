@@ -78,7 +78,7 @@ fn churn_leaves_the_tables_where_they_were() {
 
 #[test]
 #[ignore = "takes ten minutes"]
-fn ten_minutes_of_churn_leave_the_tables_where_they_were() {
+fn ten_minutes_of_churn_leave_the_tables_at_length() {
     let until = std::time::Instant::now() + std::time::Duration::from_secs(600);
     churn_grows_nothing(|_| std::time::Instant::now() < until);
 }
