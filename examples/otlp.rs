@@ -44,14 +44,14 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     // What the service did last is sent when it ends.
     let _guard = otlp.drop_guard();
     eprintln!("pushing each {:?}; Ctrl-C ends", options.interval);
-    (0..).for_each(serve);
+    (0..u64::MAX).for_each(serve);
     Ok(())
 }
 
 /// Prints what would be sent; ends when nobody reads any more, as after `| head`.
 fn print(interval: Duration) -> Result<(), Box<dyn std::error::Error>> {
     let mut renderer = Otlp::from_env().service_name("otlp-example").renderer()?;
-    std::thread::spawn(|| (0..).for_each(serve));
+    std::thread::spawn(|| (0..u64::MAX).for_each(serve));
     loop {
         std::thread::sleep(interval);
         let text = renderer.to_json();

@@ -14,7 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::{self, MissedTickBehavior};
@@ -22,7 +22,7 @@ use tokio::time::{self, MissedTickBehavior};
 use crate::builder::Settings;
 use crate::connection::{Activity, Watched};
 use crate::limits::{Limits, MAX_HEADER_BYTES, MAX_UNSENT_BYTES};
-use crate::peer::Peer;
+use crate::peer::{self, Peer};
 use crate::streams::Streams;
 use crate::{Service, stats};
 
@@ -178,8 +178,17 @@ impl Connection {
         // Responses leave in one write; waiting for more would only delay them.
         let _ = stream.set_nodelay(true);
         limit_unsent(&stream);
-        let peer = if self.service.has_pages() { Peer::of(&stream) } else { None };
-        let socket = Watched { socket: stream, activity: Arc::clone(&self.activity) };
+        if self.service.has_pages() {
+            let (stream, peer) = peer::share(stream);
+            self.serve_on(stream, Some(peer)).await;
+        } else {
+            self.serve_on(stream, None).await;
+        }
+    }
+
+    /// Serves, until `peer` has gone if there is one.
+    async fn serve_on<S: AsyncRead + AsyncWrite + Unpin>(self, socket: S, peer: Option<Peer>) {
+        let socket = Watched { socket, activity: Arc::clone(&self.activity) };
         let service = service_fn(|request: Request<Incoming>| {
             let in_flight = self.activity.answer();
             let (parts, body) = request.into_parts();
@@ -247,7 +256,7 @@ async fn is_gone(peer: &Option<Peer>) {
     }
 }
 
-async fn linger(mut socket: TcpStream) {
+async fn linger(mut socket: impl AsyncRead + AsyncWrite + Unpin) {
     if socket.shutdown().await.is_ok() {
         let mut rest = tokio::io::sink();
         let mut unread = socket.take(LINGER_BYTES);

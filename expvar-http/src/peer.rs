@@ -1,37 +1,107 @@
 //! Notices that a client goes away while the program's own page is made for it.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::Shutdown;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::Interest;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 /// How long after its last byte a client is waited on: some close only their side, and read on.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A second handle on a connection, which hyper does not read while it answers.
-pub(crate) struct Peer(TcpStream);
+/// How often a client is looked at whose next request waits already.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// The client of a connection, which hyper does not read while it answers.
+pub(crate) struct Peer(Arc<TcpStream>);
+
+/// A connection whose [`Peer`] is watched.
+pub(crate) struct Shared(Arc<TcpStream>);
+
+/// The same connection for hyper and for whom it concerns that the client goes.
+pub(crate) fn share(stream: TcpStream) -> (Shared, Peer) {
+    let stream = Arc::new(stream);
+    (Shared(Arc::clone(&stream)), Peer(stream))
+}
 
 impl Peer {
-    /// None where the system has no more handles.
-    pub(crate) fn of(stream: &TcpStream) -> Option<Self> {
-        let socket = SockRef::from(stream).try_clone().ok()?;
-        TcpStream::from_std(socket.into()).ok().map(Self)
-    }
-
     /// Completes a second after the client has closed its side.
     pub(crate) async fn gone(&self) {
-        loop {
-            match self.0.ready(Interest::READABLE).await {
-                Ok(ready) if !ready.is_read_closed() => {}
-                _ => break,
-            }
-            // The next request has come. It is not read here: wait for what comes after.
-            let _ =
-                self.0.try_io(Interest::READABLE, || Err::<(), _>(ErrorKind::WouldBlock.into()));
+        while self.0.ready(Interest::READABLE).await.is_ok_and(|ready| !ready.is_read_closed()) {
+            // The next request has come. It is not read here.
+            sleep(LOOK).await;
         }
         sleep(GRACE).await;
+    }
+}
+
+impl AsyncRead for Shared {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.0.poll_read_ready(cx))?;
+            match self.0.try_read_buf(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                read => return Poll::Ready(read.map(|_| ())),
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn poll_write_by(
+        &self,
+        cx: &mut Context<'_>,
+        write: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.0.poll_write_ready(cx))?;
+            match write(&self.0) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Shared {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_by(cx, |stream| stream.try_write(bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_by(cx, |stream| stream.try_write_vectored(pieces))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(match SockRef::from(&*self.0).shutdown(Shutdown::Write) {
+            Err(error) if error.kind() != ErrorKind::NotConnected => Err(error),
+            _ => Ok(()),
+        })
     }
 }

@@ -212,10 +212,11 @@ fn what_a_function_returns_by_key_has_members_below_its_label() {
     registry.publish_with("heap.top", Func::new(sites), Info::new().label("function")).unwrap();
     assert_eq!(
         text(&registry),
-        "# TYPE heap_top gauge\nheap_top{function=\"g\"} 7\n\
-         # TYPE heap_top_bytes gauge\n\
+        "# HELP heap_top_bytes Variable heap.top.\n# TYPE heap_top_bytes gauge\n\
          heap_top_bytes{function=\"f\"} 6\nheap_top_bytes{function=\"main\"} 5\n\
-         # TYPE heap_top_of_x gauge\nheap_top_of_x{function=\"main\"} 1\n"
+         # HELP heap_top Variable heap.top.\n# TYPE heap_top gauge\nheap_top{function=\"g\"} 7\n\
+         # HELP heap_top_of_x Variable heap.top.\n# TYPE heap_top_of_x gauge\n\
+         heap_top_of_x{function=\"main\"} 1\n"
     );
 }
 

@@ -455,7 +455,7 @@ async fn a_failure_is_told_once_the_lease_was_renewed() {
     world.down.lock().unwrap().insert(7);
     pass(INTERVAL * 2).await;
     let failures = world.failures();
-    assert!(failures.len() >= 1 && failures.iter().all(|line| line.starts_with("f.7 1 ")));
+    assert!(!failures.is_empty() && failures.iter().all(|line| line.starts_with("f.7 1 ")));
     let slot: u64 = failures[0].rsplit(' ').next().unwrap().parse().unwrap();
     assert_eq!(world.schedule(7).latest(slot * 1000 + 999) / 1000, slot, "of the slot that failed");
 }

@@ -12,12 +12,24 @@ use std::thread;
 
 use program::{PATIENCE, Program, Service, document, free_port, wait_for};
 
+fn ask(page: u16, path: &str) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect(("127.0.0.1", page)).ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
+    Some(stream)
+}
+
+/// Waits until samlare polls this URL.
+fn wait_for_endpoint(page: u16, url: &str) {
+    wait_for("the endpoint", || {
+        let mut answer = String::new();
+        ask(page, "/endpoints")?.read_to_string(&mut answer).ok()?;
+        answer.contains(url).then_some(())
+    });
+}
+
 /// Begins a look at the endpoint of this URL.
 fn look(page: u16, url: &str) -> TcpStream {
-    let mut stream = wait_for("the page", || TcpStream::connect(("127.0.0.1", page)).ok());
-    let request = format!("GET /endpoint?url={url}&prefix=a HTTP/1.0\r\nHost: localhost\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    stream
+    ask(page, &format!("/endpoint?url={url}&prefix=a")).unwrap()
 }
 
 fn config(page: u16, url: &str, keys: &str) -> String {
@@ -45,6 +57,7 @@ fn a_look_ends_when_its_client_goes_away() {
     // The endpoint's own time is over long after the test's.
     let _program =
         Program::start(&config(page, &url, "CheckInterval = 600000\nTimeout = 590000\n"));
+    wait_for_endpoint(page, &url);
     // As many as may look at one time: the next one has its place as soon as they are gone.
     for _ in 0..3 {
         let looks: Vec<_> = (0..4).map(|_| look(page, &url)).collect();
@@ -65,6 +78,7 @@ fn a_look_at_endless_names_takes_little_memory() {
     let service = Service::start(move |_, stream| drop(stream.write_all(&body)));
     let (page, url) = (free_port(), service.url("/v"));
     let program = Program::start(&config(page, &url, "CheckInterval = 600000\nTimeout = 60000\n"));
+    wait_for_endpoint(page, &url);
     let mut looks: Vec<_> = (0..4).map(|_| look(page, &url)).collect();
     for look in &mut looks {
         look.set_read_timeout(Some(PATIENCE)).unwrap();

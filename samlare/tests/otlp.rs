@@ -78,7 +78,7 @@ fn fields(mut message: &[u8]) -> Vec<Field<'_>> {
     found
 }
 
-fn within<'b>(message: &'b [u8], number: u64) -> Vec<&'b [u8]> {
+fn within(message: &[u8], number: u64) -> Vec<&[u8]> {
     fields(message).into_iter().filter(|field| field.0 == number).map(|field| field.2).collect()
 }
 

@@ -10,6 +10,7 @@ use std::time::Instant;
 use expvar::{Counter, Gauge, Histogram, Map};
 use foldhash::fast::RandomState;
 use http::{Method, StatusCode};
+use once_cell::sync::OnceCell;
 
 use super::grpc::Calls;
 use super::{Maps, Shared};
@@ -30,7 +31,7 @@ const METHODS: [&str; 10] =
 pub(super) struct Routes {
     maps: Maps,
     hasher: RandomState,
-    places: Box<[OnceLock<Box<Route>>]>,
+    places: Box<[OnceCell<Box<Route>>]>,
     made: AtomicUsize,
 }
 
@@ -68,7 +69,7 @@ impl Outcome {
 
 impl Routes {
     pub(super) fn new(maps: Maps) -> Self {
-        let places = (0..=PLACES).map(|_| OnceLock::new()).collect();
+        let places = (0..=PLACES).map(|_| OnceCell::new()).collect();
         Self { maps, hasher: RandomState::default(), places, made: AtomicUsize::new(0) }
     }
 
@@ -96,19 +97,13 @@ impl Routes {
     /// Makes a route in a place, unless there is one meanwhile. `None` past the limit.
     #[cold]
     fn make(&self, at: usize, template: &str) -> Option<&Route> {
-        if self.made.fetch_add(1, Relaxed) >= ROUTES {
-            self.made.fetch_sub(1, Relaxed);
-            return None;
-        }
-        let mut is_made = false;
-        let route = self.places[at].get_or_init(|| {
-            is_made = true;
-            Box::new(Route::new(&self.maps, template))
-        });
-        if !is_made {
-            self.made.fetch_sub(1, Relaxed);
-        }
-        Some(route)
+        let count = |made: usize| (made < ROUTES).then_some(made + 1);
+        let make = || match self.made.fetch_update(Relaxed, Relaxed, count) {
+            Ok(_) => Ok(Box::new(Route::new(&self.maps, template))),
+            Err(_) => Err(()),
+        };
+        // Of threads that meet here one counts, so that none is past the limit for another's sake.
+        self.places[at].get_or_try_init(make).ok().map(|route| &**route)
     }
 
     #[cold]

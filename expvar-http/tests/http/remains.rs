@@ -73,8 +73,9 @@ fn attack<T>(limits: &str, attack: impl Fn(&Alone) -> T) -> (Held, Held) {
     };
     let first = once();
     let second = once();
-    // An allocator may keep what was freed, and must find use for it.
-    assert!(second.resident_bytes <= first.resident_bytes + 32 * MIB, "{first:?} {second:?}");
+    // 64 MiB of documents on their way, those that are rendered, and what the allocator keeps of
+    // what was freed.
+    assert!(second.resident_bytes <= before.resident_bytes + 256 * MIB, "{before:?} {second:?}");
     scrape();
     server.end();
     (before, first)
@@ -157,7 +158,7 @@ fn of_connections_without_a_request_where_descriptors_are_short() {
     let (_, during) = attack("ulimit -n 64;", |server| {
         let connect = |at: usize| {
             let mut connection = Connection::to(server.addr);
-            if at % 2 == 0 {
+            if at.is_multiple_of(2) {
                 // May be closed already.
                 let _ = connection.stream.write_all(b"GET /debug/vars HTTP/1.1\r\n");
             }

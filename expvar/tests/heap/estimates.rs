@@ -80,6 +80,7 @@ fn a_thread_s_first_allocation_is_as_likely_as_any() {
 }
 
 #[test]
+#[allow(clippy::vec_box, reason = "the blocks are what is counted")]
 fn a_new_rate_keeps_the_old_weights() {
     // Apart, since the estimates of both lie by chance.
     #[inline(never)]
