@@ -15,7 +15,12 @@ static ALLOC: expvar::alloc::Counting = expvar::alloc::Counting::new();
 
 #[inline(never)]
 fn leaks_all_of_it() -> Vec<Vec<u8>> {
-    (0..100).map(|_| std::hint::black_box(vec![1; 100_000])).collect()
+    // Its last act is no call, which would take the place of its own frame.
+    let mut held = Vec::new();
+    for _ in 0..100 {
+        held.push(std::hint::black_box(vec![1; 100_000]));
+    }
+    held
 }
 
 fn main() {
@@ -148,7 +153,8 @@ fn a_stripped_program_has_modules_and_addresses() {
     // With these a reader finds the names elsewhere.
     assert!(run.has(program.to_str().unwrap()));
     assert!(!run.has(NO_BUILD_ID) && !run.has("leaks_all_of_it"));
-    // The address is in the function: the symbols that were stripped say so.
+    // The address is in the function, or in its caller where the hook is inlined into it: the
+    // innermost frame without a name is taken for the hook's. The stripped symbols say so.
     let address = usize::from_str_radix(name.split_once("+0x").unwrap().1, 16).unwrap();
     let segments = Command::new("readelf").args(["-lW"]).arg(&program).output().unwrap();
     let address = virtual_address(&text(&segments.stdout), address);
@@ -156,7 +162,8 @@ fn a_stripped_program_has_modules_and_addresses() {
     symbols.args(["-f", "-C", "-e"]).arg(copy("shipped-whole")).arg(format!("{:#x}", address - 1));
     let symbols = symbols.output().unwrap();
     let said = text(&symbols.stdout);
-    assert!(said.contains("leaks_all_of_it") || said.contains("raw_vec"), "{name}: {said}");
+    let owners = ["leaks_all_of_it", "raw_vec", "shipped::main"];
+    assert!(owners.iter().any(|owner| said.contains(owner)), "{name}: {said}");
 }
 
 /// Where a place in an ELF file is mapped, by what `readelf -lW` says of its segments.

@@ -200,7 +200,8 @@ impl Places {
             out.message(field::FUNCTION, &message);
         }
         comments.extend(self.names.notes());
-        if !mappings.is_empty() && mappings.iter().all(|mapping| mapping.build_id.is_empty()) {
+        // The first is the program's own.
+        if mappings.first().is_some_and(|mapping| mapping.build_id.is_empty()) {
             comments.push("the program has no build id: link it with --build-id".to_owned());
         }
         comments
