@@ -3,12 +3,14 @@
 #![forbid(unsafe_code)]
 
 mod carbon;
+mod collector;
 pub mod contrib;
 mod etcd;
 mod python;
 mod whisper;
 
 pub use carbon::{CarbonCache, carbon_python};
+pub use collector::collector;
 pub use etcd::EtcdCluster;
 pub use python::python;
 pub use whisper::{read_whisper, whisper_archives};
