@@ -1,34 +1,10 @@
 //! A heap profile of a program that allocates with mimalloc behind the hook.
 
-use std::hint::black_box;
+#[path = "support/heap_behind.rs"]
+mod heap_behind;
 
 use expvar::alloc::Counting;
-use expvar::heap;
 use mimalloc::MiMalloc;
 
 #[global_allocator]
 static ALLOC: Counting<MiMalloc> = Counting::with(MiMalloc);
-
-#[inline(never)]
-fn holds() -> Vec<Vec<u8>> {
-    (0..100).map(|_| black_box(vec![1; 100_000])).collect()
-}
-
-#[test]
-fn its_blocks_are_sampled_and_forgotten() {
-    heap::start(1 << 10);
-    // What was drawn before ends within this.
-    drop(black_box(vec![1_u8; 1 << 20]));
-    let mut held = holds();
-    let bytes = || {
-        let top = heap::profile().unwrap().top(1000).into_iter();
-        top.filter(|site| site.name.contains("::holds")).map(|site| site.bytes).sum::<u64>()
-    };
-    let list = 100 * size_of::<Vec<u8>>() as u64;
-    assert!((10_000_000..=10_000_000 + 2 * list).contains(&bytes()), "{}", bytes());
-    held.iter_mut().for_each(|block| block.reserve(1_000_000));
-    assert!(bytes() <= 2 * list, "moved by another function: {}", bytes());
-    drop(held);
-    assert_eq!(bytes(), 0);
-    heap::start(0);
-}
