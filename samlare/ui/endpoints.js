@@ -336,11 +336,16 @@ async function follow() {
     $('detail').close();
     return;
   }
+  let endpoint;
   try {
-    const found = await ask(`endpoints?${new URLSearchParams({ q: url })}`);
-    const endpoint = found.endpoints.find((one) => one.url === url && one.prefix === prefix);
-    if (endpoint) detail.open(endpoint, false);
+    const found = await ask(`endpoints?${new URLSearchParams({ q: `${url} ${prefix}` })}`);
+    endpoint = found.endpoints.find((one) => one.url === url && one.prefix === prefix);
   } catch { /* refresh says so */ }
+  const still = new URLSearchParams(location.search);
+  if (still.get('url') !== url || (still.get('prefix') ?? '') !== prefix) return;
+  // samlare may have just started, or not have answered: the link holds.
+  if (endpoint) detail.open(endpoint, false);
+  else setTimeout(() => { if (!detail.endpoint) follow(); }, EVERY);
 }
 addEventListener('popstate', follow);
 
