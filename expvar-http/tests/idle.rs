@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use expvar::Registry;
 use expvar_http::Server;
@@ -32,5 +33,10 @@ fn the_sampler_starts_with_the_first_page() {
         assert!(!threads().contains(&"expvar-sampler".to_owned()), "{path} started it");
     }
     let _open = ask("/debug/vars/events");
-    assert!(threads().contains(&"expvar-sampler".to_owned()), "{:?}", threads());
+    // A thread has its parent's name until it has set its own.
+    let began = Instant::now();
+    while !threads().contains(&"expvar-sampler".to_owned()) {
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", threads());
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
