@@ -2,22 +2,6 @@
 
 use expvar::{Snapshot, Unit};
 
-/// The exponents of two at which buckets end: see [`Prometheus`](super::Prometheus).
-fn exponents(unit: Unit, floats: bool) -> impl Iterator<Item = i32> {
-    let (first, last, step) = match (unit, floats) {
-        (Unit::Nanoseconds, _) => (14, 34, 1),
-        (Unit::Microseconds, _) => (4, 24, 1),
-        (Unit::Milliseconds, false) | (Unit::Seconds, false) => (0, 16, 1),
-        (Unit::Milliseconds, true) => (-6, 14, 1),
-        (Unit::Seconds, true) => (-16, 4, 1),
-        (Unit::Bytes, _) => (6, 30, 2),
-        (Unit::Ratio | Unit::Percent, true) => (-7, 0, 1),
-        (_, false) => (0, 20, 1),
-        (_, true) => (-16, 20, 2),
-    };
-    (first..=last).step_by(step)
-}
-
 /// Calls `f` for each bucket with its upper bound, in the unit shown, and how many values lie at or
 /// below it. `chosen` is in the unit shown; without it, the bounds that were declared are taken.
 pub(super) fn cumulate(
@@ -55,7 +39,7 @@ pub(super) fn cumulate(
         None if !snapshot.bounds().is_empty() => {
             snapshot.bounds().iter().for_each(|&bound| bucket(bound, bound / scale, true));
         }
-        None => exponents(unit, floats).for_each(|exponent| {
+        None => unit.bucket_exponents(floats).for_each(|exponent| {
             let bound = 2f64.powi(exponent);
             // Percent of whole numbers are at most hundreds, where everything is exact.
             let bound = if floats { bound } else { bound - 1.0 };

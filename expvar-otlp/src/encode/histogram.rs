@@ -123,7 +123,8 @@ impl Buckets {
         self.bounds.clear();
         // Of whole numbers the bound below is inclusive.
         let less = if floats { 0.0 } else { 1.0 };
-        self.bounds.extend(exponents(unit, floats).map(|exponent| 2_f64.powi(exponent) - less));
+        let exponents = unit.bucket_exponents(floats);
+        self.bounds.extend(exponents.map(|exponent| 2_f64.powi(exponent) - less));
     }
 
     /// Takes the bounds of the buckets that hold anything.
@@ -247,22 +248,6 @@ fn index(value: u64, scale: i32) -> i32 {
     }
     // No power of two: its logarithm is no fraction of these.
     ((value as f64).log2() * f64::from(1 << scale)).floor() as i32
-}
-
-/// The exponents of two at which buckets end: as in Prometheus' text.
-fn exponents(unit: Unit, floats: bool) -> impl Iterator<Item = i32> {
-    let (first, last, step) = match (unit, floats) {
-        (Unit::Nanoseconds, _) => (14, 34, 1),
-        (Unit::Microseconds, _) => (4, 24, 1),
-        (Unit::Milliseconds, false) | (Unit::Seconds, false) => (0, 16, 1),
-        (Unit::Milliseconds, true) => (-6, 14, 1),
-        (Unit::Seconds, true) => (-16, 4, 1),
-        (Unit::Bytes, _) => (6, 30, 2),
-        (Unit::Ratio | Unit::Percent, true) => (-7, 0, 1),
-        (_, false) => (0, 20, 1),
-        (_, true) => (-16, 20, 2),
-    };
-    (first..=last).step_by(step)
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! What was seen of each series: whether it is there twice, since when it counts, what was sent.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 
+use expvar::__private::BuildIdentity;
 use expvar::{Number, Snapshot};
 
 use crate::encode::attributes::Attributes;
@@ -13,8 +14,8 @@ use crate::encode::metric::Kind;
 pub(crate) struct Series {
     seen: Vec<Seen>,
     free: Vec<u32>,
-    by_hash: HashMap<u64, u32, BuildHasherDefault<AsItIs>>,
-    histograms: HashMap<u64, SeenHistogram, BuildHasherDefault<AsItIs>>,
+    by_hash: HashMap<u64, u32, BuildIdentity>,
+    histograms: HashMap<u64, SeenHistogram, BuildIdentity>,
     hasher: RandomState,
     clock: Clock,
     /// How many were there in this reading, of numbers and of histograms.
@@ -238,23 +239,6 @@ impl Series {
 /// The series was there before in this reading.
 #[derive(Debug)]
 pub(crate) struct Clash;
-
-/// The series come as hashes.
-#[derive(Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {}
-
-    #[inline]
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-}
 
 #[cfg(test)]
 mod tests {

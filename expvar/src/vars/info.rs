@@ -58,6 +58,24 @@ impl Unit {
 }
 
 impl Unit {
+    /// The exponents of two at which exporters end a histogram's buckets by default: the range that
+    /// values of this unit have in services.
+    #[doc(hidden)]
+    pub fn bucket_exponents(self, floats: bool) -> impl Iterator<Item = i32> {
+        let (first, last, step) = match (self, floats) {
+            (Self::Nanoseconds, _) => (14, 34, 1),
+            (Self::Microseconds, _) => (4, 24, 1),
+            (Self::Milliseconds, false) | (Self::Seconds, false) => (0, 16, 1),
+            (Self::Milliseconds, true) => (-6, 14, 1),
+            (Self::Seconds, true) => (-16, 4, 1),
+            (Self::Bytes, _) => (6, 30, 2),
+            (Self::Ratio | Self::Percent, true) => (-7, 0, 1),
+            (_, false) => (0, 20, 1),
+            (_, true) => (-16, 20, 2),
+        };
+        (first..=last).step_by(step)
+    }
+
     /// Whether it is a unit of time.
     pub(crate) const fn is_time(self) -> bool {
         matches!(self, Self::Nanoseconds | Self::Microseconds | Self::Milliseconds | Self::Seconds)
