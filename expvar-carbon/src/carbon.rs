@@ -20,7 +20,7 @@ use crate::send::sender::Sender;
 use crate::send::sender::builder::SenderBuilder;
 #[cfg(feature = "tls")]
 use expvar_push::Tls;
-use expvar_push::{ConfigError, Event, Left, Moment};
+use expvar_push::{ConfigError, Event, Moment, Unsent};
 
 /// Pushes a registry to Graphite at exact intervals, and loses nothing on the way.
 ///
@@ -278,7 +278,7 @@ impl Carbon {
     ///
     /// # Errors
     /// When a setting cannot be used; the error names it and the remedy.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Left, ConfigError> {
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Unsent, ConfigError> {
         let (_handle, push) = self.build()?;
         Ok(push.run(shutdown).await)
     }
@@ -300,7 +300,7 @@ impl Carbon {
     /// # Errors
     /// When a setting cannot be used, or no thread can be had; the error names the remedy.
     #[doc(alias = "push_gateway")]
-    pub fn send_once(self) -> Result<Left, ConfigError> {
+    pub fn send_once(self) -> Result<Unsent, ConfigError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let (registry, within) = (self.registry.clone(), self.shutdown_timeout);
         let (interval_secs, mut reader) = (self.interval.as_secs(), self.reader()?);

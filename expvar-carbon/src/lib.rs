@@ -34,10 +34,10 @@ pub use carbon::Carbon;
 pub use expvar::Number;
 #[cfg(feature = "tls")]
 pub use expvar_push::Tls;
-pub use expvar_push::{ConfigError, Event, Left};
+pub use expvar_push::{ConfigError, Event, Unsent};
 pub use handle::{DropGuard, Handle};
 pub use push::Push;
-pub use render::clashes::Clashes;
+pub use render::conflicts::Conflicts;
 pub use render::lines::Lines;
 pub use render::name::{Mark, NAME_MAX_BYTES, Path, SEGMENT_MAX_BYTES};
 pub use render::number::EXACT_MAX;

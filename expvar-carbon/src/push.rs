@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use expvar::{Registry, Text};
-use expvar_push::{Export, Left, Moment, Reply, Task, publish_beside};
+use expvar_push::{Export, Moment, Reply, Task, Unsent, publish_beside};
 
 use crate::handle::Handle;
 use crate::render::reading::Reader;
@@ -78,7 +78,7 @@ impl Push {
 
     /// Pushes until `shutdown` resolves or the handle closes it; then takes a last reading, sends
     /// what waits within the deadline and returns what is left.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Left {
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Unsent {
         let map = self.sender.variables();
         self.task.show(&map);
         map.set("last_clash", self.last_clash);
@@ -97,7 +97,7 @@ impl Export for Exporter {
     fn read(&mut self, moment: Moment) {
         self.reader.read(&self.registry, moment, self.interval_secs);
         self.sender.absorb(self.reader.lines());
-        if let Some(name) = self.reader.take_clash() {
+        if let Some(name) = self.reader.take_conflict() {
             self.last_clash.set(name);
         }
     }
@@ -127,7 +127,7 @@ impl Export for Exporter {
         self.sender.flush_then(within, reply);
     }
 
-    async fn shutdown(&mut self, within: Duration) -> Left {
+    async fn shutdown(&mut self, within: Duration) -> Unsent {
         self.sender.shutdown(within).await
     }
 }

@@ -1,10 +1,10 @@
 //! From a walk over a registry to lines that every server takes.
 
-mod branch;
 mod buffer;
-pub(crate) mod clashes;
+pub(crate) mod conflicts;
 pub(crate) mod lines;
 pub(crate) mod name;
+mod name_cache;
 pub(crate) mod number;
 pub(crate) mod pattern;
 pub(crate) mod prefix;

@@ -3,9 +3,9 @@
 pub(crate) mod address;
 pub(crate) mod cluster;
 mod connection;
+mod destination;
 pub(crate) mod driver;
 mod handover;
-mod lane;
 mod network;
 mod pickle;
 mod reporter;

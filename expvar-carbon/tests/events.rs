@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use expvar_carbon::{Event, Left, Lines, Sender};
+use expvar_carbon::{Event, Lines, Sender, Unsent};
 
 const NOW: u64 = 1_700_000_000;
 const SOON: Duration = Duration::from_secs(60);
@@ -39,7 +39,7 @@ fn points_that_are_dropped_are_told_of_until_the_queue_is_empty_again() {
             std::io::copy(&mut stream.unwrap(), &mut std::io::sink()).unwrap();
         }
     });
-    assert_eq!(sender.flush_blocking(SOON), Left::default());
+    assert_eq!(sender.flush_blocking(SOON), Unsent::default());
     until(|event| matches!(event, Event::Dropped { .. }));
     let dropping = Event::Dropping { destination: destination.clone() };
     assert_eq!(events.iter().filter(|event| **event == dropping).count(), 1, "{events:?}");

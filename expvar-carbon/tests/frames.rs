@@ -7,7 +7,7 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use expvar_carbon::{Left, Lines, Sender, Tags};
+use expvar_carbon::{Lines, Sender, Tags, Unsent};
 
 type Point = (&'static str, u64, f64);
 
@@ -45,7 +45,7 @@ fn sent(mut lines: Lines) -> String {
     let mut frame = Vec::new();
     std::thread::scope(|scope| {
         scope.spawn(|| listener.accept().unwrap().0.read_to_end(&mut frame).unwrap());
-        assert_eq!(sender.close(Duration::from_secs(10)), Left::default());
+        assert_eq!(sender.close(Duration::from_secs(10)), Unsent::default());
     });
     frame.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use expvar_carbon::{Left, Lines, Sender};
+use expvar_carbon::{Lines, Sender, Unsent};
 use expvar_peers::CarbonCache;
 
 type Fault = fn(&mut CarbonCache);
@@ -42,7 +42,7 @@ fn lost(seconds: f64, mut faults: Vec<(f64, Fault)>) -> usize {
         }
         sending.join().unwrap();
     });
-    assert_eq!(sender.close(Duration::from_secs(60)), Left::default());
+    assert_eq!(sender.close(Duration::from_secs(60)), Unsent::default());
     let stats = sender.stats();
     let stored = carbon.await_points("loss.series", sent as usize);
     println!(

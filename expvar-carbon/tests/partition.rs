@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use expvar_carbon::{Left, Lines, Sender};
+use expvar_carbon::{Lines, Sender, Unsent};
 
 const NOW: u64 = 1_700_000_000;
 const SOON: Duration = Duration::from_secs(10);
@@ -217,7 +217,7 @@ impl Client {
     /// ended and the second's began.
     fn finish(&mut self, load: u64, server: &Server) -> (u64, u64) {
         self.until(load, SOON, |_| server.got().len() > 1);
-        assert_eq!(self.sender.close(SOON), Left::default());
+        assert_eq!(self.sender.close(SOON), Unsent::default());
         let got = server.got();
         for lines in &got {
             assert!(lines.windows(2).all(|pair| pair[0] + 1 == pair[1]), "out of order: {lines:?}");

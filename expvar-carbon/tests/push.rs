@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use expvar::{Counter, FloatGauge, Func, Gauge, Histogram, Info, Map, Registry, Text};
-use expvar_carbon::{Carbon, Counters, Left};
+use expvar_carbon::{Carbon, Counters, Unsent};
 
 /// Reads connection after connection and returns what all of them brought, at the end.
 struct Sink {
@@ -48,7 +48,7 @@ impl Sink {
 fn pushed(registry: &Registry, set: impl FnOnce(Carbon) -> Carbon) -> Vec<String> {
     let sink = Sink::new();
     let carbon = Carbon::new(&sink.address).registry(registry).interval(Duration::from_secs(3_600));
-    assert_eq!(set(carbon).spawn().unwrap().close(), Left::default());
+    assert_eq!(set(carbon).spawn().unwrap().close(), Unsent::default());
     sink.lines()
 }
 
@@ -153,7 +153,7 @@ fn what_is_refused_is_shown_by_reason_and_clashes_by_name() {
     let interval = Duration::from_secs(3_600);
     let carbon = Carbon::new(&sink.address).registry(&registry).interval(interval).prefix("p");
     let carbon = carbon.spawn().unwrap();
-    assert_eq!(carbon.flush_blocking(Duration::from_secs(10)), Left::default());
+    assert_eq!(carbon.flush_blocking(Duration::from_secs(10)), Unsent::default());
     let shown = registry.get("expvar.carbon").unwrap();
     carbon.close();
     let lines = sink.lines();
@@ -297,7 +297,7 @@ async fn it_runs_as_a_task_and_returns_what_is_left() {
         let _ = ended.await;
     }));
     end.send(()).unwrap();
-    assert_eq!(running.await.unwrap().unwrap(), Left::default());
+    assert_eq!(running.await.unwrap().unwrap(), Unsent::default());
     assert_eq!(sink.lines(), ["a 1"]);
 
     let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
@@ -362,7 +362,7 @@ fn a_tool_sends_its_own_variables_once_stamped_now() {
     let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let before = now().as_secs();
     let carbon = Carbon::new(&sink.address).registry(&registry).prefix("tools.t");
-    assert_eq!(carbon.without_library().send_once().unwrap(), Left::default());
+    assert_eq!(carbon.without_library().send_once().unwrap(), Unsent::default());
     let after = now().as_secs();
     let text = sink.texts.recv_timeout(Duration::from_secs(10)).unwrap();
     let lines: Vec<_> = text.lines().map(|line| line.rsplit_once(' ').unwrap()).collect();

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use expvar_carbon::{Event, Left, Lines, Sender, SenderBuilder};
+use expvar_carbon::{Event, Lines, Sender, SenderBuilder, Unsent};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -73,7 +73,7 @@ async fn what_waits_goes_on_under_other_settings_in_order() {
     send(&sender, 10..20);
     sender.reconfigure(to(elsewhere.port), SOON).await.unwrap();
     send(&sender, 20..30);
-    assert_eq!(sender.flush(SOON).await, Left::default());
+    assert_eq!(sender.flush(SOON).await, Unsent::default());
     assert_eq!(elsewhere.until(29), all(30));
     assert_eq!(sender.stats().points_sent, 30);
 }
@@ -92,7 +92,7 @@ async fn what_cannot_be_used_changes_nothing() {
     assert_eq!(error.field(), "queue_bytes");
     let server = Server::start(port);
     send(&sender, 10..20);
-    assert_eq!(sender.flush(SOON).await, Left::default());
+    assert_eq!(sender.flush(SOON).await, Unsent::default());
     assert_eq!(server.until(19), all(20));
 }
 
@@ -117,7 +117,7 @@ async fn a_spool_stays_open_and_a_new_one_takes_everything_over() {
     let server = Server::start(port);
     let successor = to(port).spool_dir(&second).spawn().unwrap();
     assert_eq!(successor.stats().points_recovered, 30);
-    assert_eq!(successor.flush(SOON).await, Left::default());
+    assert_eq!(successor.flush(SOON).await, Unsent::default());
     assert_eq!(server.until(29), all(30));
 }
 
@@ -135,7 +135,7 @@ async fn a_queue_in_memory_moves_to_a_spool_and_back() {
     let left = to(port).spool_dir(dir.path()).spawn().unwrap();
     assert_eq!(left.stats().points_recovered, 0, "the memory has them");
     let server = Server::start(port);
-    assert_eq!(sender.flush(SOON).await, Left::default());
+    assert_eq!(sender.flush(SOON).await, Unsent::default());
     assert_eq!(server.until(19), all(20));
 }
 
@@ -154,7 +154,7 @@ async fn copies_get_what_waits_and_one_of_them_goes_on_alone() {
     // One server is enough now, and one has everything.
     sender.reconfigure(both(), SOON).await.unwrap();
     send(&sender, 20..30);
-    assert_eq!(sender.flush(SOON).await, Left::default());
+    assert_eq!(sender.flush(SOON).await, Unsent::default());
     assert_eq!(up.until(29), (10..30).collect::<Vec<_>>());
 }
 
@@ -173,7 +173,7 @@ async fn two_hundred_changes_lose_and_double_nothing() {
         sender.reconfigure(to(server.port).queue_bytes((1 << 20) + n), SOON).await.unwrap();
     }
     thread.join().unwrap();
-    assert_eq!(sender.shutdown(SOON).await, Left::default());
+    assert_eq!(sender.shutdown(SOON).await, Unsent::default());
     assert_eq!(server.until(1_999), all(2_000));
     let ended = sender.reconfigure(to(server.port), SOON).await.unwrap_err();
     assert_eq!(ended.field(), "sender");
@@ -223,8 +223,8 @@ async fn a_slow_server_keeps_its_connection_through_changes() {
         let settings = to(port).timeout(SOON).queue_bytes((64 << 20) + change);
         sender.reconfigure(settings, Duration::ZERO).await.unwrap();
     }
-    assert_eq!(sender.flush(SOON).await, Left::default());
-    assert_eq!(sender.shutdown(SOON).await, Left::default());
+    assert_eq!(sender.flush(SOON).await, Unsent::default());
+    assert_eq!(sender.shutdown(SOON).await, Unsent::default());
     assert_eq!(numbers(std::str::from_utf8(&reader.join().unwrap()).unwrap()), all(60_000));
     let stats = sender.stats();
     assert_eq!((stats.connects, stats.points_resent, stats.failures), (1, 0, 0), "{stats:?}");
@@ -254,7 +254,7 @@ async fn a_server_that_is_left_may_read_what_it_was_sent() {
     first.read_to_string(&mut text).unwrap();
     drop(first);
     assert_eq!(numbers(&text), all(3_000));
-    assert_eq!(sender.flush(SOON).await, Left::default());
+    assert_eq!(sender.flush(SOON).await, Unsent::default());
     assert_eq!(sender.stats().points_resent, 0);
 }
 
@@ -265,7 +265,7 @@ async fn what_a_server_that_is_left_never_reads_goes_to_the_next_one() {
     assert_eq!(next.until(3_000), [3_000]);
     drop(first);
     assert_eq!(next.until(2_999), all(3_000));
-    assert_eq!(sender.flush(SOON).await, Left::default());
+    assert_eq!(sender.flush(SOON).await, Unsent::default());
 }
 
 #[tokio::test]
@@ -287,7 +287,7 @@ async fn an_outage_goes_on_through_changes() {
         }
     }
     let server = Server::start(port);
-    assert_eq!(sender.flush(SOON).await, Left::default());
+    assert_eq!(sender.flush(SOON).await, Unsent::default());
     assert_eq!(server.until(0), [0]);
     send(&sender, 1..2);
     let back = told.recv_timeout(SOON).unwrap();

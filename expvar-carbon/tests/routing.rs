@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use expvar_carbon::{Cluster, Dialect, Left, Lines, Route, Sender, SenderBuilder};
+use expvar_carbon::{Cluster, Dialect, Lines, Route, Sender, SenderBuilder, Unsent};
 
 const NOW: u64 = 1_700_000_000;
 const SOON: Duration = Duration::from_secs(30);
@@ -83,7 +83,7 @@ fn each_point_goes_where_its_hash_says_and_to_as_many_as_asked() {
         let builder = sender(&all).route(route).dialect(dialect).replication(copies);
         let sender = builder.spawn().unwrap();
         sender.send(&mut lines(1_000));
-        assert_eq!(sender.close(SOON), Left::default());
+        assert_eq!(sender.close(SOON), Unsent::default());
         let cluster = cluster(&all).route(route).dialect(dialect).replication(copies);
         let mut router = cluster.router().unwrap();
         let mut expected = [const { BTreeSet::new() }; 3];
@@ -119,7 +119,7 @@ fn a_server_that_is_away_keeps_its_own_points_waiting_and_no_others() {
     assert_eq!(got + left as usize, 1_000);
     assert!(left > 200, "{left} of 1,000 wait for a third of the servers");
     let back = Server::on(TcpListener::bind(address).unwrap());
-    assert_eq!(sender.close(SOON), Left::default());
+    assert_eq!(sender.close(SOON), Unsent::default());
     assert_eq!(back.names().len(), left as usize);
 }
 
@@ -134,7 +134,7 @@ fn any_takes_turns_and_leaves_out_who_is_away() {
         lines.point(&name(n), n, NOW);
         sender.send(&mut lines);
     }
-    assert_eq!(sender.close(SOON), Left::default());
+    assert_eq!(sender.close(SOON), Unsent::default());
     let got = there.map(|server| server.names());
     assert_eq!(got[0].union(&got[1]).count(), 300);
     assert!(got.iter().all(|names| names.len() >= 50), "{} {}", got[0].len(), got[1].len());
@@ -153,7 +153,7 @@ fn patterns_choose_servers_and_the_first_one_counts() {
         lines.point(name, 1u64, NOW);
     }
     sender.send(&mut lines);
-    assert_eq!(sender.close(SOON), Left::default());
+    assert_eq!(sender.close(SOON), Unsent::default());
     let set = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<BTreeSet<_>>();
     assert_eq!(tests.names(), set(&["test.a", "test.db.d"]));
     assert_eq!(databases.names(), set(&["db.b"]));
@@ -174,7 +174,7 @@ fn what_waits_goes_by_the_new_route_when_it_is_changed() {
         let routed = sender(&servers.each_ref()).route(Route::JumpFnv1aCh);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(sender_of_one.reconfigure(spool(routed), Duration::ZERO)).unwrap();
-        assert_eq!(sender_of_one.close(SOON), Left::default());
+        assert_eq!(sender_of_one.close(SOON), Unsent::default());
         let got = servers.map(|server| server.names());
         assert_eq!(got[0].intersection(&got[1]).count(), 0, "each to one");
         assert_eq!(got[0].union(&got[1]).count(), 500);

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use expvar_carbon::{Left, Lines, Sender};
+use expvar_carbon::{Lines, Sender, Unsent};
 
 const NOW: u64 = 1_700_000_000;
 const SOON: Duration = Duration::from_secs(10);
@@ -41,10 +41,10 @@ fn what_is_sent_arrives_and_nothing_is_left() {
     let sender =
         Sender::builder().to(address).shutdown_timeout(Duration::from_millis(200)).spawn().unwrap();
     sender.send(&mut lines(0..2));
-    assert_eq!(sender.flush_blocking(SOON), Left::default());
+    assert_eq!(sender.flush_blocking(SOON), Unsent::default());
     assert_eq!(received.recv_timeout(SOON).unwrap(), "a.b 0 1700000000\na.b 1 1700000001\n");
     sender.send(&mut lines(2..3));
-    assert_eq!(sender.close(SOON), Left::default());
+    assert_eq!(sender.close(SOON), Unsent::default());
     assert_eq!(received.recv_timeout(SOON).unwrap(), "a.b 2 1700000002\n");
     let stats = sender.stats();
     assert_eq!((stats.points_sent, stats.points_resent, stats.connects), (3, 0, 2));
@@ -108,13 +108,13 @@ async fn it_runs_in_a_runtime_until_told_to_end() {
         let _ = ended.await;
     }));
     sender.send(&mut lines(0..1));
-    assert_eq!(sender.flush(SOON).await, Left::default());
+    assert_eq!(sender.flush(SOON).await, Unsent::default());
     sender.send(&mut lines(1..2));
     end.send(()).unwrap();
-    assert_eq!(running.await.unwrap(), Left::default());
+    assert_eq!(running.await.unwrap(), Unsent::default());
     assert_eq!(received.recv().unwrap(), "a.b 0 1700000000\n");
     assert_eq!(received.recv().unwrap(), "a.b 1 1700000001\n");
-    assert_eq!(sender.flush(SOON).await, Left::default(), "after the end nobody waits");
+    assert_eq!(sender.flush(SOON).await, Unsent::default(), "after the end nobody waits");
 }
 
 #[test]
@@ -122,14 +122,14 @@ fn copies_reach_each_server_and_failover_the_first_that_answers() {
     let ((one, from_one), (two, from_two)) = (sink(), sink());
     let both = Sender::builder().to(&one).to(&two).copy(true).spawn().unwrap();
     both.send(&mut lines(0..1));
-    assert_eq!(both.close(SOON), Left::default());
+    assert_eq!(both.close(SOON), Unsent::default());
     assert_eq!(from_one.recv_timeout(SOON).unwrap(), "a.b 0 1700000000\n");
     assert_eq!(from_two.recv_timeout(SOON).unwrap(), "a.b 0 1700000000\n");
 
     let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let first = Sender::builder().to(dead).to(&two).to(&one).spawn().unwrap();
     first.send(&mut lines(0..1));
-    assert_eq!(first.close(SOON), Left::default());
+    assert_eq!(first.close(SOON), Unsent::default());
     assert_eq!(from_two.recv_timeout(SOON).unwrap(), "a.b 0 1700000000\n");
     assert!(from_one.try_recv().is_err());
 }

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use expvar_carbon::{Left, Lines, Sender};
+use expvar_carbon::{Lines, Sender, Unsent};
 
 const NOW: u64 = 1_700_000_000;
 const SOON: Duration = Duration::from_secs(60);
@@ -63,7 +63,7 @@ fn a_server_that_reads_late_gets_everything_once_and_new_lines_meanwhile() {
     first.read_to_string(&mut text).unwrap();
     drop(first);
     assert_eq!(text.lines().filter(|l| !l.starts_with("slow.series 1000 ")).count(), 1_000);
-    assert_eq!(flushed.join().unwrap(), Left::default());
+    assert_eq!(flushed.join().unwrap(), Unsent::default());
     let stats = sender.stats();
     assert_eq!((stats.points_resent, stats.failures), (0, 0), "{stats:?}");
     drop(second);
@@ -82,7 +82,7 @@ fn closing_waits_for_a_slow_server_on_one_connection() {
         }
     });
     sender.send(&mut lines(0..60_000));
-    assert_eq!(sender.close(SOON), Left::default());
+    assert_eq!(sender.close(SOON), Unsent::default());
     let bytes = received.recv().unwrap();
     assert_eq!(bytes, lines(0..60_000).len());
     assert!(received.try_recv().is_err(), "one connection");
@@ -145,5 +145,5 @@ fn a_closing_connection_that_fails_is_sent_again() {
     second.read_to_string(&mut text).unwrap();
     drop(second);
     assert_eq!(text.lines().count(), 10);
-    assert_eq!(flushed.join().unwrap(), Left::default());
+    assert_eq!(flushed.join().unwrap(), Unsent::default());
 }

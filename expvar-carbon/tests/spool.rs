@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use expvar_carbon::{Event, Left, Lines, Sender};
+use expvar_carbon::{Event, Lines, Sender, Unsent};
 
 const NOW: u64 = 1_700_000_000;
 const SOON: Duration = Duration::from_secs(10);
@@ -46,7 +46,7 @@ fn child_dir() -> Option<PathBuf> {
 }
 
 /// Everything that one connection brings to a server at which the spool is emptied.
-fn drain(dir: &Path) -> (Vec<String>, Left) {
+fn drain(dir: &Path) -> (Vec<String>, Unsent) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (texts, received) = mpsc::channel();
@@ -103,7 +103,7 @@ fn a_killed_process_loses_nothing_that_send_took_over() {
         let dir = tempfile::tempdir().unwrap();
         let safe = kill_at_random(name, dir.path(), 1 + round * 1_700);
         let (lines, left) = drain(dir.path());
-        assert_eq!(left, Left::default());
+        assert_eq!(left, Unsent::default());
         let expected: Vec<_> =
             (0..lines.len() as u64).map(|n| format!("a.b {n} {}", NOW + n)).collect();
         assert!(lines.len() as u64 >= safe, "{} of {safe}", lines.len());

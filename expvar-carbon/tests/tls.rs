@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use expvar_carbon::{Left, Lines, Sender, Tls};
+use expvar_carbon::{Lines, Sender, Tls, Unsent};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
 };
@@ -126,7 +126,7 @@ fn both_sides_know_each_other_and_every_line_arrives() {
         let sender = Sender::builder().to(format!("tls://127.0.0.1:{port}")).tls(tls);
         let sender = sender.spawn().unwrap();
         sender.send(&mut lines());
-        assert_eq!(sender.close(SOON), Left::default());
+        assert_eq!(sender.close(SOON), Unsent::default());
         assert_eq!(reader.join().unwrap().unwrap().as_bytes(), lines().as_bytes());
     }
 }
@@ -172,7 +172,7 @@ fn renewed_certificates_are_taken_without_a_restart() {
     let sender = Sender::builder().to(format!("tls://127.0.0.1:{port}")).tls(tls);
     let sender = sender.spawn().unwrap();
     sender.send(&mut lines());
-    assert_eq!(sender.flush_blocking(SOON), Left::default());
+    assert_eq!(sender.flush_blocking(SOON), Unsent::default());
     reader.join().unwrap().unwrap();
 
     // Half of it is written: the old stays.
@@ -180,7 +180,7 @@ fn renewed_certificates_are_taken_without_a_restart() {
     assert_eq!(sender.reload_tls().unwrap_err().field(), "tls.client_certificate");
     let reader = server_at(port, &old);
     sender.send(&mut lines());
-    assert_eq!(sender.flush_blocking(SOON), Left::default());
+    assert_eq!(sender.flush_blocking(SOON), Unsent::default());
     reader.join().unwrap().unwrap();
 
     // A server of the new authority, to a client that is told.
@@ -188,7 +188,7 @@ fn renewed_certificates_are_taken_without_a_restart() {
     sender.reload_tls().unwrap();
     let reader = server_at(port, &new);
     sender.send(&mut lines());
-    assert_eq!(sender.close(SOON), Left::default());
+    assert_eq!(sender.close(SOON), Unsent::default());
     assert_eq!(reader.join().unwrap().unwrap().as_bytes(), lines().as_bytes());
 }
 

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use expvar::{Counter, FloatGauge, Gauge, Map, Registry};
-use expvar_carbon::{Carbon, Left};
+use expvar_carbon::{Carbon, Unsent};
 use expvar_peers::CarbonCache;
 
 /// Numbers of every kind, with what a float of 64 bits makes of them.
@@ -49,7 +49,7 @@ fn round_trip(url: impl FnOnce(&CarbonCache) -> String) {
     let carbon = CarbonCache::keeping("60s:1d");
     let push = Carbon::new(url(&carbon)).registry(&registry).prefix("a").exclude("expvar.**");
     let push = push.interval(Duration::from_secs(3_600)).spawn().unwrap();
-    assert_eq!(push.close(), Left::default());
+    assert_eq!(push.close(), Unsent::default());
     let boundary = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 3_600 * 3_600;
     for (name, value) in &expected {
         let stored = carbon.await_points(&format!("a.{name}"), 1);
@@ -116,7 +116,7 @@ fn lines_over_a_unix_socket() {
     });
     let push = Carbon::new(format!("unix://{}", path.display())).registry(&registry);
     let push = push.exclude("expvar.**").interval(Duration::from_secs(3_600)).spawn().unwrap();
-    assert_eq!(push.close(), Left::default());
+    assert_eq!(push.close(), Unsent::default());
     let text = reader.join().unwrap();
     let got: BTreeMap<_, f64> = text
         .lines()
@@ -139,7 +139,7 @@ fn a_datagram_takes_no_line_that_does_not_fit() {
     let address = socket.local_addr().unwrap();
     let push = Carbon::new(format!("udp://{address}")).registry(&registry).exclude("expvar.**");
     let push = push.interval(Duration::from_secs(3_600)).spawn().unwrap();
-    assert_eq!(push.flush_blocking(Duration::from_secs(5)), Left::default());
+    assert_eq!(push.flush_blocking(Duration::from_secs(5)), Unsent::default());
     let shown = registry.get("expvar.carbon").unwrap();
     push.close();
     let mut datagram = [0; 2_000];

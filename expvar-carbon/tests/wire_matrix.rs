@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use expvar_carbon::{Left, Lines, Number, Path, Sender};
+use expvar_carbon::{Lines, Number, Path, Sender, Unsent};
 use expvar_peers::CarbonCache;
 
 /// Lines that were sent to carbon-cache, go-carbon and carbon-c-relay to see what they do; T is
@@ -138,7 +138,7 @@ fn each_is_refused_or_stored_and_none_spoils_another() {
     }
     lines.point("the.end", 1u64, now);
     sender.send(&mut lines);
-    assert_eq!(sender.flush_blocking(Duration::from_secs(10)), Left::default());
+    assert_eq!(sender.flush_blocking(Duration::from_secs(10)), Unsent::default());
     assert_eq!(sender.stats().connects, 1, "no line made the server close");
     assert_eq!(sender.stats().refused.total(), refused);
     assert_eq!(carbon.await_points("the.end", 1).len(), 1);

@@ -1,7 +1,6 @@
 //! A walk over a registry, encoded as OTLP: `opentelemetry.proto.metrics.v1`.
 
 pub(crate) mod attributes;
-pub(crate) mod branch;
 pub(crate) mod convention;
 pub(crate) mod families;
 pub(crate) mod fields;
@@ -9,6 +8,7 @@ pub(crate) mod histogram;
 pub(crate) mod json;
 pub(crate) mod metric;
 pub(crate) mod name;
+pub(crate) mod name_cache;
 pub(crate) mod place;
 pub(crate) mod reader;
 pub(crate) mod refusal;

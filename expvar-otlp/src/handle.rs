@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::time::Duration;
 
-use expvar_push::{ConfigError, Left};
+use expvar_push::{ConfigError, Unsent};
 
 use crate::push::Push;
 use crate::send::sender::Sender;
@@ -67,24 +67,24 @@ impl Handle {
 
     /// Waits until everything read so far has been answered, or the time is over, and
     /// returns what is left then. Takes no reading of its own.
-    pub async fn flush(&self, within: Duration) -> Left {
+    pub async fn flush(&self, within: Duration) -> Unsent {
         self.task.flush(within).await.unwrap_or_else(|| self.sender.left())
     }
 
     /// The same as [`flush`](Self::flush) for callers outside of async code: blocks the thread.
-    pub fn flush_blocking(&self, within: Duration) -> Left {
+    pub fn flush_blocking(&self, within: Duration) -> Unsent {
         self.task.flush_blocking(within).unwrap_or_else(|| self.sender.left())
     }
 
     /// Takes a last reading, sends what waits, ends, and returns what is left when the
     /// [`shutdown_timeout`](crate::Otlp::shutdown_timeout) is over.
-    pub async fn shutdown(self) -> Left {
+    pub async fn shutdown(self) -> Unsent {
         self.task.shutdown().await.unwrap_or_else(|| self.sender.left())
     }
 
     /// The same as [`shutdown`](Self::shutdown) for callers outside of async code: blocks the
     /// thread.
-    pub fn close(self) -> Left {
+    pub fn close(self) -> Unsent {
         self.task.close().unwrap_or_else(|| self.sender.left())
     }
 

@@ -39,7 +39,7 @@ pub use encode::refusal::Refused;
 pub use expvar::Number;
 #[cfg(feature = "tls")]
 pub use expvar_push::Tls;
-pub use expvar_push::{ConfigError, Event, Left};
+pub use expvar_push::{ConfigError, Event, Unsent};
 pub use handle::{DropGuard, Handle};
 pub use mapping::Mapping;
 pub use otlp::Otlp;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use expvar::Registry;
 #[cfg(feature = "tls")]
 use expvar_push::Tls;
-use expvar_push::{ConfigError, Event, Left, Observer};
+use expvar_push::{ConfigError, Event, Observer, Unsent};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::encode::reader::Reader;
@@ -300,7 +300,7 @@ impl Otlp {
     ///
     /// # Errors
     /// When a setting cannot be used; the error names it and the remedy.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Left, ConfigError> {
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Unsent, ConfigError> {
         let (_handle, push) = self.build()?;
         Ok(push.run(shutdown).await)
     }

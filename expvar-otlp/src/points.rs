@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use expvar::Number;
 use expvar::protobuf::Message;
-use expvar_push::Left;
+use expvar_push::Unsent;
 
 use crate::encode::attributes::{Attributes, Value};
 use crate::encode::metric::{Kind, Metric, write_number};
@@ -147,7 +147,7 @@ impl Sender {
     }
 
     /// Sends what waits, ends the driver, and returns what is left when the time is over.
-    pub async fn shutdown(&self, within: Duration) -> Left {
+    pub async fn shutdown(&self, within: Duration) -> Unsent {
         self.sender.shutdown(within).await
     }
 }

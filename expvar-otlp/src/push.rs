@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use expvar::{Map, Registry, Text};
-use expvar_push::{Event, Export, Left, Moment, Reply, Task, publish_beside};
+use expvar_push::{Event, Export, Moment, Reply, Task, Unsent, publish_beside};
 
 use crate::encode::reader::{Part, Reader};
 use crate::encode::refusal::Refused;
@@ -91,7 +91,7 @@ impl Push {
 
     /// Pushes until `shutdown` resolves or the handle closes it; then takes a last reading, sends
     /// what waits within the deadline and returns what is left.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Left {
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Unsent {
         for (setting, problem) in &self.problems {
             let (setting, problem) = (setting.clone(), problem.clone());
             self.sender.tell(&Event::Ignored { setting, problem });
@@ -150,7 +150,7 @@ impl Export for Exporter {
             self.sender.counts().refuse(refused);
         }
         self.troubles.update(refused, |event| self.sender.tell(event));
-        if let Some(name) = self.reader.take_clash() {
+        if let Some(name) = self.reader.take_conflict() {
             self.last_clash.set(name.as_str());
         }
     }
@@ -180,7 +180,7 @@ impl Export for Exporter {
         self.sender.flush(within, reply);
     }
 
-    async fn shutdown(&mut self, within: Duration) -> Left {
+    async fn shutdown(&mut self, within: Duration) -> Unsent {
         self.sender.shutdown(within).await
     }
 }

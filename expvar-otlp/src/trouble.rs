@@ -23,7 +23,7 @@ impl Troubles {
     /// Takes in what a reading refused.
     pub(crate) fn update(&mut self, refused: Refused, tell: impl Fn(&Event)) {
         let reasons = [
-            (Refusal::Clash, refused.clash),
+            (Refusal::Conflict, refused.clash),
             (Refusal::LongName, refused.long_name),
             (Refusal::BadCounter, refused.bad_counter),
         ];

@@ -116,7 +116,7 @@ impl Stage {
         *self.clock.lock().unwrap() += Duration::from_secs(10);
     }
 
-    async fn flushed(&self) -> expvar_otlp::Left {
+    async fn flushed(&self) -> expvar_otlp::Unsent {
         self.handle.flush(Duration::from_secs(60)).await
     }
 

@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::ConfigError;
-use crate::left::Left;
 use crate::thread::spawn;
+use crate::unsent::Unsent;
 
 /// What a handle asks of its task.
 pub enum Order {
@@ -20,7 +20,7 @@ pub enum Order {
 }
 
 /// Is told what is left.
-pub type Reply = Box<dyn FnOnce(Left) + Send>;
+pub type Reply = Box<dyn FnOnce(Unsent) + Send>;
 
 /// The owner's end of a [`Task`](crate::Task). Dropping it leaves the task running.
 pub struct Handle {
@@ -49,25 +49,25 @@ impl Handle {
 
     /// Waits until everything read so far has arrived, or the time is over. Takes no reading of its
     /// own. None where the task has ended.
-    pub async fn flush(&self, within: Duration) -> Option<Left> {
+    pub async fn flush(&self, within: Duration) -> Option<Unsent> {
         self.order(|reply| Order::Flush(within, reply)).await
     }
 
     /// The same as [`flush`](Self::flush) for callers outside of async code: blocks the thread.
-    pub fn flush_blocking(&self, within: Duration) -> Option<Left> {
+    pub fn flush_blocking(&self, within: Duration) -> Option<Unsent> {
         self.wait(within, |reply| Order::Flush(within, reply))
     }
 
     /// Takes a last reading, sends what waits within the shutdown timeout, and ends the task. None
     /// where it has ended already.
-    pub async fn shutdown(&self) -> Option<Left> {
+    pub async fn shutdown(&self) -> Option<Unsent> {
         let within = self.shutdown_timeout;
         self.order(|reply| Order::Close(within, reply)).await
     }
 
     /// The same as [`shutdown`](Self::shutdown) for callers outside of async code: blocks the
     /// thread until the task's own has ended.
-    pub fn close(&self) -> Option<Left> {
+    pub fn close(&self) -> Option<Unsent> {
         let within = self.shutdown_timeout;
         let left = self.wait(within, |reply| Order::Close(within, reply));
         let thread = self.thread.lock().take();
@@ -77,7 +77,7 @@ impl Handle {
         left
     }
 
-    async fn order(&self, order: impl FnOnce(Reply) -> Order) -> Option<Left> {
+    async fn order(&self, order: impl FnOnce(Reply) -> Order) -> Option<Unsent> {
         let (reply, answer) = oneshot::channel();
         let reply = Box::new(move |left| {
             let _ = reply.send(left);
@@ -87,7 +87,7 @@ impl Handle {
         answer.await.ok()
     }
 
-    fn wait(&self, within: Duration, order: impl FnOnce(Reply) -> Order) -> Option<Left> {
+    fn wait(&self, within: Duration, order: impl FnOnce(Reply) -> Order) -> Option<Unsent> {
         let (reply, answer) = blocking::sync_channel(1);
         let reply = Box::new(move |left| {
             let _ = reply.send(left);

@@ -8,7 +8,7 @@
 //!   attempts.
 //! - [`connect`] and [`race`] reach a host that has several addresses; [`Tls`] says whom to trust.
 //! - [`Event`] is what an operator wants to hear of, [`ConfigError`] a setting that cannot be used,
-//!   [`Left`] what a deadline left over.
+//!   [`Unsent`] what a deadline left over.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -17,7 +17,6 @@ mod content;
 mod error;
 mod event;
 mod handle;
-mod left;
 mod queue;
 mod race;
 mod random;
@@ -28,12 +27,12 @@ mod task;
 mod thread;
 #[cfg(feature = "tls")]
 mod tls;
+mod unsent;
 
 pub use backoff::Backoff;
 pub use error::ConfigError;
 pub use event::{Event, Observer};
 pub use handle::{Handle, Order, Reply};
-pub use left::Left;
 pub use queue::{Batch, Dropped, Queue};
 pub use race::{connect, race};
 pub use random::{random, random_bits};
@@ -44,3 +43,4 @@ pub use task::{Export, Task, publish_beside};
 pub use thread::spawn;
 #[cfg(feature = "tls")]
 pub use tls::{Connector, Identity, Tls};
+pub use unsent::Unsent;

@@ -9,9 +9,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::handle::{Handle, Order, Reply};
-use crate::left::Left;
 use crate::random::random;
 use crate::schedule::{Due, Moment, Schedule};
+use crate::unsent::Unsent;
 
 /// How one exporter reads, and where it takes what it has read.
 pub trait Export: Send {
@@ -26,7 +26,7 @@ pub trait Export: Send {
     fn flush(&mut self, within: Duration, reply: Reply);
 
     /// Sends what was handed over, ends, and returns what is left when the time is over.
-    fn shutdown(&mut self, within: Duration) -> impl Future<Output = Left> + Send;
+    fn shutdown(&mut self, within: Duration) -> impl Future<Output = Unsent> + Send;
 }
 
 /// Reads at whole intervals of the wall clock and hands over what was read: a moment later, up to
@@ -95,7 +95,7 @@ impl<E: Export> Task<E> {
 
     /// Pushes until `shutdown` resolves or the handle closes it; then takes a last reading, sends
     /// what waits within the deadline and returns what is left.
-    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Left {
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Unsent {
         tokio::pin!(shutdown);
         let mut schedule = Schedule::new(self.interval.as_secs(), (self.clock)());
         // When the next part of what was read goes, and the pause after it: all of them together

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use expvar::Registry;
-use expvar_carbon::Left;
+use expvar_carbon::Unsent;
 use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 
@@ -41,14 +41,14 @@ pub struct Collector {
     engine: Option<Arc<dyn Engine>>,
     registry: Registry,
     changed: Arc<Notify>,
-    /// What the output is to send to next.
-    wishes: watch::Sender<Wish>,
+    /// Where the output sends next.
+    settings_sent: watch::Sender<OutputSettings>,
     _exchanges: Aborting,
 }
 
 /// Settings for the output.
 #[derive(Clone)]
-struct Wish {
+struct OutputSettings {
     carbon: Option<Carbon>,
     within: Duration,
     log: Log,
@@ -133,10 +133,13 @@ impl Collector {
         output.set_prints(config.otlp.is_none());
         let common = Arc::new(Common::new(output, Counts::publish(registry), clock));
         common.otlp.set(config.otlp.as_deref(), config.flush_timeout, &log)?;
-        let wish =
-            Wish { carbon: config.carbon.clone(), within: config.flush_timeout, log: log.clone() };
-        let (wishes, wished) = watch::channel(wish);
-        let exchanges = tokio::spawn(exchange(common.clone(), used, wished));
+        let output_settings = OutputSettings {
+            carbon: config.carbon.clone(),
+            within: config.flush_timeout,
+            log: log.clone(),
+        };
+        let (settings_sent, settings) = watch::channel(output_settings);
+        let exchanges = tokio::spawn(exchange(common.clone(), used, settings));
         let cluster = ClusterShown::default();
         let mut collector = Collector {
             common,
@@ -150,7 +153,7 @@ impl Collector {
             registry: registry.clone(),
             statuses: Statuses::default(),
             changed: Arc::new(Notify::new()),
-            wishes,
+            settings_sent,
             _exchanges: Aborting(exchanges.abort_handle()),
             config,
         };
@@ -202,7 +205,7 @@ impl Collector {
         self.gather();
         self.set_otlp();
         // Also where they are the same: the files that they name may not be.
-        self.wishes.send_replace(Wish {
+        self.settings_sent.send_replace(OutputSettings {
             carbon: self.config.carbon.clone(),
             within: self.config.flush_timeout,
             log: self.log.clone(),
@@ -233,15 +236,15 @@ impl Collector {
 
     /// Ends all polls and sends what waits; returns what could not be sent within the deadline.
     /// Members of a cluster first leave it, and then go on for one slot.
-    pub async fn stop(mut self, within: Duration) -> Left {
+    pub async fn stop(mut self, within: Duration) -> Unsent {
         let hands_over = self.hands_over_within();
         self.leave_cluster(hands_over).await;
         self.sources.clear();
         self.running.clear();
         let (left, of_otlp) =
             tokio::join!(self.common.output.close(within), self.common.otlp.close(within));
-        tell_left(&self.log, &left);
-        tell_left(&self.log, &of_otlp);
+        log_unsent(&self.log, &left);
+        log_unsent(&self.log, &of_otlp);
         left
     }
 
@@ -387,20 +390,24 @@ impl Collector {
     }
 }
 
-/// Exchanges the output's settings as often as others are wished for.
-async fn exchange(common: Arc<Common>, mut used: Settings, mut wishes: watch::Receiver<Wish>) {
-    while wishes.changed().await.is_ok() {
-        let Wish { carbon, within, log } = wishes.borrow_and_update().clone();
+/// Exchanges the output's settings as often as others are settings for.
+async fn exchange(
+    common: Arc<Common>,
+    mut used: Settings,
+    mut settings: watch::Receiver<OutputSettings>,
+) {
+    while settings.changed().await.is_ok() {
+        let OutputSettings { carbon, within, log } = settings.borrow_and_update().clone();
         let read = tokio::task::spawn_blocking(move || Settings::of(carbon)).await;
         let Ok(wanted) = read else { continue };
         if wanted == used {
             continue;
         }
         match common.output.exchange(wanted.carbon.as_ref(), within).await {
-            Ok(left) => {
+            Ok(unsent) => {
                 used = wanted;
                 log.event(Level::Info, "the Carbon settings have changed", &[]);
-                tell_left(&log, &left);
+                log_unsent(&log, &unsent);
             }
             Err(error) => {
                 log.event(Level::Error, "the old Carbon settings stay", &[("error", &error)]);
@@ -409,12 +416,12 @@ async fn exchange(common: Arc<Common>, mut used: Settings, mut wishes: watch::Re
     }
 }
 
-fn tell_left(log: &Log, left: &Left) {
-    if left.points > 0 {
+fn log_unsent(log: &Log, unsent: &Unsent) {
+    if unsent.points > 0 {
         log.event(
             Level::Warn,
-            "not all was sent in time",
-            &[("points", &left.points), ("bytes", &left.bytes)],
+            "points unsent at the deadline",
+            &[("points", &unsent.points), ("bytes", &unsent.bytes)],
         );
     }
 }

@@ -27,7 +27,7 @@ pub struct Daemon {
 }
 
 /// What somebody wants the running samlare to do.
-enum Wish {
+enum Command {
     Reload,
     Stop(&'static str),
     Gather,
@@ -80,25 +80,25 @@ impl Daemon {
 
         let mut pulse = Notify::watchdog().map(tokio::time::interval);
         let signal = loop {
-            let wish = tokio::select! {
-                wish = signals.next() => wish,
-                () = collector.changed() => Wish::Gather,
-                () = beat(&mut pulse) => Wish::Live,
+            let command = tokio::select! {
+                command = signals.next() => command,
+                () = collector.changed() => Command::Gather,
+                () = beat(&mut pulse) => Command::Live,
             };
-            match wish {
-                Wish::Live => notify.tell("WATCHDOG=1"),
-                Wish::Gather => {
+            match command {
+                Command::Live => notify.tell("WATCHDOG=1"),
+                Command::Gather => {
                     collector.gather();
                     files.raise_for(collector.states().polled().len(), &log);
                 }
-                Wish::Reload => {
+                Command::Reload => {
                     notify.tell("RELOADING=1");
                     self.reload(&mut collector, &mut own, &log).await;
                     let endpoints = collector.states().polled().len();
                     files.raise_for(endpoints, &log);
                     notify.tell(&format!("READY=1\nSTATUS=polling {endpoints} endpoints"));
                 }
-                Wish::Stop(signal) => break signal,
+                Command::Stop(signal) => break signal,
             }
         };
         notify.tell("STOPPING=1");
@@ -118,7 +118,7 @@ impl Daemon {
             tokio::select! {
                 _ = &mut stopped => return Ok(()),
                 () = beat(&mut pulse) => notify.tell("WATCHDOG=1"),
-                wish = signals.next() => if let Wish::Stop(signal) = wish {
+                command = signals.next() => if let Command::Stop(signal) = command {
                     log.event(Level::Warn, "exiting at once", &[("signal", &signal)]);
                     return Ok(());
                 }
@@ -225,11 +225,11 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Wish {
+    async fn next(&mut self) -> Command {
         tokio::select! {
-            _ = self.hangup.recv() => Wish::Reload,
-            _ = self.terminate.recv() => Wish::Stop("SIGTERM"),
-            _ = self.interrupt.recv() => Wish::Stop("SIGINT"),
+            _ = self.hangup.recv() => Command::Reload,
+            _ = self.terminate.recv() => Command::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Command::Stop("SIGINT"),
         }
     }
 }
@@ -243,8 +243,8 @@ impl Signals {
         Ok(Signals)
     }
 
-    async fn next(&mut self) -> Wish {
+    async fn next(&mut self) -> Command {
         let _ = tokio::signal::ctrl_c().await;
-        Wish::Stop("interrupt")
+        Command::Stop("interrupt")
     }
 }

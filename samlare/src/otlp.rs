@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use expvar_otlp::{ConfigError, Driver, Left, Number as Sent, Otlp, Points, Sender};
+use expvar_otlp::{ConfigError, Driver, Number as Sent, Otlp, Points, Sender, Unsent};
 use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 
@@ -68,10 +68,10 @@ impl Collector {
     }
 
     /// Sends what waits within a deadline, and ends.
-    pub async fn close(&self, within: Duration) -> Left {
+    pub async fn close(&self, within: Duration) -> Unsent {
         match self.replace(None) {
             Some(open) => open.end(within).await,
-            None => Left::default(),
+            None => Unsent::default(),
         }
     }
 
@@ -134,7 +134,7 @@ impl Open {
         }
     }
 
-    async fn end(self, within: Duration) -> Left {
+    async fn end(self, within: Duration) -> Unsent {
         self.gathering.abort();
         self.sender.send(&mut self.gathered.lock().unwrap_or_else(PoisonError::into_inner));
         self.sender.shutdown(within).await

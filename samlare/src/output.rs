@@ -6,7 +6,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use expvar_carbon::{ConfigError, Left, Lines, Sender, SenderBuilder, Stats, Tls};
+use expvar_carbon::{ConfigError, Lines, Sender, SenderBuilder, Stats, Tls, Unsent};
 use xxhash_rust::xxh64::xxh64;
 
 use crate::config::{Carbon, Rule};
@@ -78,11 +78,11 @@ impl Output {
         &self,
         carbon: Option<&Carbon>,
         within: Duration,
-    ) -> Result<Left, ConfigError> {
+    ) -> Result<Unsent, ConfigError> {
         match (self.sender(), carbon) {
             (Some(sender), Some(carbon)) => {
                 sender.reconfigure(telling(carbon, &self.log), within).await?;
-                Ok(Left::default())
+                Ok(Unsent::default())
             }
             (Some(sender), None) => {
                 self.replace(Destination::Print(printer()));
@@ -95,16 +95,16 @@ impl Output {
                         .into_inner()
                         .unwrap_or_else(PoisonError::into_inner),
                 );
-                Ok(Left::default())
+                Ok(Unsent::default())
             }
         }
     }
 
     /// Sends what waits within a deadline, and ends.
-    pub async fn close(&self, within: Duration) -> Left {
+    pub async fn close(&self, within: Duration) -> Unsent {
         match self.replace(Destination::Closed) {
             Destination::Carbon(sender) => sender.shutdown(within).await,
-            _ => Left::default(),
+            _ => Unsent::default(),
         }
     }
 

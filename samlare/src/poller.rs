@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use expvar_carbon::{Clashes, Lines, Mark, Path, Refusal};
+use expvar_carbon::{Conflicts, Lines, Mark, Path, Refusal};
 use tokio::sync::Semaphore;
 use tokio::time::{Duration, Instant, sleep};
 
@@ -143,7 +143,7 @@ impl Poller {
     /// Why there are no points; the failure metric is there all the same.
     pub async fn once(&mut self, secs: u64, lines: &mut Lines) -> Result<Taken, String> {
         let answer = self.client.get().await;
-        read(&self.endpoint, answer, secs, lines, &mut Clashes::default(), true)
+        read(&self.endpoint, answer, secs, lines, &mut Conflicts::default(), true)
     }
 }
 
@@ -200,7 +200,7 @@ fn read(
     answer: Result<Body, Failure>,
     secs: u64,
     lines: &mut Lines,
-    clashes: &mut Clashes,
+    clashes: &mut Conflicts,
     accuses: bool,
 ) -> Result<Taken, String> {
     let result = answer.map_err(|failure| failure.to_string()).and_then(|body| {
@@ -236,7 +236,7 @@ fn read(
 thread_local! {
     /// Reading and sending never wait, so that all endpoints of a thread can share one buffer;
     /// and what they name is mostly the same, so that they share the search for clashes too.
-    static SCRATCH: RefCell<(Lines, Clashes)> = RefCell::default();
+    static SCRATCH: RefCell<(Lines, Conflicts)> = RefCell::default();
 }
 
 /// Points on their way into lines; each key is made safe once for all that lies under it.
@@ -247,7 +247,7 @@ struct Rendered<'a> {
     /// Where the endpoint's prefix ends in the path.
     prefix: usize,
     above: Vec<Mark>,
-    clashes: &'a mut Clashes,
+    clashes: &'a mut Conflicts,
     taken: Taken,
 }
 
@@ -276,8 +276,8 @@ impl Points for Rendered<'_> {
         let name = &self.path.as_str()[self.prefix..];
         let is_finite = !matches!(value, expvar_carbon::Number::Float(float) if !float.is_finite());
         let problem = self.path.problem().or((!is_finite).then_some(Refusal::Infinite));
-        if problem.is_none() && self.clashes.is_clash(name) {
-            self.taken.note(FlawKind::Clash, self.path.as_str());
+        if problem.is_none() && self.clashes.is_conflict(name) {
+            self.taken.note(FlawKind::Conflict, self.path.as_str());
         }
         if let Some(reason) = problem {
             self.taken.note(FlawKind::Refused(reason), self.path.as_str());

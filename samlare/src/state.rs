@@ -130,7 +130,7 @@ pub struct Flaw {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlawKind {
     /// Another point before it has its name: Graphite keeps the last one.
-    Clash,
+    Conflict,
     /// No server would store it.
     Refused(Refusal),
 }
@@ -142,7 +142,7 @@ impl FlawKind {
     /// What is wrong, in words.
     pub fn problem(self) -> &'static str {
         match self {
-            FlawKind::Clash => "several points have one name, of which Graphite keeps the last",
+            FlawKind::Conflict => "several points have one name, of which Graphite keeps the last",
             FlawKind::Refused(Refusal::LongName) => "names are too long for Graphite's files",
             FlawKind::Refused(Refusal::EmptyName) => "numbers have no name",
             FlawKind::Refused(Refusal::Infinite | Refusal::NotANumber) => {
@@ -155,7 +155,7 @@ impl FlawKind {
     /// What to do about it.
     pub fn remedy(self) -> &'static &'static str {
         match self {
-            FlawKind::Clash => &"rename or ignore one of the keys",
+            FlawKind::Conflict => &"rename or ignore one of the keys",
             FlawKind::Refused(Refusal::LongName) => &"ignore or rename the key",
             FlawKind::Refused(Refusal::EmptyName) => &"give the endpoint a Prefix",
             FlawKind::Refused(_) => &"ignore the key, or mend the service",
@@ -184,13 +184,13 @@ impl Taken {
 
     /// How many points have a name that another one before them has too, and the first such name.
     pub fn clashing(&self) -> (u64, &str) {
-        let clash = self.flaws.iter().find(|flaw| flaw.kind == FlawKind::Clash);
+        let clash = self.flaws.iter().find(|flaw| flaw.kind == FlawKind::Conflict);
         clash.map_or((0, ""), |flaw| (flaw.count, flaw.first.as_str()))
     }
 
     /// How many points were not sent, and why the first kind of them was not.
     fn refused(&self) -> (u64, String) {
-        let refused = || self.flaws.iter().filter(|flaw| flaw.kind != FlawKind::Clash);
+        let refused = || self.flaws.iter().filter(|flaw| flaw.kind != FlawKind::Conflict);
         let why = refused().next().map(|flaw| format!("{}: {}", flaw.kind.problem(), flaw.first));
         (refused().map(|flaw| flaw.count).sum(), why.unwrap_or_default())
     }
@@ -348,7 +348,7 @@ mod tests {
         let state = State::new("u".into(), "p".into(), 1000);
         let taken = || {
             let mut taken = Taken { points: 9, ..Taken::default() };
-            taken.note(FlawKind::Clash, "p.a");
+            taken.note(FlawKind::Conflict, "p.a");
             taken.note(FlawKind::Refused(Refusal::Infinite), "p.b");
             taken.note(FlawKind::Refused(Refusal::Infinite), "p.c");
             taken

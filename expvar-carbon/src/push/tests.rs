@@ -37,7 +37,7 @@ impl Stage {
     /// What was handed over until `seconds` of the wall clock past BEGIN's minute.
     async fn until(&self, seconds: f64) -> Vec<String> {
         sleep_until(self.start + Duration::from_secs_f64(seconds - 3.0)).await;
-        let batches: Vec<_> = self.sender.lanes()[0].queue(|q| {
+        let batches: Vec<_> = self.sender.destinations()[0].queue(|q| {
             q.since(0).map(|(_, batch)| String::from_utf8(batch.bytes.to_vec()).unwrap()).collect()
         });
         batches.concat().lines().map(str::to_owned).collect()

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use expvar::__private::BuildIdentity;
 use expvar::{Number, Quantiles, Recorded, Registry, Snapshot, Stamp};
 
-use crate::render::branch::{Branch, Walk};
-use crate::render::clashes::Clashes;
+use crate::render::conflicts::Conflicts;
 use crate::render::lines::Lines;
 use crate::render::name::{Mark, Path};
+use crate::render::name_cache::{NameCache, Walk};
 use crate::render::number::Written;
 use crate::render::refusal::Refusal;
 use crate::render::selection::{Counters, Selection};
@@ -20,7 +20,7 @@ use expvar_push::Moment;
 /// themselves are never changed.
 pub(crate) struct Reader {
     /// What is kept of the registry's names.
-    root: Branch,
+    root: NameCache,
     selection: Selection,
     path: Path,
     /// Where the prefix ends in the path, and the variable's own name begins.
@@ -30,7 +30,7 @@ pub(crate) struct Reader {
     /// How the line begins of a point that is named anew.
     start: Vec<u8>,
     lines: Lines,
-    clashes: Clashes,
+    clashes: Conflicts,
     /// The last name that was refused because another variable has it.
     clash: Option<String>,
     /// Where the path ended before each step that the walk is in.
@@ -80,7 +80,7 @@ impl Reader {
         let mut path = empty.clone();
         path.push(prefix);
         Self {
-            root: Branch::default(),
+            root: NameCache::default(),
             selection,
             prefix: path.mark(),
             name_at: path.as_str().len() + usize::from(!path.is_empty()),
@@ -88,7 +88,7 @@ impl Reader {
             renamed: empty,
             start: Vec::new(),
             lines,
-            clashes: Clashes::default(),
+            clashes: Conflicts::default(),
             clash: None,
             marks: Vec::new(),
             counters: HashMap::default(),
@@ -140,7 +140,7 @@ impl Reader {
     }
 
     /// The last name that was refused because another variable has it, if that is news.
-    pub(crate) fn take_clash(&mut self) -> Option<String> {
+    pub(crate) fn take_conflict(&mut self) -> Option<String> {
         self.clash.take()
     }
 
@@ -271,7 +271,7 @@ impl Reader {
 
     #[cold]
     fn clash(&mut self, start: &[u8]) {
-        self.refuse(Refusal::Clash);
+        self.refuse(Refusal::Conflict);
         if self.clashes.is_new() {
             self.clash = Some(self.lines.name(start).into_owned());
         }
@@ -297,7 +297,7 @@ impl Reader {
     pub(crate) fn histogram(&mut self, histogram: &mut Recorded<'_>) {
         // A name that is not known whole is none to compare under; each of its points is refused.
         if !self.path.is_incomplete() && !self.compare(histogram) {
-            self.refuse(Refusal::Clash);
+            self.refuse(Refusal::Conflict);
             return;
         }
         let interval = std::mem::take(&mut self.interval);

@@ -23,7 +23,7 @@ pub enum Refusal {
     /// The timestamp is 0, or past the year 2106 (milliseconds, usually).
     Timestamp,
     /// Another variable has this name after it was made safe.
-    Clash,
+    Conflict,
     /// The line does not fit into a datagram of 1,400 bytes.
     LongDatagram,
 }
@@ -36,7 +36,7 @@ impl Refusal {
         Refusal::NotANumber,
         Refusal::Infinite,
         Refusal::Timestamp,
-        Refusal::Clash,
+        Refusal::Conflict,
         Refusal::LongDatagram,
     ];
 
@@ -48,7 +48,7 @@ impl Refusal {
             Refusal::NotANumber => "nan",
             Refusal::Infinite => "infinite",
             Refusal::Timestamp => "timestamp",
-            Refusal::Clash => "clash",
+            Refusal::Conflict => "clash",
             Refusal::LongDatagram => "long_datagram",
         }
     }
@@ -61,7 +61,7 @@ impl Refusal {
             Refusal::NotANumber => "set no gauge to NaN, or exclude it",
             Refusal::Infinite => "set no gauge to infinity, or exclude it",
             Refusal::Timestamp => "give timestamps in seconds since 1970",
-            Refusal::Clash => "rename one of the variables; last_clash names one",
+            Refusal::Conflict => "rename one of the variables; last_clash names one",
             Refusal::LongDatagram => "use tcp:// for names of such length",
         }
     }

@@ -1,4 +1,4 @@
-//! The lossless sender's work: drives the lanes, and answers who waits for them.
+//! The lossless sender's work: drives the destinations, and answers who waits for them.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -11,15 +11,15 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+use crate::send::destination::{Command, Destination, Host};
 use crate::send::handover::Handover;
-use crate::send::lane::{Host, Lane, Wish};
 use crate::send::reporter::report;
 use crate::send::sender::builder::SenderBuilder;
 use crate::send::setup::Setup;
 use crate::send::stats::{Counts, Stats};
 use expvar_push::ConfigError;
-use expvar_push::Left;
 use expvar_push::Queue;
+use expvar_push::Unsent;
 
 /// The part that does the work: [`run`](Driver::run) it in a tokio runtime.
 ///
@@ -40,13 +40,13 @@ pub struct Driver {
 
 /// What the handles and the driver share.
 pub(crate) struct Shared {
-    /// Locked before the requests, and those before a lane's queue.
+    /// Locked before the requests, and those before a destination's queue.
     setup: RwLock<Setup>,
     pub(crate) counts: Arc<Counts>,
     requests: Mutex<Requests>,
     changed: Notify,
     change_asked: Notify,
-    /// The driver settles the spools: they go to no other lanes any more.
+    /// The driver settles the spools: they go to no other destinations any more.
     pub(crate) has_ended: Mutex<bool>,
     /// No more is taken in.
     closed: AtomicBool,
@@ -58,27 +58,27 @@ struct Requests {
     /// The deadline of the end.
     closing: Option<Instant>,
     changes: VecDeque<Change>,
-    /// The lanes end, as others take over.
+    /// The destinations end, as others take over.
     leaving: Option<Leaving>,
     /// The driver has ended: nobody answers any more.
     ended: bool,
 }
 
-/// How lanes end of which others take the work over.
+/// How destinations end of which others take the work over.
 pub(crate) struct Leaving {
     /// Connections that nobody takes over count as lost then.
     pub(crate) latest: Instant,
-    /// For each lane, whether another one takes its connections over.
+    /// For each destination, whether another one takes its connections over.
     pub(crate) hands_over: Vec<bool>,
 }
 
 struct Flush {
-    /// For each lane, the number of the first batch that came later.
+    /// For each destination, the number of the first batch that came later.
     before: Vec<u64>,
     deadline: Instant,
     /// It ends the sender: answered when that has ended.
     closing: bool,
-    reply: Box<dyn FnOnce(Left) + Send>,
+    reply: Box<dyn FnOnce(Unsent) + Send>,
 }
 
 /// Settings that take the place of the present ones.
@@ -106,7 +106,7 @@ impl Shared {
         let setup = self.setup();
         if let Some(tls) = &setup.network.tls {
             tls.reload()?;
-            setup.lanes.iter().for_each(|lane| lane.wake());
+            setup.destinations.iter().for_each(|destination| destination.wake());
         }
         Ok(())
     }
@@ -126,12 +126,16 @@ impl Shared {
         &self,
         within: Duration,
         closing: bool,
-        reply: impl FnOnce(Left) + Send + 'static,
+        reply: impl FnOnce(Unsent) + Send + 'static,
     ) {
         let now = Instant::now();
         let deadline = now.checked_add(within).unwrap_or(now + Duration::from_secs(1 << 30));
         let setup = self.setup();
-        let before = setup.lanes.iter().map(|lane| lane.queue(|q| q.next_seq())).collect();
+        let before = setup
+            .destinations
+            .iter()
+            .map(|destination| destination.queue(|q| q.next_seq()))
+            .collect();
         let mut requests = self.requests.lock();
         if closing {
             self.closed.store(true, Relaxed);
@@ -145,7 +149,7 @@ impl Shared {
         requests.flushes.push(Flush { before, deadline, closing, reply: Box::new(reply) });
         drop(requests);
         self.changed.notify_one();
-        setup.lanes.iter().for_each(|lane| lane.wake());
+        setup.destinations.iter().for_each(|destination| destination.wake());
     }
 
     /// Asks for other settings; dropping the reply says that the sender has ended.
@@ -177,16 +181,20 @@ impl Shared {
         requests.leaving = None;
         for flush in &mut requests.flushes {
             // Batches may have other numbers now: all that was sent so far is waited for.
-            flush.before = setup.lanes.iter().map(|lane| lane.queue(|q| q.next_seq())).collect();
+            flush.before = setup
+                .destinations
+                .iter()
+                .map(|destination| destination.queue(|q| q.next_seq()))
+                .collect();
         }
     }
 
-    pub(crate) fn left(&self, before: Option<&[u64]>) -> Left {
-        let mut left = Left::default();
+    pub(crate) fn left(&self, before: Option<&[u64]>) -> Unsent {
+        let mut left = Unsent::default();
         let setup = self.setup();
-        for (at, lane) in setup.lanes.iter().enumerate() {
+        for (at, destination) in setup.destinations.iter().enumerate() {
             let before = before.and_then(|before| before.get(at)).copied().unwrap_or(u64::MAX);
-            let (points, bytes, unconfirmed) = lane.queue(|q| q.left(before));
+            let (points, bytes, unconfirmed) = destination.queue(|q| q.left(before));
             if setup.routing.splits() {
                 left.points += points;
                 left.bytes += bytes;
@@ -207,7 +215,7 @@ impl Shared {
         let mut open = Vec::new();
         for flush in flushes {
             let left = self.left(Some(&flush.before));
-            if !flush.closing && (left == Left::default() || now >= flush.deadline) {
+            if !flush.closing && (left == Unsent::default() || now >= flush.deadline) {
                 (flush.reply)(left);
             } else {
                 open.push(flush);
@@ -226,7 +234,7 @@ impl Shared {
             std::mem::take(&mut requests.flushes)
         };
         // Where the driver was dropped rather than ended, its spools are still held.
-        self.setup().lanes.iter().for_each(|lane| drop(lane.take_spool()));
+        self.setup().destinations.iter().for_each(|destination| drop(destination.take_spool()));
         for flush in flushes {
             (flush.reply)(self.left(Some(&flush.before)));
         }
@@ -234,7 +242,12 @@ impl Shared {
 
     /// What `of` says of the queue of which it says most.
     pub(crate) fn fullest(&self, of: fn(&Queue) -> u64) -> u64 {
-        self.setup().lanes.iter().map(|lane| lane.queue(|q| of(q))).max().unwrap_or(0)
+        self.setup()
+            .destinations
+            .iter()
+            .map(|destination| destination.queue(|q| of(q)))
+            .max()
+            .unwrap_or(0)
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -261,23 +274,23 @@ impl Shared {
 }
 
 impl Host for Shared {
-    fn wish(&self, lane: &Lane) -> Wish {
+    fn command(&self, destination: &Destination) -> Command {
         let requests = self.requests.lock();
         let unread = |flush: &Flush| {
-            let before = flush.before.get(lane.index).copied().unwrap_or(u64::MAX);
-            lane.queue(|q| q.is_unflushed(before))
+            let before = flush.before.get(destination.index).copied().unwrap_or(u64::MAX);
+            destination.queue(|q| q.is_unflushed(before))
         };
         if let Some(Leaving { latest, hands_over }) = &requests.leaving {
-            if hands_over.get(lane.index).is_some_and(|hands_over| *hands_over) {
-                return Wish::HandOver;
+            if hands_over.get(destination.index).is_some_and(|hands_over| *hands_over) {
+                return Command::HandOver;
             }
-            Wish::Leave(requests.closing.map_or(*latest, |closing| closing.min(*latest)))
+            Command::Leave(requests.closing.map_or(*latest, |closing| closing.min(*latest)))
         } else if requests.closing.is_some() {
-            Wish::Close
+            Command::Close
         } else if requests.flushes.iter().any(unread) {
-            Wish::Flush
+            Command::Flush
         } else {
-            Wish::Serve
+            Command::Serve
         }
     }
 
@@ -293,7 +306,7 @@ impl Driver {
 
     /// Sends until `shutdown` resolves, or [`Sender::shutdown`](crate::Sender::shutdown) is called, or all handles are
     /// gone; then sends what waits within the deadline and returns what is left.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Left {
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Unsent {
         let shared = &self.shared;
         let _ended = Ended(shared.clone());
         let deadline = async {
@@ -331,27 +344,28 @@ impl Driver {
         let closed = shared.clone();
         let close = move || {
             *closed.has_ended.lock() = true;
-            let lanes = closed.setup().lanes.clone();
-            lanes.iter().for_each(|lane| lane.close_spool(&closed.counts));
+            let destinations = closed.setup().destinations.clone();
+            destinations.iter().for_each(|destination| destination.close_spool(&closed.counts));
         };
         let _ = tokio::task::spawn_blocking(close).await;
         shared.counts.deliver();
         left
     }
 
-    /// Drives the present lanes to their end; returns who follows them, if somebody does.
+    /// Drives the present destinations to their end; returns who follows them, if somebody does.
     async fn serve(&self) -> Option<Handover> {
         let shared = &self.shared;
         let setup = shared.setup().clone();
-        let Setup { lanes, network, policy, .. } = &setup;
+        let Setup { destinations, network, policy, .. } = &setup;
         let next = Mutex::new(None);
-        let driven = lanes.iter().map(|l| l.drive(network, *policy, &shared.counts, &**shared));
-        let kept = lanes.iter().map(|l| l.clone().keep_spool(shared.counts.clone()));
+        let driven =
+            destinations.iter().map(|l| l.drive(network, *policy, &shared.counts, &**shared));
+        let kept = destinations.iter().map(|l| l.clone().keep_spool(shared.counts.clone()));
         let changes = async {
             let (handover, leaving) = Handover::prepare(shared, &setup).await;
             *next.lock() = Some(handover);
             shared.requests.lock().leaving = Some(leaving);
-            lanes.iter().for_each(|lane| lane.wake());
+            destinations.iter().for_each(|destination| destination.wake());
         };
         tokio::select! {
             _ = join_all(driven) => {}

@@ -1,4 +1,4 @@
-//! Other settings for a sender that runs: what waits moves to the new lanes, in order.
+//! Other settings for a sender that runs: what waits moves to the new destinations, in order.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::send::destination::Destination;
 use crate::send::driver::{Leaving, Shared};
-use crate::send::lane::Lane;
 use crate::send::sender::batches;
 use crate::send::setup::{Disk, Opened, Prepared, Setup, recover};
 use crate::send::stats::Counts;
@@ -21,7 +21,7 @@ const FOREVER: Duration = Duration::from_secs(1 << 30);
 /// Settings that are ready to take the place of the present ones.
 pub(crate) struct Handover {
     prepared: Prepared,
-    /// For each new lane, the present one whose queue it takes over; none where what waits is
+    /// For each new destination, the present one whose queue it takes over; none where what waits is
     /// given to the servers anew.
     predecessors: Option<Vec<Option<usize>>>,
     reply: oneshot::Sender<Result<(), ConfigError>>,
@@ -29,11 +29,11 @@ pub(crate) struct Handover {
 
 impl Handover {
     /// Waits for other settings that can be used, and opens what they name; those that cannot be
-    /// used are answered with the reason. Returns how the present lanes end, too.
+    /// used are answered with the reason. Returns how the present destinations end, too.
     pub(crate) async fn prepare(shared: &Shared, setup: &Setup) -> (Handover, Leaving) {
         loop {
             let change = shared.next_change().await;
-            let (settings, running) = (change.settings, setup.lanes.clone());
+            let (settings, running) = (change.settings, setup.destinations.clone());
             let open = move || settings.plan()?.open(&running);
             let opened = tokio::task::spawn_blocking(open).await;
             let problem = match opened {
@@ -41,7 +41,7 @@ impl Handover {
                     prepared.network.join(&setup.network);
                     let predecessors = predecessors(&prepared, setup);
                     let is_followed = |at| predecessors.iter().flatten().any(|p| *p == Some(at));
-                    let hands_over = (0..setup.lanes.len()).map(is_followed).collect();
+                    let hands_over = (0..setup.destinations.len()).map(is_followed).collect();
                     let handover = Handover { prepared, predecessors, reply: change.reply };
                     let now = Instant::now();
                     let latest = now.checked_add(change.within).unwrap_or(now + FOREVER);
@@ -55,7 +55,7 @@ impl Handover {
         }
     }
 
-    /// Puts the new lanes in the place of the old ones, which have ended.
+    /// Puts the new destinations in the place of the old ones, which have ended.
     pub(crate) async fn carry_out(self, shared: &Arc<Shared>) {
         let (prepared, shared) = (self.prepared, shared.clone());
         let move_all = move || shared.hand_over(prepared, self.predecessors.as_deref());
@@ -67,18 +67,19 @@ impl Handover {
 }
 
 impl Shared {
-    /// Moves what the lanes hold to new ones. Blocks while spools are written.
+    /// Moves what the destinations hold to new ones. Blocks while spools are written.
     fn hand_over(&self, prepared: Prepared, predecessors: Option<&[Option<usize>]>) {
         let has_ended = self.has_ended.lock();
         if *has_ended {
             return;
         }
         let (old, counts) = (self.setup().clone(), &self.counts);
-        let mut spools: Vec<_> = old.lanes.iter().map(|lane| lane.take_spool()).collect();
+        let mut spools: Vec<_> =
+            old.destinations.iter().map(|destination| destination.take_spool()).collect();
         self.exchange(|old| {
             let Some(predecessors) = predecessors else {
                 let setup = prepared.begin(|index, opened| {
-                    reopened(index, opened, &old.lanes, &mut spools, counts)
+                    reopened(index, opened, &old.destinations, &mut spools, counts)
                 });
                 reroute(old, &setup, counts);
                 return setup;
@@ -86,27 +87,28 @@ impl Shared {
             let before = |index: usize| predecessors.get(index).copied().flatten();
             let setup = prepared.begin(|index, opened| {
                 let spool = before(index).and_then(|at| spools[at].take_if(|_| opened.is_open()));
-                let before = before(index).map(|at| &*old.lanes[at]);
+                let before = before(index).map(|at| &*old.destinations[at]);
                 successor(index, opened, before, spool, counts)
             });
-            for (at, lane) in old.lanes.iter().enumerate() {
-                let heirs = setup.lanes.iter().enumerate();
+            for (at, destination) in old.destinations.iter().enumerate() {
+                let heirs = setup.destinations.iter().enumerate();
                 let heirs = heirs.filter(|(index, _)| before(*index) == Some(at));
-                lane.leave_to(&heirs.map(|(_, heir)| heir.clone()).collect::<Vec<_>>());
+                destination.leave_to(&heirs.map(|(_, heir)| heir.clone()).collect::<Vec<_>>());
             }
             setup
         });
         counts.spool_bytes.store(0, std::sync::atomic::Ordering::Relaxed);
-        let lanes = self.setup().lanes.clone();
+        let destinations = self.setup().destinations.clone();
         // All of them, whatever the first one says.
-        let written = lanes.iter().filter(|lane| lane.write_spool(counts)).count();
-        if written < lanes.len() {
+        let written =
+            destinations.iter().filter(|destination| destination.write_spool(counts)).count();
+        if written < destinations.len() {
             // The old spools keep what the new ones do not have.
             return;
         }
-        for (lane, spool) in old.lanes.iter().zip(spools) {
+        for (destination, spool) in old.destinations.iter().zip(spools) {
             let Some((mut spool, _)) = spool else { continue };
-            let next_seq = lane.queue(|q| q.next_seq());
+            let next_seq = destination.queue(|q| q.next_seq());
             if let Err(error) = spool.done_below(next_seq).and_then(|()| spool.sync()) {
                 counts.spool_failures.add(1);
                 counts.note(format!("spool: {error}"));
@@ -115,20 +117,20 @@ impl Shared {
     }
 }
 
-/// The lane that takes over the queue of the one `before` it, and the spool where the directory
+/// The destination that takes over the queue of the one `before` it, and the spool where the directory
 /// is the same.
 fn successor(
     index: usize,
     opened: Opened,
-    before: Option<&Lane>,
+    before: Option<&Destination>,
     spool: Option<(Spool, u64)>,
     counts: &Counts,
-) -> Lane {
+) -> Destination {
     let Opened { plan, spool: disk } = opened;
-    let copy = |queue: &mut Queue| before.map(|lane| lane.queue(|q| queue.append(q)));
+    let copy = |queue: &mut Queue| before.map(|destination| destination.queue(|q| queue.append(q)));
     let (mut queue, spool) = match disk {
         Disk::InUse(_) => {
-            let queue = before.map(|lane| lane.queue(|q| q.clone()));
+            let queue = before.map(|destination| destination.queue(|q| q.clone()));
             let spool = spool.map(|(mut spool, next_seq)| {
                 spool.set_limit(plan.queue_bytes);
                 (spool, next_seq)
@@ -150,24 +152,24 @@ fn successor(
     };
     queue.share_names(plan.share_names);
     let dropped = queue.set_limit(plan.queue_bytes);
-    let lane = Lane::new(index, plan.addresses, queue, spool);
-    lane.count_on(before.map_or(0, Lane::dropped) + dropped.points);
+    let destination = Destination::new(index, plan.addresses, queue, spool);
+    destination.count_on(before.map_or(0, Destination::dropped) + dropped.points);
     counts.dropped(dropped);
-    lane
+    destination
 }
 
-/// A lane with nothing of the old ones but, where it has the same directory, a spool.
+/// A destination with nothing of the old ones but, where it has the same directory, a spool.
 fn reopened(
     index: usize,
     opened: Opened,
-    old: &[Arc<Lane>],
+    old: &[Arc<Destination>],
     spools: &mut [Option<(Spool, u64)>],
     counts: &Counts,
-) -> Lane {
+) -> Destination {
     let Opened { plan, spool: Disk::InUse(dir) } = &opened else {
-        return opened.lane(index, counts);
+        return opened.destination(index, counts);
     };
-    let before = old.iter().position(|lane| lane.spool_dir.as_ref() == Some(dir));
+    let before = old.iter().position(|destination| destination.spool_dir.as_ref() == Some(dir));
     let (mut queue, mut spool) = (Queue::new(plan.queue_bytes), None);
     if let Some(at) = before {
         queue.skip_to(old[at].queue(|q| q.next_seq()));
@@ -176,24 +178,27 @@ fn reopened(
             (spool, next_seq)
         });
     }
-    Lane::new(index, opened.plan.addresses, queue, spool)
+    Destination::new(index, opened.plan.addresses, queue, spool)
 }
 
-/// Gives what waits to the new lanes, as if it were sent now. Of copies, what the slowest has.
+/// Gives what waits to the new destinations, as if it were sent now. Of copies, what the slowest has.
 fn reroute(old: &Setup, new: &Setup, counts: &Counts) {
-    let waits = |at: &usize| old.lanes[*at].queue(|q| q.left(u64::MAX).0);
-    for (lanes, copies) in &old.routing.clusters {
-        let slowest = lanes.iter().copied().max_by_key(waits);
-        let lanes = if *copies { slowest.into_iter().collect() } else { lanes.clone() };
-        for at in lanes {
-            let waiting: Vec<_> = old.lanes[at].queue(|q| q.waiting().collect());
+    let waits = |at: &usize| old.destinations[*at].queue(|q| q.left(u64::MAX).0);
+    for (destinations, copies) in &old.routing.clusters {
+        let slowest = destinations.iter().copied().max_by_key(waits);
+        let destinations =
+            if *copies { slowest.into_iter().collect() } else { destinations.clone() };
+        for at in destinations {
+            let waiting: Vec<_> = old.destinations[at].queue(|q| q.waiting().collect());
             for Batch { bytes, points } in waiting {
-                let fullness = |lane: usize| new.lanes[lane].queue(|q| q.bytes());
-                new.routing.split(&bytes, points, fullness, |lane, lines, points| {
-                    let lanes = lane.map_or(&new.lanes[..], |at| &new.lanes[at..=at]);
+                let fullness =
+                    |destination: usize| new.destinations[destination].queue(|q| q.bytes());
+                new.routing.split(&bytes, points, fullness, |destination, lines, points| {
+                    let destinations =
+                        destination.map_or(&new.destinations[..], |at| &new.destinations[at..=at]);
                     for batch in batches(lines, points) {
-                        for lane in lanes {
-                            counts.dropped(lane.queue(|q| q.push(batch.clone())));
+                        for destination in destinations {
+                            counts.dropped(destination.queue(|q| q.push(batch.clone())));
                         }
                     }
                 });
@@ -202,7 +207,7 @@ fn reroute(old: &Setup, new: &Setup, counts: &Counts) {
     }
 }
 
-/// For each new lane, the present one whose queue it takes over; none where another hash gives
+/// For each new destination, the present one whose queue it takes over; none where another hash gives
 /// what waits to other servers.
 fn predecessors(prepared: &Prepared, setup: &Setup) -> Option<Vec<Option<usize>>> {
     let routings = [&setup.routing, &prepared.routing];
@@ -210,20 +215,24 @@ fn predecessors(prepared: &Prepared, setup: &Setup) -> Option<Vec<Option<usize>>
     if splits && setup.routing.settings != prepared.routing.settings {
         return None;
     }
-    let lanes = prepared.lanes.iter();
-    Some(lanes.map(|l| predecessor(&l.plan.addresses, &l.spool, &setup.lanes)).collect())
+    let destinations = prepared.destinations.iter();
+    Some(
+        destinations
+            .map(|l| predecessor(&l.plan.addresses, &l.spool, &setup.destinations))
+            .collect(),
+    )
 }
 
-/// Whose queue a lane to `addresses` takes over: of those that served one of its servers the one
-/// that got furthest, since what that one has sent is where the new lane would send it. Where
+/// Whose queue a destination to `addresses` takes over: of those that served one of its servers the one
+/// that got furthest, since what that one has sent is where the new destination would send it. Where
 /// there is none, the one that got least far: its points have reached none of the new servers.
 fn predecessor(
     addresses: &[crate::send::address::Address],
     spool: &Disk,
-    old: &[Arc<Lane>],
+    old: &[Arc<Destination>],
 ) -> Option<usize> {
     if let Disk::InUse(dir) = spool {
-        return old.iter().position(|lane| lane.spool_dir.as_ref() == Some(dir));
+        return old.iter().position(|destination| destination.spool_dir.as_ref() == Some(dir));
     }
     let waits = |at: &usize| old[*at].queue(|q| q.left(u64::MAX).1);
     let serves = |at: &usize| old[*at].addresses.iter().any(|known| addresses.contains(known));

@@ -65,11 +65,12 @@ pub(super) async fn report(shared: &Shared) {
     loop {
         let counts = &shared.counts;
         counts.deliver();
-        let lanes = shared.setup().lanes.clone();
-        drops.resize(lanes.len(), Spell::default());
-        for (lane, spell) in lanes.iter().zip(&mut drops) {
-            let news = spell.look(lane.dropped(), |_| lane.queue(|q| !q.is_waiting()));
-            let destination = || lane.destination();
+        let destinations = shared.setup().destinations.clone();
+        drops.resize(destinations.len(), Spell::default());
+        for (destination, spell) in destinations.iter().zip(&mut drops) {
+            let news =
+                spell.look(destination.dropped(), |_| destination.queue(|q| !q.is_waiting()));
+            let destination = || destination.label();
             match news {
                 Some(News::Begins) => {
                     counts.observer.tell(&Event::Dropping { destination: destination() });

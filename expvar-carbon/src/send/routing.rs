@@ -1,4 +1,4 @@
-//! Gives each line to the lanes of its servers.
+//! Gives each line to the destinations of its servers.
 
 use std::collections::HashMap;
 
@@ -10,13 +10,13 @@ use crate::send::address::Address;
 use crate::send::cluster::Cluster;
 use crate::send::route::{Route, Router};
 
-/// Which lanes get a line.
+/// Which destinations get a line.
 pub(crate) struct Routing {
     /// The settings that it was made of.
     pub(crate) settings: Vec<(Option<String>, Cluster)>,
-    /// None where each lane gets every line.
+    /// None where each destination gets every line.
     splitter: Option<Mutex<Splitter>>,
-    /// For each cluster its lanes, and whether each of them gets all of its lines.
+    /// For each cluster its destinations, and whether each of them gets all of its lines.
     pub(crate) clusters: Vec<(Vec<usize>, bool)>,
 }
 
@@ -24,15 +24,15 @@ pub(crate) struct Routing {
 struct Splitter {
     rules: Rules,
     targets: Vec<Target>,
-    /// Lines for each lane, and then for each cluster that gives them to any of its lanes.
+    /// Lines for each destination, and then for each cluster that gives them to any of its destinations.
     buffers: Vec<(Vec<u8>, u64)>,
 }
 
 enum Target {
     All(Vec<usize>),
-    /// Any of these lanes, by turns; its lines are gathered in this buffer.
+    /// Any of these destinations, by turns; its lines are gathered in this buffer.
     Any(Vec<usize>, usize),
-    /// The lanes from here on, as the router says.
+    /// The destinations from here on, as the router says.
     Hash(usize, Box<Router>),
 }
 
@@ -46,32 +46,34 @@ struct Rules {
 /// Names that a rule is remembered for.
 const KNOWN_MAX: usize = 1 << 16;
 
-/// The addresses of each lane, in the order of the lanes, and what chooses among them.
-pub(crate) struct Lanes {
+/// The addresses of each destination, in the order of the destinations, and what chooses among them.
+pub(crate) struct Destinations {
     pub(crate) addresses: Vec<Vec<Address>>,
     pub(crate) routing: Routing,
 }
 
 impl Routing {
     /// The last of the clusters has no pattern: it gets what no other does.
-    pub(crate) fn plan(settings: Vec<(Option<String>, Cluster)>) -> Result<Lanes, ConfigError> {
-        let (mut lanes, mut targets, mut clusters) = (Vec::new(), Vec::new(), Vec::new());
+    pub(crate) fn plan(
+        settings: Vec<(Option<String>, Cluster)>,
+    ) -> Result<Destinations, ConfigError> {
+        let (mut destinations, mut targets, mut clusters) = (Vec::new(), Vec::new(), Vec::new());
         let mut gathered = 0;
         for (_, cluster) in &settings {
             let addresses = cluster.parse()?;
-            let first = lanes.len();
+            let first = destinations.len();
             let each = || addresses.iter().map(|address| vec![address.clone()]);
             match cluster.route {
-                Route::Failover => lanes.push(addresses.clone()),
-                Route::Any => lanes.extend((0..addresses.len()).map(|at| {
-                    // Each lane prefers its own server, and fails over to the others.
+                Route::Failover => destinations.push(addresses.clone()),
+                Route::Any => destinations.extend((0..addresses.len()).map(|at| {
+                    // Each destination prefers its own server, and fails over to the others.
                     let mut turned = addresses.clone();
                     turned.rotate_left(at);
                     turned
                 })),
-                _ => lanes.extend(each()),
+                _ => destinations.extend(each()),
             }
-            let own: Vec<usize> = (first..lanes.len()).collect();
+            let own: Vec<usize> = (first..destinations.len()).collect();
             clusters.push((own.clone(), cluster.route == Route::Copy));
             targets.push(match cluster.route {
                 Route::Failover | Route::Copy => Target::All(own),
@@ -84,29 +86,35 @@ impl Routing {
         }
         for target in &mut targets {
             if let Target::Any(_, buffer) = target {
-                *buffer += lanes.len();
+                *buffer += destinations.len();
             }
         }
         let splits = targets.len() > 1 || !matches!(targets[..], [Target::All(_)]);
         let rules = Rules::new(&settings)?;
-        let buffers = vec![(Vec::new(), 0); lanes.len() + gathered];
+        let buffers = vec![(Vec::new(), 0); destinations.len() + gathered];
         let splitter = splits.then(|| Mutex::new(Splitter { rules, targets, buffers }));
-        Ok(Lanes { addresses: lanes, routing: Routing { settings, splitter, clusters } })
+        Ok(Destinations {
+            addresses: destinations,
+            routing: Routing { settings, splitter, clusters },
+        })
     }
 
-    /// Which of the rules a lane serves; none for what no rule matches.
-    pub(crate) fn rule_of(&self, lane: usize) -> Option<usize> {
-        let cluster = self.clusters.iter().position(|(lanes, _)| lanes.contains(&lane))?;
+    /// Which of the rules a destination serves; none for what no rule matches.
+    pub(crate) fn rule_of(&self, destination: usize) -> Option<usize> {
+        let cluster = self
+            .clusters
+            .iter()
+            .position(|(destinations, _)| destinations.contains(&destination))?;
         self.settings[cluster].0.as_ref().map(|_| cluster)
     }
 
-    /// Whether lanes get different lines.
+    /// Whether destinations get different lines.
     pub(crate) fn splits(&self) -> bool {
         self.splitter.is_some()
     }
 
-    /// Calls `give` with each lane's part of the lines and how many points it is; where all lanes
-    /// get all, once with none. `waiting` says how much waits in a lane.
+    /// Calls `give` with each destination's part of the lines and how many points it is; where all destinations
+    /// get all, once with none. `waiting` says how much waits in a destination.
     pub(crate) fn split(
         &self,
         lines: &[u8],
@@ -118,12 +126,12 @@ impl Routing {
         let Splitter { rules, targets, buffers } = &mut *splitter.lock();
         for line in lines.split_inclusive(|&b| b == b'\n') {
             let name = &line[..memchr::memchr(b' ', line).unwrap_or(line.len())];
-            let mut put = |lane: usize| {
-                buffers[lane].0.extend_from_slice(line);
-                buffers[lane].1 += 1;
+            let mut put = |destination: usize| {
+                buffers[destination].0.extend_from_slice(line);
+                buffers[destination].1 += 1;
             };
             match &mut targets[rules.cluster(name)] {
-                Target::All(lanes) => lanes.iter().copied().for_each(put),
+                Target::All(destinations) => destinations.iter().copied().for_each(put),
                 Target::Any(_, buffer) => put(*buffer),
                 Target::Hash(first, router) => {
                     router.route(name).iter().for_each(|at| put(*first + usize::from(*at)));
@@ -131,19 +139,20 @@ impl Routing {
             }
         }
         for target in targets {
-            if let Target::Any(lanes, buffer) = target
-                && let Some(&lane) = lanes.iter().min_by_key(|lane| waiting(**lane))
+            if let Target::Any(destinations, buffer) = target
+                && let Some(&destination) =
+                    destinations.iter().min_by_key(|destination| waiting(**destination))
             {
                 // By turns, where as much waits everywhere.
-                lanes.rotate_left(1);
+                destinations.rotate_left(1);
                 let (lines, points) = std::mem::take(&mut buffers[*buffer]);
-                buffers[lane].0.extend_from_slice(&lines);
-                buffers[lane].1 += points;
+                buffers[destination].0.extend_from_slice(&lines);
+                buffers[destination].1 += points;
             }
         }
-        for (lane, (lines, points)) in buffers.iter_mut().enumerate() {
+        for (destination, (lines, points)) in buffers.iter_mut().enumerate() {
             if !lines.is_empty() {
-                give(Some(lane), lines, *points);
+                give(Some(destination), lines, *points);
                 lines.clear();
                 *points = 0;
             }

@@ -18,7 +18,7 @@ use crate::send::sender::builder::SenderBuilder;
 use crate::send::setup::Setup;
 use crate::send::stats::{Counts, Stats};
 use expvar_push::Batch;
-use expvar_push::Left;
+use expvar_push::Unsent;
 use expvar_push::{ConfigError, spawn};
 
 /// The most that one batch holds: [`Sender::send`] cuts what is longer at line ends.
@@ -95,11 +95,14 @@ impl Sender {
         }
         // Held throughout: whoever changes the settings finds all of these lines or none.
         let setup = shared.setup();
-        let waiting = |lane: usize| setup.lanes[lane].queue(|q| q.bytes());
-        setup.routing.split(lines, points, waiting, |lane, rest, points| {
-            let lanes = lane.map_or(&setup.lanes[..], |at| &setup.lanes[at..=at]);
+        let waiting = |destination: usize| setup.destinations[destination].queue(|q| q.bytes());
+        setup.routing.split(lines, points, waiting, |destination, rest, points| {
+            let destinations =
+                destination.map_or(&setup.destinations[..], |at| &setup.destinations[at..=at]);
             for batch in batches(rest, points) {
-                lanes.iter().for_each(|lane| lane.push(batch.clone(), &shared.counts));
+                destinations
+                    .iter()
+                    .for_each(|destination| destination.push(batch.clone(), &shared.counts));
             }
         });
     }
@@ -137,7 +140,7 @@ impl Sender {
     ///
     /// To know that a server has read, the connection is closed from our side and the server's
     /// closing awaited; the next line opens a new one. Datagrams count as read when they are sent.
-    pub async fn flush(&self, within: Duration) -> Left {
+    pub async fn flush(&self, within: Duration) -> Unsent {
         let (reply, answer) = oneshot::channel();
         self.owner.shared.request(within, false, move |left| {
             let _ = reply.send(left);
@@ -146,7 +149,7 @@ impl Sender {
     }
 
     /// The same as [`flush`](Self::flush) for callers outside of async code: blocks the thread.
-    pub fn flush_blocking(&self, within: Duration) -> Left {
+    pub fn flush_blocking(&self, within: Duration) -> Unsent {
         self.wait(within, false)
     }
 
@@ -182,7 +185,7 @@ impl Sender {
 
     /// Takes in nothing more, sends what waits, and ends; returns what is left when the time is
     /// over. A spool's directory is free then.
-    pub async fn shutdown(&self, within: Duration) -> Left {
+    pub async fn shutdown(&self, within: Duration) -> Unsent {
         let (reply, answer) = oneshot::channel();
         self.owner.shared.request(within, true, move |left| {
             let _ = reply.send(left);
@@ -192,11 +195,11 @@ impl Sender {
 
     /// The same as [`shutdown`](Self::shutdown) for callers outside of async code: blocks the
     /// thread.
-    pub fn close(&self, within: Duration) -> Left {
+    pub fn close(&self, within: Duration) -> Unsent {
         self.wait(within, true)
     }
 
-    fn wait(&self, within: Duration, closing: bool) -> Left {
+    fn wait(&self, within: Duration, closing: bool) -> Unsent {
         let (reply, answer) = mpsc::sync_channel(1);
         self.owner.shared.request(within, closing, move |left| {
             let _ = reply.send(left);
@@ -219,12 +222,12 @@ impl Sender {
     }
 
     /// Flushes, and calls `reply` rather than waiting.
-    pub(crate) fn flush_then(&self, within: Duration, reply: Box<dyn FnOnce(Left) + Send>) {
+    pub(crate) fn flush_then(&self, within: Duration, reply: Box<dyn FnOnce(Unsent) + Send>) {
         self.owner.shared.request(within, false, reply);
     }
 
     /// What is left now.
-    pub(crate) fn left(&self) -> Left {
+    pub(crate) fn left(&self) -> Unsent {
         self.owner.shared.left(None)
     }
 
@@ -239,8 +242,8 @@ impl Sender {
     }
 
     #[cfg(test)]
-    pub(crate) fn lanes(&self) -> Vec<Arc<crate::send::lane::Lane>> {
-        self.owner.shared.setup().lanes.clone()
+    pub(crate) fn destinations(&self) -> Vec<Arc<crate::send::destination::Destination>> {
+        self.owner.shared.setup().destinations.clone()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::send::address::Address;
-use crate::send::lane::{Lane, Policy};
+use crate::send::destination::{Destination, Policy};
 use crate::send::network::Network;
 use crate::send::routing::Routing;
 use crate::send::stats::Counts;
@@ -13,10 +13,10 @@ use expvar_push::Queue;
 use expvar_push::{ConfigError, Event};
 use expvar_push::{Recovered, Spool};
 
-/// The lanes of a sender, and what they share.
+/// The destinations of a sender, and what they share.
 #[derive(Clone)]
 pub(crate) struct Setup {
-    pub(crate) lanes: Vec<Arc<Lane>>,
+    pub(crate) destinations: Vec<Arc<Destination>>,
     pub(crate) routing: Arc<Routing>,
     pub(crate) network: Network,
     pub(crate) policy: Policy,
@@ -25,41 +25,41 @@ pub(crate) struct Setup {
 
 /// Checked settings, of which nothing is open yet.
 pub(crate) struct Plan {
-    pub(crate) lanes: Vec<LanePlan>,
+    pub(crate) destinations: Vec<DestinationPlan>,
     pub(crate) routing: Arc<Routing>,
     pub(crate) network: Network,
     pub(crate) policy: Policy,
     pub(crate) shutdown_timeout: Duration,
 }
 
-/// One lane's settings.
-pub(crate) struct LanePlan {
+/// One destination's settings.
+pub(crate) struct DestinationPlan {
     pub(crate) addresses: Vec<Address>,
     pub(crate) queue_bytes: usize,
     pub(crate) share_names: bool,
     pub(crate) spool_dir: Option<PathBuf>,
 }
 
-/// One lane whose spool, if it has one, can be used.
+/// One destination whose spool, if it has one, can be used.
 pub(crate) struct Opened {
-    pub(crate) plan: LanePlan,
+    pub(crate) plan: DestinationPlan,
     pub(crate) spool: Disk,
 }
 
-/// Where a lane's spool comes from.
+/// Where a destination's spool comes from.
 pub(crate) enum Disk {
     None,
-    /// A lane that runs has this directory open.
+    /// A destination that runs has this directory open.
     InUse(PathBuf),
     Fresh(Spool, Recovered),
 }
 
-impl LanePlan {
-    /// Opens the lane's spool, unless a running lane has its directory open.
+impl DestinationPlan {
+    /// Opens the destination's spool, unless a running destination has its directory open.
     ///
     /// # Errors
     /// When the directory cannot be used.
-    pub(crate) fn open(self, running: &[Arc<Lane>]) -> Result<Opened, ConfigError> {
+    pub(crate) fn open(self, running: &[Arc<Destination>]) -> Result<Opened, ConfigError> {
         let Some(dir) = &self.spool_dir else {
             return Ok(Opened { plan: self, spool: Disk::None });
         };
@@ -69,7 +69,7 @@ impl LanePlan {
         };
         let real = std::fs::create_dir_all(dir).and_then(|()| dir.canonicalize());
         let real = real.map_err(unusable)?;
-        if running.iter().any(|lane| lane.spool_dir.as_ref() == Some(&real)) {
+        if running.iter().any(|destination| destination.spool_dir.as_ref() == Some(&real)) {
             return Ok(Opened { plan: self, spool: Disk::InUse(real) });
         }
         let (spool, found) =
@@ -79,13 +79,13 @@ impl LanePlan {
 }
 
 impl Opened {
-    /// Whether a lane that runs has its directory open.
+    /// Whether a destination that runs has its directory open.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.spool, Disk::InUse(_))
     }
 
-    /// The lane of a new sender, with what its spool held.
-    pub(crate) fn lane(self, index: usize, counts: &Counts) -> Lane {
+    /// The destination of a new sender, with what its spool held.
+    pub(crate) fn destination(self, index: usize, counts: &Counts) -> Destination {
         let mut queue = Queue::new(self.plan.queue_bytes);
         queue.share_names(self.plan.share_names);
         let spool = match self.spool {
@@ -95,7 +95,7 @@ impl Opened {
             }
             Disk::None | Disk::InUse(_) => None,
         };
-        Lane::new(index, self.plan.addresses, queue, spool)
+        Destination::new(index, self.plan.addresses, queue, spool)
     }
 }
 
@@ -120,10 +120,11 @@ impl Plan {
     ///
     /// # Errors
     /// When one of them cannot be used; then none of the new ones stays open.
-    pub(crate) fn open(self, running: &[Arc<Lane>]) -> Result<Prepared, ConfigError> {
-        let lanes = self.lanes.into_iter().map(|lane| lane.open(running));
+    pub(crate) fn open(self, running: &[Arc<Destination>]) -> Result<Prepared, ConfigError> {
+        let destinations =
+            self.destinations.into_iter().map(|destination| destination.open(running));
         Ok(Prepared {
-            lanes: lanes.collect::<Result<_, _>>()?,
+            destinations: destinations.collect::<Result<_, _>>()?,
             routing: self.routing,
             network: self.network,
             policy: self.policy,
@@ -134,7 +135,7 @@ impl Plan {
 
 /// Settings whose files and directories are known to be usable.
 pub(crate) struct Prepared {
-    pub(crate) lanes: Vec<Opened>,
+    pub(crate) destinations: Vec<Opened>,
     pub(crate) routing: Arc<Routing>,
     pub(crate) network: Network,
     pub(crate) policy: Policy,
@@ -142,11 +143,13 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// The setup with the lanes that `lane` makes.
-    pub(crate) fn begin(self, mut lane: impl FnMut(usize, Opened) -> Lane) -> Setup {
-        let lanes = self.lanes.into_iter().enumerate();
+    /// The setup with the destinations that `destination` makes.
+    pub(crate) fn begin(self, mut destination: impl FnMut(usize, Opened) -> Destination) -> Setup {
+        let destinations = self.destinations.into_iter().enumerate();
         Setup {
-            lanes: lanes.map(|(index, opened)| Arc::new(lane(index, opened))).collect(),
+            destinations: destinations
+                .map(|(index, opened)| Arc::new(destination(index, opened)))
+                .collect(),
             routing: self.routing,
             network: self.network,
             policy: self.policy,
@@ -155,8 +158,8 @@ impl Prepared {
     }
 }
 
-/// The directory of a lane's spool below the one that is configured: its server's where there are
-/// several lanes, and its rule's.
+/// The directory of a destination's spool below the one that is configured: its server's where there are
+/// several destinations, and its rule's.
 pub(crate) fn spool_dir(dir: &Path, server: Option<&Address>, rule: Option<usize>) -> PathBuf {
     let server = server.map(|address| address.to_string().replace(['/', ':'], "_"));
     match (server, rule) {

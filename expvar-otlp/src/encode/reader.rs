@@ -6,11 +6,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use expvar::protobuf::Message;
 use expvar::{Info, Number, Recorded, Registry, Snapshot};
 
-use crate::encode::branch::{Branch, Walk};
 use crate::encode::families::Families;
 use crate::encode::histogram::{self, Exemplars};
 use crate::encode::metric::{Kind, Metric, write_number, write_tail};
 use crate::encode::name;
+use crate::encode::name_cache::{NameCache, Walk};
 use crate::encode::place::Place;
 use crate::encode::refusal::{Refusal, Refused};
 use crate::encode::series::Series;
@@ -26,7 +26,7 @@ pub(crate) const PART_BYTES: usize = 1 << 20;
 pub(crate) struct Reader {
     settings: Arc<Settings>,
     /// What is kept of the registry's names.
-    root: Branch,
+    root: NameCache,
     series: Series,
     pub(crate) place: Place,
     families: Families,
@@ -62,7 +62,7 @@ impl Reader {
     pub(crate) fn new(settings: Arc<Settings>, started: u64) -> Self {
         Self {
             settings,
-            root: Branch::default(),
+            root: NameCache::default(),
             series: Series::default(),
             place: Place::default(),
             families: Families::default(),
@@ -123,7 +123,7 @@ impl Reader {
     }
 
     /// The last metric that was refused because of another variable, if that is news.
-    pub(crate) fn take_clash(&mut self) -> Option<String> {
+    pub(crate) fn take_conflict(&mut self) -> Option<String> {
         self.clash.take()
     }
 
@@ -202,7 +202,7 @@ impl Reader {
 
     pub(crate) fn refuse(&mut self, reason: Refusal) {
         self.refused.add(reason);
-        if reason == Refusal::Clash {
+        if reason == Refusal::Conflict {
             self.clash = Some(self.place.name.clone());
         }
     }
@@ -220,7 +220,7 @@ impl Reader {
         if let Some(hash) = self.hash(name, kind) {
             match self.series.enter(hash, self.registered) {
                 Some(at) => self.point(at, kind, number),
-                None => self.refuse(Refusal::Clash),
+                None => self.refuse(Refusal::Conflict),
             }
         }
         self.place.attributes.truncate(mark);
@@ -289,7 +289,7 @@ impl Reader {
             return Err(Refusal::LongName);
         }
         let hash = self.series.hash(&self.place.name, kind, &self.place.attributes);
-        let series = self.series.enter(hash, self.registered).ok_or(Refusal::Clash)?;
+        let series = self.series.enter(hash, self.registered).ok_or(Refusal::Conflict)?;
         let place = &self.place;
         let point = |points: &mut Message| {
             write_number(points, kind, &place.attributes, (0, 0), Number::Unsigned(0));
@@ -386,7 +386,7 @@ impl Reader {
         let kind = Kind::Gauge;
         if let Some(hash) = self.hash(None, kind) {
             if self.series.enter(hash, self.registered).is_none() {
-                self.refuse(Refusal::Clash);
+                self.refuse(Refusal::Conflict);
             } else {
                 let place = &self.place;
                 let metric =
@@ -416,7 +416,7 @@ impl Reader {
         let registered = self.registered;
         let mut interval = std::mem::take(&mut self.interval);
         match self.series.histogram(hash, registered, delta, &mut recorded, &mut interval) {
-            Err(_) => self.refuse(Refusal::Clash),
+            Err(_) => self.refuse(Refusal::Conflict),
             Ok(None) => {}
             Ok(Some((start, snapshot))) => {
                 let at = self.family(kind);

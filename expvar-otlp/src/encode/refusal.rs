@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// Another variable gives the same metric with the same attributes.
-    Clash,
+    Conflict,
     /// The metric's name would be longer than 255 bytes.
     LongName,
     /// What only goes up is below zero, or not a number.
@@ -26,7 +26,7 @@ pub struct Refused {
 impl Refused {
     pub(crate) fn add(&mut self, reason: Refusal) {
         *match reason {
-            Refusal::Clash => &mut self.clash,
+            Refusal::Conflict => &mut self.clash,
             Refusal::LongName => &mut self.long_name,
             Refusal::BadCounter => &mut self.bad_counter,
         } += 1;
@@ -37,7 +37,7 @@ impl Refusal {
     /// The reason, in a few words.
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::Clash => "another variable gives the same metric with the same attributes",
+            Self::Conflict => "another variable gives the same metric with the same attributes",
             Self::LongName => "a metric's name would be longer than 255 bytes",
             Self::BadCounter => "what only goes up is below zero, or not a number",
         }
@@ -46,7 +46,7 @@ impl Refusal {
     /// What to do about it.
     pub(crate) const fn remedy(self) -> &'static str {
         match self {
-            Self::Clash => "rename one of them; expvar.otlp's last_clash says which",
+            Self::Conflict => "rename one of them; expvar.otlp's last_clash says which",
             Self::LongName => "shorten the variable's name, or map it to another one",
             Self::BadCounter => "declare it as a gauge, or map it to one",
         }

@@ -184,7 +184,7 @@ impl Series {
         is_delta: bool,
         recorded: &'s mut expvar::Recorded<'_>,
         interval: &'s mut Snapshot,
-    ) -> Result<Option<(u64, &'s Snapshot)>, Clash> {
+    ) -> Result<Option<(u64, &'s Snapshot)>, Conflict> {
         let Clock { reading, since, time } = self.clock;
         let new = || SeenHistogram {
             last: Snapshot::default(),
@@ -196,7 +196,7 @@ impl Series {
         };
         let seen = self.histograms.entry(hash).or_insert_with(new);
         if seen.reading == reading {
-            return Err(Clash);
+            return Err(Conflict);
         }
         if seen.registered != registered {
             *seen = new();
@@ -238,7 +238,7 @@ impl Series {
 
 /// The series was there before in this reading.
 #[derive(Debug)]
-pub(crate) struct Clash;
+pub(crate) struct Conflict;
 
 #[cfg(test)]
 mod tests {

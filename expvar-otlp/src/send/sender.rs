@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use expvar_push::{Batch, Event, Left, Observer, Queue, Reply};
+use expvar_push::{Batch, Event, Observer, Queue, Reply, Unsent};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
@@ -154,7 +154,7 @@ impl Sender {
     }
 
     /// Sends what waits, and ends.
-    pub(crate) async fn shutdown(&self, within: Duration) -> Left {
+    pub(crate) async fn shutdown(&self, within: Duration) -> Unsent {
         let _ = timeout(within, self.drained()).await;
         self.0.ended.send_replace(true);
         self.left()
@@ -166,8 +166,8 @@ impl Sender {
     }
 
     /// What is not sent.
-    pub(crate) fn left(&self) -> Left {
+    pub(crate) fn left(&self) -> Unsent {
         let (points, bytes, unconfirmed) = self.0.queue.lock().queue.left(u64::MAX);
-        Left { points, bytes, unconfirmed }
+        Unsent { points, bytes, unconfirmed }
     }
 }

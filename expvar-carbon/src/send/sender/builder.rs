@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use crate::send::address::{Address, Scheme};
 use crate::send::cluster::Cluster;
+use crate::send::destination::Policy;
 use crate::send::driver::Driver;
-use crate::send::lane::Policy;
 use crate::send::network::Network;
 use crate::send::route::{Dialect, Route};
-use crate::send::routing::{Lanes, Routing};
+use crate::send::routing::{Destinations, Routing};
 use crate::send::sender::Sender;
-use crate::send::setup::{LanePlan, Plan, spool_dir};
+use crate::send::setup::{DestinationPlan, Plan, spool_dir};
 use crate::send::stats::Counts;
 use expvar_push::ConfigError;
 use expvar_push::{Event, Observer};
@@ -209,7 +209,7 @@ impl SenderBuilder {
         let mut counts = Counts::default();
         counts.observer = self.observer.clone();
         let prepared = self.plan()?.open(&[])?;
-        let setup = prepared.begin(|index, opened| opened.lane(index, &counts));
+        let setup = prepared.begin(|index, opened| opened.destination(index, &counts));
         Ok(Sender::assemble(setup, counts))
     }
 
@@ -217,7 +217,7 @@ impl SenderBuilder {
     pub(crate) fn plan(&self) -> Result<Plan, ConfigError> {
         let rules = self.rules.iter().map(|(p, cluster)| (Some(p.clone()), cluster.clone()));
         let settings = rules.chain([(None, self.cluster.clone())]).collect();
-        let Lanes { addresses, routing } = Routing::plan(settings)?;
+        let Destinations { addresses, routing } = Routing::plan(settings)?;
         if self.timeout.is_zero() {
             return Err(ConfigError::new("timeout", "it is zero", "allow some seconds"));
         }
@@ -229,20 +229,21 @@ impl SenderBuilder {
             ));
         }
         let network = self.network(&addresses)?;
-        // Copies share the memory of what waits; otherwise each lane holds its own.
+        // Copies share the memory of what waits; otherwise each destination holds its own.
         let share = if routing.splits() { addresses.len() } else { 1 };
         let queue_bytes = (self.queue_bytes / share).max(QUEUE_MIN_BYTES);
         let is_alone = addresses.len() == 1;
-        let lanes = addresses.into_iter().enumerate().map(|(at, addresses)| LanePlan {
-            spool_dir: self.spool_dir.as_ref().map(|dir| {
-                spool_dir(dir, (!is_alone).then_some(&addresses[0]), routing.rule_of(at))
-            }),
-            addresses,
-            queue_bytes,
-            share_names: self.share_names,
-        });
+        let destinations =
+            addresses.into_iter().enumerate().map(|(at, addresses)| DestinationPlan {
+                spool_dir: self.spool_dir.as_ref().map(|dir| {
+                    spool_dir(dir, (!is_alone).then_some(&addresses[0]), routing.rule_of(at))
+                }),
+                addresses,
+                queue_bytes,
+                share_names: self.share_names,
+            });
         Ok(Plan {
-            lanes: lanes.collect(),
+            destinations: destinations.collect(),
             routing: Arc::new(routing),
             network,
             policy: Policy { timeout: self.timeout, window: self.resend_window },
@@ -259,12 +260,12 @@ impl SenderBuilder {
         sender.spawn(driver)
     }
 
-    fn network(&self, lanes: &[Vec<Address>]) -> Result<Network, ConfigError> {
+    fn network(&self, destinations: &[Vec<Address>]) -> Result<Network, ConfigError> {
         #[cfg(not(unix))]
-        if lanes.iter().flatten().any(|a| a.scheme() == Scheme::Unix) {
+        if destinations.iter().flatten().any(|a| a.scheme() == Scheme::Unix) {
             return Err(ConfigError::new("to", "this system has no unix://", "use tcp://"));
         }
-        let wants_tls = lanes.iter().flatten().any(|a| a.scheme() == Scheme::Tls);
+        let wants_tls = destinations.iter().flatten().any(|a| a.scheme() == Scheme::Tls);
         #[cfg(not(feature = "tls"))]
         if wants_tls {
             return Err(ConfigError::new(

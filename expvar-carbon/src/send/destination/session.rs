@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::acknowledged::Acknowledged;
 use super::health::Health;
 use super::live::Live;
-use super::{End, HURRY, Host, Lane, Policy, Wish};
+use super::{Command, Destination, End, HURRY, Host, Policy};
 use crate::render::refusal::Refusal;
 use crate::send::address::{Address, Scheme};
 use crate::send::network::Dial;
@@ -29,15 +29,15 @@ const GATHER: Duration = Duration::from_millis(50);
 const RESOLVE: Duration = Duration::from_secs(30);
 
 /// One connection's run.
-pub(super) struct Flow<'f, 'h> {
-    pub(super) lane: &'f Lane,
+pub(super) struct Session<'f, 'h> {
+    pub(super) destination: &'f Destination,
     pub(super) policy: Policy,
     pub(super) health: &'f mut Health<'h>,
     pub(super) live: Live,
 }
 
-impl Flow<'_, '_> {
-    /// Sends what the lane's queue holds until the connection ends, or goes to another lane.
+impl Session<'_, '_> {
+    /// Sends what the destination's queue holds until the connection ends, or goes to another destination.
     pub(super) async fn run<D: Dial>(mut self, dial: &D, host: &impl Host) -> End {
         let mut batches = Vec::new();
         let mut out = Vec::new();
@@ -46,9 +46,9 @@ impl Flow<'_, '_> {
         let is_udp = self.scheme() == Scheme::Udp;
         let is_tls = self.scheme() == Scheme::Tls;
         let mut resolve = Instant::now() + RESOLVE;
-        // One that comes from another lane may go to a server that this one has not.
+        // One that comes from another destination may go to a server that this one has not.
         let is_server = |address: &Address| *address == self.live.server;
-        let Some(place) = self.lane.addresses.iter().position(is_server) else {
+        let Some(place) = self.destination.addresses.iter().position(is_server) else {
             return self.close(None).await;
         };
         loop {
@@ -72,17 +72,17 @@ impl Flow<'_, '_> {
                 }
                 resolve = Instant::now() + RESOLVE;
             }
-            let wish = host.wish(self.lane);
-            if wish == Wish::HandOver {
+            let command = host.command(self.destination);
+            if command == Command::HandOver {
                 return End::Carried(self.live);
             }
             let is_outdated = is_tls && self.live.generation != dial.generation();
-            if is_outdated || matches!(wish, Wish::Leave(_)) {
+            if is_outdated || matches!(command, Command::Leave(_)) {
                 return self.close(None).await;
             }
-            let serves = wish == Wish::Serve;
+            let serves = command == Command::Serve;
             let gathers = serves && now < self.live.gather_until;
-            let (oldest, waits) = self.lane.queue(|q| {
+            let (oldest, waits) = self.destination.queue(|q| {
                 q.trim(now, self.policy.window, acknowledged.map(|bytes| (self.live.id, bytes)));
                 if !gathers {
                     q.take(WRITE_BYTES, &mut batches);
@@ -90,14 +90,14 @@ impl Flow<'_, '_> {
                 (q.oldest_written(), q.is_waiting())
             });
             if !batches.is_empty() {
-                let (lane, limit) = (self.lane, self.policy.timeout);
+                let (destination, limit) = (self.destination, self.policy.timeout);
                 let late = async {
-                    lane.until_left(host).await;
+                    destination.until_left(host).await;
                     sleep(limit).await;
                 };
                 let written = tokio::select! {
                     written = self.write(&mut batches, &mut out) => written,
-                    // Others wait for this lane's end.
+                    // Others wait for this destination's end.
                     () = late => Err(io::ErrorKind::TimedOut.into()),
                 };
                 if let Err(error) = written {
@@ -112,8 +112,8 @@ impl Flow<'_, '_> {
                 failback = now + FAILBACK;
                 let counts = self.health.counts();
                 let better = tokio::select! {
-                    better = self.lane.connect(dial, self.policy, place, counts) => better,
-                    () = self.lane.until_left(host) => continue,
+                    better = self.destination.connect(dial, self.policy, place, counts) => better,
+                    () = self.destination.until_left(host) => continue,
                 };
                 if let Ok(better) = better {
                     return self.close(Some(better)).await;
@@ -138,7 +138,7 @@ impl Flow<'_, '_> {
             tokio::select! {
                 biased;
                 error = self.live.connection.until_closed() => return self.lost(error),
-                () = self.lane.wake.notified() => {}
+                () = self.destination.wake.notified() => {}
                 () = sleep_until(next) => {}
             }
         }
@@ -180,8 +180,9 @@ impl Flow<'_, '_> {
         let now = Instant::now();
         self.live.written += out.len() as u64;
         self.live.last_write = now;
-        let ((first, again), more) =
-            self.lane.queue(|q| (q.wrote(now, self.live.id, ends.into_iter()), q.is_waiting()));
+        let ((first, again), more) = self
+            .destination
+            .queue(|q| (q.wrote(now, self.live.id, ends.into_iter()), q.is_waiting()));
         let counts = self.health.counts();
         if !more {
             self.live.gather_until = now + GATHER;
@@ -194,8 +195,8 @@ impl Flow<'_, '_> {
     }
 
     async fn close(self, better: Option<Live>) -> End {
-        let lane = self.lane;
-        self.live.close(self.policy.timeout, |f| lane.queue(f), better).await
+        let destination = self.destination;
+        self.live.close(self.policy.timeout, |f| destination.queue(f), better).await
     }
 
     fn lost(self, error: io::Error) -> End {

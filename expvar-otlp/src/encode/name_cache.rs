@@ -9,13 +9,13 @@ use crate::encode::refusal::Refusal;
 
 /// The variables of a registry or a map, in their order.
 #[derive(Default)]
-pub(crate) struct Branch {
+pub(crate) struct NameCache {
     /// Which names it was made of.
     names: Option<Generation>,
     slots: Vec<Slot>,
     /// How the numbers begin, one after the other.
     heads: Message,
-    maps: Vec<Branch>,
+    maps: Vec<NameCache>,
 }
 
 /// What becomes of a variable.
@@ -35,7 +35,7 @@ enum Slot {
 /// A reading: the visitor of a walk.
 pub(crate) struct Walk<'r> {
     reader: &'r mut Reader,
-    /// The branch that the walk is in.
+    /// The cache that the walk is in.
     level: Level,
     /// Those that it is in turn in, outermost first.
     above: Vec<Level>,
@@ -58,10 +58,10 @@ enum Opened {
     Nothing,
 }
 
-/// A branch and how far the walk is in it.
+/// A cache and how far the walk is in it.
 #[derive(Default)]
 struct Level {
-    branch: Branch,
+    cache: NameCache,
     known: bool,
     /// How many of the slots, of the bytes of the heads and of the maps are done.
     slots: usize,
@@ -71,8 +71,8 @@ struct Level {
 
 impl<'r> Walk<'r> {
     /// A reading with what the last one kept; [`finish`](Self::finish) gives what this one keeps.
-    pub(crate) fn new(reader: &'r mut Reader, root: Branch) -> Self {
-        let level = Level { branch: root, ..Level::default() };
+    pub(crate) fn new(reader: &'r mut Reader, root: NameCache) -> Self {
+        let level = Level { cache: root, ..Level::default() };
         reader.place.depth = 0;
         Self {
             reader,
@@ -85,16 +85,16 @@ impl<'r> Walk<'r> {
         }
     }
 
-    pub(crate) fn finish(self) -> Branch {
-        self.level.branch
+    pub(crate) fn finish(self) -> NameCache {
+        self.level.cache
     }
 
     /// Encodes a number that the last reading knew. Returns false where it did not.
     #[inline(always)]
     fn repeat(&mut self, number: Number) -> bool {
         let level = &mut self.level;
-        let Some(&Slot::Number(learnt)) = level.branch.slots.get(level.slots) else { return false };
-        let head = &level.branch.heads.as_bytes()[level.heads..][..learnt.len as usize];
+        let Some(&Slot::Number(learnt)) = level.cache.slots.get(level.slots) else { return false };
+        let head = &level.cache.heads.as_bytes()[level.heads..][..learnt.len as usize];
         let whole = self.above.is_empty();
         if !self.reader.repeat(learnt, head, whole, false, number) {
             return false;
@@ -108,18 +108,21 @@ impl<'r> Walk<'r> {
     }
 
     /// Takes the slot of what is entered, which is learnt where it is not known.
-    fn slot(&mut self, learn: impl FnOnce(&mut Reader, &mut Branch, bool) -> Slot) -> (Slot, bool) {
+    fn slot(
+        &mut self,
+        learn: impl FnOnce(&mut Reader, &mut NameCache, bool) -> Slot,
+    ) -> (Slot, bool) {
         let whole = self.above.is_empty();
         let level = &mut self.level;
         let is_new = !level.known;
         if is_new {
             let slot = match self.hidden {
                 true => Slot::Hidden,
-                false => learn(self.reader, &mut level.branch, whole),
+                false => learn(self.reader, &mut level.cache, whole),
             };
-            level.branch.slots.push(slot);
+            level.cache.slots.push(slot);
         }
-        let slot = level.branch.slots.get(level.slots).copied().unwrap_or(Slot::Hidden);
+        let slot = level.cache.slots.get(level.slots).copied().unwrap_or(Slot::Hidden);
         level.slots += 1;
         (slot, is_new)
     }
@@ -127,22 +130,22 @@ impl<'r> Walk<'r> {
     /// A variable or a map's value that is one number.
     fn single(&mut self, number: Number) {
         let whole = self.above.is_empty();
-        let (slot, is_new) = self.slot(|reader, branch, whole| {
-            match reader.learn(whole, &mut branch.heads) {
+        let (slot, is_new) = self.slot(|reader, cache, whole| {
+            match reader.learn(whole, &mut cache.heads) {
                 Ok(learnt) => Slot::Number(learnt),
                 // Another variable's: it may go.
-                Err(Refusal::Clash) => Slot::Other,
+                Err(Refusal::Conflict) => Slot::Other,
                 Err(reason) => Slot::Refused(reason),
             }
         });
         match slot {
             Slot::Number(learnt) => {
                 let level = &mut self.level;
-                let head = &level.branch.heads.as_bytes()[level.heads..][..learnt.len as usize];
+                let head = &level.cache.heads.as_bytes()[level.heads..][..learnt.len as usize];
                 level.heads += learnt.len as usize;
                 if !self.reader.repeat(learnt, head, whole, is_new, number) {
-                    self.reader.refuse(Refusal::Clash);
-                    level.branch.names = None;
+                    self.reader.refuse(Refusal::Conflict);
+                    level.cache.names = None;
                 }
             }
             Slot::Other if self.named => self.reader.number(number),
@@ -168,30 +171,30 @@ impl<'r> Walk<'r> {
 
     fn pass_number(&mut self, learnt: Learnt) {
         self.level.heads += learnt.len as usize;
-        self.level.branch.names = None;
+        self.level.cache.names = None;
     }
 
     fn pass_map(&mut self) {
         self.level.maps += 1;
-        self.level.branch.names = None;
+        self.level.cache.names = None;
     }
 
     /// Begins a map. Returns false as [`begin_other`](Self::begin_other) does.
     fn begin_map(&mut self) -> bool {
-        let (slot, _) = self.slot(|_, branch, _| {
-            branch.maps.push(Branch::default());
+        let (slot, _) = self.slot(|_, cache, _| {
+            cache.maps.push(NameCache::default());
             Slot::Map
         });
         match slot {
             Slot::Map if self.named => {
-                let branch = std::mem::take(&mut self.level.branch.maps[self.level.maps]);
-                let level = Level { branch, ..Level::default() };
+                let cache = std::mem::take(&mut self.level.cache.maps[self.level.maps]);
+                let level = Level { cache, ..Level::default() };
                 self.above.push(std::mem::replace(&mut self.level, level));
                 return true;
             }
             Slot::Map => self.pass_map(),
             Slot::Number(learnt) => self.pass_number(learnt),
-            Slot::Other => self.level.branch.names = None,
+            Slot::Other => self.level.cache.names = None,
             Slot::Hidden | Slot::Refused(_) => {}
         }
         false
@@ -200,7 +203,7 @@ impl<'r> Walk<'r> {
     fn end_map(&mut self) {
         if let Some(above) = self.above.pop() {
             let level = std::mem::replace(&mut self.level, above);
-            self.level.branch.maps[self.level.maps] = level.branch;
+            self.level.cache.maps[self.level.maps] = level.cache;
             self.level.maps += 1;
         }
     }
@@ -218,7 +221,7 @@ impl Visitor for Walk<'_> {
         }
         self.named = false;
         if self.inside == 0 && self.level.known {
-            match self.level.branch.slots.get(self.level.slots) {
+            match self.level.cache.slots.get(self.level.slots) {
                 Some(Slot::Map | Slot::Other) => {}
                 // It was named in the last reading, or is not sent.
                 _ => return,
@@ -305,9 +308,9 @@ impl Visitor for Walk<'_> {
 impl Recall for Walk<'_> {
     fn names(&mut self, names: Generation) -> bool {
         let level = &mut self.level;
-        level.known = level.branch.names == Some(names);
+        level.known = level.cache.names == Some(names);
         if !level.known {
-            level.branch = Branch { names: Some(names), ..Branch::default() };
+            level.cache = NameCache { names: Some(names), ..NameCache::default() };
         }
         !level.known
     }

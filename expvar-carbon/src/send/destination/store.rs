@@ -1,4 +1,4 @@
-//! A lane's spool, and how far it is.
+//! A destination's spool, and how far it is.
 
 use std::io;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use expvar_push::{Batch, Event, Queue, Spool};
 use tokio::time::timeout;
 
-use super::Lane;
+use super::Destination;
 use crate::send::stats::Counts;
 
 /// How often the spool is told what is done with.
@@ -114,12 +114,12 @@ impl Store {
     }
 }
 
-impl Lane {
+impl Destination {
     /// Copies the queue's changes to the spool, for ever; at once where there is none.
     pub(crate) async fn keep_spool(self: Arc<Self>, counts: Arc<Counts>) {
         while self.spool_dir.is_some() {
-            let (lane, counted) = (self.clone(), counts.clone());
-            let write = move || lane.write_spool(&counted);
+            let (destination, counted) = (self.clone(), counts.clone());
+            let write = move || destination.write_spool(&counted);
             let written = tokio::task::spawn_blocking(write).await.unwrap_or(true);
             let wait = if written { SPOOL_TICK } else { SPOOL_RETRY };
             if written && self.queue(|q| q.bytes()) == 0 {
@@ -155,7 +155,7 @@ impl Lane {
         }
     }
 
-    /// The spool, after the writes that are under way; the lane goes on without it.
+    /// The spool, after the writes that are under way; the destination goes on without it.
     pub(crate) fn take_spool(&self) -> Option<(Spool, u64)> {
         self.store.lock().take().map(|store| (store.spool, store.next_seq))
     }

@@ -9,13 +9,13 @@ use crate::render::selection::Counters;
 
 /// The variables of a registry or a map, in their order.
 #[derive(Default)]
-pub(crate) struct Branch {
+pub(crate) struct NameCache {
     /// Which names it was made of.
     names: Option<Generation>,
     slots: Vec<Slot>,
     /// How the points' lines begin, one after the other.
     starts: Vec<u8>,
-    maps: Vec<Branch>,
+    maps: Vec<NameCache>,
     /// How many names the last reading had before each run of points: at the beginning, and after
     /// whatever may have other names each time.
     runs: Vec<usize>,
@@ -46,7 +46,7 @@ enum Slot {
 pub(crate) struct Walk<'r, 'p> {
     reader: &'r mut Reader,
     parts: &'r mut Parts<'p>,
-    /// The branch that the walk is in.
+    /// The cache that the walk is in.
     level: Level,
     /// Those that it is in turn in, outermost first.
     above: Vec<Level>,
@@ -56,10 +56,10 @@ pub(crate) struct Walk<'r, 'p> {
     inside: usize,
 }
 
-/// A branch and how far the walk is in it.
+/// A cache and how far the walk is in it.
 #[derive(Default)]
 struct Level {
-    branch: Branch,
+    cache: NameCache,
     known: bool,
     /// All names before this run of points, and so those of the run, are as in the last reading.
     repeats: bool,
@@ -72,13 +72,13 @@ struct Level {
 
 impl<'r, 'p> Walk<'r, 'p> {
     /// A reading with what the last one kept; [`finish`](Self::finish) gives what this one keeps.
-    pub(crate) fn new(reader: &'r mut Reader, root: Branch, parts: &'r mut Parts<'p>) -> Self {
-        let level = Level { branch: root, ..Level::default() };
+    pub(crate) fn new(reader: &'r mut Reader, root: NameCache, parts: &'r mut Parts<'p>) -> Self {
+        let level = Level { cache: root, ..Level::default() };
         Self { reader, parts, level, above: Vec::new(), is_counter: false, inside: 0 }
     }
 
-    pub(crate) fn finish(self) -> Branch {
-        self.level.branch
+    pub(crate) fn finish(self) -> NameCache {
+        self.level.cache
     }
 
     /// Renders what is as in the last reading; else returns that it is not.
@@ -88,9 +88,9 @@ impl<'r, 'p> Walk<'r, 'p> {
         if !level.repeats {
             return false;
         }
-        let Some(&Slot::Plain { len }) = level.branch.slots.get(level.slots) else { return false };
+        let Some(&Slot::Plain { len }) = level.cache.slots.get(level.slots) else { return false };
         level.slots += 1;
-        let starts = &level.branch.starts[level.starts..];
+        let starts = &level.cache.starts[level.starts..];
         level.starts += usize::from(len);
         self.reader.repeat(starts, usize::from(len), number);
         self.hand_over();
@@ -112,16 +112,16 @@ impl<'r, 'p> Walk<'r, 'p> {
                 Some(_) => self.learn_point(),
                 None => Slot::Other,
             };
-            self.level.branch.slots.push(slot);
+            self.level.cache.slots.push(slot);
         }
         let at = self.level.slots;
         self.level.slots += 1;
-        match self.level.branch.slots[at] {
+        match self.level.cache.slots[at] {
             Slot::Plain { len } => {
-                self.level.branch.slots[at] = self.point(len, Counters::Totals, number);
+                self.level.cache.slots[at] = self.point(len, Counters::Totals, number);
             }
             Slot::Point { len, counters } => {
-                self.level.branch.slots[at] = self.point(len, counters, number);
+                self.level.cache.slots[at] = self.point(len, counters, number);
             }
             Slot::Map | Slot::Other => {
                 if let Some(number) = number {
@@ -139,22 +139,22 @@ impl<'r, 'p> Walk<'r, 'p> {
     /// all names before it be the same.
     fn point(&mut self, len: u16, counters: Counters, number: Option<Number>) -> Slot {
         let level = &mut self.level;
-        let start = &level.branch.starts[level.starts..][..usize::from(len)];
+        let start = &level.cache.starts[level.starts..][..usize::from(len)];
         level.starts += start.len();
         let hash = self.reader.hash(start);
-        let is_clash = self.reader.point(start, hash, counters, number);
+        let is_conflict = self.reader.point(start, hash, counters, number);
         match counters {
-            Counters::Totals if !is_clash => Slot::Plain { len },
+            Counters::Totals if !is_conflict => Slot::Plain { len },
             _ => Slot::Point { len, counters },
         }
     }
 
     fn begin_run(&mut self) {
         let (names, level) = (self.reader.names(), &mut self.level);
-        let before = match level.branch.runs.get_mut(level.runs) {
+        let before = match level.cache.runs.get_mut(level.runs) {
             Some(before) => Some(std::mem::replace(before, names)),
             None => {
-                level.branch.runs.push(names);
+                level.cache.runs.push(names);
                 None
             }
         };
@@ -165,7 +165,7 @@ impl<'r, 'p> Walk<'r, 'p> {
     #[cold]
     #[inline(never)]
     fn learn_point(&mut self) -> Slot {
-        let starts = &mut self.level.branch.starts;
+        let starts = &mut self.level.cache.starts;
         let before = starts.len();
         match self.reader.begin_line(self.is_counter, starts) {
             Verdict::Sent(counters) => {
@@ -181,18 +181,18 @@ impl<'r, 'p> Walk<'r, 'p> {
     /// number here: this one passes over it, and the next learns all names anew.
     fn begin_other(&mut self) -> bool {
         if !self.level.known {
-            self.level.branch.slots.push(Slot::Other);
+            self.level.cache.slots.push(Slot::Other);
         }
         let at = self.level.slots;
         self.level.slots += 1;
-        match self.level.branch.slots[at] {
+        match self.level.cache.slots[at] {
             Slot::Plain { len } | Slot::Point { len, .. } => {
                 self.level.starts += usize::from(len);
-                self.level.branch.names = None;
+                self.level.cache.names = None;
                 false
             }
             Slot::Refused(_) | Slot::Unwanted => {
-                self.level.branch.names = None;
+                self.level.cache.names = None;
                 false
             }
             Slot::Map | Slot::Other => true,
@@ -205,7 +205,7 @@ impl Visitor for Walk<'_, '_> {
         self.is_counter = info.is_counter();
         self.reader.mark();
         if self.inside == 0 && self.level.known {
-            match self.level.branch.slots.get(self.level.slots) {
+            match self.level.cache.slots.get(self.level.slots) {
                 Some(Slot::Map | Slot::Other) | None => {}
                 // It was named in the last reading, or is not sent.
                 Some(_) => return,
@@ -256,12 +256,12 @@ impl Visitor for Walk<'_, '_> {
             Shape::Map => {
                 let level = &mut self.level;
                 if !level.known {
-                    level.branch.slots.push(Slot::Map);
-                    level.branch.maps.push(Branch::default());
+                    level.cache.slots.push(Slot::Map);
+                    level.cache.maps.push(NameCache::default());
                 }
                 level.slots += 1;
-                let branch = std::mem::take(&mut level.branch.maps[level.maps]);
-                let level = Level { branch, ..Level::default() };
+                let cache = std::mem::take(&mut level.cache.maps[level.maps]);
+                let level = Level { cache, ..Level::default() };
                 self.above.push(std::mem::replace(&mut self.level, level));
                 true
             }
@@ -281,7 +281,7 @@ impl Visitor for Walk<'_, '_> {
             }
         } else if let Some(above) = self.above.pop() {
             let level = std::mem::replace(&mut self.level, above);
-            self.level.branch.maps[self.level.maps] = level.branch;
+            self.level.cache.maps[self.level.maps] = level.cache;
             self.level.maps += 1;
         }
         self.begin_run();
@@ -292,9 +292,9 @@ impl Visitor for Walk<'_, '_> {
 impl Recall for Walk<'_, '_> {
     fn names(&mut self, names: Generation) -> bool {
         let level = &mut self.level;
-        level.known = level.branch.names == Some(names);
+        level.known = level.cache.names == Some(names);
         if !level.known {
-            level.branch = Branch { names: Some(names), ..Branch::default() };
+            level.cache = NameCache { names: Some(names), ..NameCache::default() };
         }
         self.begin_run();
         !self.level.known

@@ -1,19 +1,19 @@
-//! Whether a lane's servers can be reached, and when that changes.
+//! Whether a destination's servers can be reached, and when that changes.
 
 use std::io;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Lane;
+use super::Destination;
 use crate::send::address::Address;
 use crate::send::stats::Counts;
 use expvar_push::Backoff;
 use expvar_push::Event;
 
-/// Tells when a lane's servers go away and when they are back.
+/// Tells when a destination's servers go away and when they are back.
 pub(super) struct Health<'a> {
-    lane: &'a Lane,
+    destination: &'a Destination,
     counts: &'a Counts,
     away: Option<Away>,
     /// Connections in a row that ended at once.
@@ -26,19 +26,19 @@ pub(super) struct Health<'a> {
 /// An outage.
 pub(super) struct Away {
     since: Instant,
-    /// Points that the lane had dropped by then.
+    /// Points that the destination had dropped by then.
     dropped: u64,
 }
 
 impl<'a> Health<'a> {
     /// Begins with the outage that was there before.
     pub(super) fn new(
-        lane: &'a Lane,
+        destination: &'a Destination,
         counts: &'a Counts,
         timeout: Duration,
         away: Option<Away>,
     ) -> Self {
-        Self { lane, counts, away, brief: 0, proof: Backoff::FIRST, timeout }
+        Self { destination, counts, away, brief: 0, proof: Backoff::FIRST, timeout }
     }
 
     /// Who counts what happens.
@@ -76,8 +76,8 @@ impl<'a> Health<'a> {
 
     fn gone(&mut self, error: String) {
         if self.away.is_none() {
-            self.away = Some(Away { since: Instant::now(), dropped: self.lane.dropped() });
-            let destination = self.lane.destination();
+            self.away = Some(Away { since: Instant::now(), dropped: self.destination.dropped() });
+            let destination = self.destination.label();
             self.counts.observer.tell(&Event::Away { destination, error });
         }
     }
@@ -95,9 +95,9 @@ impl<'a> Health<'a> {
         self.proof = Backoff::FIRST;
         if let Some(away) = self.away.take() {
             self.counts.observer.tell(&Event::Back {
-                destination: self.lane.destination(),
+                destination: self.destination.label(),
                 after: away.since.elapsed(),
-                dropped: self.lane.dropped().saturating_sub(away.dropped),
+                dropped: self.destination.dropped().saturating_sub(away.dropped),
             });
         }
     }

@@ -1,4 +1,4 @@
-//! Lanes against scripted servers, in paused time.
+//! Destinations against scripted servers, in paused time.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -42,16 +42,16 @@ struct Orders {
 }
 
 impl Host for Orders {
-    fn wish(&self, _: &Lane) -> Wish {
-        if self.close.load(Relaxed) { Wish::Close } else { Wish::Serve }
+    fn command(&self, _: &Destination) -> Command {
+        if self.close.load(Relaxed) { Command::Close } else { Command::Serve }
     }
 
     fn confirmed(&self) {}
 }
 
-/// A lane that runs, and what it meets.
+/// A destination that runs, and what it meets.
 struct Stage {
-    lane: Arc<Lane>,
+    destination: Arc<Destination>,
     script: Arc<Script>,
     counts: Arc<Counts>,
     orders: Arc<Orders>,
@@ -73,16 +73,16 @@ fn stage(addresses: &[&str], limit: usize, answers: &[bool], always: bool) -> St
     let mut counts = Counts::default();
     counts.observer = Observer::new(move |event| seen.lock().push(event.to_string()));
     let stage = Stage {
-        lane: Arc::new(Lane::new(0, addresses, Queue::new(limit), None)),
+        destination: Arc::new(Destination::new(0, addresses, Queue::new(limit), None)),
         script: Arc::new(script),
         counts: Arc::new(counts),
         orders: Arc::default(),
         servers,
         events,
     };
-    let (lane, script) = (stage.lane.clone(), stage.script.clone());
+    let (destination, script) = (stage.destination.clone(), stage.script.clone());
     let (counts, orders) = (stage.counts.clone(), stage.orders.clone());
-    tokio::spawn(async move { lane.drive(&*script, POLICY, &counts, &*orders).await });
+    tokio::spawn(async move { destination.drive(&*script, POLICY, &counts, &*orders).await });
     stage
 }
 
@@ -90,7 +90,7 @@ impl Stage {
     fn push(&self, text: &str) {
         let points = text.matches('\n').count() as u64;
         let batch = Batch { bytes: Bytes::copy_from_slice(text.as_bytes()), points };
-        self.lane.push(batch, &self.counts);
+        self.destination.push(batch, &self.counts);
     }
 
     async fn server(&mut self) -> BufReader<DuplexStream> {
@@ -172,13 +172,13 @@ async fn an_hour_away_costs_the_queue_and_nothing_goes_twice() {
         for batch in 0..6 {
             let lines: String = (0..1_700).map(|n| format!("apps.v{n} {batch} {push}\n")).collect();
             stage.push(&lines);
-            assert!(stage.lane.queue(|q| q.bytes()) <= LIMIT);
+            assert!(stage.destination.queue(|q| q.bytes()) <= LIMIT);
         }
         sleep(Duration::from_secs(10)).await;
     }
     stage.script.always.store(true, Relaxed);
     stage.orders.close.store(true, Relaxed);
-    stage.lane.wake();
+    stage.destination.wake();
     let mut got = String::new();
     stage.server().await.read_to_string(&mut got).await.unwrap();
     let dropped = stage.counts.points_dropped.get() as usize;
@@ -294,7 +294,7 @@ async fn the_host_of_datagrams_is_resolved_again_while_they_flow() {
     assert_eq!((stage.counts.failures.get(), stage.counts.points_resent.get()), (1, 0));
 }
 
-/// The events of a lane that is told to [`Stage`], in words.
+/// The events of a destination that is told to [`Stage`], in words.
 fn told(stage: &Stage) -> Vec<String> {
     stage.events.lock().clone()
 }

@@ -1,14 +1,14 @@
-//! What goes from a lane to the one that takes its queue over: connections, and the outage.
+//! What goes from a destination to the one that takes its queue over: connections, and the outage.
 
 use std::sync::Arc;
 
-use super::Lane;
+use super::Destination;
 use super::closing::Closing;
 use super::health::Away;
 use super::live::Live;
 use crate::send::address::Address;
 
-/// What goes from a lane to the one that takes its queue over.
+/// What goes from a destination to the one that takes its queue over.
 #[derive(Default)]
 pub(super) struct Carried {
     pub(super) live: Option<Live>,
@@ -17,16 +17,19 @@ pub(super) struct Carried {
     pub(super) away: Option<Away>,
 }
 
-impl Lane {
+impl Destination {
     /// Gives its connections to those of `heirs` that send to the same servers, to the first one
     /// where none does. All of them have a copy of its queue.
-    pub(crate) fn leave_to(&self, heirs: &[Arc<Lane>]) {
+    pub(crate) fn leave_to(&self, heirs: &[Arc<Destination>]) {
         let Some(first) = heirs.first() else { return };
         let Carried { live, closing, away } = std::mem::take(&mut *self.carried.lock());
         let heir = |server: &Address, connection: u64| {
-            let heir = heirs.iter().find(|lane| lane.addresses.contains(server)).unwrap_or(first);
+            let heir = heirs
+                .iter()
+                .find(|destination| destination.addresses.contains(server))
+                .unwrap_or(first);
             // Nobody tells the others what becomes of it.
-            for other in heirs.iter().filter(|lane| !Arc::ptr_eq(lane, heir)) {
+            for other in heirs.iter().filter(|destination| !Arc::ptr_eq(destination, heir)) {
                 other.queue(|q| q.unconfirm(connection));
             }
             heir.carried.lock()
@@ -39,8 +42,10 @@ impl Lane {
             let mut heir = heir(&closing.server, closing.id);
             heir.closing.push(closing);
         }
-        if let Some(lane) = heirs.iter().find(|lane| lane.addresses == self.addresses) {
-            lane.carried.lock().away = away;
+        if let Some(destination) =
+            heirs.iter().find(|destination| destination.addresses == self.addresses)
+        {
+            destination.carried.lock().away = away;
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::acknowledged::Acknowledged;
-use super::{Host, Lane, Policy, Wish};
+use super::{Command, Destination, Host, Policy};
 use crate::send::address::Address;
 use crate::send::connection::Connection;
 use crate::send::stats::Counts;
@@ -42,7 +42,7 @@ pub(super) enum Closed {
     Lost(io::Error, Option<u64>),
     /// The server has acknowledged everything and did not close.
     Unconfirmed,
-    /// Another lane waits for it.
+    /// Another destination waits for it.
     Carried(Closing),
 }
 
@@ -103,7 +103,7 @@ impl Closing {
     }
 }
 
-/// The way to [`Lane::settle`].
+/// The way to [`Destination::settle`].
 pub(super) struct Settling<'a> {
     pub(super) connections: mpsc::UnboundedSender<Closing>,
     /// How many are not settled.
@@ -118,9 +118,9 @@ impl Settling<'_> {
     }
 }
 
-impl Lane {
+impl Destination {
     /// Waits for the servers to close what we have closed, and tells the queue. Returns the
-    /// connections that another lane waits for.
+    /// connections that another destination waits for.
     pub(super) async fn settle(
         &self,
         policy: Policy,
@@ -170,19 +170,19 @@ impl Lane {
         }
     }
 
-    /// Waits until connections that are closing are no longer this lane's to wait for.
+    /// Waits until connections that are closing are no longer this destination's to wait for.
     async fn until_late(&self, host: &impl Host) -> Ending {
         loop {
             let asked = self.asked.notified();
             tokio::pin!(asked);
             asked.as_mut().enable();
-            match host.wish(self) {
-                Wish::Leave(latest) => {
+            match host.command(self) {
+                Command::Leave(latest) => {
                     sleep_until(latest).await;
                     return Ending::GiveUp;
                 }
-                Wish::HandOver => return Ending::HandOver,
-                Wish::Serve | Wish::Flush | Wish::Close => asked.await,
+                Command::HandOver => return Ending::HandOver,
+                Command::Serve | Command::Flush | Command::Close => asked.await,
             }
         }
     }

@@ -1,4 +1,4 @@
-//! A connection that lines are written to, apart from the lane that does so.
+//! A connection that lines are written to, apart from the destination that does so.
 
 use std::io;
 use std::time::Duration;

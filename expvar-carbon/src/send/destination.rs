@@ -3,9 +3,9 @@
 mod acknowledged;
 mod carried;
 mod closing;
-mod flow;
 mod health;
 mod live;
+mod session;
 mod store;
 
 use std::io;
@@ -26,15 +26,15 @@ use expvar_push::{Batch, Queue};
 
 use carried::Carried;
 use closing::{Closing, Settling};
-use flow::Flow;
 use health::Health;
 use live::Live;
+use session::Session;
 use store::Store;
 
 /// The longest wait before the next attempt once a deadline runs.
 const HURRY: Duration = Duration::from_millis(250);
 
-/// How a lane behaves.
+/// How a destination behaves.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Policy {
     /// For each step of connecting, and for each write.
@@ -44,7 +44,7 @@ pub(crate) struct Policy {
 }
 
 /// One queue, shared by those who fill it and the one that empties it.
-pub(crate) struct Lane {
+pub(crate) struct Destination {
     /// Its place among the sender's.
     pub(crate) index: usize,
     /// In order of preference.
@@ -62,7 +62,7 @@ pub(crate) struct Lane {
     /// Where the spool is, if there is one.
     pub(crate) spool_dir: Option<PathBuf>,
     spool_wake: Notify,
-    /// From the lane before, until it is driven; for the one after, from then on.
+    /// From the destination before, until it is driven; for the one after, from then on.
     carried: Mutex<Carried>,
 }
 
@@ -72,41 +72,41 @@ enum End {
     Closing(Closing, Option<Live>),
     /// By the peer or by an error; with how many bytes were acknowledged, where that is known.
     Lost(io::Error, Option<u64>),
-    /// It goes on, in another lane.
+    /// It goes on, in another destination.
     Carried(Live),
 }
 
-/// Who tells a lane what to do, and hears from it.
+/// Who tells a destination what to do, and hears from it.
 pub(crate) trait Host: Sync {
-    /// What `lane` is to do now.
-    fn wish(&self, lane: &Lane) -> Wish;
+    /// What `destination` is to do now.
+    fn command(&self, destination: &Destination) -> Command;
     /// A server has read everything that was written to it.
     fn confirmed(&self);
 }
 
-/// What is asked of a lane.
+/// What is asked of a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wish {
+pub(crate) enum Command {
     /// Send what comes.
     Serve,
     /// Send what waits, and see to it that it was read.
     Flush,
     /// The same, then end.
     Close,
-    /// End the connection, then end, whatever waits: other lanes take it over. At this moment at
+    /// End the connection, then end, whatever waits: other destinations take it over. At this moment at
     /// the latest the connection counts as lost.
     Leave(Instant),
-    /// End, whatever waits: another lane takes it over, and the connections too.
+    /// End, whatever waits: another destination takes it over, and the connections too.
     HandOver,
 }
 
-impl Wish {
+impl Command {
     fn is_to_end(self) -> bool {
-        matches!(self, Wish::Leave(_) | Wish::HandOver)
+        matches!(self, Command::Leave(_) | Command::HandOver)
     }
 }
 
-impl Lane {
+impl Destination {
     pub(crate) fn new(
         index: usize,
         addresses: Vec<Address>,
@@ -137,7 +137,7 @@ impl Lane {
     /// disk fails.
     pub(crate) fn push(&self, batch: Batch, counts: &Counts) {
         let store = self.spool_dir.is_some().then(|| self.store.lock());
-        // Whoever drives the lane does not rest while something waits, but for a moment.
+        // Whoever drives the destination does not rest while something waits, but for a moment.
         let (waited, seq, dropped) =
             self.queue(|q| (q.is_waiting(), q.next_seq(), q.push(batch.clone())));
         if !waited {
@@ -163,8 +163,8 @@ impl Lane {
         self.dropped.fetch_add(dropped, Relaxed);
     }
 
-    /// Its addresses, for people.
-    pub(crate) fn destination(&self) -> String {
+    /// The addresses, for messages.
+    pub(crate) fn label(&self) -> String {
         let addresses: Vec<_> = self.addresses.iter().map(Address::to_string).collect();
         addresses.join(", ")
     }
@@ -175,7 +175,7 @@ impl Lane {
         self.asked.notify_waiters();
     }
 
-    /// Sends what the queue gets until the host's wish is to close and nothing waits, or to end.
+    /// Sends what the queue gets until the host's command is to close and nothing waits, or to end.
     pub(crate) async fn drive<D: Dial>(
         &self,
         dial: &D,
@@ -197,7 +197,7 @@ impl Lane {
     }
 
     /// Connects and sends, one connection after another. Those that it has closed from our side go
-    /// to `settling`. Returns the one that goes on in another lane.
+    /// to `settling`. Returns the one that goes on in another destination.
     async fn send<D: Dial>(
         &self,
         dial: &D,
@@ -225,7 +225,7 @@ impl Lane {
                 },
             };
             let (id, server, since) = (live.id, live.server.clone(), live.since);
-            let end = Flow { lane: self, policy, health, live }.run(dial, host).await;
+            let end = Session { destination: self, policy, health, live }.run(dial, host).await;
             // A server that accepts and hangs up at once gets no more attempts than a dead one.
             if since.elapsed() >= Backoff::FIRST {
                 backoff.reset();
@@ -250,7 +250,7 @@ impl Lane {
     /// Waits until something waits to be sent; returns false when there is nothing left to do.
     async fn wait_for_work(&self, policy: Policy, host: &impl Host, closing: &AtomicUsize) -> bool {
         loop {
-            if host.wish(self).is_to_end() {
+            if host.command(self).is_to_end() {
                 return false;
             }
             let (waiting, oldest) = self.queue(|q| {
@@ -261,7 +261,7 @@ impl Lane {
                 return true;
             }
             // A connection that is closing may fail yet, and its points wait again.
-            if host.wish(self) == Wish::Close && closing.load(Relaxed) == 0 {
+            if host.command(self) == Command::Close && closing.load(Relaxed) == 0 {
                 return false;
             }
             // Not before a moment: what is in a closing connection is kept for longer.
@@ -311,9 +311,9 @@ impl Lane {
         self.queue(|q| q.lost(connection, since, acknowledged));
     }
 
-    /// Waits until this lane's work goes to others.
+    /// Waits until this destination's work goes to others.
     async fn until_left(&self, host: &impl Host) {
-        while !host.wish(self).is_to_end() {
+        while !host.command(self).is_to_end() {
             self.wake.notified().await;
         }
     }
@@ -322,10 +322,10 @@ impl Lane {
     async fn pause(&self, wait: Duration, host: &impl Host) {
         let start = Instant::now();
         loop {
-            let wait = match host.wish(self) {
-                Wish::Serve => wait,
-                Wish::Flush | Wish::Close => wait.min(HURRY),
-                Wish::Leave(_) | Wish::HandOver => return,
+            let wait = match host.command(self) {
+                Command::Serve => wait,
+                Command::Flush | Command::Close => wait.min(HURRY),
+                Command::Leave(_) | Command::HandOver => return,
             };
             tokio::select! {
                 () = sleep_until(start + wait) => return,
@@ -335,7 +335,7 @@ impl Lane {
     }
 }
 
-/// Tells connections apart, those of other lanes included: queues are handed on.
+/// Tells connections apart, those of other destinations included: queues are handed on.
 static NEXT_CONNECTION: AtomicU64 = AtomicU64::new(1);
 
 #[cfg(test)]

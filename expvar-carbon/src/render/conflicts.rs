@@ -14,14 +14,14 @@ use foldhash::fast::RandomState;
 /// million names for one with a probability of 5·10⁻⁸.
 ///
 /// ```
-/// let mut clashes = expvar_carbon::Clashes::default();
+/// let mut clashes = expvar_carbon::Conflicts::default();
 /// clashes.begin();
-/// assert!(!clashes.is_clash("a_b"));
-/// assert!(clashes.is_clash("a_b"));
+/// assert!(!clashes.is_conflict("a_b"));
+/// assert!(clashes.is_conflict("a_b"));
 /// clashes.end();
 /// ```
 #[derive(Debug, Default)]
-pub struct Clashes {
+pub struct Conflicts {
     hasher: RandomState,
     /// Hashes in order; the lowest bit of each is its verdict instead.
     names: Vec<u64>,
@@ -30,7 +30,7 @@ pub struct Clashes {
     seen: HashSet<u64, BuildIdentity>,
 }
 
-impl Clashes {
+impl Conflicts {
     /// Begins a reading.
     pub fn begin(&mut self) {
         self.at = 0;
@@ -38,7 +38,7 @@ impl Clashes {
     }
 
     /// Whether `name` was there before in this reading.
-    pub fn is_clash(&mut self, name: &str) -> bool {
+    pub fn is_conflict(&mut self, name: &str) -> bool {
         self.is_repeated(self.hash(name.as_bytes()))
     }
 
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_second_use_is_a_clash_in_every_reading_alike() {
-        let mut clashes = Clashes::default();
+        let mut clashes = Conflicts::default();
         let readings: [(&[&str], &[bool]); 6] = [
             (&["a", "b", "a", "c"], &[false, false, true, false]),
             (&["a", "b", "a", "c"], &[false, false, true, false]),
@@ -120,7 +120,7 @@ mod tests {
         let mut changed = Vec::new();
         for (names, verdicts) in readings {
             clashes.begin();
-            let found: Vec<_> = names.iter().map(|name| clashes.is_clash(name)).collect();
+            let found: Vec<_> = names.iter().map(|name| clashes.is_conflict(name)).collect();
             assert_eq!(found, verdicts);
             changed.push(clashes.end());
         }
