@@ -1,9 +1,10 @@
 //! Variables that a service shows: counters, gauges, histograms, texts, maps and functions.
 //!
-//! Recording costs about a nanosecond, allocates nothing and never waits: each thread adds to
-//! cells of its own. Reading is one walk over a [`Registry`], and every exporter is a [`Visitor`]
-//! of that walk: the JSON here, which is what Go's `expvar` answers at `/debug/vars`, byte for
-//! byte; HTTP, Prometheus text and a live page in `expvar-http`; Graphite in `expvar-carbon`.
+//! Recording takes about a nanosecond, does not allocate and never blocks: each thread adds to
+//! cells of its own. A read is one walk over a [`Registry`], and every exporter is a [`Visitor`] of
+//! that walk. This crate has the JSON exporter, whose output equals that of Go's `expvar` at
+//! `/debug/vars` byte for byte. `expvar-http` serves it over HTTP, with Prometheus' formats and a
+//! live page; `expvar-carbon` pushes to Graphite; `expvar-otlp` pushes to OpenTelemetry collectors.
 //!
 //! ```
 //! expvar::vars! {
@@ -22,43 +23,42 @@
 //! # Contents
 //! - Variables: [`Counter`], [`Gauge`], [`FloatGauge`], [`Text`], [`Histogram`], [`Map`], [`Func`].
 //! - Labels: [`Map`] for open sets of keys, [`Family`] with [`label!`] for closed ones.
-//! - Names: [`vars!`] declares statics, [`publish`] and [`Registry`] name what is made at run time,
-//!   [`Info`] and [`Unit`] say what it means.
-//! - Groups: [`group!`] declares variables that a pool or a cache owns, published for each.
-//! - Reading: [`Registry::to_json`], [`Registry::visit`] with a [`Visitor`], [`visit_json`] for
-//!   documents of others, [`json`] to write some.
-//! - The program itself: [`memstats`], [`process`], [`cmdline`], and [`alloc::Counting`], the
-//!   allocator hook that makes `memstats` exact.
+//! - Names: [`vars!`] declares statics, [`publish`] and [`Registry`] name variables made at run
+//!   time, [`Info`] and [`Unit`] are their metadata.
+//! - Groups: [`group!`] declares the variables of a component, such as a pool or a cache, and
+//!   publishes them once for each instance.
+//! - Reading: [`Registry::to_json`], [`Registry::visit`] with a [`Visitor`], [`visit_json`] to walk
+//!   a JSON document from elsewhere, [`json`] to write JSON.
+//! - The process: [`memstats`], [`process`], [`cmdline`], and [`alloc::Counting`], the allocator
+//!   hook that gives `memstats` exact numbers.
 //!
-//! # What to know
-//! - A crate that nothing names is not linked, so what it declares is not there: write
-//!   `use that_crate as _;`. The same holds for an object in a static library that a C program links
-//!   (`--whole-archive` takes all of them).
-//! - What a library declares that is loaded later (`dlopen`) appears when it is loaded, if it shares
-//!   this crate with the program as a dynamic library. It must not be unloaded.
-//! - Recording before `main` and in an allocator is fine: no recording looks at what is declared.
-//!   Statics of one name share a variable from the first time that somebody asks for the global
-//!   registry; what they recorded before is added up.
-//! - In a signal handler add to a counter that the same thread added to before. All else may
-//!   allocate or lock.
-//! - On `wasm32-unknown-unknown` nothing panics. There is no clock: timers record zero and a
-//!   histogram's recent values are all of them; `memstats` and `process` are empty. Where nobody
-//!   calls the module's constructors, publish statics by hand.
+//! # Limitations
+//! - The linker drops a crate that nothing refers to, and with it the statics it declares. Write
+//!   `use that_crate as _;`. The same holds for an object file in a static library that a C program
+//!   links; `--whole-archive` keeps them all.
+//! - Statics of a library loaded at run time (`dlopen`) appear when it is loaded, provided that it
+//!   and the program share this crate as a dynamic library. Such a library must not be unloaded.
+//! - Recording works before `main` and inside an allocator. Statics of the same name are merged
+//!   when the global registry is first used; values recorded before that are added up.
+//! - In a signal handler, only add to a counter that the same thread has added to before.
+//!   Everything else may allocate or lock.
+//! - `wasm32-unknown-unknown` has no clock and no process information: timers record zero,
+//!   [`Histogram::recent`] covers all values, `memstats` and `process` are empty. Where the host
+//!   does not call the module's constructors, publish statics by hand.
 //!
 //! # After `fork`
-//! A child that was forked and goes on without `exec` records, and reads its own process, memory
-//! and start. It has its parent's variables as they stood: each counts on from there, in the child
-//! alone. Threads are not inherited, so whatever pushes or serves in the parent has to be started
-//! again. Locks that another thread of the parent held at that moment are held for ever, as with
-//! anything else in such a child: reading a document, publishing, texts and a map's new keys take
-//! some, for less than a microsecond each. A child of a parent with busy threads had better only
-//! record until it calls `exec`. What another thread was moving between cells just then may be
-//! counted twice in the child.
+//! A forked child that does not call `exec` keeps recording, and reports its own process, memory
+//! and start time. Its variables start from the parent's values and count on in the child alone.
+//! Threads are not inherited, so servers and pushes must be started again. A lock that another
+//! thread of the parent held at the moment of the fork stays locked in the child, as with any
+//! library. Rendering a document, publishing, setting texts and adding keys to a map each hold a
+//! lock for less than a microsecond. If the parent's other threads are busy, the child should only
+//! record until it calls `exec`. A value that another thread was moving between cells at that
+//! moment may be counted twice in the child.
 //!
 //! # In tests
-//! The tests of one binary share their statics, so a static's value before and after counts what
-//! other tests record in between. [`testing::alone`] runs a test in a process of its own, where
-//! `REQUESTS.get()` is exact:
+//! The tests of one binary share their statics, so other tests record into them at the same time.
+//! [`testing::alone`] runs a test in a process of its own, where `REQUESTS.get()` is exact:
 //!
 //! ```
 //! # expvar::vars! { static REQUESTS: Counter = "requests"; }
@@ -72,15 +72,15 @@
 //! ```
 //!
 //! A library that takes its variables as an argument (a [`group!`], or `Arc`s from a [`Registry`])
-//! gets others in each test.
+//! can be given new ones in each test.
 //!
 //! # Features
 //! | feature | default | what |
 //! |---|---|---|
-//! | `serde` | yes | [`Func::new`]: functions that return structures |
-//! | `parking_lot` | yes | its locks in place of std's |
-//! | `process` | yes | [`memstats`] and [`process`] from the system |
-//! | `heap` | no | [`heap`]: profiles of who holds the memory |
+//! | `parking_lot` | yes | use its locks in place of std's |
+//! | `process` | yes | [`memstats`] and [`process`] read from the system |
+//! | `heap` | no | [`heap`]: sampling heap profiles |
+//! | `jemalloc`, `mimalloc` | no | [`memstats`] with these allocators' own statistics |
 //! | `jemalloc`, `mimalloc` | no | what these allocators know of themselves, in [`memstats`] |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -158,7 +158,7 @@ pub mod __private {
     pub use crate::spec::{Levels, Spec, check_name};
     pub use inventory::submit;
 
-    /// In scope where `init:` is.
+    /// The names that `init:` can use.
     pub mod kinds {
         pub use crate::{Counter, Family, FloatGauge, Func, Gauge, Histogram, Map, Text};
     }

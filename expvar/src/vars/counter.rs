@@ -1,16 +1,16 @@
-//! Counts that only go up.
+//! Counters that only go up.
 
 use std::fmt;
 
 use crate::cells::{Cells, Reader, Use};
 use crate::join::Rest;
 
-/// A count that only goes up: requests, bytes, errors.
+/// A counter that only goes up: requests, bytes, errors.
 ///
-/// Recording costs about one nanosecond however many threads do it, allocates nothing and never
-/// waits: a thread that does so often adds to a cell of its own, any other to one that all share,
-/// and reading sums the cells. The count starts at zero and wraps after 2⁶⁴; no reader ever sees it
-/// go back.
+/// Recording takes about one nanosecond however many threads do it, does not allocate and never
+/// blocks. A thread that records often adds to its own cell, any other thread to a shared one;
+/// reading sums the cells. The counter starts at zero and wraps at 2⁶⁴. Apart from wrapping, no
+/// reader ever sees it go back.
 ///
 /// A counter can be a static, a field, or an `Arc` that the registry shares:
 ///
@@ -52,14 +52,14 @@ impl Counter {
         self.cells.add_cold(Use::Up, n);
     }
 
-    /// The cell that it counts in. A static's may change; that of any other stays until it is
-    /// dropped.
+    /// The counter's cell. A static's can change when it is merged; any other counter's is fixed
+    /// until drop.
     #[doc(hidden)]
     pub fn __cell(&self) -> Option<u32> {
         self.cells.claim(Use::Up)
     }
 
-    /// The count: a sum over the copies that threads hold, taken one after the other.
+    /// Returns the value: the sum over all threads' cells, read one after the other.
     pub fn get(&self) -> u64 {
         self.cells.sum()
     }
@@ -68,26 +68,25 @@ impl Counter {
         self.cells.id().map_or(0, |id| reader.sum(id))
     }
 
-    /// Takes a cell before the first recording, so that readers find the cells in name order.
+    /// Takes a cell before the first recording, so that cells lie in name order for readers.
     pub(crate) fn claim(&self) {
         self.cells.claim(Use::Up);
     }
 
-    /// The cell, which it keeps once it has it.
+    /// The cell, which stays the same from then on.
     pub(crate) fn cell(&self) -> Option<u32> {
         self.cells.id()
     }
 
-    /// Counts in the cell of another counter, which must live longer, and have been dropped by nobody
-    /// when this one is used: this one is never dropped.
+    /// Counts in another counter's cell. `other` must outlive `self`, which must never be dropped.
     pub(crate) fn count_in(&self, other: &Self) {
         if let Some(id) = other.cells.claim(Use::Up) {
             self.cells.share(id);
         }
     }
 
-    /// Makes `self`, a static, count in `first`'s cell. What it counted before is added there, and
-    /// so is what the rest that is returned may still get.
+    /// Merges `self`, a static, into `first`'s cell. Adds the value so far and returns a rest for
+    /// additions still in progress.
     pub(crate) fn join(&'static self, first: &'static Self) -> Option<Rest> {
         let id = first.cells.claim(Use::Up)?;
         // Before the cell is shared, so that no reader of `self` sees it go back.

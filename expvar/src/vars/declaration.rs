@@ -52,11 +52,11 @@ macro_rules! __kind {
     };
 }
 
-/// A variable of a kind: what `init:` says, or the kind's `new()`.
+/// The variable of a kind: the expression of `init:`, or the kind's `new()`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __init {
-    // What `__kind` answers with an error needs no second one.
+    // `__kind` has already reported this error.
     ((Int), $options:tt) => {
         ()
     };
@@ -88,8 +88,7 @@ macro_rules! __init {
     };
 }
 
-/// A variable of a kind as its options say: durations in the unit that is declared, exact counts,
-/// exemplars.
+/// A variable with its options applied: time unit, exact counts at bounds, exemplars.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __declared_init {
@@ -125,8 +124,8 @@ macro_rules! __declared_init {
     };
 }
 
-/// The unit that an option names, for durations. One word that is no unit of time changes nothing
-/// there, and `__option` says so if it is no unit at all.
+/// The time unit of a `unit:` option. Any other unit is ignored here; `__option` rejects words that
+/// are no unit.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __timed_unit {
@@ -153,7 +152,7 @@ macro_rules! __timed_unit {
     };
 }
 
-/// Nothing, unless there is another `init:`.
+/// Rejects a second `init:`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __once {

@@ -1,14 +1,13 @@
-//! Exemplars: single values of a histogram, with the trace that each comes from.
+//! Exemplars: single values of a histogram, each with its trace.
 
 use once_cell::sync::OnceCell;
 
 use crate::health::REJECTED_EXEMPLARS;
 
-/// Characters that the names and values of an exemplar's labels may have together: OpenMetrics'
-/// limit.
+/// OpenMetrics' limit on the characters of an exemplar's label names and values together.
 const MAX_CHARACTERS: usize = 128;
 
-/// A value that a histogram recorded, when, and where it comes from: see
+/// A single recorded value with its time and its trace. See
 /// [`Histogram::exemplars`](crate::Histogram::exemplars).
 ///
 /// ```
@@ -21,7 +20,7 @@ const MAX_CHARACTERS: usize = 128;
 pub struct Exemplar {
     pub(crate) value: f64,
     pub(crate) unix_nanos: u64,
-    /// Names and values, each with a line feed behind it.
+    /// Names and values, each followed by a line feed.
     labels: String,
 }
 
@@ -40,8 +39,8 @@ impl Exemplar {
         self.unix_nanos
     }
 
-    /// Labels and their values: mostly one, `trace_id`. Together at most 128 characters; names are
-    /// ASCII letters, digits and `_`, values have no control characters.
+    /// Label names and values; usually only `trace_id`. At most 128 characters together. Names are
+    /// ASCII letters, digits and `_`; values contain no control characters.
     pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
         let mut lines = self.labels.split_terminator('\n');
         std::iter::from_fn(move || Some((lines.next()?, lines.next()?)))
@@ -61,8 +60,8 @@ impl Exemplar {
     }
 }
 
-/// What an exemplar's labels can be made of: the text of a trace id, which becomes the label
-/// `trace_id`, or names and values.
+/// Types that give an exemplar's labels: a trace id as text, which becomes the label `trace_id`, or
+/// pairs of names and values.
 ///
 /// ```
 /// use expvar::Histogram;
@@ -108,17 +107,17 @@ impl<L: ExemplarLabels + ?Sized> ExemplarLabels for &L {
     }
 }
 
-/// Labels that were checked, on the stack: 128 characters of four bytes, and line feeds.
+/// Checked labels on the stack: room for 128 characters of up to four bytes, and the line feeds.
 pub(crate) struct Written {
     bytes: [u8; 4 * MAX_CHARACTERS + 2 * MAX_LABELS],
     length: usize,
 }
 
-/// A name has a character at least.
+/// A name has at least one character.
 const MAX_LABELS: usize = MAX_CHARACTERS;
 
 impl Written {
-    /// `None` where there are no labels, or some that an exemplar cannot have; those are counted.
+    /// `None` without labels, or with labels that an exemplar cannot have; the latter are counted.
     pub(crate) fn new(labels: &(impl ExemplarLabels + ?Sized)) -> Option<Self> {
         let mut this = Self { bytes: [0; 4 * MAX_CHARACTERS + 2 * MAX_LABELS], length: 0 };
         let (mut characters, mut is_valid) = (0, true);
@@ -166,12 +165,13 @@ type TraceHook = Box<dyn Fn(&mut dyn FnMut(&dyn ExemplarLabels)) + Send + Sync>;
 
 static HOOK: OnceCell<TraceHook> = OnceCell::new();
 
-/// Sets what gives the trace that the calling thread works for, for the exemplars of histograms
-/// that are declared to have some and record without being given one. `expvar-tracing` sets it.
+/// Sets the hook that returns the trace of the calling thread. Histograms declared with exemplars
+/// call it when they record without an explicit trace. `expvar-tracing` sets it.
 ///
-/// `hook` calls its argument once with the labels of the current trace, or not at all where there
-/// is none. It runs on recording threads, only for such histograms: it must be fast, must not
-/// panic, and must not record into one of them. Can be set once; returns false if it was set before.
+/// `hook` calls its argument once with the labels of the current trace, or not at all without a
+/// trace. It runs on the recording thread, only for histograms with exemplars. It must be fast,
+/// must not panic, and must not record into such a histogram. It can be set once; returns false if
+/// it was already set.
 ///
 /// ```
 /// std::thread_local! {
@@ -193,7 +193,7 @@ pub fn set_trace_hook(
     HOOK.set(Box::new(hook)).is_ok()
 }
 
-/// The labels of the trace that the calling thread works for.
+/// The labels of the calling thread's current trace.
 pub(crate) fn current() -> Option<Written> {
     let mut found = None;
     HOOK.get()?(&mut |labels| found = Written::new(labels));

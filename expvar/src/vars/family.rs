@@ -1,4 +1,4 @@
-//! Variables by closed sets of labels.
+//! Variables with closed sets of label values.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -17,11 +17,11 @@ mod slot;
 pub use label::{Label, LabelSet, Start, check_values};
 pub(crate) use slot::{Shared, Slot, Twin};
 
-/// Variables of one kind by closed sets of labels: requests by method and status.
+/// Variables of one kind with closed sets of label values: requests by method and status.
 ///
-/// Where every value of every label is known when the program is written, [`with`](Self::with)
-/// computes where the variable is: no hash, no lock, no allocation, about the cost of the variable
-/// alone. For values that are not known before, use a [`Map`].
+/// Use a family where the program knows every value of every label at compile time:
+/// [`with`](Self::with) then computes the variable's index, without a hash, lock or allocation, at
+/// about the cost of the variable alone. For values known only at run time, use a [`Map`].
 ///
 /// ```
 /// expvar::label! {
@@ -41,28 +41,29 @@ pub(crate) use slot::{Shared, Slot, Twin};
 /// assert!(expvar::global().to_json().contains(r#""api.requests": {"GET": {"ok": 1}}"#));
 /// ```
 ///
-/// A family is shown as a [`Map`] of maps, a level a label, and its variables appear at first use.
-/// So `with(…).add(0)` shows one at zero. What was never used takes no cell: of each possible set a
-/// family of counters takes four bytes, any other sixteen.
+/// A family is shown as a [`Map`] of maps, one level for each label. A variable appears at first
+/// use; `with(…).add(0)` shows it at zero. Combinations that were never used take no cell: four
+/// bytes each in a family of counters, sixteen in any other.
 #[doc(alias("IntCounterVec", "CounterVec", "GaugeVec", "HistogramVec", "MetricVec"))]
 pub struct Family<V: Member, L: LabelSet> {
-    /// What readers see, unless the family was published by value.
+    /// The map that readers see, unless the family was published by value.
     own: Map,
     shared: OnceLock<Arc<Map>>,
     slots: L::Each<V::Slot>,
     make: fn() -> V,
-    /// The variables that were made. Locked while one is made or the map changes hands.
+    /// The variables made so far. Locked while one is made or the map is replaced.
     made: Mutex<Vec<Arc<V>>>,
     labels: PhantomData<fn(L)>,
 }
 
 impl<V: Member, L: LabelSet> Family<V, L> {
-    /// A family whose variables are made by their kind's `new`.
+    /// Creates a family whose variables are made by their kind's `new`.
     pub const fn new() -> Self {
         Self::made_by(V::default)
     }
 
-    /// A family whose variables `make` makes: `Family::made_by(Histogram::floats)`.
+    /// Creates a family whose variables are made by `make`, such as
+    /// `Family::made_by(Histogram::floats)`.
     pub const fn made_by(make: fn() -> V) -> Self {
         Self {
             own: Map::with_limit(usize::MAX),
@@ -74,7 +75,7 @@ impl<V: Member, L: LabelSet> Family<V, L> {
         }
     }
 
-    /// The variable of these labels, made at first use.
+    /// Returns the variable of these labels, made at first use.
     #[doc(alias("with_label_values", "get_or_create"))]
     #[inline]
     pub fn with(&self, labels: L) -> &V {
@@ -95,7 +96,7 @@ impl<V: Member, L: LabelSet> Family<V, L> {
         self.shared.get().map_or(&self.own, |map| map)
     }
 
-    /// What a registry holds of a family that is no static.
+    /// The map that a registry holds when the family is no static.
     fn shared(&self) -> Arc<Map> {
         let _made = self.made.lock();
         Arc::clone(self.shared.get_or_init(|| Arc::new(self.own.take())))

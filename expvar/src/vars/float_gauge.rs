@@ -1,4 +1,4 @@
-//! Floating-point numbers that go up and down.
+//! Floating-point gauges.
 
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
@@ -10,8 +10,8 @@ use crate::sync::AtomicU64;
 
 /// A floating-point number that goes up and down: a temperature, a ratio. Go's `Float`.
 ///
-/// One shared atomic, because a sum over cells would not give back exactly what was set: `set` is a
-/// store, `add` a compare-and-swap loop. NaN and infinities are kept, and shown as `null`.
+/// Stored in one shared atomic, because a sum over cells would round. `set` is a store, `add` a
+/// compare-and-swap loop. NaN and infinities are stored, and shown as `null` in JSON.
 ///
 /// ```
 /// let load = expvar::Registry::new().publish("load", expvar::FloatGauge::new())?;
@@ -23,7 +23,7 @@ use crate::sync::AtomicU64;
 #[doc(alias("Float", "NewFloat", "Gauge", "ObservableGauge"))]
 pub struct FloatGauge {
     bits: AtomicU64,
-    /// The static of the same name that this one stands for.
+    /// The static of the same name that this one is merged into.
     first: OnceRef<'static, FloatGauge>,
 }
 
@@ -56,7 +56,7 @@ impl FloatGauge {
         f64::from_bits(self.first.get().unwrap_or(self).bits.load(Relaxed))
     }
 
-    /// Makes `self`, a static, stand for `first`.
+    /// Merges `self`, a static, into `first`.
     pub(crate) fn join(&'static self, first: &'static Self) {
         let early = self.get();
         let _ = self.first.set(first);

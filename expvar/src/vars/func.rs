@@ -1,4 +1,4 @@
-//! Values that a function computes when they are read.
+//! Values computed by a function at each read.
 
 mod guard;
 
@@ -15,13 +15,13 @@ use crate::health::PANICS;
 use crate::info::Info;
 use crate::number::Number;
 
-/// A value that a function computes each time it is read: anything serde can serialize. Go's `Func`.
+/// A value that a function computes at each read: anything serde can serialize. Go's `Func`.
 ///
-/// The function runs in the thread that reads, with no lock held: it may publish, read and remove
-/// variables. Where it panics or its value cannot be serialized, readers see `null`, and the
-/// variable `expvar.panics` counts it; a function's first panic is printed as any other, its further
-/// ones are not. A function that is read while it runs, or below 4 others that read variables, is
-/// `null` there too. In a program built with `panic = "abort"` a panic is final.
+/// The function runs in the reading thread with no lock held, so it may publish, read and remove
+/// variables. If it panics or its value cannot be serialized, readers see `null` and the variable
+/// `expvar.panics` counts it. Only a function's first panic is printed. A function that is read
+/// while it is already running in the same thread, or nested below 4 others that read variables,
+/// also yields `null`. With `panic = "abort"` a panic still aborts the process.
 ///
 /// ```
 /// # let registry = expvar::Registry::new();
@@ -30,7 +30,7 @@ use crate::number::Number;
 /// # Ok::<(), expvar::PublishError>(())
 /// ```
 ///
-/// In a static the function is given by reference:
+/// In a static, the function is given by reference:
 ///
 /// ```
 /// use expvar::Func;
@@ -53,14 +53,14 @@ enum Code {
     #[cfg(feature = "serde")]
     Json {
         document: Callback<dyn Render>,
-        /// What is taken apart, where that differs.
+        /// The value for visitors, where it differs from the JSON.
         parts: Option<Callback<dyn Render>>,
     },
 }
 
 /// What a function returned.
 pub(crate) enum Returned<'b> {
-    /// Nothing: it failed.
+    /// It failed.
     Null,
     Number(Number),
     /// Compact JSON.
@@ -69,7 +69,7 @@ pub(crate) enum Returned<'b> {
 }
 
 impl Func {
-    /// A variable that shows what `f` returns.
+    /// Creates a variable that shows the value of `f`.
     #[cfg(feature = "serde")]
     pub fn new<F, T>(f: F) -> Self
     where
@@ -79,7 +79,7 @@ impl Func {
         Self::with(Code::Json { document: Callback::Boxed(Box::new(f)), parts: None })
     }
 
-    /// The same of a function that is borrowed for good, for statics.
+    /// Like [`new`](Self::new) for a `'static` reference to a function, as statics need.
     #[cfg(feature = "serde")]
     pub const fn of<F, T>(f: &'static F) -> Self
     where
@@ -89,8 +89,8 @@ impl Func {
         Self::with(Code::Json { document: Callback::Static(f), parts: None })
     }
 
-    /// The same, with what `parts` returns in place of it for visitors that take the value apart:
-    /// where the JSON has to have fields which mean nothing here.
+    /// Like [`new`](Self::new), but visitors get `parts` instead. For JSON documents that must have
+    /// fields which no other exporter should show.
     #[cfg(feature = "process")]
     pub(crate) const fn with_parts<F, T, P, U>(document: &'static F, parts: &'static P) -> Self
     where
@@ -105,8 +105,8 @@ impl Func {
         })
     }
 
-    /// A variable that shows the number which `f` returns. It needs no serde, and is read without
-    /// JSON in between.
+    /// Creates a variable that shows the number `f` returns. It needs no serde and is read without
+    /// going through JSON.
     ///
     /// ```
     /// # let registry = expvar::Registry::new();
@@ -122,7 +122,7 @@ impl Func {
         Self::with(Code::Number(Callback::Boxed(Box::new(f))))
     }
 
-    /// The same of a function that is borrowed for good, for statics.
+    /// Like [`number`](Self::number) for a `'static` reference to a function, as statics need.
     pub const fn number_of<F, N>(f: &'static F) -> Self
     where
         F: Fn() -> N + Send + Sync,
@@ -135,8 +135,8 @@ impl Func {
         Self { code, members: &[], has_panicked: AtomicBool::new(false) }
     }
 
-    /// With what the members of the structure mean that the function returns; one that is not
-    /// listed has the variable's own info. See [`Info::members`] for members of members.
+    /// Sets the metadata of the members of the returned structure. Members that are not listed have
+    /// the variable's own. See [`Info::members`] for nested members.
     ///
     /// ```
     /// use expvar::{Func, Info, Unit};
@@ -162,7 +162,7 @@ impl Func {
         self
     }
 
-    /// What the value means, given what was said of the variable.
+    /// The metadata of the value, given that of the variable.
     #[cfg(feature = "serde")]
     pub(crate) fn info<'i>(&self, info: &'i Info) -> Cow<'i, Info> {
         match self.members {
@@ -171,7 +171,7 @@ impl Func {
         }
     }
 
-    /// Calls the function. `buffer` is overwritten.
+    /// Calls the function. Overwrites `buffer`.
     #[allow(
         unused_variables,
         clippy::ptr_arg,
@@ -187,7 +187,7 @@ impl Func {
             Code::Json { document, parts } => {
                 let function = parts.as_ref().filter(|_| in_parts).unwrap_or(document);
                 buffer.clear();
-                // What a panicking function leaves half written is thrown away.
+                // A panic can leave half a document in the buffer.
                 guard::call(self, || function.render(buffer).ok())
                     .and_then(|()| std::str::from_utf8(buffer).ok())
                     .map(|json| if json == "null" { Returned::Null } else { Returned::Json(json) })

@@ -1,4 +1,4 @@
-//! Integers that go up and down.
+//! Integer gauges.
 
 use std::fmt;
 use std::sync::atomic::AtomicI64;
@@ -12,12 +12,13 @@ use crate::prefetch::Touch;
 
 /// An integer that goes up and down: requests in flight, a queue's length. Go's `Int`.
 ///
-/// `add`, `inc`, `dec` and `sub` cost what [`Counter::add`](crate::Counter::add) costs. `set` on a
-/// gauge that nobody ever added to is one atomic store; once somebody has, it takes a lock and
-/// reads the cells. Of adds that run at the same time as a `set`, each is either kept on top of the
-/// new value or replaced by it. Readers see values that the gauge held: none between a `set` and
-/// what it replaces, and, unless it moves while they read it nine times over, none in which one
-/// thread's `dec` counts and another's earlier `inc` does not. Arithmetic wraps.
+/// `add`, `inc`, `dec` and `sub` cost as much as [`Counter::add`](crate::Counter::add). `set` is
+/// one atomic store until something is added; from then on it takes a lock and reads the cells. An
+/// `add` concurrent with a `set` is either kept on top of the new value or replaced by it.
+///
+/// Readers only see values that the gauge held, never one between a `set` and the value it replaces.
+/// A reader does not see one thread's `dec` without another thread's earlier `inc`, unless the gauge
+/// changes during nine attempts to read it. Arithmetic wraps.
 ///
 /// ```
 /// let waiting = expvar::Registry::new().publish("waiting", expvar::Gauge::new())?;
@@ -27,22 +28,22 @@ use crate::prefetch::Touch;
 /// assert_eq!(waiting.get(), 2);
 /// # Ok::<(), expvar::PublishError>(())
 /// ```
-// In this order the fields that a reader needs lie in one cache line wherever memory is aligned to
-// 16 bytes, as allocators' is; also inside an `Arc`.
+// In this order the fields that a read needs share a cache line at any 16-byte alignment, also
+// inside an `Arc`.
 #[doc(alias("Int", "IntGauge", "NewInt", "UpDownCounter", "ObservableGauge"))]
 #[repr(C)]
 pub struct Gauge {
-    /// The value while there is no cell; from then on `MOVED`, but for a moment.
+    /// The value while there is no cell; then `MOVED`, except while a `set` is in progress.
     value: AtomicI64,
-    /// What was added, and later the value.
+    /// The sum of additions, and later the value.
     cells: Cells,
-    /// What was last set, as far as the cell has it. Changes under the lock of the cell's page.
+    /// The last value set and moved into the cell. Changes under the lock of the cell's page.
     set: AtomicI64,
-    /// The static of the same name that this one stands for.
+    /// The static of the same name that this one is merged into.
     first: OnceRef<'static, Gauge>,
 }
 
-/// In place of a value that was moved into the cell.
+/// Marks a value that has moved into the cell.
 const MOVED: i64 = i64::MIN;
 
 impl Gauge {
@@ -62,7 +63,8 @@ impl Gauge {
         let this = self.this();
         if this.cells.id().is_none() && value != MOVED {
             this.value.store(value, Release);
-            // Where a cell is given out meanwhile, whoever reads next moves the value there.
+            // If another thread takes a cell at the same moment, the next read moves the value
+            // there.
         } else {
             this.set_cell(value);
         }
@@ -73,7 +75,7 @@ impl Gauge {
     fn set_cell(&self, value: i64) {
         if let Some(id) = self.cell() {
             cells::set(id, |_| {
-                // What was set before, and not moved yet, is replaced too.
+                // Also discards an earlier value that has not been moved yet.
                 self.value.swap(MOVED, AcqRel);
                 self.set.store(value, Relaxed);
                 value as u64
@@ -81,13 +83,13 @@ impl Gauge {
         }
     }
 
-    /// Moves a value into the cell that was set while there was none. What was added is kept.
+    /// Moves a value into the cell that was set before there was one. Keeps additions.
     #[cold]
     #[inline(never)]
     fn move_value(&self) {
         let Some(id) = self.cells.id() else { return };
         cells::set(id, |sum| {
-            // Under the lock, so that one of those who come here finds the value.
+            // Under the lock, so that only one thread moves the value.
             match self.value.swap(MOVED, AcqRel) {
                 MOVED => sum,
                 value => {
@@ -141,7 +143,7 @@ impl Gauge {
         self.this().read_own(reader)
     }
 
-    /// The same of one that stands for no other, as only statics do.
+    /// The value, of a gauge that is not merged into another.
     #[inline]
     pub(crate) fn read_own(&self, reader: &Reader) -> i64 {
         self.read_by(|id| reader.settled(id))
@@ -149,7 +151,7 @@ impl Gauge {
 
     #[inline]
     fn read_by(&self, settled: impl FnOnce(u32) -> u64) -> i64 {
-        // Pairs with the swap in `move_value`: whoever sees the value moved sees the cell.
+        // Pairs with the swap in `move_value`: a thread that sees the value moved sees the cell.
         let value = self.value.load(Acquire);
         if value != MOVED {
             if self.cells.id().is_none() {
@@ -162,7 +164,7 @@ impl Gauge {
         self.cells.id().map_or(0, |id| settled(id) as i64)
     }
 
-    /// The id of the cell that adds go to, given out now if there is none yet.
+    /// The cell for additions, taken now if there is none.
     pub(crate) fn cell(&self) -> Option<u32> {
         self.claim()
     }
@@ -181,9 +183,8 @@ impl Gauge {
         self.first.get().unwrap_or(self)
     }
 
-    /// Makes `self`, a static, stand for `first`. What was set before replaces the value of
-    /// `first`; what was only added is added there, and so is what the rest that is returned may
-    /// still get.
+    /// Merges `self`, a static, into `first`. A value that was set replaces that of `first`; mere
+    /// additions are added. Returns a rest for additions still in progress.
     pub(crate) fn join(&'static self, first: &'static Self) -> Option<Rest> {
         let early = self.get();
         let was_set = !matches!(self.value.load(Acquire), 0 | MOVED) || self.set.load(Relaxed) != 0;

@@ -1,4 +1,4 @@
-//! Distributions: how long, how large, how many at a time.
+//! Histograms: distributions of latencies, sizes and the like.
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,19 +33,18 @@ pub use window::roll_windows;
 
 /// A distribution of whole numbers: latencies in nanoseconds, sizes in bytes.
 ///
-/// Buckets are log-linear and cover all of `u64`. By default a quantile is within 3.2 % of the
-/// exact one; [`with_precision`](Self::with_precision) chooses otherwise. Recording adds to two
-/// cells that lie in one page of 64 buckets, four factors of two, and its sum: no lock, no clock.
-/// Pages in which no value falls take no memory; each of the others takes 576 bytes, and as much in
-/// each thread that records into it often, within the limit for all threads
-/// ([`set_limit`](crate::set_limit)). Latencies over three decades take three or four.
+/// Buckets are log-linear and cover all of `u64`. By default quantiles are within 3.2 % of the
+/// exact value; [`with_precision`](Self::with_precision) sets another error. Recording adds to two
+/// cells, one in a page of 64 buckets and one for the sum, without a lock or a clock. A page covers
+/// four factors of two and exists only if a value falls into it. It takes 576 bytes, and as much
+/// again in each thread that records into it often, within the limit for all threads
+/// ([`set_limit`](crate::set_limit)). Latencies over three decades take three or four pages.
 ///
 /// `count` and `sum` cover the life of the process. Quantiles, minimum, maximum and mean are shown
-/// over a sliding window, the last 60 to 70 seconds: one thread for all histograms of the process
-/// notes every 10 seconds where those that moved stand. It is started when a histogram is published
-/// or read, never by a record. The window begins then too; what was recorded before counts as
-/// recent for the first minute. A histogram that nobody records into keeps one note and costs
-/// nothing else.
+/// over a sliding window of the last 60 to 70 seconds. One thread for all histograms of the process
+/// takes a note every 10 seconds of each histogram that changed. It starts when a histogram is
+/// first published or read, never on recording. The window starts then too; earlier values count as
+/// recent for the first minute. An idle histogram keeps one note and costs nothing else.
 ///
 /// ```
 /// let latency = expvar::Histogram::new();
@@ -64,25 +63,26 @@ pub struct Histogram {
     run: Run,
     window: OnceCell<Arc<Window>>,
     detail: Detail,
-    /// The histogram whose cells these are: see [`twin`](Self::twin).
+    /// The histogram that owns these cells, for a [`twin`](Self::twin).
     of: Option<Arc<Histogram>>,
 }
 
 impl Histogram {
-    /// An empty histogram with 16 buckets to a factor of two: a relative error of at most 3.2 %.
+    /// Creates an empty histogram with 16 buckets per factor of two: a relative error of at most
+    /// 3.2 %.
     pub const fn new() -> Self {
         Self::with_precision(4)
     }
 
-    /// An empty histogram with 2^`bits` buckets to a factor of two: a relative error of at most
-    /// 1 / 2^(`bits` + 1). `bits` from 1 (25 %, a page to 32 factors of two) to 8 (0.2 %, four pages
-    /// to a factor of two); others are taken as the nearest of these.
+    /// Creates an empty histogram with 2^`bits` buckets per factor of two: a relative error of at
+    /// most 1 / 2^(`bits` + 1). `bits` is clamped to 1 (25 %, one page for 32 factors of two) to 8
+    /// (0.2 %, four pages for each factor of two).
     pub const fn with_precision(bits: u8) -> Self {
         Self::of(Buckets::new(bits))
     }
 
-    /// An empty histogram of fractions: latencies in seconds, shares. What is from 2⁻³⁰ (about a
-    /// billionth) to 2⁶⁴ is within 3.2 %, the sum is exact as far as floats are.
+    /// Creates an empty histogram of fractions: latencies in seconds, ratios. Values from 2⁻³⁰
+    /// (about a billionth) to 2⁶⁴ are within 3.2 %; the sum has the precision of a float.
     pub const fn floats() -> Self {
         Self::of(Buckets::of_floats())
     }
@@ -94,9 +94,9 @@ impl Histogram {
         Self { buckets, timed, run, window: OnceCell::new(), detail, of: None }
     }
 
-    /// A handle on the same cells that has a count of references of its own, so that a thread can
-    /// clone and drop it without a cache line that others write. `None` where there are details,
-    /// which are slow anyway.
+    /// Another handle on the same cells with its own reference count, so that cloning and dropping
+    /// it writes no shared cache line. `None` for a histogram with bounds or exemplars, where the
+    /// reference count does not matter.
     pub(crate) fn twin(self: &Arc<Self>) -> Option<Arc<Self>> {
         let of = self.of.as_ref().unwrap_or(self);
         if !of.detail.wanted.is_nothing() {
@@ -110,12 +110,11 @@ impl Histogram {
         Some(Arc::new(twin))
     }
 
-    /// With durations recorded in `unit`, for [`start`](Self::start) and
-    /// [`record_duration`](Self::record_duration): what is no unit of time changes nothing.
+    /// Sets the unit in which [`start`](Self::start) and [`record_duration`](Self::record_duration)
+    /// record. Ignored unless it is a unit of time.
     ///
-    /// A unit that is declared ([`vars!`](crate::vars), [`group!`](crate::group), the
-    /// [`Info`](crate::Info) of a publication, also that of a map that holds the histogram) does the
-    /// same.
+    /// A declared unit does the same: in [`vars!`](crate::vars), [`group!`](crate::group), the
+    /// [`Info`](crate::Info) of a publication, or that of the map that holds the histogram.
     ///
     /// ```
     /// use expvar::{Histogram, Unit};
@@ -133,7 +132,7 @@ impl Histogram {
         self
     }
 
-    /// The same for one that may be in use.
+    /// Sets the unit of a histogram that may be in use.
     pub(crate) fn set_timed_in(&self, unit: Unit) {
         if let Some(timed) = Timed::of_unit(unit, self.buckets.floats) {
             self.timed().set(&timed);
@@ -141,9 +140,8 @@ impl Histogram {
     }
 
     /// Records a fraction into a histogram made by [`floats`](Self::floats); any other records its
-    /// whole part. What is below zero counts as the lowest bucket, what is no number not at all.
-    /// Among whole numbers, what is 2⁶⁴ or more counts in the highest bucket and adds nothing to the
-    /// sum, which never goes back.
+    /// whole part. Negative values count in the lowest bucket; NaN is ignored. In a histogram of
+    /// whole numbers, values of 2⁶⁴ or more count in the highest bucket and add nothing to the sum.
     #[doc(alias = "observe")]
     #[inline]
     pub fn record_float(&self, value: f64) {
@@ -166,7 +164,7 @@ impl Histogram {
         self.add(value);
     }
 
-    /// Records one value among whole numbers.
+    /// Records a value into a histogram of whole numbers.
     #[inline]
     fn add(&self, value: u64) {
         let index = self.buckets.index(value) as u32;
@@ -193,13 +191,13 @@ impl Histogram {
         }
     }
 
-    /// Records the whole part of a fraction among whole numbers.
+    /// Records the whole part of a fraction.
     #[inline(never)]
     fn record_part(&self, value: f64) {
         /// 2⁶⁴.
         const BEYOND: f64 = u64::MAX as f64;
         if value < BEYOND {
-            // What is below zero becomes zero.
+            // The cast makes negative values zero.
             self.add(value as u64);
         } else if !value.is_nan() {
             self.record_beyond();
@@ -234,7 +232,7 @@ impl Histogram {
         run.record_cold(index, n, float);
     }
 
-    /// Takes cells, and tells the window if there is one.
+    /// Takes cells, and informs the window if there is one.
     fn begin(&self) -> Option<u32> {
         if let Some(of) = &self.of {
             let first = of.begin()?;
@@ -254,8 +252,8 @@ impl Histogram {
         run.first().map(|first| Place::new(first, run, self.buckets))
     }
 
-    /// Begins the window, and sees to it that it is rolled. Called when the histogram gets a name or
-    /// is read, never to record.
+    /// Starts the window and its thread. Called when the histogram gets a name or is read, never on
+    /// recording.
     pub(crate) fn watch(&self) {
         self.this().window(crate::cells::process());
     }
@@ -269,8 +267,8 @@ impl Histogram {
         window
     }
 
-    /// Records a duration in the unit that was declared; without one, in nanoseconds (at most 584
-    /// years), or in seconds if this is a histogram of fractions. Whole numbers are rounded down.
+    /// Records a duration in the declared unit. Default: nanoseconds (at most 584 years), or
+    /// seconds for a histogram of fractions. Whole numbers are rounded down.
     #[inline]
     pub fn record_duration(&self, duration: Duration) {
         if !self.timed().is_nanoseconds() {
@@ -287,7 +285,7 @@ impl Histogram {
         }
     }
 
-    /// Records a duration in another unit than whole nanoseconds.
+    /// Records a duration in any unit but whole nanoseconds.
     #[inline(never)]
     fn record_scaled(&self, duration: Duration) {
         if self.buckets.floats {
@@ -305,14 +303,14 @@ impl Histogram {
         Timer { histogram: Some(self), start: Time::now() }
     }
 
-    /// Everything recorded so far.
+    /// Returns everything recorded so far.
     pub fn snapshot(&self) -> Snapshot {
         let mut total = Snapshot::default();
         self.read_total(&Reader::now(), &mut total);
         total
     }
 
-    /// What was recorded in the last 60 to 70 seconds.
+    /// Returns what was recorded in the last 60 to 70 seconds.
     pub fn recent(&self) -> Snapshot {
         let mut reading = Reading::default();
         self.read(&Reader::now(), &mut reading);
@@ -324,25 +322,25 @@ impl Histogram {
         self.read_recent(moment, reader, reading);
     }
 
-    /// What was recorded in the last minute, of the total in `reading`, which was read at `moment`.
+    /// What was recorded in the last minute, given the total in `reading`, read at `moment`.
     pub(crate) fn read_recent(&self, moment: Moment, reader: &Reader, reading: &mut Reading) {
         let window = self.this().window(reader.process());
         window.recent(moment, &reading.total, &mut reading.recent);
     }
 
-    /// What changes with every record.
+    /// A stamp that changes with every recording.
     pub(crate) fn total_stamp(&self, reader: &Reader) -> Stamp {
         Stamp::of(self.place(), reader)
     }
 
-    /// What changes with every record, and when what is recent becomes less.
+    /// A stamp that changes with every recording, and when values leave the window.
     pub(crate) fn recent_stamp(&self, reader: &Reader) -> Stamp {
         let now = Time::now();
         let stamp = self.total_stamp(reader);
         stamp.within(self.window(reader.process()).since(now, stamp.records()))
     }
 
-    /// How many values were recorded: a cell a page.
+    /// The number of recorded values; reads one cell per page.
     pub(crate) fn read_count(&self, reader: &Reader) -> u64 {
         self.this().place().map_or(0, |place| place.count(reader))
     }
@@ -355,12 +353,12 @@ impl Histogram {
         self.this().read_own(reader, total)
     }
 
-    /// The same of what this one itself recorded, whatever it stands for.
+    /// Reads this histogram's own cells, even if it is merged into another.
     fn read_own(&self, reader: &Reader, total: &mut Snapshot) -> Moment {
         total.clear(self.buckets);
         total.per_second = self.timed.per_second();
-        // First the time: a note that holds more than was recorded until then is right soon, one
-        // that holds less would make what is missing look recent for as long as it took to read.
+        // Take the time first. A note with more than was recorded by then is soon correct; one with
+        // less would make the difference look recent.
         let mut moment = Moment { at: Time::now(), stamp: 0 };
         if let Some(place) = self.place() {
             moment.stamp = place.stamp(reader);
@@ -372,8 +370,8 @@ impl Histogram {
         moment
     }
 
-    /// Makes `self`, a static, record into `first`'s cells; `None` where their buckets differ. What
-    /// it recorded before is recorded there, and so is what the rest that is returned may still get.
+    /// Merges `self`, a static, into `first`; `None` if their buckets differ. Records the values so
+    /// far into `first` and returns a rest for recordings still in progress.
     pub(crate) fn join(&'static self, first: &'static Self) -> Option<Option<Rest>> {
         if !first.has_buckets_of(self) {
             return None;
@@ -401,20 +399,20 @@ impl Histogram {
         self.buckets == other.buckets && self.detail.wanted == other.detail.wanted
     }
 
-    /// Records what `other` holds beyond what was `recorded` of it before.
+    /// Records what `other` holds beyond `recorded`.
     pub(crate) fn record_rest(&self, other: &Self, recorded: &mut Snapshot) {
         let mut now = Snapshot::default();
         other.read_own(&Reader::now(), &mut now);
         let new = now.since(recorded);
-        // A record that is under way may be in the sum alone: it is whole the next time.
+        // A recording in progress may be in the sum alone; the next call gets it.
         if !new.is_empty() {
             self.record_all(&new);
             *recorded = now;
         }
     }
 
-    /// Records what another histogram of the same buckets holds, one by one: the first record of
-    /// all takes the sum.
+    /// Records the values of another histogram with the same buckets one by one; the first gets the
+    /// sum.
     fn record_all(&self, other: &Snapshot) {
         let floats = self.buckets.floats;
         let (mut sum, mut float) = (other.sum(), other.sum_float());

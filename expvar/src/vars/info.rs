@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-/// What a variable's number counts.
+/// The unit of a variable's number.
 ///
 /// ```
 /// use expvar::{Histogram, Info, Registry, Unit};
@@ -23,8 +23,8 @@ pub enum Unit {
     None,
     /// Bytes.
     Bytes,
-    /// Billionths of a second; what [`Histogram::record_duration`](crate::Histogram::record_duration)
-    /// records where no unit of time is declared.
+    /// Billionths of a second; the default unit of
+    /// [`Histogram::record_duration`](crate::Histogram::record_duration).
     Nanoseconds,
     /// Millionths of a second.
     Microseconds,
@@ -32,16 +32,16 @@ pub enum Unit {
     Milliseconds,
     /// Seconds.
     Seconds,
-    /// A share, from 0 to 1.
+    /// A ratio, from 0 to 1.
     Ratio,
-    /// A share, from 0 to 100.
+    /// A percentage, from 0 to 100.
     Percent,
-    /// Anything else, by its plural: `"requests"`.
+    /// Any other unit, in the plural: `"requests"`.
     Other(&'static str),
 }
 
 impl Unit {
-    /// The unit's name in lower case, plural; `""` for a plain number.
+    /// The unit's name: lower case, plural; `""` for a plain number.
     pub const fn name(self) -> &'static str {
         match self {
             Self::None => "",
@@ -88,10 +88,10 @@ impl fmt::Display for Unit {
     }
 }
 
-/// What a variable means, beside its value: help, unit, labels, whether it only goes up.
+/// A variable's metadata: help, unit, labels, whether it only goes up.
 ///
-/// [`vars!`](crate::vars) fills it in; at run time it goes to
-/// [`publish_with`](crate::Registry::publish_with). A clone copies no text.
+/// [`vars!`](crate::vars) fills it in. At run time pass it to
+/// [`publish_with`](crate::Registry::publish_with). Cloning copies no text.
 ///
 /// ```
 /// use expvar::{Counter, Info, Unit};
@@ -113,12 +113,12 @@ pub struct Info {
 }
 
 impl Info {
-    /// No help, a plain number, no labels.
+    /// Creates metadata without help, unit or labels.
     pub const fn new() -> Self {
         Self::with_help("")
     }
 
-    /// The same as `Info::new().help(help)`, for constants.
+    /// `Info::new().help(help)` as a constant.
     pub const fn with_help(help: &'static str) -> Self {
         Self {
             help: Words::Static(help),
@@ -130,30 +130,30 @@ impl Info {
         }
     }
 
-    /// With a sentence that says what the variable means.
+    /// Sets the help text: one sentence that says what the variable means.
     #[must_use]
     pub fn help(mut self, help: impl Into<Cow<'static, str>>) -> Self {
         self.help = Words::new(help.into());
         self
     }
 
-    /// With the unit of the variable's number, or of a map's numbers.
+    /// Sets the unit of the variable's number, or of a map's numbers.
     #[must_use]
     pub const fn unit(mut self, unit: Unit) -> Self {
         self.unit = unit;
         self
     }
 
-    /// With one label: the name of a map's keys, for exporters that turn keys into labels.
-    /// Replaces labels that were given before.
+    /// Sets one label: the name of a map's keys, for exporters that turn keys into labels. Replaces
+    /// earlier labels.
     #[doc(alias = "const_labels")]
     #[must_use]
     pub fn label(self, label: impl Into<Cow<'static, str>>) -> Self {
         self.labels([label])
     }
 
-    /// With a label for each level of a map of maps, outermost first: `["route", "method"]`.
-    /// Replaces labels that were given before.
+    /// Sets a label for each level of a map of maps, outermost first: `["route", "method"]`.
+    /// Replaces earlier labels.
     #[must_use]
     pub fn labels<S>(mut self, labels: impl IntoIterator<Item = S>) -> Self
     where
@@ -163,7 +163,7 @@ impl Info {
         self
     }
 
-    /// Says that the numbers of a map, a gauge or a function only go up. Those of a
+    /// Declares that the numbers of a map, a gauge or a function only go up. Those of a
     /// [`Counter`](crate::Counter) always do.
     #[must_use]
     pub const fn counter(mut self) -> Self {
@@ -171,15 +171,15 @@ impl Info {
         self
     }
 
-    /// With the name that dashboards know this number by, for exporters whose world has one:
-    /// Prometheus, without `_total`. It is used as it stands, and so is the number.
+    /// Sets the established name of this number, for exporters with such conventions: Prometheus,
+    /// without `_total`. Name and number are then exported unchanged.
     #[must_use]
     pub const fn known_as(mut self, name: &'static str) -> Self {
         self.known_as = name;
         self
     }
 
-    /// With what the members mean of a member that is itself a structure: see
+    /// Sets the metadata of the members of a nested structure. See
     /// [`Func::members`](crate::Func::members).
     #[must_use]
     pub const fn members(mut self, members: &'static [(&'static str, Info)]) -> Self {
@@ -187,7 +187,7 @@ impl Info {
         self
     }
 
-    /// The help text; empty when there is none.
+    /// The help text; empty without one.
     pub fn get_help(&self) -> &str {
         self.help.as_str()
     }
@@ -197,7 +197,7 @@ impl Info {
         self.unit
     }
 
-    /// The names of a map's keys, level by level. Empty when none were given.
+    /// The names of a map's keys, level by level. Empty without labels.
     pub fn get_labels(&self) -> &[Cow<'static, str>] {
         match &self.labels {
             Labels::Static(labels) => labels,
@@ -210,21 +210,21 @@ impl Info {
         self.counter
     }
 
-    /// The name that dashboards know the number by; empty when there is none.
+    /// The established name; empty without one.
     pub const fn get_known_as(&self) -> &'static str {
         self.known_as
     }
 
-    /// Labels too, for constants.
+    /// Sets labels in a constant.
     #[cfg(feature = "process")]
     pub(crate) const fn keyed(mut self, labels: &'static [Cow<'static, str>]) -> Self {
         let old = std::mem::replace(&mut self.labels, Labels::Static(labels));
-        // A constant's are static texts: nothing is lost.
+        // A constant's are static: nothing leaks.
         std::mem::forget(old);
         self
     }
 
-    /// What the member of that name means, of a structure; this same info if it is not listed.
+    /// The metadata of a structure's member; this same metadata if it is not listed.
     #[cfg(feature = "serde")]
     pub(crate) fn member(&self, name: &str) -> &Self {
         self.members.iter().find(|(member, _)| *member == name).map_or(self, |(_, info)| info)

@@ -1,4 +1,4 @@
-//! Statics of one name that share one variable.
+//! Merges statics of the same name into one variable.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::histogram::Snapshot;
 use super::var::{Handle, Var};
 
-/// What a static recorded before it shared a variable, in cells of its own: it may grow by a
-/// recording that was under way.
+/// What a static recorded in its own cells before it was merged. It may still grow by recordings in
+/// progress.
 pub(crate) struct Rest(Box<dyn FnMut() + Send>);
 
 impl Rest {
-    /// A rest that `add` adds what is new of to the variable.
+    /// A rest; `add` adds what is new to the variable.
     pub(crate) fn new(add: impl FnMut() + Send + 'static) -> Self {
         Self(Box::new(add))
     }
@@ -22,8 +22,8 @@ impl Rest {
     }
 }
 
-/// Makes a static record into another of the same kind and shape, and returns what it recorded
-/// before; `None` where it cannot.
+/// Merges a static into another of the same kind and shape and returns what it recorded before;
+/// `None` if it cannot.
 pub(crate) fn join(late: &Var, first: &Var) -> Option<Vec<Rest>> {
     Some(match (late, first) {
         (Var::Counter(Handle::Static(late)), Var::Counter(Handle::Static(first))) => {
@@ -50,8 +50,8 @@ pub(crate) fn join(late: &Var, first: &Var) -> Option<Vec<Rest>> {
     })
 }
 
-/// Makes what is recorded at a map's key, now and by recordings that are under way, show at the
-/// same key of another map, where both are numbers that can be added.
+/// Adds what is recorded at a map's key, now and by recordings in progress, to the same key of
+/// another map. Only for numbers that can be added.
 pub(crate) fn merge(from: Var, to: Var) -> Option<Rest> {
     match (from, to) {
         (Var::Counter(from), Var::Counter(to)) => {
@@ -99,8 +99,8 @@ pub(crate) fn merge(from: Var, to: Var) -> Option<Rest> {
                 same.iter_mut().for_each(Rest::add);
             }))
         }
-        // What is put at a key is whatever somebody made of it: the first stays. The other is kept,
-        // because dropping it would run foreign code here.
+        // Any other variable at a key stays if it was first. The second is kept alive, because
+        // dropping it would run foreign code here.
         (from, _) => Some(Rest::new(move || {
             let _ = &from;
         })),

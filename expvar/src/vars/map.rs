@@ -37,10 +37,10 @@ use query::Query;
 
 /// Variables by key: requests by route, errors by kind. Go's `Map`.
 ///
-/// [`add`](Self::add) to a key that the calling thread used before finds the key's cell in a cache
-/// of the thread's own and adds to it: no lock, no allocation. A thread's cache holds up to 16,384
-/// keys of all maps together. For variables of other kinds, [`counter`](Self::counter) and its like
-/// get or make them, and find those of before in a second cache of 4,096.
+/// For a key that the calling thread has used before, [`add`](Self::add) takes the key's cell from
+/// a thread-local cache: no lock, no allocation. The cache holds up to 16,384 keys over all maps.
+/// [`counter`](Self::counter) and its siblings get or make variables of any kind; a second cache of
+/// 4,096 entries finds those used before.
 ///
 /// ```
 /// let registry = expvar::Registry::new();
@@ -51,36 +51,36 @@ use query::Query;
 /// # Ok::<(), expvar::PublishError>(())
 /// ```
 ///
-/// A map makes a limited number of keys, by default 10,000; what comes past it goes to the key
-/// `(other)`, and the variable `expvar.overflows` counts it. Keys are any text of at most 1 KiB, or
-/// what [`key_bytes`](Self::key_bytes) says; longer ones go to `(other)` too. Maps nest, up to 32
-/// levels for readers. Keys that nobody uses can [expire](Self::expire_after).
+/// A map makes a limited number of keys, by default 10,000. Further keys are recorded under the key
+/// `(other)`, and the variable `expvar.overflows` counts them. Keys are text of at most 1 KiB
+/// ([`key_bytes`](Self::key_bytes) sets another limit); longer ones also go to `(other)`. Maps
+/// nest; readers see up to 32 levels. Unused keys can [expire](Self::expire_after).
 #[doc(alias("NewMap", "IntCounterVec", "CounterVec", "GaugeVec", "HistogramVec", "attributes"))]
 pub struct Map {
     id: cache::MapId,
     limit: usize,
     key_bytes: usize,
     expire_after: Option<Duration>,
-    /// What histograms in here record durations in, if that was declared.
+    /// The declared unit of durations in this map's histograms.
     timed: Timed,
-    /// What histograms that are made in here keep beside their buckets.
+    /// Options of the histograms made here.
     pub(crate) wanted: Wanted,
     sweep: Mutex<Option<Box<Sweep>>>,
-    /// Variables made by several keys at once, and when they were last counted.
+    /// Variables made through several keys, and when they were last counted.
     made: AtomicUsize,
     recounted: AtomicU64,
     keys: Mutex<Names<Child>>,
-    /// The static of the same name that this one stands for.
+    /// The static of the same name that this one is merged into.
     first: OnceRef<'static, Map>,
 }
 
-/// What a key stands for.
+/// The value at a key.
 #[derive(Clone)]
 pub(crate) struct Child {
     pub(crate) var: Var,
-    /// What threads' caches know of a key that `add` made.
+    /// Shared with thread caches, for a key that `add` made.
     known: Option<Arc<Known>>,
-    /// What threads' caches know of a key that was asked for by kind.
+    /// Shared with thread caches, for a key that was requested by kind.
     held: OnceCell<Arc<Held>>,
     /// In nanoseconds since 1970.
     pub(crate) registered: u64,
@@ -91,14 +91,14 @@ impl Child {
         Self { var, known, held: OnceCell::new(), registered: unix_nanos() }
     }
 
-    /// Makes every cache look again, here and in maps below.
+    /// Invalidates the cache entries, here and in nested maps.
     fn retire(&self) {
         self.retire_to(LEVELS);
     }
 
-    /// A clone, and what caches may know of it.
+    /// A clone, with the state shared with caches.
     fn clone_held(&self) -> Self {
-        // What `add` made has a cache of its own.
+        // A key that `add` made has a cache of its own.
         if self.known.is_none() {
             self.held.get_or_init(|| Arc::new(Held::new(self.var.clone())));
         }
@@ -118,7 +118,7 @@ impl Child {
     }
 }
 
-/// Levels of nested maps that are gone through; a map may hold itself.
+/// The depth to which nested maps are walked; a map may contain itself.
 const LEVELS: usize = 32;
 
 impl Named for Child {
@@ -127,16 +127,16 @@ impl Named for Child {
     }
 }
 
-/// The key that takes what came past the limit.
+/// The key for everything past the limit.
 const OTHER: &str = "(other)";
 
 impl Map {
-    /// An empty map of at most 10,000 keys.
+    /// Creates an empty map of at most 10,000 keys.
     pub const fn new() -> Self {
         Self::with_limit(10_000)
     }
 
-    /// An empty map of at most `limit` keys, `(other)` not counted.
+    /// Creates an empty map of at most `limit` keys, not counting `(other)`.
     pub const fn with_limit(limit: usize) -> Self {
         Self {
             id: cache::MapId::new(),
@@ -153,20 +153,20 @@ impl Map {
         }
     }
 
-    /// With keys of at most `bytes` bytes in place of 1,024.
+    /// Sets the maximum length of keys. Default: 1,024 bytes.
     #[must_use]
     pub const fn key_bytes(mut self, bytes: usize) -> Self {
         self.key_bytes = bytes;
         self
     }
 
-    /// With keys that are removed when nobody used them for this long. By default they stay.
+    /// Removes keys that were unused for this long. Default: keys stay.
     ///
-    /// For keys that come and go, such as the pods of a deployment: those that are gone make room
-    /// for others, where they would send them to `(other)` for good. A key that comes back starts at
-    /// zero. In use is what changes its value, what is asked for by [`counter`](Self::counter) and
-    /// its like, and what somebody holds a handle on. Times are looked at when the map is read or
-    /// full, so a key can stay longer, and never shorter. Maps that are made inside inherit it.
+    /// For keys that come and go, such as the pods of a deployment: expired keys make room for new
+    /// ones, which would otherwise go to `(other)` for good. A key that comes back starts at zero.
+    /// A key is in use while its value changes, while [`counter`](Self::counter) and its siblings
+    /// request it, and while a handle on it exists. Expiry runs when the map is read or full, so a
+    /// key can stay longer than this but never shorter. Maps made inside inherit it.
     ///
     /// ```
     /// use expvar::Map;
@@ -186,15 +186,14 @@ impl Map {
         self
     }
 
-    /// With histograms made in here that count exactly at these bounds: see
-    /// [`Histogram::buckets`].
+    /// Makes the map's histograms count exactly at these bounds. See [`Histogram::buckets`].
     #[must_use]
     pub const fn buckets(mut self, bounds: &'static [f64]) -> Self {
         self.wanted.bounds = bounds;
         self
     }
 
-    /// With histograms made in here that keep exemplars: see [`Histogram::exemplars`].
+    /// Makes the map's histograms keep exemplars. See [`Histogram::exemplars`].
     #[must_use]
     pub const fn exemplars(mut self) -> Self {
         self.wanted.exemplars = true;
@@ -212,8 +211,8 @@ impl Map {
         self.timed = Timed::of_map(unit);
     }
 
-    /// Makes the histograms in here, and those that come, record durations in a unit, if that is
-    /// one of time.
+    /// Sets the unit in which existing and future histograms record durations, if it is a unit of
+    /// time.
     pub(crate) fn set_timed_in(&self, unit: Unit) {
         self.set_timed_to(unit, LEVELS);
     }
@@ -223,7 +222,7 @@ impl Map {
         if timed.unit().is_none() {
             return;
         }
-        // Before the keys are listed: whoever adds one looks at it later.
+        // Before the keys are listed: a thread that adds one later reads it.
         this.timed.set(&timed);
         for child in this.list_now().values() {
             match (&child.var, levels.checked_sub(1)) {
@@ -234,21 +233,21 @@ impl Map {
         }
     }
 
-    /// Tells a variable that was put in here the unit of durations, if there is one.
+    /// Passes the unit of durations, if any, to a variable that was put in here.
     fn tell_unit(&self, var: &Var) {
         if let Some(unit) = self.timed.unit() {
             var.set_timed_in(unit);
         }
     }
 
-    /// Adds one to the integer at `key`: see [`add`](Self::add).
+    /// Adds one to the integer at `key`. See [`add`](Self::add).
     #[inline]
     pub fn inc(&self, key: impl AsRef<str>) {
         self.add(key, 1);
     }
 
-    /// Adds to the integer at `key`, which is made, at zero, if there is none. A key that holds
-    /// anything else stays as it is, and the variable `expvar.mismatches` counts it.
+    /// Adds to the integer at `key`, made at zero if missing. If the key holds another kind,
+    /// nothing changes and the variable `expvar.mismatches` counts it.
     #[inline]
     pub fn add(&self, key: impl AsRef<str>, n: i64) {
         let (this, key) = (self.this(), key.as_ref());
@@ -257,7 +256,7 @@ impl Map {
         }
     }
 
-    /// Like [`add`](Self::add), but says so when `key` holds something else.
+    /// Like [`add`](Self::add), but returns an error if `key` holds another kind.
     ///
     /// # Errors
     /// `key` holds a variable that is neither a [`Gauge`] nor, for `n` of at least zero, a
@@ -267,8 +266,8 @@ impl Map {
         if cache::add(&this.id, key, n) { Ok(()) } else { this.add_cold(key, n) }
     }
 
-    /// Adds to the floating-point number at `key`, which is made, at zero, if there is none. A key
-    /// that holds anything else stays as it is, and the variable `expvar.mismatches` counts it.
+    /// Adds to the floating-point number at `key`, made at zero if missing. If the key holds
+    /// another kind, nothing changes and the variable `expvar.mismatches` counts it.
     pub fn add_float(&self, key: impl AsRef<str>, n: f64) {
         let (this, key) = (self.this(), key.as_ref());
         let query = Query::new(this.id.get(), key);
@@ -276,32 +275,32 @@ impl Map {
         known.unwrap_or_else(|| self.add_float_cold(key, n));
     }
 
-    /// The counter at `key`, made at zero if there is none.
+    /// Returns the counter at `key`, made at zero if missing.
     ///
-    /// As with [`add`](Self::add), past the limit it is that of `(other)`. Where `key` holds
-    /// something else, or a static, what is returned is shown nowhere, and the variable
-    /// `expvar.mismatches` counts it. All threads that ask for a key get the same variable.
+    /// Past the limit, returns the one at `(other)`, as [`add`](Self::add) does. If `key` holds
+    /// another kind, or a static, the returned variable is shown nowhere and the variable
+    /// `expvar.mismatches` counts it. All threads get the same variable for a key.
     pub fn counter(&self, key: impl AsRef<str>) -> Arc<Counter> {
         self.get_or_make(key.as_ref(), Counter::new)
     }
 
-    /// The gauge at `key`, made at zero if there is none: see [`counter`](Self::counter).
+    /// Returns the gauge at `key`, made at zero if missing. See [`counter`](Self::counter).
     pub fn gauge(&self, key: impl AsRef<str>) -> Arc<Gauge> {
         self.get_or_make(key.as_ref(), Gauge::new)
     }
 
-    /// The floating-point gauge at `key`, made at zero if there is none: see
+    /// Returns the floating-point gauge at `key`, made at zero if missing. See
     /// [`counter`](Self::counter).
     pub fn float_gauge(&self, key: impl AsRef<str>) -> Arc<FloatGauge> {
         self.get_or_make(key.as_ref(), FloatGauge::new)
     }
 
-    /// The histogram at `key`, made if there is none: see [`counter`](Self::counter).
+    /// Returns the histogram at `key`, made if missing. See [`counter`](Self::counter).
     pub fn histogram(&self, key: impl AsRef<str>) -> Arc<Histogram> {
         self.get_or_make(key.as_ref(), Histogram::new)
     }
 
-    /// The histogram at `key`, made by `make` if there is none: `histogram_with(key,
+    /// Returns the histogram at `key`, made by `make` if missing: `histogram_with(key,
     /// Histogram::floats)`.
     pub fn histogram_with(
         &self,
@@ -311,18 +310,18 @@ impl Map {
         self.get_or_make(key.as_ref(), make)
     }
 
-    /// The text at `key`, made empty if there is none: see [`counter`](Self::counter).
+    /// Returns the text at `key`, made empty if missing. See [`counter`](Self::counter).
     pub fn text(&self, key: impl AsRef<str>) -> Arc<Text> {
         self.get_or_make(key.as_ref(), Text::new)
     }
 
-    /// The map at `key`, made empty and with the limit of this one if there is none: see
+    /// Returns the map at `key`, made empty with this map's limit if missing. See
     /// [`counter`](Self::counter).
     pub fn map(&self, key: impl AsRef<str>) -> Arc<Map> {
         self.get_or_make(key.as_ref(), || self.nested())
     }
 
-    /// Puts a variable at `key`, in place of whatever was there; the map's limit does not apply.
+    /// Puts a variable at `key`, replacing any other. The map's limit does not apply.
     pub fn set<V: Publish>(&self, key: impl AsRef<str>, var: V) -> V::Handle {
         let (var, handle) = var.into_var();
         var.named();
@@ -335,7 +334,7 @@ impl Map {
         handle
     }
 
-    /// Puts a variable at `key` if there is none; the map's limit does not apply.
+    /// Puts a variable at `key` unless the key exists. The map's limit does not apply.
     ///
     /// # Errors
     /// There is one: it is returned.
@@ -355,14 +354,14 @@ impl Map {
         Ok(handle)
     }
 
-    /// The variable at `key`.
+    /// Returns the variable at `key`.
     pub fn get(&self, key: impl AsRef<str>) -> Option<Var> {
         self.this().keys.lock().get(key.as_ref()).map(|child| child.var.clone())
     }
 
-    /// Takes `key` out, at once for every reader, and returns what it held. Its cell is given back
-    /// when the last handle on it goes; a thread that recorded into it forgets it when it next
-    /// needs the place in its cache, or ends.
+    /// Removes `key` for all readers at once and returns its variable. The cell is freed when the
+    /// last handle on it is dropped; a thread that recorded into it keeps a cache entry until it
+    /// needs the slot or ends.
     #[doc(alias("Delete", "remove_label_values"))]
     pub fn remove(&self, key: impl AsRef<str>) -> Option<Var> {
         let key = key.as_ref();
@@ -375,7 +374,7 @@ impl Map {
         Some(child.var)
     }
 
-    /// Takes every key out.
+    /// Removes every key.
     #[doc(alias("Init", "reset"))]
     pub fn clear(&self) {
         let old = self.this().keys.lock().take();
@@ -389,18 +388,18 @@ impl Map {
         self.list().iter().map(|(key, _)| key.as_ref().to_owned()).collect()
     }
 
-    /// How many keys there are, `(other)` included.
+    /// The number of keys, `(other)` included.
     pub fn len(&self) -> usize {
         self.this().keys.lock().len()
     }
 
-    /// Whether there are none.
+    /// Whether the map has no keys.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Calls `f` for each key and its variable, in byte order. No lock is held meanwhile, so `f`
-    /// may change the map; it sees what was there when the walk began.
+    /// Calls `f` for each key and its variable, in byte order. No lock is held, so `f` may change
+    /// the map; it sees the keys present when the walk began.
     pub fn for_each(&self, mut f: impl FnMut(&str, &Var)) {
         for (key, child) in self.list().iter() {
             f(key, &child.var);
@@ -426,7 +425,7 @@ impl Map {
         map
     }
 
-    /// All that this map holds, as a map of its own.
+    /// Moves everything that this map holds into a new map.
     pub(crate) fn take(&self) -> Map {
         let mut map = Map::with_limit(self.limit);
         map.timed.set(&self.timed);
@@ -435,7 +434,7 @@ impl Map {
         map
     }
 
-    /// The variable at a family's labels, made if there is none.
+    /// The variable at a family's labels, made if missing.
     pub(crate) fn leaf<M: Member, L: LabelSet>(&self, labels: L, make: fn() -> M) -> Arc<M> {
         let mut map: Option<Arc<Map>> = None;
         for level in 1..L::LEVELS {
@@ -461,7 +460,7 @@ impl Map {
         }
     }
 
-    // Not inlined, so that what is looked for stays in registers.
+    // Not inlined, so that the arguments stay in registers.
     #[inline(never)]
     fn get_or_make<M: Member>(&self, key: &str, make: impl Fn() -> M) -> Arc<M> {
         let query = Query::new(self.this().id.get(), key);
@@ -488,7 +487,7 @@ impl Map {
         }
     }
 
-    /// What is at `key`, made if need be, and what caches may know of it; `None` where it is of
+    /// The variable at `key`, made if missing, and its shared cache state; `None` if it is of
     /// another kind.
     fn try_get_or_make<M: Member>(
         &self,
@@ -501,7 +500,8 @@ impl Map {
             Child::new(var, None)
         });
         let member = Arc::clone(M::of(&child.var)?);
-        // No cache learns a key that has no place: each recording counts, and it may have one later.
+        // A key without a slot is not cached: every recording counts as an overflow, and the key
+        // may get a slot later.
         Some((member, placed.then(|| child.held.get().cloned()).flatten()))
     }
 
@@ -529,7 +529,8 @@ impl Map {
             let known = Known::new(Arc::clone(&gauge));
             Child::new(Var::from(gauge), Some(Arc::new(known)))
         });
-        // No cache learns a key that has no place: each addition counts, and it may have one later.
+        // A key without a slot is not cached: every addition counts as an overflow, and the key may
+        // get a slot later.
         match (&child.var, child.known.as_ref().filter(|_| placed)) {
             (Var::Gauge(gauge), Some(known)) => {
                 gauge.add(n);
@@ -542,7 +543,7 @@ impl Map {
         Ok(())
     }
 
-    /// What is at `key`, or else what `make` puts there, or at `(other)` when the map is full; and
+    /// The child at `key`, or a new one from `make` there, or at `(other)` if the map is full; and
     /// whether it is at `key`.
     fn child(&self, key: &str, make: impl Fn() -> Child) -> (Child, bool) {
         let mut placed = self.has_place(key);
@@ -561,13 +562,13 @@ impl Map {
             }
             match made.take() {
                 Some(child) => {
-                    // It is new, so that this locks nothing that is locked.
+                    // The variable is new, so nothing that is locked is locked again.
                     self.tell_unit(&child.var);
                     let clone = Child::clone_held(&child);
                     keys.insert(at.into(), child);
                     break clone;
                 }
-                // Made without the lock, which is held for nothing but the table.
+                // Made outside the lock, which covers the table alone.
                 None => {
                     drop(keys);
                     let child = make();
@@ -592,7 +593,7 @@ impl Map {
         key != OTHER && (keys.len() - other >= self.limit || key.len() > self.key_bytes)
     }
 
-    /// Makes `self`, a static, stand for `first`, and returns what moves its keys there.
+    /// Merges `self`, a static, into `first`, and returns rests that move its keys there.
     pub(crate) fn join(&'static self, first: &'static Self) -> Rest {
         let mut same = Vec::new();
         let mut rest = Rest::new(move || {
@@ -614,7 +615,7 @@ impl Map {
 
 impl Drop for Map {
     fn drop(&mut self) {
-        // Threads' caches may outlive the map: they are to drop what they know of it.
+        // Thread caches can outlive the map: invalidate their entries.
         self.clear();
     }
 }
@@ -653,7 +654,7 @@ impl fmt::Debug for Nested<'_> {
     }
 }
 
-/// A key holds a variable that cannot be added to.
+/// The variable at a key cannot be added to.
 ///
 /// ```
 /// let map = expvar::Registry::new().publish("jobs", expvar::Map::new())?;
@@ -674,7 +675,7 @@ impl KindError {
         &self.key
     }
 
-    /// What it holds.
+    /// The kind of the key's variable.
     pub fn kind(&self) -> Kind {
         self.kind
     }

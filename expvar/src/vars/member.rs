@@ -1,4 +1,4 @@
-//! Kinds of variables that a map or a family makes by itself.
+//! Kinds of variables that a map or a family can make.
 
 use std::sync::Arc;
 

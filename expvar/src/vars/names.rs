@@ -1,4 +1,4 @@
-//! Names in order, read without a lock.
+//! Ordered names that are read without a lock.
 
 mod heads;
 
@@ -12,10 +12,10 @@ use crate::var::Var;
 
 pub(crate) use heads::{Heads, SEPARATOR};
 
-/// A shared list of names and what they stand for, in byte order.
+/// A shared list of names and their values, in byte order.
 pub(crate) struct List<T>(Arc<Listing<T>>);
 
-/// What a walk reads for every variable lies close together, apart from what it rarely needs.
+/// Fields that a walk reads for every variable are together, apart from rarely used ones.
 struct Listing<T> {
     names: Box<[Arc<str>]>,
     values: Box<[T]>,
@@ -24,10 +24,10 @@ struct Listing<T> {
     generation: Generation,
 }
 
-/// Tells a registry's or a map's names from those of any other time or place: while it is the
-/// same, the same names stand for the same variables, in the same order.
+/// Identifies a list of names of a registry or map. While it is equal, the same names stand for the
+/// same variables, in the same order.
 ///
-/// A visitor may keep what it makes of names, and make it anew only when this has changed.
+/// A visitor may cache what it derives from names until it changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Generation(u64);
 
@@ -47,7 +47,7 @@ impl<T> List<T> {
         self.0.names.len()
     }
 
-    /// The name in this place, and what it stands for.
+    /// The name at this index, and its value.
     pub(crate) fn at(&self, at: usize) -> (&str, &T) {
         (&self.0.names[at], &self.0.values[at])
     }
@@ -64,7 +64,7 @@ impl<T> List<T> {
         &self.0.numbers
     }
 
-    /// What precedes each value in JSON. Always asked for with the same separator.
+    /// What precedes each value in JSON. Always called with the same separator.
     pub(crate) fn heads(&self, separator: &[u8; SEPARATOR]) -> &Heads {
         let names = || self.0.names.iter().map(|name| &**name);
         self.0.heads.get_or_init(|| Heads::new(separator, names()))
@@ -81,13 +81,13 @@ impl<T> Clone for List<T> {
     }
 }
 
-/// What a name can stand for.
+/// A value with a name.
 pub(crate) trait Named: Clone {
     fn var(&self) -> &Var;
 }
 
-/// An ordered table that hands out immutable lists of itself: a reader clones a pointer under the
-/// lock and walks without it. A list is made anew by the first read after a change.
+/// An ordered table with shared immutable lists: a reader clones a pointer under the lock and walks
+/// without it. The first read after a change makes a new list.
 pub(crate) struct Names<T> {
     table: BTreeMap<Arc<str>, T>,
     list: Option<List<T>>,
@@ -106,13 +106,13 @@ impl<T: Named> Names<T> {
         self.table.get(name)
     }
 
-    /// Puts `value` under `name` and returns what was there.
+    /// Puts `value` under `name` and returns the previous value.
     pub(crate) fn insert(&mut self, name: Arc<str>, value: T) -> Option<T> {
         self.list = None;
         self.table.insert(name, value)
     }
 
-    /// Drops the list that readers share, and with it what it holds.
+    /// Drops the shared list and its handles.
     pub(crate) fn unlist(&mut self) {
         self.list = None;
     }
@@ -123,7 +123,7 @@ impl<T: Named> Names<T> {
         Some(value)
     }
 
-    /// Empties the table and returns what was in it, to be dropped outside the lock.
+    /// Empties the table and returns its content, to be dropped outside the lock.
     pub(crate) fn take(&mut self) -> Self {
         std::mem::replace(self, Self::new())
     }

@@ -14,7 +14,7 @@ use crate::{FloatGauge, Gauge};
 /// value from. So a counter costs four bytes to find, and nothing is loaded of the variable itself.
 pub(crate) struct Numbers {
     columns: Box<[Column]>,
-    /// The cells of counters, which have them for good.
+    /// The cells of counters, which never change.
     cells: Box<[u32]>,
     gauges: Box<[Arc<Gauge>]>,
     floats: Box<[Arc<FloatGauge>]>,
@@ -25,7 +25,7 @@ enum Column {
     Cell,
     Gauge,
     Float,
-    /// In no column: a gauge that is a static, a counter that has no cell yet, or no number.
+    /// In no column: a static gauge, a counter without a cell, or not a number.
     None,
 }
 
@@ -54,7 +54,7 @@ impl Numbers {
         Self { columns, cells: cells.into(), gauges: gauges.into(), floats: floats.into() }
     }
 
-    /// Calls `f` for the place of each variable, with its value if it is in a column.
+    /// Calls `f` for each variable's index, with its value if it is in a column.
     #[inline]
     pub(crate) fn read(&self, reader: &Reader, mut f: impl FnMut(usize, Option<Number>)) {
         let mut cells = self.cells.iter();
@@ -73,8 +73,8 @@ impl Numbers {
     }
 }
 
-/// Not inlined, so that the two kinds that are most frequent are told by a comparison each: all
-/// kinds at once would be told by a jump to an address from a table.
+/// Not inlined, so that the two most frequent kinds are found by a comparison each instead of a
+/// jump table over all kinds.
 #[inline(never)]
 fn float(column: Column, floats: &mut Prefetch<'_, Arc<FloatGauge>>) -> Option<f64> {
     match column {

@@ -1,17 +1,17 @@
-//! What a declaration says about a variable, checked at compile time.
+//! Compile-time checks of a declaration's options.
 
 use crate::histogram::detail::MAX_BOUNDS;
 use crate::info::{Info, Unit};
 use crate::var::Kind;
 
-/// What [`vars!`](crate::vars) or a field of [`group!`](crate::group) declares beside the variable
-/// itself. Its functions run at compile time: where one panics, the declaration is in error.
+/// The options that [`vars!`](crate::vars) or a field of [`group!`](crate::group) declares for a
+/// variable. Its functions run at compile time, where a panic is a compile error.
 #[doc(hidden)]
 pub struct Spec {
     pub(crate) name: &'static str,
     help: &'static [&'static str],
     kind: Kind,
-    /// Labels that the kind has: none, any number, or as many as a family has.
+    /// How many labels the kind has: none, any number, or as many as the family.
     levels: Levels,
     unit: Option<Unit>,
     labels: Option<&'static [&'static str]>,
@@ -129,7 +129,7 @@ impl Spec {
         self
     }
 
-    /// Checks what depends on more than one option.
+    /// Checks conditions over several options.
     #[doc(hidden)]
     pub const fn end(self) -> Self {
         if let (Levels::Exactly(levels), None) = (self.levels, self.labels) {
@@ -158,9 +158,9 @@ impl Spec {
         self.info_under(None)
     }
 
-    /// In what the declaration of a variable of the same kind and name differs; `None` where both
-    /// mean the same. Who says nothing about unit or labels agrees, but for a unit of time, without
-    /// which histograms record another number. Help texts may differ.
+    /// How two declarations of the same kind and name differ; `None` if they agree. A declaration
+    /// without unit or labels agrees with any, except for units of time, which change what a
+    /// histogram records. Help texts may differ.
     pub(crate) fn difference(&self, late: &Self) -> Option<String> {
         let mut found = Vec::new();
         let units = [self, late].map(|spec| spec.unit.unwrap_or(Unit::None));
@@ -195,7 +195,7 @@ impl Spec {
     }
 }
 
-/// Fails to compile where no variable can have the name.
+/// Fails to compile for a name that no variable can have.
 #[doc(hidden)]
 pub const fn check_name(name: &'static str) -> &'static str {
     assert!(!name.is_empty(), "a variable needs a name: write one like \"http.requests\"");

@@ -1,4 +1,4 @@
-//! Words: a version, a state, the last error.
+//! Texts: a version, a state, the last error.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::sync::Mutex;
 
 /// A piece of text: a version, a state, the last error. Go's `String`.
 ///
-/// Setting and reading take a lock for as long as it takes to swap or clone a pointer.
+/// Setting and reading take a lock while a pointer is swapped or cloned.
 ///
 /// ```
 /// let state = expvar::Registry::new().publish("state", expvar::Text::new())?;
@@ -19,20 +19,20 @@ use crate::sync::Mutex;
 /// ```
 #[doc(alias("String", "NewString", "Info", "StateSet"))]
 pub struct Text {
-    /// What it holds before anything is set.
+    /// The value before the first `set`.
     initial: &'static str,
     text: Mutex<Option<Arc<str>>>,
-    /// The static of the same name that this one stands for.
+    /// The static of the same name that this one is merged into.
     first: OnceRef<'static, Text>,
 }
 
 impl Text {
-    /// An empty text.
+    /// Creates an empty text.
     pub const fn new() -> Self {
         Self::of("")
     }
 
-    /// A text, for constants and for what does not change.
+    /// Creates a text with a value, for constants.
     ///
     /// ```
     /// expvar::vars! {
@@ -56,14 +56,14 @@ impl Text {
         self.with(str::to_owned)
     }
 
-    /// Runs `f` on the text without copying it; no lock is held meanwhile.
+    /// Runs `f` on the text without copying it. No lock is held meanwhile.
     pub fn with<R>(&self, f: impl FnOnce(&str) -> R) -> R {
         let this = self.first.get().unwrap_or(self);
         let text = this.text.lock().clone();
         f(text.as_deref().unwrap_or(this.initial))
     }
 
-    /// Makes `self`, a static, stand for `first`.
+    /// Merges `self`, a static, into `first`.
     pub(crate) fn join(&'static self, first: &'static Self) {
         let early = self.text.lock().take();
         let _ = self.first.set(first);

@@ -1,4 +1,4 @@
-//! A variable of any kind, and what can be published.
+//! A variable of any kind, and the trait for publishing.
 
 use std::fmt;
 use std::ops::Deref;
@@ -9,9 +9,9 @@ use crate::info::Unit;
 use crate::spec::Levels;
 use crate::{Counter, FloatGauge, Func, Gauge, Histogram, Map, Text};
 
-/// A variable of any kind, as the registry holds it; a cheap clone of a pointer.
+/// A variable of any kind, as the registry holds it. Cloning copies a pointer.
 ///
-/// `Display` gives its value as the JSON that `/debug/vars` shows, as Go's `String()` does.
+/// `Display` writes its value as JSON, as `/debug/vars` shows it and Go's `String()` does.
 ///
 /// ```
 /// let registry = expvar::Registry::new();
@@ -36,11 +36,11 @@ pub enum Var {
     Histogram(Handle<Histogram>),
     /// Variables by key.
     Map(Handle<Map>),
-    /// Whatever a function returns.
+    /// Any value that a function returns.
     Func(Handle<Func>),
 }
 
-/// What kind a variable is of.
+/// The kind of a variable.
 ///
 /// ```
 /// let registry = expvar::Registry::new();
@@ -91,7 +91,8 @@ impl Var {
         }
     }
 
-    /// Makes the histogram, or those in the map, record durations in a unit, if that is one of time.
+    /// Sets the unit in which the histogram, or those in the map, record durations, if it is a unit
+    /// of time.
     pub(crate) fn set_timed_in(&self, unit: Unit) {
         match self {
             Self::Histogram(histogram) => histogram.set_timed_in(unit),
@@ -100,8 +101,7 @@ impl Var {
         }
     }
 
-    /// Makes a histogram that nobody else has keep what is wanted of it, unless it has something of
-    /// its own.
+    /// Applies a declaration's options to a histogram without other owners, unless it has its own.
     pub(crate) fn wanting(&mut self, wanted: Wanted) {
         if let Self::Histogram(Handle::Shared(histogram)) = self
             && !wanted.is_nothing()
@@ -155,7 +155,7 @@ impl Var {
     }
 }
 
-/// A variable that is shared with the registry: a static, or counted by reference.
+/// A handle on a variable that the registry also holds: a static, or a reference-counted one.
 ///
 /// ```
 /// let registry = expvar::Registry::new();
@@ -171,7 +171,7 @@ impl Var {
 pub enum Handle<T: 'static> {
     /// A static.
     Static(&'static T),
-    /// Shared with whoever published it.
+    /// Shared with its publisher.
     Shared(Arc<T>),
 }
 
@@ -195,8 +195,8 @@ impl<T> Deref for Handle<T> {
     }
 }
 
-/// What can be published, or put into a [`Map`]: each kind of variable by value, as an `Arc`, or as
-/// a reference to a static; and a [`Var`].
+/// Types that can be published or put into a [`Map`]: each kind of variable by value, in an `Arc`,
+/// or as a reference to a static; and a [`Var`].
 ///
 /// ```
 /// use expvar::{Counter, Publish, PublishError, Registry};
@@ -212,13 +212,13 @@ impl<T> Deref for Handle<T> {
 /// # Ok::<(), PublishError>(())
 /// ```
 pub trait Publish: sealed::Sealed {
-    /// What the publisher keeps to record through.
+    /// The handle that the publisher records through.
     type Handle;
 
     #[doc(hidden)]
     fn into_var(self) -> (Var, Self::Handle);
 
-    /// What records into a variable that is there already, where it is of this kind.
+    /// A handle on an existing variable, if it is of this kind.
     #[doc(hidden)]
     fn from_var(var: &Var) -> Option<Self::Handle>;
 }
@@ -338,7 +338,7 @@ macro_rules! untimed {
 
 untimed!(Counter, Gauge, FloatGauge, Text, Func);
 
-/// The kinds that record durations, or hold what does.
+/// The kinds that record durations, or contain one that does.
 impl Histogram {
     #[doc(hidden)]
     #[must_use]

@@ -1,4 +1,4 @@
-//! Labels whose values are known when the program is written.
+//! Labels whose values are known at compile time.
 
 /// A label with a closed set of values: an enum that [`label!`](crate::label) declares, or `bool`.
 ///
@@ -20,14 +20,13 @@ pub trait Label: LabelSet + Sized {
     /// The value as exporters show it.
     fn as_str(self) -> &'static str;
 
-    /// The value that is shown so, for turning text into a label:
-    /// `Method::from_value(name).unwrap_or(Method::Other)`.
+    /// Parses a value as exporters show it: `Method::from_value(name).unwrap_or(Method::Other)`.
     fn from_value(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|label| label.as_str() == text)
     }
 }
 
-/// What a [`Family`](crate::Family) has variables by: one [`Label`], or a tuple of up to six.
+/// The labels of a [`Family`](crate::Family): one [`Label`], or a tuple of up to six.
 ///
 /// ```
 /// use expvar::LabelSet;
@@ -40,27 +39,27 @@ pub trait Label: LabelSet + Sized {
 /// assert_eq!((Method::Get, true).value(0), "GET");
 /// ```
 pub trait LabelSet: Copy + Send + Sync + 'static {
-    /// How many labels there are.
+    /// The number of labels.
     const LEVELS: usize;
-    /// How many sets of values there are.
+    /// The number of combinations of values.
     const LEN: usize;
 
-    /// Which of the sets this is, below [`LEN`](Self::LEN).
+    /// The index of this combination, below [`LEN`](Self::LEN).
     fn index(self) -> usize;
 
-    /// The value of one label, from 0.
+    /// The value of one label, counted from 0.
     fn value(self, level: usize) -> &'static str;
 
-    /// Something for each of the sets: arrays in arrays.
+    /// Nested arrays with one element for each combination.
     #[doc(hidden)]
     type Each<T: Start>: Start;
 
-    /// What there is for this set.
+    /// The element of this combination.
     #[doc(hidden)]
     fn of<T: Start>(self, each: &Self::Each<T>) -> &T;
 }
 
-/// What a family has for a set of labels before that is used.
+/// What a family stores for a combination before its first use.
 #[doc(hidden)]
 pub trait Start: Send + Sync + 'static {
     #[allow(clippy::declare_interior_mutable_const, reason = "each use is to be a new one")]

@@ -1,4 +1,4 @@
-//! How a family finds the variable of a set of labels.
+//! How a family finds the variable of a combination of labels.
 
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
@@ -8,16 +8,16 @@ use once_cell::sync::OnceCell;
 use super::Start;
 use crate::Counter;
 
-/// What a family has for each set of labels: nothing at first, then its variable.
+/// A family's storage for one combination of labels: empty, then its variable.
 pub trait Slot<V>: Start {
-    /// The variable; before there is one, what `set` returns, which is for `or` to call.
+    /// Returns the variable. Without one, calls `or`, which must call [`set`](Self::set).
     fn get_or<'s>(&'s self, or: impl FnOnce() -> &'s V) -> &'s V;
 
-    /// Shows a variable from now on. The family keeps it as long as the slot.
+    /// Stores the variable, for as long as the slot exists.
     fn set(&self, var: Arc<V>) -> &V;
 }
 
-/// A counter that counts in the cell of another: the cell is found without the one that owns it.
+/// A counter that shares another's cell, so that recording does not follow a pointer to the owner.
 pub struct Twin(ManuallyDrop<Counter>);
 
 impl Start for Twin {
@@ -29,7 +29,7 @@ impl Slot<Counter> for Twin {
     #[inline]
     fn get_or<'s>(&'s self, or: impl FnOnce() -> &'s Counter) -> &'s Counter {
         if self.0.cell().is_none() {
-            // It returns this one: where it is need not be looked at.
+            // `or` returned this same counter.
             or();
         }
         &self.0
@@ -41,7 +41,7 @@ impl Slot<Counter> for Twin {
     }
 }
 
-/// Any other variable.
+/// A variable of any other kind.
 pub struct Shared<V>(OnceCell<Arc<V>>);
 
 impl<V: Send + Sync + 'static> Start for Shared<V> {

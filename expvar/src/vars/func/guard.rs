@@ -1,5 +1,4 @@
-//! What keeps a function of somebody else from doing harm: panics, and functions that read
-//! themselves.
+//! Guards against user functions that panic or read themselves.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -10,19 +9,19 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::Func;
 
-/// Functions that run one inside the other, each read by the one before it.
+/// The greatest depth of functions that read each other.
 const DEPTH: usize = 4;
 
 thread_local! {
-    /// The functions that run in this thread, by address, outermost first. No destructor, so it can
-    /// be read in a thread's teardown.
+    /// Addresses of the functions running in this thread, outermost first. Has no destructor, so it
+    /// works during thread teardown.
     static RUNNING: Cell<[usize; DEPTH]> = const { Cell::new([0; DEPTH]) };
-    /// Whether a panic of this thread is not printed.
+    /// Whether to suppress the message of a panic in this thread.
     static IS_QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Calls what belongs to `func`. `None` where that panics, or `func` runs already in this thread, or
-/// too many others do.
+/// Calls `f` on behalf of `func`. Returns `None` if it panics, or if `func` is already running in
+/// this thread, or at the depth limit.
 pub(super) fn call<R>(func: &Func, f: impl FnOnce() -> Option<R>) -> Option<R> {
     let (running, was_quiet) = (RUNNING.get(), IS_QUIET.get());
     let address = ptr::from_ref(func).addr();
@@ -45,20 +44,21 @@ pub(super) fn call<R>(func: &Func, f: impl FnOnce() -> Option<R>) -> Option<R> {
     done.ok().flatten()
 }
 
-/// Drops what a panic carried, which is foreign code too.
+/// Drops a panic's payload, whose destructor is foreign code and may panic too.
 fn discard(payload: Box<dyn Any + Send>) {
     IS_QUIET.set(true);
     if let Err(next) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        // Its drop may panic as well, and so on: enough.
+        // This payload's drop may panic in turn: leak it.
         std::mem::forget(next);
     }
 }
 
-/// Puts a hook before the program's own that passes on every panic but the quiet ones. Only a
-/// program in which a function panicked has it.
+/// Installs a panic hook that suppresses quiet panics and passes all others to the previous hook.
+/// Installed at the first panic of a function, so other programs keep their hook.
 fn install_hook() {
     static INSTALLED: Once = Once::new();
-    // The hook cannot be changed by a thread that panics: one that reads variables while it unwinds.
+    // A panicking thread cannot change the hook; it gets here if it reads variables while
+    // unwinding.
     if std::thread::panicking() {
         return;
     }

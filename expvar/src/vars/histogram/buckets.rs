@@ -1,17 +1,17 @@
-//! Where a value lies: log-linear buckets over the whole of `u64`, or over fractions.
+//! Log-linear buckets over `u64`, or over fractions.
 
-/// 2^`bits` buckets to each factor of two, and one for zero. Below 2^`bits` not all of them have a
-/// value, and none has two.
+/// 2^`bits` buckets for each factor of two, and one for zero. Below 2^`bits` some buckets are empty
+/// by construction; no value is in two.
 ///
-/// Those for fractions go from 2⁻³⁰ to 2⁶⁴, each without its lower bound and with its upper one;
-/// the first has everything below, the last everything above.
+/// Buckets of fractions cover 2⁻³⁰ to 2⁶⁴, exclude their lower bound and include their upper one.
+/// The first also has everything below, the last everything above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Buckets {
     bits: u8,
     pub(crate) floats: bool,
-    /// How far a float's bits are shifted for the bucket of a whole number, and what those of zero
-    /// and all buckets below one are less then. Kept, because a record would wait for the last one
-    /// where it computes them: the count of a shift is in a part of a register that had an address.
+    /// The shift from a float's bits to a bucket index, and the offset of the index. Both are
+    /// stored: computed, a shift count would go through `cl`, which often still waits for the
+    /// previous recording's address.
     shift: u32,
     below: u32,
 }
@@ -22,7 +22,7 @@ const EXACT: u64 = 1 << 53;
 const LEAST: f64 = 1.0 / (1u64 << 30) as f64;
 /// Factors of two from there to 2⁶⁴.
 const OCTAVES: usize = 94;
-/// Fractions have 2⁴ buckets to each of them: what is left of a float's bits above this.
+/// Fractions have 2⁴ buckets for each factor of two: the top 4 bits of the mantissa.
 const FLOAT_SHIFT: u32 = 52 - FLOAT_BITS as u32;
 const FLOAT_BITS: u8 = 4;
 const FLOAT_BUCKETS: usize = 1 + (OCTAVES << FLOAT_BITS);
@@ -48,7 +48,7 @@ impl Buckets {
         Self::of(FLOAT_BITS, true)
     }
 
-    /// There are 2 to this buckets to each factor of two.
+    /// The base-2 logarithm of the number of buckets for each factor of two.
     pub(crate) const fn bits(self) -> u8 {
         self.bits
     }
@@ -61,21 +61,21 @@ impl Buckets {
         1 + (64 << self.bits)
     }
 
-    /// The bucket in which `value` lies.
+    /// The bucket of `value`.
     #[inline]
     pub(crate) fn index(self, value: u64) -> usize {
         if value >= EXACT {
             return self.index_large(value);
         }
-        // The exponent of a float and the first bits after it are log-linear already. Not
-        // `leading_zeros`: on x86-64 without `-C target-cpu` that is `bsr`, which waits for what its
-        // target register held before, often the last record's address.
+        // The exponent of a float and its first mantissa bits are log-linear already.
+        // `leading_zeros` is slower on x86-64 without `-C target-cpu`: it becomes `bsr`, which
+        // depends on the old value of its target register.
         let bits = (value as i64 as f64).to_bits() >> (self.shift & 63);
-        // One, then zero.
+        // The offset is one, then zero.
         bits.saturating_sub(self.below.into()) as usize
     }
 
-    /// The same where a float may be rounded up into the next bucket.
+    /// The bucket, where rounding to a float may reach the next one.
     #[cold]
     #[inline(never)]
     fn index_large(self, value: u64) -> usize {
@@ -84,8 +84,7 @@ impl Buckets {
         1 + ((top as usize) << self.bits) + step
     }
 
-    /// The bucket in which a fraction lies: what is below zero in the first, what is no number in
-    /// none.
+    /// The bucket of a fraction: the first for negative values, none for NaN.
     #[inline]
     pub(crate) fn index_float(value: f64) -> Option<usize> {
         if value > LEAST {
@@ -98,7 +97,7 @@ impl Buckets {
         }
     }
 
-    /// The bounds of a bucket: the lower one belongs to it only for whole numbers.
+    /// The bounds of a bucket. The lower one is included only for whole numbers.
     pub(crate) fn bounds_float(self, index: usize) -> (f64, f64) {
         if !self.floats {
             let (low, high) = self.bounds(index);
@@ -122,17 +121,17 @@ impl Buckets {
             // Rounded up: the lowest whole number that is not below.
             (sixteenths << octave).div_ceil(1 << self.bits)
         };
-        // Where a bucket has no value, its upper bound is one below the lower one.
+        // For a bucket that no value falls into, high is one below low.
         (low(index) as u64, (low(index + 1) - 1) as u64)
     }
 
-    /// The value that stands for a bucket: its middle, at most half a width from any of it.
+    /// The value that represents a bucket: its middle, at most half a width off.
     pub(crate) fn middle(self, index: usize) -> u64 {
         let (low, high) = self.bounds(index);
         low + high.saturating_sub(low) / 2
     }
 
-    /// The same for fractions; of the first bucket the lower bound, because most of it is zeros.
+    /// The same for fractions. For the first bucket the lower bound: most of its values are zero.
     pub(crate) fn middle_float(self, index: usize) -> f64 {
         match (self.floats, index) {
             (false, _) => self.middle(index) as f64,

@@ -1,4 +1,4 @@
-//! What a declaration adds to a histogram: exact counts at bounds, and exemplars.
+//! Exact counts at bounds, and exemplars.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::cells::Run;
 use crate::exemplar::{Exemplar, ExemplarLabels, Written};
 
 impl Histogram {
-    /// With exact counts at these bounds, in the unit that is recorded: how many values were at most
-    /// 100 ms. Exporters show these buckets.
+    /// Adds exact counts at these bounds, in the recorded unit: how many values were at most 100
+    /// ms. Exporters show them as buckets.
     ///
-    /// At most 64; those that do not ascend, or are below zero or no number, are left out. Recording
-    /// into it costs some nanoseconds more.
+    /// At most 64 bounds; those that do not ascend, are negative or are not finite are ignored.
+    /// Recording costs some nanoseconds more.
     ///
     /// ```
     /// let latency = expvar::Histogram::new().buckets(&[100e6, 250e6]);
@@ -27,32 +27,31 @@ impl Histogram {
         self
     }
 
-    /// With exemplars: the newest value of each bucket that was recorded with a trace id
-    /// ([`record_with`](Self::record_with)) or while the thread worked for a trace
+    /// Keeps exemplars: for each bucket the newest value recorded with a trace id
+    /// ([`record_with`](Self::record_with)) or while the thread had a current trace
     /// ([`set_trace_hook`](crate::set_trace_hook)).
     ///
-    /// Each takes about 100 bytes, at most 600, for the buckets in which such values fell. Recording
-    /// into it costs some tens of nanoseconds more, and never waits.
+    /// An exemplar takes about 100 bytes, at most 600, in each bucket that has one. Recording costs
+    /// some tens of nanoseconds more, and never blocks.
     #[must_use]
     pub const fn exemplars(mut self) -> Self {
         self.detail.wanted.exemplars = true;
         self
     }
 
-    /// Keeps what a map declares, unless it has something of its own.
+    /// Applies a map's options, unless the histogram has its own.
     pub(crate) fn want(&mut self, wanted: Wanted) {
         if self.detail.wanted.is_nothing() {
             self.detail.wanted = wanted;
         }
     }
 
-    /// Records one value with the trace that it comes from: a trace id, or labels
-    /// ([`ExemplarLabels`]). Where no [`exemplars`](Self::exemplars) are declared, it is
-    /// [`record`](Self::record).
+    /// Records one value with its trace: a trace id, or labels ([`ExemplarLabels`]). The same as
+    /// [`record`](Self::record) for a histogram without [`exemplars`](Self::exemplars).
     ///
-    /// Labels have at most 128 characters, names included, which are ASCII letters, digits and `_`;
-    /// values have no control characters. With others the value alone is recorded, and the variable
-    /// `expvar.rejected_exemplars` counts it.
+    /// Labels have at most 128 characters, names included. Names are ASCII letters, digits and `_`;
+    /// values contain no control characters. With other labels only the value is recorded, and the
+    /// variable `expvar.rejected_exemplars` counts it.
     pub fn record_with(&self, value: u64, labels: impl ExemplarLabels) {
         if self.buckets.floats {
             return self.record_float_with(value as f64, labels);
@@ -60,7 +59,7 @@ impl Histogram {
         self.record_labelled(self.buckets.index(value), Value::Whole(value), &labels);
     }
 
-    /// The same for a fraction: see [`record_float`](Self::record_float).
+    /// Records a fraction with its trace. See [`record_float`](Self::record_float).
     pub fn record_float_with(&self, value: f64, labels: impl ExemplarLabels) {
         if !self.buckets.floats {
             const BEYOND: f64 = u64::MAX as f64;
@@ -74,7 +73,7 @@ impl Histogram {
         }
     }
 
-    /// The same for a duration: see [`record_duration`](Self::record_duration).
+    /// Records a duration with its trace. See [`record_duration`](Self::record_duration).
     pub fn record_duration_with(&self, duration: Duration, labels: impl ExemplarLabels) {
         if self.buckets.floats {
             return self.record_float_with(self.timed().float(duration), labels);
@@ -97,7 +96,7 @@ impl Histogram {
         }
     }
 
-    /// Records into a histogram with details.
+    /// Records into a histogram with bounds or exemplars.
     pub(super) fn record_kept(
         &self,
         kept: &Kept,
@@ -111,13 +110,13 @@ impl Histogram {
         kept.record(index, value, labels);
     }
 
-    /// What is kept beside the buckets, if that is declared.
+    /// The bounds' counts and exemplars, if declared.
     pub(super) fn kept(&self) -> Option<&Kept> {
         self.detail.kept(self.buckets)
     }
 
-    /// The histogram whose twin this is, or the static of the same name that this one, which has
-    /// details, stands for; or itself.
+    /// The histogram that records for this one: the owner of a twin, the static it is merged into,
+    /// or itself.
     pub(super) fn this(&self) -> &Self {
         match &self.of {
             Some(of) => of,
@@ -125,7 +124,7 @@ impl Histogram {
         }
     }
 
-    /// What durations are recorded in.
+    /// The unit of durations.
     #[inline]
     pub(super) fn timed(&self) -> &Timed {
         self.of.as_ref().map_or(&self.timed, |of| &of.timed)
@@ -136,7 +135,7 @@ impl Histogram {
         self.kept().map_or(&self.run, |kept| &kept.run)
     }
 
-    /// The exemplars that are kept, by value: none unless they are declared.
+    /// Returns the stored exemplars, ascending by value. Empty unless they are declared.
     pub fn recorded_exemplars(&self) -> Vec<Exemplar> {
         self.this().kept().map_or_else(Vec::new, Kept::exemplars)
     }

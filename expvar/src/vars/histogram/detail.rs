@@ -1,8 +1,7 @@
-//! What a histogram keeps beside its buckets, where that is declared: exact counts at bounds, and
-//! exemplars.
+//! Exact counts at bounds, and exemplars.
 //!
-//! Such a histogram takes no cells for its hot path, which so misses always; the path that it takes
-//! then comes here. One without any of this is as fast as if there were none.
+//! A histogram with either takes no cells of its own, so that its hot path always misses and the
+//! slow path comes here. Other histograms pay nothing.
 
 use std::sync::Arc;
 
@@ -16,10 +15,10 @@ use crate::cells::{Reader, Run};
 use crate::exemplar::{self, Exemplar, Written};
 use crate::sync::{Mutex, OnceBox, lock_for_a_while};
 
-/// Bounds that a histogram counts at; what is declared beyond is left out.
+/// The most bounds of a histogram; more are ignored.
 pub(crate) const MAX_BOUNDS: usize = 64;
 
-/// What is declared.
+/// The declared options.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Wanted {
     pub(crate) bounds: &'static [f64],
@@ -34,7 +33,7 @@ impl Wanted {
     }
 }
 
-/// What is declared, and what is kept of it from the first use on.
+/// The declared options, and their state from the first use on.
 pub(super) struct Detail {
     pub(super) wanted: Wanted,
     kept: OnceBox<Kept>,
@@ -45,7 +44,7 @@ impl Detail {
         Self { wanted: Wanted::NOTHING, kept: OnceBox::new() }
     }
 
-    /// `None` where nothing is declared.
+    /// `None` if nothing is declared.
     #[inline]
     pub(super) fn kept(&self, buckets: Buckets) -> Option<&Kept> {
         if self.wanted.is_nothing() {
@@ -69,13 +68,13 @@ pub(super) enum Value {
     Beyond,
 }
 
-/// What a histogram with details keeps.
+/// The state of a histogram with bounds or exemplars.
 pub(super) struct Kept {
-    /// The cells, in place of the histogram's own.
+    /// The cells, instead of the histogram's own.
     pub(super) run: Run,
     bounds: Box<[Bound]>,
     shown: Arc<[f64]>,
-    /// The newest of each bucket, by bucket; `None` where they are not declared.
+    /// The newest exemplar of each bucket, by bucket; `None` if exemplars are not declared.
     exemplars: Option<Mutex<Vec<(u32, Exemplar)>>>,
     pub(super) first: OnceCell<&'static Histogram>,
 }
@@ -84,7 +83,7 @@ pub(super) struct Kept {
 struct Bound {
     bucket: u32,
     most: f64,
-    /// Values of the bucket that are at most this.
+    /// Values of the bucket that are at most the bound.
     below: Counter,
 }
 
@@ -137,7 +136,7 @@ impl Kept {
         }
     }
 
-    /// Adds what another one counted at its bounds, which are the same.
+    /// Adds another's counts at the same bounds.
     pub(super) fn add(&self, other: &Exact) {
         let counts = other.within.iter().zip(&self.bounds);
         counts.for_each(|(&count, bound)| bound.below.add(count));
@@ -155,22 +154,22 @@ impl Kept {
 }
 
 impl Bound {
-    /// `None` where no value is compared with it.
+    /// `None` if every value is on one side of the bound.
     fn new(bound: f64, buckets: Buckets) -> Option<Self> {
         if !(bound.is_finite() && bound >= 0.0) {
             return None;
         }
         let bucket = match buckets.floats {
             true => Buckets::index_float(bound)?,
-            // Whole numbers beyond are in the highest bucket, all at most the bound.
+            // Larger whole numbers are in the highest bucket, all at most the bound.
             false => buckets.index(bound as u64),
         };
         Some(Self { bucket: bucket as u32, most: bound, below: Counter::new() })
     }
 }
 
-/// Keeps the newest exemplar of a bucket. Never waits: where another thread is at it, that one's is
-/// as good.
+/// Stores the newest exemplar of a bucket. Does not block: if another thread holds the lock, its
+/// exemplar is as good.
 fn keep(exemplars: &Mutex<Vec<(u32, Exemplar)>>, bucket: u32, value: f64, labels: &Written) {
     let Some(mut held) = exemplars.try_lock() else { return };
     let at = match held.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {

@@ -1,4 +1,4 @@
-//! Where a histogram's cells are, and what is read of them without its buckets.
+//! Where a histogram's cells are, and its count and stamp.
 
 use super::buckets::Buckets;
 use crate::cells::{Reader, Run};
@@ -27,7 +27,7 @@ impl Place {
         count
     }
 
-    /// A number that changes with every record, for which two cells are read of each page.
+    /// A number that changes with every recording. Reads two cells per page.
     pub(super) fn stamp(&self, reader: &Reader) -> u64 {
         let mut stamp = 0u64;
         reader.totals(self.first, self.pages, |count, sum| {

@@ -1,4 +1,4 @@
-//! What a histogram held at one moment, or between two.
+//! A histogram's values at one moment, or between two.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use super::place::Place;
 use crate::cells::page::{CELLS, SUM};
 use crate::cells::{Reader, float_sum};
 
-/// What a histogram held at one moment, or between two: see [`Snapshot::since`].
+/// A histogram's values at one moment, or between two. See [`Snapshot::since`].
 ///
 /// ```
 /// let sizes = expvar::Histogram::new();
@@ -22,22 +22,22 @@ use crate::cells::{Reader, float_sum};
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     buckets: Buckets,
-    /// How many of the unit of durations are a second.
+    /// How many of the duration's unit make a second.
     pub(super) per_second: u64,
-    /// The sum of whole numbers, or the bits of that of fractions.
+    /// The sum of whole numbers, or the bits of a float.
     sum: u64,
-    /// The bucket whose number is the first of `counts`. Those before it and behind are empty.
+    /// The bucket of `counts[0]`. Buckets outside `counts` are empty.
     start: usize,
     counts: Vec<u64>,
     pub(super) exact: Exact,
 }
 
-/// Exact counts at bounds that were declared.
+/// Exact counts at declared bounds.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Exact {
-    /// Ascending; `None` where there are none.
+    /// Ascending; `None` without bounds.
     pub(super) bounds: Option<Arc<[f64]>>,
-    /// Of the values in the bucket in which each of them lies, how many are at most it.
+    /// For each bound, how many values in its bucket are at most the bound.
     pub(super) within: Vec<u64>,
 }
 
@@ -48,7 +48,7 @@ impl Exact {
     }
 }
 
-/// What an exporter sees of a histogram.
+/// A histogram as exporters see it.
 ///
 /// ```
 /// # use expvar::{Info, Recorded, Step, Visitor};
@@ -72,13 +72,13 @@ impl Exact {
 /// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reading {
-    /// Everything since the process began.
+    /// Everything since the process started.
     pub total: Snapshot,
     /// The last 60 to 70 seconds.
     pub recent: Snapshot,
 }
 
-/// The quantiles that every exporter shows, by the name each is shown under.
+/// The quantiles that exporters show, with their names.
 ///
 /// ```
 /// let names = expvar::Quantiles::SHOWN.map(|(name, _)| name);
@@ -92,7 +92,7 @@ impl Quantiles {
         [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999)];
 }
 
-/// Values from `low` to `high`, both included, were recorded `count` times.
+/// A range of values, `low` and `high` included, and how many were recorded in it.
 ///
 /// ```
 /// let sizes = expvar::Histogram::new();
@@ -103,9 +103,9 @@ impl Quantiles {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bucket {
-    /// The lowest value that counts here.
+    /// The lowest value of the range.
     pub low: u64,
-    /// The highest value that counts here.
+    /// The highest value of the range.
     pub high: u64,
     /// How many were recorded.
     pub count: u64,
@@ -117,18 +117,18 @@ impl Snapshot {
         self.counts.iter().fold(0, |sum, n| sum.wrapping_add(*n))
     }
 
-    /// Their sum, modulo 2⁶⁴; of fractions, its whole part.
+    /// Their sum, modulo 2⁶⁴. For fractions, its whole part.
     pub fn sum(&self) -> u64 {
         if self.buckets.floats { f64::from_bits(self.sum) as u64 } else { self.sum }
     }
 
-    /// Their sum, of fractions as they were recorded.
+    /// Their sum as a float.
     pub fn sum_float(&self) -> f64 {
         if self.buckets.floats { f64::from_bits(self.sum) } else { self.sum as f64 }
     }
 
-    /// Whether the histogram holds fractions: see [`Histogram::floats`](super::Histogram::floats).
-    /// What returns whole numbers here then cuts the fraction off.
+    /// Whether the histogram holds fractions. See [`Histogram::floats`](super::Histogram::floats).
+    /// Methods that return whole numbers then truncate.
     pub fn is_float(&self) -> bool {
         self.buckets.floats
     }
@@ -138,14 +138,14 @@ impl Snapshot {
         self.counts.iter().all(|&n| n == 0)
     }
 
-    /// The lower bound of the lowest bucket that holds anything: at most one bucket's width below
-    /// the smallest value recorded. 0 when empty.
+    /// The lower bound of the lowest bucket with values: at most one bucket's width below the
+    /// smallest recorded value. 0 when empty.
     pub fn min(&self) -> u64 {
         self.buckets().next().map_or(0, |bucket| bucket.low)
     }
 
-    /// The upper bound of the highest bucket that holds anything: at most one bucket's width above
-    /// the largest value recorded. 0 when empty.
+    /// The upper bound of the highest bucket with values: at most one bucket's width above the
+    /// largest recorded value. 0 when empty.
     pub fn max(&self) -> u64 {
         self.last().map_or(0, |index| self.buckets.bounds(index).1)
     }
@@ -172,8 +172,8 @@ impl Snapshot {
         }
     }
 
-    /// The value below or at which the share `q` (from 0 to 1, others are taken as these) of what
-    /// was recorded lies, within the histogram's relative error. 0 when empty.
+    /// The value at quantile `q` (clamped to 0 to 1), within the histogram's relative error. 0 when
+    /// empty.
     pub fn quantile(&self, q: f64) -> u64 {
         self.rank(q).map_or(0, |index| self.buckets.middle(index))
     }
@@ -203,10 +203,10 @@ impl Snapshot {
         self.rank(q).map_or(0.0, |index| self.buckets.middle_float(index))
     }
 
-    /// The bucket in which the value at the share `q` lies.
+    /// The bucket of the value at quantile `q`.
     fn rank(&self, q: f64) -> Option<usize> {
         let count = self.count();
-        // At least the first, at most the last; NaN asks for the first.
+        // At least the first, at most the last; NaN gives the first.
         let rank = ((q * count as f64).ceil() as u64).clamp(1, count.max(1));
         let mut seen = 0u64;
         let at = self.counts.iter().position(|&n| {
@@ -216,7 +216,7 @@ impl Snapshot {
         at.map(|at| self.start + at)
     }
 
-    /// What was recorded after `earlier` was taken, of the same histogram.
+    /// What was recorded after `earlier`, a snapshot of the same histogram.
     pub fn since(&self, earlier: &Snapshot) -> Snapshot {
         let mut difference = self.clone();
         difference.subtract(earlier.sum, earlier.held());
@@ -229,8 +229,8 @@ impl Snapshot {
         self.exact.within.iter_mut().zip(earlier).for_each(|(n, m)| *n = n.saturating_sub(*m));
     }
 
-    /// Makes this snapshot what was recorded between `earlier` and `later`, of one histogram, and
-    /// keeps its memory: what [`since`](Self::since) returns, without an allocation.
+    /// Sets this snapshot to what was recorded between `earlier` and `later`. Like
+    /// [`since`](Self::since), but reuses memory and does not allocate.
     pub fn assign_since(&mut self, later: &Snapshot, earlier: &Snapshot) {
         self.copy(later);
         self.exact.clone_from(&later.exact);
@@ -238,27 +238,27 @@ impl Snapshot {
         self.subtract_exact(earlier);
     }
 
-    /// The bounds that were declared: see [`Histogram::buckets`](super::Histogram::buckets). Empty
-    /// where none were, and for what is recent.
+    /// The declared bounds. See [`Histogram::buckets`](super::Histogram::buckets). Empty without
+    /// bounds, and for a recent snapshot.
     pub fn bounds(&self) -> &[f64] {
         self.exact.bounds.as_deref().unwrap_or_default()
     }
 
-    /// How many values were at most `bound`. Exact where it is one of [`bounds`](Self::bounds); else
-    /// those whose bucket lies at or below it as a whole, so that values within a bucket's width
-    /// below it may be missing.
+    /// How many values were at most `bound`. Exact for one of [`bounds`](Self::bounds). For any
+    /// other, counts only buckets that lie wholly at or below it, so it may miss values within one
+    /// bucket's width below.
     pub fn at_most(&self, bound: f64) -> u64 {
         let exact = self.bounds().iter().position(|&exact| exact == bound);
         let mut count = 0u64;
         for (low, high, held) in self.buckets_float() {
-            // The lowest bucket of fractions is where zeros and what is below zero are.
+            // Zeros and negative values are in the lowest bucket of fractions.
             let is_lowest = self.buckets.floats && low == 0.0;
             if high <= bound || (is_lowest && exact.is_none() && bound >= 0.0) {
                 count = count.wrapping_add(held);
             } else if !is_lowest && (low > bound || self.buckets.floats && low == bound) {
                 break;
             } else {
-                // Added to after the bucket, and read before or after it.
+                // Incremented after the bucket; may be read before or after it.
                 let within = exact.and_then(|at| self.exact.within.get(at));
                 count = count.wrapping_add(within.copied().unwrap_or(0).min(held));
             }
@@ -266,7 +266,7 @@ impl Snapshot {
         count
     }
 
-    /// The buckets that hold anything, in ascending order.
+    /// The buckets with values, in ascending order.
     pub fn buckets(&self) -> impl Iterator<Item = Bucket> + '_ {
         self.held().map(|(index, count)| {
             let (low, high) = self.buckets.bounds(index);
@@ -274,7 +274,7 @@ impl Snapshot {
         })
     }
 
-    /// Like [`buckets`](Self::buckets), with fractions: lower bound, upper bound, count.
+    /// Like [`buckets`](Self::buckets) for fractions: lower bound, upper bound, count.
     pub fn buckets_float(&self) -> impl Iterator<Item = (f64, f64, u64)> + '_ {
         self.held().map(|(index, count)| {
             let (low, high) = self.buckets.bounds_float(index);
@@ -282,10 +282,10 @@ impl Snapshot {
         })
     }
 
-    /// How many values lie between powers of two, ascending: calls `f` with an exponent and the
-    /// number of values above 2^exponent and at or below the next power; without an exponent for
-    /// zeros, of fractions for all up to 2⁻³⁰. A power of two that shares its bucket with values
-    /// above it is counted with them. An exponent may come twice.
+    /// Counts by powers of two, ascending: calls `f` with an exponent and the number of values
+    /// above 2^exponent and at or below the next power. Without an exponent, the zeros; for
+    /// fractions, all up to 2⁻³⁰. A power of two that shares its bucket with larger values is
+    /// counted with them. An exponent may come twice.
     #[doc(hidden)]
     pub fn powers(&self, mut f: impl FnMut(Option<i32>, u64)) {
         let bits = self.buckets.bits();
@@ -301,7 +301,7 @@ impl Snapshot {
                 continue;
             };
             let (octave, step) = (index >> bits, index & ((1 << bits) - 1));
-            // Below this each whole number has a bucket of its own.
+            // Below this each whole number has its own bucket.
             if !self.buckets.floats && step == 0 && octave <= usize::from(bits) {
                 if count > 0 {
                     f(Some(octave as i32 - 1), count);
@@ -319,13 +319,13 @@ impl Snapshot {
         }
     }
 
-    /// The lowest value, where its bucket holds no other.
+    /// The lowest value, if its bucket holds no other.
     #[doc(hidden)]
     pub fn known_min(&self) -> Option<u64> {
         self.known(self.counts.iter().position(|&n| n != 0).map(|at| self.start + at))
     }
 
-    /// The highest value, where its bucket holds no other.
+    /// The highest value, if its bucket holds no other.
     #[doc(hidden)]
     pub fn known_max(&self) -> Option<u64> {
         self.known(self.last())
@@ -336,18 +336,18 @@ impl Snapshot {
         (low == high).then_some(low)
     }
 
-    /// The buckets that hold anything, by index, with their numbers.
+    /// The indices and counts of the buckets with values.
     pub(super) fn held(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
         let counts = self.counts.iter().enumerate().filter(|&(_, &count)| count != 0);
         counts.map(|(at, &count)| (self.start + at, count))
     }
 
-    /// The sum as it is kept.
+    /// The sum in its stored form.
     pub(super) fn raw_sum(&self) -> u64 {
         self.sum
     }
 
-    /// Empties the snapshot for a histogram of this shape; keeps its memory.
+    /// Empties the snapshot for a histogram of this shape, and keeps its memory.
     pub(super) fn clear(&mut self, buckets: Buckets) {
         self.buckets = buckets;
         self.sum = 0;
@@ -356,7 +356,7 @@ impl Snapshot {
         self.exact.clear();
     }
 
-    /// Adds what a histogram holds. Empty before.
+    /// Adds a histogram's values. The snapshot must be empty.
     pub(super) fn load(&mut self, place: &Place, reader: &Reader) {
         reader.run(place.first, place.pages, |at, sums| {
             if self.counts.is_empty() {
@@ -382,7 +382,7 @@ impl Snapshot {
         for (index, n) in earlier {
             let at = index.checked_sub(self.start);
             if let Some(count) = at.and_then(|at| self.counts.get_mut(at)) {
-                // One that seems to shrink belongs to another histogram.
+                // A count that seems to shrink is from another histogram.
                 *count = count.saturating_sub(n);
             }
         }
@@ -406,7 +406,7 @@ impl PartialEq for Snapshot {
 }
 
 impl Default for Snapshot {
-    /// Nothing recorded.
+    /// An empty snapshot.
     fn default() -> Self {
         Self {
             buckets: Buckets::new(4),

@@ -1,20 +1,20 @@
-//! Whether a histogram shows something else than before.
+//! Detects whether a histogram has changed.
 
 use super::place::Place;
 use crate::cells::Reader;
 use crate::clock::Time;
 
-/// Says whether a histogram shows something else than before, without a look at its buckets: what
-/// two equal stamps are of is the same. Compare only stamps that the same method gave.
+/// Detects whether a histogram has changed, without reading its buckets: equal stamps mean equal
+/// values. Compare only stamps from the same method.
 ///
 /// See [`Recorded::total_stamp`](crate::Recorded::total_stamp) and
 /// [`Recorded::recent_stamp`](crate::Recorded::recent_stamp).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
-    /// The first cell, which no two histograms have at a time.
+    /// The first cell; no two histograms have the same one at the same time.
     first: Option<u32>,
     records: u64,
-    /// When the window begins. What has its place later began another one.
+    /// When the window begins. A later histogram in the same cells has a later one.
     since: Option<Time>,
 }
 

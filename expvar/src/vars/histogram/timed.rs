@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::info::Unit;
 
-/// No unit of time was declared. A histogram of whole numbers keeps this for nanoseconds too, so
-/// that its hot path compares with zero.
+/// No time unit is declared. Also used for nanoseconds in a histogram of whole numbers, so that its
+/// hot path compares with zero.
 const UNDECLARED: u8 = 0;
 const NANOSECONDS: u8 = 1;
 const MICROSECONDS: u8 = 2;
@@ -23,12 +23,12 @@ impl Timed {
         Self(AtomicU8::new(UNDECLARED))
     }
 
-    /// What a histogram has before a unit is declared.
+    /// The default, before a unit is declared.
     pub(super) const fn of(floats: bool) -> Self {
         Self(AtomicU8::new(if floats { SECONDS } else { UNDECLARED }))
     }
 
-    /// The same in another unit; `None` where that is no unit of time.
+    /// A declared unit; `None` if it is not a unit of time.
     pub(super) const fn of_unit(unit: Unit, floats: bool) -> Option<Self> {
         match code(unit) {
             UNDECLARED => None,
@@ -37,7 +37,7 @@ impl Timed {
         }
     }
 
-    /// What a map passes on.
+    /// The unit of the histograms in a map.
     pub(crate) const fn of_map(unit: Unit) -> Self {
         Self(AtomicU8::new(code(unit)))
     }
@@ -47,7 +47,7 @@ impl Timed {
         self.0.store(other.0.load(Relaxed), Relaxed);
     }
 
-    /// What is passed on, if anything.
+    /// The declared unit, if any.
     pub(crate) fn unit(&self) -> Option<Unit> {
         match self.0.load(Relaxed) {
             NANOSECONDS => Some(Unit::Nanoseconds),
@@ -58,13 +58,13 @@ impl Timed {
         }
     }
 
-    /// Whether whole nanoseconds are recorded. Never so for fractions.
+    /// Whether whole nanoseconds are recorded. Never for fractions.
     #[inline]
     pub(super) fn is_nanoseconds(&self) -> bool {
         self.0.load(Relaxed) == UNDECLARED
     }
 
-    /// The number that stands for a duration, without its fraction.
+    /// A duration in this unit, rounded down.
     pub(super) fn whole(&self, duration: Duration) -> u128 {
         match self.0.load(Relaxed) {
             SECONDS => u128::from(duration.as_secs()),
@@ -74,16 +74,16 @@ impl Timed {
         }
     }
 
-    /// The number that stands for a duration.
+    /// A duration in this unit.
     pub(super) fn float(&self, duration: Duration) -> f64 {
         match self.per_second() {
             1 => duration.as_secs_f64(),
-            // Nanoseconds are exact up to 104 days, so that 22 ms are 22.0.
+            // Nanoseconds are exact up to 104 days, so 22 ms are 22.0.
             per_second => duration.as_nanos() as f64 / (1_000_000_000 / per_second) as f64,
         }
     }
 
-    /// How many of the unit are a second.
+    /// How many of the unit make a second.
     pub(super) fn per_second(&self) -> u64 {
         match self.0.load(Relaxed) {
             SECONDS => 1,

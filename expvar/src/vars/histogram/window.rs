@@ -1,4 +1,4 @@
-//! The sliding window: where a histogram stood at moments of the last minute.
+//! The sliding window: a histogram's state at several moments of the last minute.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -10,17 +10,17 @@ use crate::cells::Reader;
 use crate::clock::Time;
 use crate::sync::{Mutex, lock_for_a_while};
 
-/// What is shown goes back at least this far.
+/// The least age of the window.
 const SPAN: Duration = Duration::from_secs(60);
-/// How often notes are taken, so how much further it can go back.
+/// The interval of notes, and so the greatest excess of the window's age.
 const STEP: Duration = Duration::from_secs(10);
 
 static WINDOWS: Mutex<Windows> = Mutex::new(Windows { all: Vec::new(), rolled_in: 0 });
 
-/// Every window of the process.
+/// All windows of the process.
 struct Windows {
     all: Vec<Weak<Window>>,
-    /// The process in which a thread rolls them, or 0. A `fork` leaves that thread behind.
+    /// The process id whose thread rolls them, or 0. A `fork` does not inherit the thread.
     rolled_in: u64,
 }
 
@@ -30,8 +30,8 @@ pub(super) struct Window {
 }
 
 struct State {
-    /// `None` before the first record, and again once the cells were given back. It is used under
-    /// the lock, so that `stop` waits for who reads.
+    /// `None` before the first recording and after the cells were freed. Used under the lock, so
+    /// that `stop` waits for readers.
     place: Option<Place>,
     notes: VecDeque<Note>,
 }
@@ -43,12 +43,12 @@ pub(crate) struct Moment {
     pub(super) stamp: u64,
 }
 
-/// Where a histogram stood at one moment.
+/// A histogram's state at one moment.
 struct Note {
     at: Time,
     stamp: u64,
     sum: u64,
-    /// The buckets that were not empty.
+    /// The non-empty buckets.
     cells: Box<[(u32, u64)]>,
 }
 
@@ -64,7 +64,7 @@ impl Note {
 }
 
 impl Window {
-    /// A window that is rolled every 10 seconds from now on.
+    /// Starts a window that is rolled every 10 seconds.
     pub(super) fn start() -> Arc<Self> {
         let window = Arc::new(Self::at(Time::now()));
         if let Some(mut windows) = lock_for_a_while(&WINDOWS) {
@@ -78,14 +78,14 @@ impl Window {
         Self { state: Mutex::new(State { place: None, notes: VecDeque::from([nothing]) }) }
     }
 
-    /// Tells where the cells are.
+    /// Sets the cells.
     pub(super) fn begin(&self, place: Place) {
         if let Some(mut state) = lock_for_a_while(&self.state) {
             state.place.get_or_insert(place);
         }
     }
 
-    /// Ends the window before its cells are given back.
+    /// Ends the window before its cells are freed.
     pub(super) fn stop(&self) {
         if let Some(mut state) = lock_for_a_while(&self.state) {
             state.place = None;
@@ -93,8 +93,7 @@ impl Window {
         }
     }
 
-    /// What `total`, which was read at `moment`, holds beyond where the histogram stood a minute
-    /// before that.
+    /// `total`, read at `moment`, less the histogram's state a minute before.
     pub(super) fn recent(&self, moment: Moment, total: &Snapshot, recent: &mut Snapshot) {
         let Moment { at: now, stamp } = moment;
         recent.copy(total);
@@ -109,7 +108,7 @@ impl Window {
         }
     }
 
-    /// When what is recent at `now` begins; `now` where a note is due, which only
+    /// When the recent values at `now` begin; `now` if a note is due, which only
     /// [`recent`](Self::recent) takes.
     pub(super) fn since(&self, now: Time, stamp: u64) -> Time {
         let Some(mut state) = lock_for_a_while(&self.state) else { return now };
@@ -133,23 +132,23 @@ impl Window {
     }
 }
 
-/// Whether to note where the histogram stands: the last note is not young and says otherwise.
+/// Whether a note is due: the last one is old enough and differs.
 fn is_due(notes: &VecDeque<Note>, now: Time, stamp: u64) -> bool {
     notes.back().is_none_or(|last| last.stamp != stamp && now.since(last.at) >= STEP)
 }
 
-/// Drops the notes that a later one, itself a minute old, makes useless.
+/// Drops notes that are older than another note which is itself a minute old.
 fn forget(notes: &mut VecDeque<Note>, now: Time) {
     while notes.get(1).is_some_and(|next| now.since(next.at) >= SPAN) {
         notes.pop_front();
     }
 }
 
-/// Sees to it that the windows are rolled in this process. Never called to record.
+/// Starts the thread that rolls the windows of this process. Never called on recording.
 pub(super) fn watch(process: u64) {
     let Some(mut windows) = lock_for_a_while(&WINDOWS) else { return };
     if windows.rolled_in != process {
-        // Without the thread, reading still rolls: the window is then as old as the last read.
+        // Without the thread, reads still roll; the window is then as old as the last read.
         let thread = std::thread::Builder::new().name("expvar-window".into());
         if thread.spawn(roll_all).is_ok() {
             windows.rolled_in = process;
@@ -157,7 +156,7 @@ pub(super) fn watch(process: u64) {
     }
 }
 
-/// Rolls every window, for good.
+/// Rolls every window, forever.
 fn roll_all() {
     let mut total = Snapshot::default();
     loop {
@@ -166,7 +165,7 @@ fn roll_all() {
     }
 }
 
-/// One round of the thread that rolls the windows, now: for tests and benches.
+/// One round of that thread, for tests and benches.
 #[doc(hidden)]
 pub fn roll_windows() {
     roll_once(&mut Snapshot::default());

@@ -1,4 +1,4 @@
-//! What a thread knows of maps' keys, so that adding to a known key takes no lock.
+//! A thread's cache of map keys, so that adding to a known key takes no lock.
 
 use std::cell::RefCell;
 use std::num::NonZeroU64;
@@ -12,16 +12,16 @@ use crate::gauge::Gauge;
 use super::query::Query;
 use super::table::{Remembered, Table};
 
-/// Keys that one thread remembers at the most, of all maps together.
+/// The size of a thread's cache, over all maps.
 const LIMIT: usize = 16_384;
 
 thread_local! {
     static KEYS: RefCell<Table<Key>> = const { RefCell::new(Table::new(LIMIT)) };
 }
 
-/// What caches share of a key: whoever holds this holds the key's cell.
+/// Shared by the caches of a key; keeps the key's cell alive.
 pub(super) struct Known {
-    /// False once the key was taken out of its map.
+    /// False once the key was removed from its map.
     live: AtomicBool,
     gauge: Arc<Gauge>,
 }
@@ -31,14 +31,14 @@ impl Known {
         Self { live: AtomicBool::new(true), gauge }
     }
 
-    /// Makes every cache look again.
+    /// Invalidates all cache entries of the key.
     pub(super) fn retire(&self) {
         // Pairs with the load in `is_live`.
         self.live.store(false, Release);
     }
 }
 
-/// Tells maps apart; given out at first use.
+/// Distinguishes maps; assigned at first use.
 pub(super) struct MapId(AtomicU64);
 
 impl MapId {
@@ -67,7 +67,7 @@ impl MapId {
     }
 }
 
-/// What a thread remembers of a key.
+/// A cached key.
 struct Key {
     /// The gauge's cell.
     cell: u32,
@@ -77,38 +77,38 @@ struct Key {
 impl Remembered for Key {
     #[inline]
     fn is_live(&self) -> bool {
-        // Pairs with the store in `retire`: what comes after a removal finds it done.
+        // Pairs with the store in `retire`: recording after a removal misses the cache.
         self.known.live.load(Acquire)
     }
 }
 
-/// Adds to a key that the calling thread knows; false when it does not.
+/// Adds to a cached key; false on a miss.
 #[inline]
 pub(super) fn add(map: &MapId, key: &str, n: i64) -> bool {
     let query = Query::new(map.get(), key);
     KEYS.try_with(|keys| {
         let Ok(keys) = keys.try_borrow() else { return false };
         let Some(key) = keys.find(&query).filter(|key| key.is_live()) else { return false };
-        // `known` holds the gauge and so its cell, even if the key is taken out right now.
+        // `known` keeps the gauge and its cell alive, even if the key is being removed.
         cells::add(key.cell, n as u64);
         true
     })
     .unwrap_or(false)
 }
 
-/// Remembers a key in the calling thread.
+/// Caches a key for the calling thread.
 pub(super) fn learn(map: &MapId, key: &str, known: &Arc<Known>) {
     let query = Query::new(map.get_or_claim(), key);
     let Some(cell) = known.gauge.cell() else { return };
     let key = Key { cell, known: Arc::clone(known) };
-    // A thread in its teardown remembers nothing, which is slow and right.
+    // A thread in teardown caches nothing, which is slower and still correct.
     let old =
         KEYS.try_with(|keys| keys.try_borrow_mut().ok().map(|mut keys| keys.put(&query, key)));
-    // Dropped when the table is no longer borrowed.
+    // Dropped after the table is released.
     drop(old);
 }
 
-/// Forgets a key of a map, or all of them, in the calling thread.
+/// Drops the calling thread's cache entries of one key or of the whole map.
 pub(super) fn forget(map: &MapId, key: Option<&str>) {
     let map = map.get();
     let gone = KEYS.try_with(|keys| {

@@ -1,4 +1,4 @@
-//! Keys that are removed when nobody used them for a while.
+//! Expiry of unused keys.
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -10,7 +10,7 @@ use crate::var::{Handle, Var};
 
 use super::{Child, Map};
 
-/// What is known of a map's keys.
+/// The state of a map's expiry.
 pub(super) struct Sweep {
     last: Instant,
     seen: HashMap<Arc<str>, Seen>,
@@ -22,8 +22,7 @@ struct Seen {
 }
 
 impl Map {
-    /// Removes the keys that are due. Called by whoever reads the map, and before a full map sends a
-    /// new key to `(other)`.
+    /// Removes expired keys. Called by readers, and before a full map sends a new key to `(other)`.
     pub(super) fn expire(&self) {
         if let Some(after) = self.expire_after {
             self.expire_at(Instant::now(), after);
@@ -35,7 +34,7 @@ impl Map {
         let sweep = guard.get_or_insert_with(|| {
             Box::new(Sweep { last: now.checked_sub(after).unwrap_or(now), seen: HashMap::new() })
         });
-        // A key goes at most an eighth later than it could, and many readers cost little more than one.
+        // Delays expiry by at most an eighth, and keeps frequent readers cheap.
         if now.saturating_duration_since(sweep.last) < after / 8 {
             return;
         }
@@ -52,7 +51,7 @@ impl Map {
             let print = print(&child.var);
             let used = child.take_used();
             let seen = sweep.seen.entry(Arc::clone(key)).or_insert(Seen { print, since: now });
-            // A map that expires by itself goes when it is empty.
+            // A nested map with expiry of its own expires when it is empty.
             let inside = matches!(&child.var, Var::Map(nested)
                 if nested.expire_after.is_some() && nested.keys.lock().len() > 0);
             if used || inside || seen.print != print {
@@ -66,12 +65,12 @@ impl Map {
         self.remove_due(&due);
     }
 
-    /// Removes keys that still are as they were and that nobody has a handle on.
+    /// Removes keys that have not changed since and have no handles.
     fn remove_due(&self, due: &[(Arc<str>, u64)]) {
         let mut gone = Vec::new();
         for (key, seen) in due {
             let mut keys = self.keys.lock();
-            // The list holds handles too.
+            // The cached list holds handles too.
             keys.unlist();
             let unused = |child: &Child| child.is_only_in_map() && print(&child.var) == *seen;
             if keys.get(key).is_some_and(unused)
@@ -89,7 +88,7 @@ impl Map {
 }
 
 impl Child {
-    /// Whether nobody but the map and what it keeps of it itself has the variable.
+    /// Whether the map and its caches are the only owners of the variable.
     fn is_only_in_map(&self) -> bool {
         let ours = 1 + usize::from(self.known.is_some()) + usize::from(self.held.get().is_some());
         match &self.var {
@@ -102,7 +101,7 @@ impl Child {
                 twins.is_some_and(|twins| Arc::strong_count(var) == ours + twins)
             }
             Var::Map(Handle::Shared(var)) => Arc::strong_count(var) == ours,
-            // A static, or a function, which may give another value at any time.
+            // A static always has another owner; a function may return another value at any time.
             _ => false,
         }
     }
@@ -112,7 +111,7 @@ impl Child {
     }
 }
 
-/// A number that changes when a variable does.
+/// A fingerprint that changes when a variable does.
 fn print(var: &Var) -> u64 {
     match var {
         Var::Counter(counter) => counter.get(),
@@ -167,7 +166,7 @@ mod tests {
         map.add("busy", 1);
         at(40);
         assert_eq!(map.len(), 6, "all were used within the time");
-        // The same value again is no change that a reader could see, but it is use.
+        // Setting the same value again changes nothing that readers see, but counts as use.
         map.text("said").set("x");
         at(90);
         assert_eq!(map.keys(), ["busy", "kept", "said"]);
@@ -175,7 +174,7 @@ mod tests {
         assert_eq!(map.keys(), ["kept", "said"]);
         at(200);
         at(400);
-        assert_eq!(map.keys(), ["kept"], "a handle that is held is in use");
+        assert_eq!(map.keys(), ["kept"], "a key with a live handle is in use");
         kept.set(5);
         assert_eq!(map.get("kept").unwrap().to_string(), "5");
 

@@ -1,4 +1,4 @@
-//! Handles that a thread got from maps before, so that getting one again takes no lock.
+//! A thread's cache of handles from maps, so that getting one again takes no lock.
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::AtomicBool;
@@ -13,10 +13,10 @@ use crate::var::{Handle, Var};
 use super::query::Query;
 use super::table::{Remembered, Table};
 
-/// Handles that one thread remembers at the most, of all maps together.
+/// The size of a thread's cache, over all maps.
 const LIMIT: usize = 4096;
 
-/// So often a thread asks for a histogram before it gets a handle whose references it counts alone.
+/// How often a thread requests a histogram before it gets a handle with its own reference count.
 const EARNS: u8 = 32;
 const EARNED: u8 = u8::MAX;
 
@@ -24,38 +24,38 @@ thread_local! {
     static HELD: RefCell<Table<Known>> = const { RefCell::new(Table::new(LIMIT)) };
 }
 
-/// What threads share of a variable in a map.
+/// Shared by the caches of a variable in a map.
 pub(super) struct Held {
-    /// False once the variable was taken out of its map.
+    /// False once the variable was removed from the map.
     live: AtomicBool,
-    /// Whether anybody asked for it since this was last cleared.
+    /// Whether it was requested since the flag was last cleared.
     used: AtomicBool,
     var: Var,
-    /// Whether a thread has `var` as its handle; others get twins.
+    /// Whether a thread uses `var` itself as its handle; other threads get twins.
     taken: AtomicBool,
     twins: Mutex<Vec<Twin>>,
 }
 
-/// A handle that was made for a thread.
+/// A handle with its own reference count, made for one thread.
 struct Twin {
     handle: Weak<Histogram>,
-    /// Whether the thread still remembers it: that counts as one reference, and as no use.
+    /// Whether the thread still caches it: one reference that is not use.
     remembered: bool,
 }
 
-/// What a thread knows of it.
+/// A cached variable.
 struct Known {
     held: Arc<Held>,
-    /// A handle whose references this thread alone counts.
+    /// A handle whose reference count this thread alone uses.
     twin: Option<Var>,
-    /// How often it was asked for, up to `EARNS`; `EARNED` from then on.
+    /// How often it was requested, up to `EARNS`; then `EARNED`.
     asked: Cell<u8>,
 }
 
 impl Remembered for Known {
     #[inline]
     fn is_live(&self) -> bool {
-        // Pairs with the store in `retire`: what comes after a removal finds it done.
+        // Pairs with the store in `retire`: a request after a removal misses the cache.
         self.held.live.load(Acquire)
     }
 }
@@ -71,18 +71,18 @@ impl Held {
         }
     }
 
-    /// Makes every thread look again.
+    /// Invalidates the cache entries of all threads.
     pub(super) fn retire(&self) {
         // Pairs with the load in `is_live`.
         self.live.store(false, Release);
     }
 
-    /// Whether anybody asked for it since the last time this was asked.
+    /// Whether it was requested since the last call.
     pub(super) fn take_used(&self) -> bool {
         self.used.swap(false, Relaxed)
     }
 
-    /// A handle for the calling thread alone; `None` if that is `var`, or there is no such thing.
+    /// A handle for the calling thread alone; `None` if that is `var`, or the kind has no twins.
     fn twin(&self) -> Option<Var> {
         let Var::Histogram(Handle::Shared(histogram)) = &self.var else { return None };
         if !self.taken.swap(true, Relaxed) {
@@ -96,7 +96,7 @@ impl Held {
         Some(twin.into())
     }
 
-    /// How many twins there are; `None` if anybody has a handle on one.
+    /// The number of twins; `None` if one of them has a handle elsewhere.
     pub(super) fn idle_twins(&self) -> Option<usize> {
         let mut twins = self.twins.lock();
         twins.retain(|twin| twin.handle.strong_count() > 0);
@@ -105,7 +105,7 @@ impl Held {
     }
 }
 
-/// Runs `f` on a variable that the calling thread got before; `None` if it is to be looked for.
+/// Runs `f` on a cached variable; `None` on a miss.
 #[inline(always)]
 pub(super) fn with<M: Member, R>(query: &Query<'_>, f: impl FnOnce(&Arc<M>) -> R) -> Option<R> {
     let known = |table: &RefCell<Table<Known>>| {
@@ -136,7 +136,7 @@ impl Drop for Known {
 }
 
 impl Known {
-    /// False when a twin is due.
+    /// False when it is time to make a twin.
     #[inline]
     fn ask(&self) -> bool {
         let asked = self.asked.get();
@@ -148,9 +148,9 @@ impl Known {
     }
 }
 
-/// Remembers a variable in the calling thread.
+/// Caches a variable for the calling thread.
 pub(super) fn learn(query: &Query<'_>, held: Arc<Held>) {
-    // A thread in its teardown remembers nothing, which is slow and right.
+    // A thread in teardown caches nothing, which is slower and still correct.
     let old = HELD.try_with(|table| {
         let mut table = table.try_borrow_mut().ok()?;
         let earned = table
@@ -159,11 +159,11 @@ pub(super) fn learn(query: &Query<'_>, held: Arc<Held>) {
         let (twin, asked) = if earned { (held.twin(), EARNED) } else { (None, 0) };
         Some(table.put(query, Known { held, twin, asked: Cell::new(asked) }))
     });
-    // Dropped when the table is no longer borrowed.
+    // Dropped after the table is released.
     drop(old);
 }
 
-/// Forgets, in the calling thread, variables that were taken out of their maps.
+/// Drops the calling thread's entries of removed variables.
 pub(super) fn forget_retired() {
     let gone = HELD.try_with(|table| Some(table.try_borrow_mut().ok()?.take_dead()));
     drop(gone);

@@ -1,4 +1,4 @@
-//! A map by several keys at once: requests by route, method and status.
+//! Maps by several keys: requests by route, method and status.
 
 use std::cell::Cell;
 use std::fmt::Write as _;
@@ -14,23 +14,23 @@ use crate::{Counter, FloatGauge, Gauge, Histogram};
 use super::query::Query;
 use super::{Map, OTHER, held};
 
-/// Keys of one variable.
+/// The most keys of one variable.
 const LEVELS: usize = 8;
 
 thread_local! {
-    /// Where several keys become one text.
+    /// A buffer that joins several keys into one text.
     static JOINED: Cell<String> = const { Cell::new(String::new()) };
 }
 
 /// Several keys at once. Each is a level of nested maps, outermost first; declare their names as
 /// `labels: ["route", "method"]`.
 ///
-/// All of these find what the calling thread used before in a cache of its own, and else make it.
-/// A map makes as many variables in this way as its limit says, whatever their keys; what is past
-/// the limit, or has more than 8 keys or one that is too long, goes to `(other)` at every level, and `expvar.overflows`
+/// Each method looks into the calling thread's cache and makes what is missing. The map's limit
+/// bounds how many variables it makes in this way, whatever their keys. Past the limit, with more
+/// than 8 keys, or with a key that is too long, all levels are `(other)`, and `expvar.overflows`
 /// counts it.
 impl Map {
-    /// Adds to the integer at these keys, which is made, at zero, if there is none.
+    /// Adds to the integer at these keys, made at zero if missing.
     ///
     /// ```
     /// # let registry = expvar::Registry::new();
@@ -45,23 +45,23 @@ impl Map {
         self.with_at(keys.as_ref(), Gauge::new, |gauge| gauge.add(n));
     }
 
-    /// The counter at these keys, made if there is none.
+    /// Returns the counter at these keys, made if missing.
     #[doc(alias = "with_label_values")]
     pub fn counter_at<K: AsRef<str>>(&self, keys: impl AsRef<[K]>) -> Arc<Counter> {
         self.with_at(keys.as_ref(), Counter::new, Arc::clone)
     }
 
-    /// The gauge at these keys, made if there is none.
+    /// Returns the gauge at these keys, made if missing.
     pub fn gauge_at<K: AsRef<str>>(&self, keys: impl AsRef<[K]>) -> Arc<Gauge> {
         self.with_at(keys.as_ref(), Gauge::new, Arc::clone)
     }
 
-    /// The floating-point gauge at these keys, made if there is none.
+    /// Returns the floating-point gauge at these keys, made if missing.
     pub fn float_gauge_at<K: AsRef<str>>(&self, keys: impl AsRef<[K]>) -> Arc<FloatGauge> {
         self.with_at(keys.as_ref(), FloatGauge::new, Arc::clone)
     }
 
-    /// The histogram at these keys, made if there is none.
+    /// Returns the histogram at these keys, made if missing.
     pub fn histogram_at<K: AsRef<str>>(&self, keys: impl AsRef<[K]>) -> Arc<Histogram> {
         self.with_at(keys.as_ref(), Histogram::new, Arc::clone)
     }
@@ -113,7 +113,7 @@ impl Map {
         }
     }
 
-    /// Whether there is anything at these keys.
+    /// Whether these keys exist.
     fn has(&self, keys: &[&str]) -> bool {
         let [first, rest @ ..] = keys else { return true };
         match self.get(first) {
@@ -123,7 +123,7 @@ impl Map {
         }
     }
 
-    /// Takes one of the places that the limit leaves.
+    /// Takes one unit of the limit.
     fn reserve(&self) -> bool {
         let take = || {
             let free = |made| (made < self.limit).then_some(made + 1);
@@ -132,8 +132,8 @@ impl Map {
         take() || (self.recount() && take())
     }
 
-    /// Counts again what was made here, at most once a second: keys may have been removed or have
-    /// expired in any of the nested maps.
+    /// Recounts the variables made here, at most once a second: keys may have been removed or have
+    /// expired in a nested map.
     fn recount(&self) -> bool {
         let now = super::expiry::millis();
         let last = self.recounted.load(Relaxed);
@@ -157,18 +157,18 @@ fn leaves(var: &Var, depth: usize) -> usize {
     }
 }
 
-/// A variable that nobody sees, for a place that holds something else.
+/// A detached variable, for keys that hold another kind.
 fn mismatch<M: Member>(make: impl Fn() -> M) -> Arc<M> {
     MISMATCHES.inc();
     Arc::new(make())
 }
 
-/// Runs `f` on the keys as one text, which is another one for other keys: each with its length.
+/// Runs `f` on the keys joined into one text, unambiguously: each with its length.
 fn with_joined<R>(keys: &[impl AsRef<str>], f: impl FnOnce(&str) -> R) -> R {
     let join = |joined: &mut String| {
         for key in keys.iter().map(AsRef::as_ref) {
-            // A length below 128 is one character; a longer one is written out, behind one that no
-            // short key has.
+            // A length below 128 is one character; a longer one is spelled out after a character
+            // that no short length has.
             match u8::try_from(key.len()) {
                 Ok(len @ 0..=126) => joined.push(char::from(len)),
                 _ => {
@@ -178,12 +178,12 @@ fn with_joined<R>(keys: &[impl AsRef<str>], f: impl FnOnce(&str) -> R) -> R {
             joined.push_str(key);
         }
     };
-    // Taken out meanwhile; whoever needs it within `f` makes another.
+    // Taken for the duration of `f`; a nested call makes another.
     let mut joined = JOINED.try_with(Cell::take).unwrap_or_default();
     joined.clear();
     join(&mut joined);
     let done = f(&joined);
-    // A single long key must not keep its memory for good.
+    // Does not keep the memory of one long key.
     if joined.capacity() <= 4096 {
         let _ = JOINED.try_with(|cell| cell.set(joined));
     }

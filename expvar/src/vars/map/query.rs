@@ -1,20 +1,20 @@
-//! What is looked for: a key of a map, read once for its hash and for comparing it.
+//! A lookup of a map key: hash and bytes for comparison, read once.
 
-/// A key of a map that is looked for in a cache.
+/// A map key to look up in a cache.
 #[derive(Clone, Copy)]
 pub(super) struct Query<'k> {
     pub(super) map: u64,
     pub(super) key: &'k str,
     /// See [`ends`].
     pub(super) ends: [u64; 2],
-    /// It need not withstand an attacker: a key that finds all its places taken is slow, not wrong.
+    /// Not secure against attackers, and need not be: colliding keys are slow, not wrong.
     pub(super) hash: u64,
 }
 
 impl<'k> Query<'k> {
     #[inline]
     pub(super) fn new(map: u64, key: &'k str) -> Self {
-        // Odd, and as many ones as zeros: the fractions of the golden ratio and of π.
+        // Odd, with as many ones as zeros: the fractions of the golden ratio and of π.
         const K: [u64; 2] = [0x9E37_79B9_7F4A_7C15, 0x243F_6A88_85A3_08D3];
         let fold = |state: u64, [low, high]: [u64; 2]| {
             let product = u128::from(state ^ low) * u128::from(K[1] ^ high);
@@ -28,11 +28,11 @@ impl<'k> Query<'k> {
         Self { map, key, ends, hash: fold(state, ends) }
     }
 
-    /// Whether this is that key of that map, whose ends are these.
+    /// Whether this is the key of that map with these ends.
     #[inline]
     pub(super) fn is(&self, map: u64, ends: [u64; 2], key: &str) -> bool {
-        // Not `==`, of which the compiler makes one load of 16 bytes: where the ends were just stored
-        // in halves, that waits for the stores.
+        // Not `==`, which compiles to one load of 16 bytes: right after two stores of 8, that
+        // stalls on store forwarding.
         let differ = (self.ends[0] ^ ends[0]) | (self.ends[1] ^ ends[1]);
         differ == 0
             && self.map == map
@@ -41,9 +41,8 @@ impl<'k> Query<'k> {
     }
 }
 
-/// The first and the last bytes of a key, eight each where it has as many; of one that is longer
-/// than 16 bytes, the last 16. Up to 16 bytes, length and ends say all of the key, which spares a
-/// look at where it lies.
+/// The first and last eight bytes of a key; of a key longer than 16 bytes, the last 16. For keys of
+/// up to 16 bytes, length and ends identify the key without reading its memory again.
 #[inline]
 fn ends(key: &str) -> [u64; 2] {
     let bytes = key.as_bytes();
@@ -62,7 +61,7 @@ fn ends(key: &str) -> [u64; 2] {
     }
 }
 
-/// What the ends of a key leave out, if anything.
+/// The bytes that the ends leave out, if any.
 #[inline]
 fn inner(key: &str) -> &[[u8; 16]] {
     let bytes = key.as_bytes();
@@ -114,7 +113,7 @@ mod tests {
         for map in 1..4 {
             let hashes: HashSet<u64> = keys.iter().map(|key| Query::new(map, key).hash).collect();
             assert_eq!(hashes.len(), keys.len());
-            // 2,485 keys in 8,192 places: thrown at random they would find 2,145 different ones.
+            // 2,485 of 8,192 slots: random hashing would fill 2,145.
             let places: HashSet<u64> = hashes.iter().map(|hash| hash % 8192).collect();
             assert!(places.len() > 2000, "{}", places.len());
         }

@@ -1,27 +1,27 @@
-//! What a thread remembers of maps' keys: a bounded table.
+//! A bounded hash table of cached keys.
 
 use super::query::Query;
 
-/// Places that a key can be in.
+/// Slots in which a key can be.
 const PROBES: usize = 8;
 
-/// What is remembered of a key.
+/// A cache entry.
 pub(super) trait Remembered {
-    /// False once the key was taken out of its map.
+    /// False once the key was removed from its map.
     fn is_live(&self) -> bool;
 }
 
-/// A table with open addressing: a key lies in one of the places that follow its hash's.
+/// Open addressing: an entry is in one of the slots after its hash's.
 pub(super) struct Table<T> {
-    /// A power of two of places, or none.
+    /// A power of two of slots, or none.
     places: Vec<Option<Place<T>>>,
     used: usize,
-    /// Keys that it holds at the most.
+    /// The most entries.
     limit: usize,
 }
 
 struct Place<T> {
-    /// Of the query that finds it.
+    /// The map of the query that finds it.
     map: u64,
     ends: [u64; 2],
     hash: u64,
@@ -30,7 +30,7 @@ struct Place<T> {
 }
 
 impl<T: Remembered> Table<T> {
-    /// An empty table of at most so many keys, a power of two.
+    /// An empty table of at most `limit` entries, a power of two.
     pub(super) const fn new(limit: usize) -> Self {
         Self { places: Vec::new(), used: 0, limit }
     }
@@ -44,14 +44,14 @@ impl<T: Remembered> Table<T> {
         }
     }
 
-    /// Not inlined, because most keys lie in their first place.
+    /// Not inlined: most entries are in their first slot.
     #[inline(never)]
     fn find_further(&self, query: &Query<'_>) -> Option<&T> {
         let mut places = self.probe(query.hash).skip(1).filter_map(|at| self.places[at].as_ref());
         Some(&places.find(|place| place.is(query))?.remembered)
     }
 
-    /// The places in which a key of this hash can lie.
+    /// The slots that a hash can use.
     #[inline]
     fn probe(&self, hash: u64) -> impl Iterator<Item = usize> + use<T> {
         let mask = self.places.len().wrapping_sub(1);
@@ -59,7 +59,7 @@ impl<T: Remembered> Table<T> {
         (0..probes).map(move |step| (hash as usize).wrapping_add(step) & mask)
     }
 
-    /// Remembers a key; returns what had to go for it, to be dropped.
+    /// Inserts an entry. Returns an evicted one, for the caller to drop.
     pub(super) fn put(&mut self, query: &Query<'_>, remembered: T) -> Vec<T> {
         let full = 2 * (self.used + 1) > self.places.len() && self.places.len() < 2 * self.limit;
         let mut gone = if full { self.grow() } else { Vec::new() };
@@ -71,7 +71,7 @@ impl<T: Remembered> Table<T> {
                 _ => free = free.or(Some(at)),
             }
         }
-        // With no place free, another key makes room: one of those that share the places, by turns.
+        // If no slot is free, evicts one of those that share the slots, in turn.
         let turn = (query.hash >> 32) as usize % PROBES;
         let at = held.or(free).or_else(|| self.probe(query.hash).nth(turn));
         if let Some(at) = at {
@@ -83,7 +83,7 @@ impl<T: Remembered> Table<T> {
         gone
     }
 
-    /// Twice the places, without what is gone, which is returned.
+    /// Doubles the slots and returns the invalid entries.
     fn grow(&mut self) -> Vec<T> {
         let gone = self.take_dead();
         let size = if 4 * self.used < self.places.len() {
@@ -104,7 +104,7 @@ impl<T: Remembered> Table<T> {
         gone
     }
 
-    /// Forgets a key.
+    /// Removes an entry.
     pub(super) fn take(&mut self, query: &Query<'_>) -> Option<T> {
         let held = |at: &usize| self.places[*at].as_ref().is_some_and(|place| place.is(query));
         let at = self.probe(query.hash).find(held)?;
@@ -112,7 +112,7 @@ impl<T: Remembered> Table<T> {
         self.places[at].take().map(|place| place.remembered)
     }
 
-    /// Forgets the keys that were taken out of their maps.
+    /// Removes the entries whose keys were removed from their maps.
     pub(super) fn take_dead(&mut self) -> Vec<T> {
         let dead = |place: &Option<Place<T>>| {
             place.as_ref().is_some_and(|place| !place.remembered.is_live())

@@ -1,17 +1,17 @@
-//! What precedes each value of a document, one after the other.
+//! What precedes each value of a document, in one buffer.
 
 use crate::json::write_string;
 
-/// Names as JSON, in order, each between what separates it from the value before and its colon. Made
-/// once for a list of names: a document of ten thousand numbers is mostly these bytes.
+/// Names as JSON, in order, each between the separator and its colon. Made once for each list of
+/// names: they are most of a document of ten thousand numbers.
 pub(crate) struct Heads {
     text: Box<[u8]>,
     ends: Box<[usize]>,
 }
 
-/// Bytes of what separates two values.
+/// Bytes of the separator of two values.
 pub(crate) const SEPARATOR: usize = 2;
-/// Most bytes of a head that is copied in stores of fixed length.
+/// The longest head that is copied by stores of fixed length.
 const SHORT: usize = 48;
 
 impl Heads {
@@ -30,13 +30,12 @@ impl Heads {
         Self { text: text.into(), ends: ends.into() }
     }
 
-    /// Bytes of all of them.
+    /// The total length in bytes.
     pub(crate) fn len(&self) -> usize {
         self.text.len()
     }
 
-    /// Appends what precedes the value in this place; what separates it only where it is not the
-    /// first.
+    /// Appends what precedes the value at this index; without the separator for the first.
     #[inline]
     pub(crate) fn write(&self, at: usize, is_first: bool, buffer: &mut Vec<u8>) {
         let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
