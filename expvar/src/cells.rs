@@ -1,23 +1,24 @@
-//! The cells that every recording lands in.
+//! The cells that values are recorded in.
 //!
-//! Cells lie in pages of 64. Every page that was ever recorded into has a *shared* copy, to which
-//! anybody adds with `fetch_add`. A thread that records into a page often earns a *private* copy
-//! of it, which only that thread writes, with a plain load and store. Private copies together stay
-//! within a limit ([`set_limit`]), and what one costs rises as the limit comes near. What a thread
-//! holds when it ends, or has not used for long, is folded into the shared copy and serves the
-//! next. So memory and the time of a read depend on the variables and the limit, never on how many
-//! threads there are or were.
+//! Cells are grouped in pages of 64. Every page that was ever recorded into has a *shared* copy, to
+//! which any thread adds with `fetch_add`. A thread that records into a page often earns a
+//! *private* copy of it, which only that thread writes, with a plain load and store. Private copies
+//! together stay within a limit ([`set_limit`]); the price of one rises as the limit comes near.
+//! When a thread ends, or has not used a copy for a while, the copy is folded into the shared one
+//! and reused. So memory and read time depend on the number of variables and on the limit, not on
+//! the number of threads.
 //!
-//! Time is cut into epochs of at least 20 s, which readers begin. In each a thread makes sure once,
-//! of each page that it records into, that it still has its copy; that is one addition on the hot
-//! path. Whoever reads a page takes away the copies that were not used in three epochs. A record
-//! must be over before two epochs have passed since it began: a thread that a debugger stops for
-//! 40 s in the middle of its four instructions, and none of the others, may spoil a count.
+//! Time is divided into epochs of at least 20 s, which readers begin. Once per epoch and page a
+//! thread verifies that it still owns its copy; on the hot path the check is one addition. A reader
+//! of a page reclaims copies that were unused for three epochs. A recording must therefore finish
+//! within two epochs: if a debugger stops a single thread for 40 s inside these four instructions,
+//! a count may be wrong.
 //!
-//! The storage knows nothing of variables: one is an id, or a run of pages ([`Cells`], [`Run`]).
+//! This module knows nothing of variables: a variable is an id, or a run of pages ([`Cells`],
+//! [`Run`]).
 //!
-//! Floors, each using only those above it: `page` - `arena`, `index` - `store` - `windows`, `heat`,
-//! `held` - `record` - this file, which has what belongs to the process and the thread.
+//! Layers, each using only those above it: `page` - `arena`, `index` - `store` - `windows`, `heat`,
+//! `held` - `record` - this file, which holds per-process and per-thread state.
 
 mod arena;
 mod heat;
@@ -52,7 +53,7 @@ use crate::sync::{AtomicU32, AtomicU64, Mutex};
 
 static STORE: Store = Store::new();
 static IDS: Ids = Ids::new();
-/// What was recorded nowhere, because the system refused memory for a shared copy.
+/// Recordings lost because the system refused memory for a shared copy.
 static LOST: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
@@ -62,7 +63,7 @@ thread_local! {
     static HELD: Lease = const { Lease(RefCell::new(Held::new())) };
 }
 
-/// Gives back what the thread holds when it ends.
+/// Releases the thread's copies when the thread ends.
 struct Lease(RefCell<Held>);
 
 impl Drop for Lease {
@@ -76,7 +77,7 @@ impl Drop for Lease {
     }
 }
 
-/// The calling thread, as [`record`] sees it.
+/// The calling thread's side of [`record`].
 struct Calling;
 
 impl Thread for Calling {
@@ -99,13 +100,13 @@ impl Thread for Calling {
     }
 }
 
-/// The process that this is. Asked each time, because a `fork` changes it.
+/// The id of this process. Read each time, because a `fork` changes it.
 pub(crate) fn process() -> u64 {
     u64::from(crate::clock::process_id())
 }
 
-/// Adds to a cell, wrapping. About a nanosecond where the calling thread does so often; waits for
-/// nobody.
+/// Adds to a cell, wrapping. About a nanosecond where the calling thread does so often. Never
+/// blocks.
 #[doc(hidden)]
 #[inline]
 pub fn add(id: u32, n: u64) {
@@ -115,8 +116,8 @@ pub fn add(id: u32, n: u64) {
     }
 }
 
-/// A thread's first records into many variables come here: no call where the one before went to the
-/// same page.
+/// The path of a thread's first recordings into many variables: inlines the case that the previous
+/// recording was in the same page.
 #[cold]
 #[inline(never)]
 fn add_cold(id: u32, n: u64) {
@@ -145,14 +146,14 @@ fn lose() {
     LOST.fetch_add(1, Relaxed);
 }
 
-/// The cell of one number: an id that is given out at first use and comes back on drop.
+/// The cell of one number: an id taken at first use and released on drop.
 pub(crate) struct Cells {
     /// The id, or `NONE`.
     id: AtomicU32,
 }
 
-/// No id is that large, nor are those of a run that would begin here, so a hot path that finds it
-/// falls into the cold one by itself.
+/// Larger than any id, and than those of a run beginning here, so that the hot path falls through
+/// to the cold one without a check of its own.
 const NONE: u32 = u32::MAX - (1 << 20);
 
 impl Cells {
@@ -160,15 +161,15 @@ impl Cells {
         Self { id: AtomicU32::new(NONE) }
     }
 
-    /// The id; `None` before anything was recorded.
+    /// The id; `None` before the first recording.
     #[inline]
     pub(crate) fn id(&self) -> Option<u32> {
-        // Pairs with the release in `claim`: whoever sees the id sees its cell zeroed.
+        // Pairs with the release in `claim`: a thread that sees the id sees the cell zeroed.
         let id = self.id.load(Acquire);
         (id != NONE).then_some(id)
     }
 
-    /// The id, given out now if there is none yet. `None` where all are in use.
+    /// The id, taken now if there is none. `None` if all are in use.
     #[cold]
     #[inline(never)]
     pub(crate) fn claim(&self, of: Use) -> Option<u32> {
@@ -189,20 +190,20 @@ impl Cells {
         })
     }
 
-    /// The cell of that id, which somebody else gave up for good.
+    /// The cell of an id that its former owner gave up for good.
     pub(crate) fn of(id: u32) -> Self {
         Self { id: AtomicU32::new(id) }
     }
 
-    /// Makes a static share the cell of another, and returns the one that it had: a recording that
-    /// is under way may still go there.
+    /// Makes a static share another's cell and returns its former one, to which recordings in
+    /// progress may still go.
     pub(crate) fn share(&self, id: u32) -> Option<u32> {
         let own = self.id.swap(id, AcqRel);
         (own != NONE && own != id).then_some(own)
     }
 
-    /// Adds to the cell if the thread's windows show it. Else [`claim`](Self::claim) and [`add`]
-    /// do.
+    /// Adds to the cell if the thread's windows have its page. Otherwise use [`claim`](Self::claim)
+    /// and [`add`].
     #[inline]
     pub(crate) fn try_add(&self, n: u64) -> bool {
         // Pairs with the release in `claim`.
@@ -214,7 +215,7 @@ impl Cells {
         found.is_some()
     }
 
-    /// Adds to the cell, whose id is given out now if need be.
+    /// Adds to the cell, taking an id first if necessary.
     #[inline(always)]
     pub(crate) fn add_cold(&self, of: Use, n: u64) {
         match self.id().or_else(|| self.claim(of)) {
@@ -230,7 +231,7 @@ impl Cells {
         shared.map_or(0, |shared| STORE.read_one(shared, process(), id as usize % CELLS))
     }
 
-    /// Gives the id back. Called by the owner's `Drop`, once.
+    /// Releases the id. Called once, by the owner's `Drop`.
     pub(crate) fn release(&mut self, of: Use) {
         let id = std::mem::replace(self.id.get_mut(), NONE);
         if id != NONE {
@@ -249,8 +250,8 @@ pub(crate) fn settled(id: u32) -> u64 {
     shared.map_or(0, |shared| STORE.read_settled(shared, process(), id as usize % CELLS))
 }
 
-/// Replaces a cell's sum by what `change` makes of it. Of what is added meanwhile, each is kept on
-/// top of that or replaced. Takes the lock of the page. `false` where the system refuses memory.
+/// Replaces a cell's sum with `change` of it. A concurrent addition is either kept on top or
+/// replaced. Takes the page's lock. False if the system refuses memory.
 pub(crate) fn set(id: u32, change: impl FnOnce(u64) -> u64) -> bool {
     let number = id / CELLS as u32;
     let shared = LOCAL.with(|local| local.growing(|nested| STORE.shared_or_new(number, !nested)));
@@ -266,13 +267,12 @@ pub(crate) fn set(id: u32, change: impl FnOnce(u64) -> u64) -> bool {
     }
 }
 
-/// The cells of a distribution: a run of pages that is given out at first use and comes back on
-/// drop. Each page has sums of its own, so that a record needs one page only.
+/// The cells of a distribution: a run of pages taken at first use and released on drop. Each page
+/// has its own sums, so that a recording needs one page only.
 pub(crate) struct Run {
     /// The first id, or `NONE`.
     first: AtomicU32,
-    /// An odd number, so that the pages that are in use in many runs, the same of each, have places
-    /// of their own in a thread's windows.
+    /// An odd number, so that the same pages of many runs map to different windows of a thread.
     pages: u32,
 }
 
@@ -287,7 +287,7 @@ impl Run {
         self.pages
     }
 
-    /// The first id; `None` before anything was recorded.
+    /// The first id; `None` before the first recording.
     #[inline]
     pub(crate) fn first(&self) -> Option<u32> {
         // Pairs with the release in `claim`.
@@ -295,7 +295,7 @@ impl Run {
         (first != NONE).then_some(first)
     }
 
-    /// The first id, given out now if there is none yet.
+    /// The first id, taken now if there is none.
     #[cold]
     #[inline(never)]
     pub(crate) fn claim(&self) -> Option<u32> {
@@ -316,17 +316,17 @@ impl Run {
         })
     }
 
-    /// Makes a static share the cells of another, and returns the ones that it had, as a run that
-    /// nobody else has: a recording that is under way may still go there.
+    /// Makes a static share another's cells and returns its former ones, to which recordings in
+    /// progress may still go.
     pub(crate) fn share(&self, first: u32) -> Option<Self> {
         let own = self.first.swap(first, AcqRel);
         let run = Self { first: AtomicU32::new(own), pages: self.pages };
         (own != NONE && own != first).then_some(run)
     }
 
-    /// Adds one to a cell and to its page's count, and `n` to the page's sum of whole numbers, if the
-    /// thread's windows show the page. The count last: whoever reads it and then the cells finds no
-    /// fewer there.
+    /// Adds one to a cell and to its page's count, and `n` to the page's sum of whole numbers, if
+    /// the thread's windows have the page. The count goes last, so that a reader which reads the
+    /// count first finds at least as many in the cells.
     #[inline]
     pub(crate) fn try_record(&self, cell: u32, n: u64) -> bool {
         // Pairs with the release in `claim`.
@@ -380,7 +380,7 @@ impl Run {
         }
     }
 
-    /// Gives the pages back. Called by the owner's `Drop`, once.
+    /// Releases the pages. Called once, by the owner's `Drop`.
     pub(crate) fn release(&mut self) {
         let first = std::mem::replace(self.first.get_mut(), NONE);
         if first != NONE {
@@ -395,16 +395,16 @@ impl Run {
     }
 }
 
-/// How long an epoch lasts at least. A private copy that was not used in three is taken away.
+/// The least duration of an epoch. A private copy unused for three is reclaimed.
 const EPOCH: Duration = Duration::from_secs(20);
 
 /// When the current epoch began.
 static EPOCH_BEGAN: Mutex<Option<Time>> = Mutex::new(None);
 
-/// Begins an epoch if the last has lasted long enough. Called by readers: where nobody reads, none
-/// ends.
+/// Begins an epoch if the current one has lasted long enough. Called by readers: without reads, no
+/// epoch ends.
 fn begin_epoch() {
-    // Who finds the lock taken leaves it to who has it.
+    // Another thread has the lock and does it.
     let Some(mut began) = EPOCH_BEGAN.try_lock() else { return };
     let now = Time::now();
     match *began {
@@ -417,28 +417,27 @@ fn begin_epoch() {
     }
 }
 
-/// Makes all that threads hold look as if they had not used it for long: for tests. No thread may
-/// be recording meanwhile.
+/// For tests: makes all private copies look unused for a long time. No thread may be recording.
 #[doc(hidden)]
 pub fn age() {
     (0..sizes::OLD).for_each(|_| STORE.begin_epoch());
 }
 
 impl Reader {
-    /// Reads what was recorded until now, and later.
+    /// A reader of what was recorded until now, and later.
     pub(crate) fn now() -> Self {
         begin_epoch();
         Self::of(&STORE, process())
     }
 }
 
-/// Records of the calling thread that went to copies that threads share: for tests and benches.
+/// For tests and benches: recordings of the calling thread that went to shared copies.
 #[doc(hidden)]
 pub fn shared_records() -> u64 {
     LOCAL.with(Local::cold)
 }
 
-/// Bytes that recording takes: see [`usage`].
+/// Memory that recording takes, in bytes. See [`usage`].
 ///
 /// ```
 /// let usage = expvar::usage();
@@ -448,22 +447,20 @@ pub fn shared_records() -> u64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
-    /// Cells that variables hold: one for a number, 1,088 for a histogram. They take memory only
-    /// in pages of 64 that were recorded into.
+    /// Cells of all variables: one for a number, 1,088 for a histogram. Only pages of 64 that were
+    /// recorded into take memory.
     pub cells: usize,
-    /// Bytes of the copies that all threads share: 9 a number, 576 a page of a histogram in which
-    /// a value fell.
+    /// Bytes of shared copies: 9 for each number, 576 for each page of a histogram with a value.
     pub shared_bytes: usize,
-    /// Bytes of the copies that threads hold to themselves, of those variables that each records
-    /// into often.
+    /// Bytes of private copies, each for a page that a thread records into often.
     pub private_bytes: usize,
-    /// What `private_bytes` stays within: see [`set_limit`].
+    /// The limit on `private_bytes`. See [`set_limit`].
     pub limit_bytes: usize,
-    /// Records that were lost because the system refused memory for a shared copy.
+    /// Recordings lost because the system refused memory for a shared copy.
     pub lost: u64,
 }
 
-/// What recording takes now. A few loads.
+/// Returns the memory that recording takes now. Costs a few loads.
 pub fn usage() -> Usage {
     let (shared, private) = STORE.held();
     Usage {
@@ -475,14 +472,15 @@ pub fn usage() -> Usage {
     }
 }
 
-/// Sets how many bytes threads' private copies may take together. Default: 16 MiB; at most 144.
+/// Sets the limit on the memory of all threads' private copies together, in bytes. Default: 16 MiB.
+/// Maximum: 144 MiB.
 ///
-/// A thread that ends gives back what it holds. One that lives gives back what it has not recorded
-/// into for a minute, if somebody reads meanwhile.
+/// A thread releases its copies when it ends. A live thread's copies are reclaimed when they were
+/// unused for a minute, provided that something reads.
 ///
-/// Can be set once, best at the beginning of `main`: threads keep what they hold already. Beyond
-/// the limit, recording goes to shared copies, which costs an atomic addition in place of a
-/// nanosecond and loses nothing. With 0, all of it does. Returns false if it was set before.
+/// Can be set once, best at the start of `main`: threads keep the copies that they have. Past the
+/// limit, recording uses shared copies, at the cost of an atomic addition; nothing is lost. With 0,
+/// all recording does. Returns false if it was already set.
 pub fn set_limit(bytes: usize) -> bool {
     STORE.set_limit(bytes)
 }

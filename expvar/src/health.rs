@@ -1,11 +1,11 @@
-//! Counts of what went wrong in here, which every floor may add to.
+//! The library's own error counts.
 //!
-//! They are shown as the variables `expvar.…`: see `system/health.rs`.
+//! Shown as the variables `expvar.…`: see `system/health.rs`.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// A count of rare events. One atomic, so that it needs nothing from any other floor.
+/// A count of rare events in one atomic, so that every module can use it.
 pub(crate) struct Count(AtomicU64);
 
 impl Count {
@@ -29,12 +29,12 @@ impl Count {
 
 /// Additions to a map's key of another kind.
 pub(crate) static MISMATCHES: Count = Count::new();
-/// Additions that a full map took under `(other)`.
+/// Additions that a full map recorded under `(other)`.
 pub(crate) static OVERFLOWS: Count = Count::new();
 /// Functions that panicked or failed.
 pub(crate) static PANICS: Count = Count::new();
-/// Exemplars whose labels are too long, or have other characters than they may.
+/// Exemplars whose labels are too long or contain invalid characters.
 pub(crate) static REJECTED_EXEMPLARS: Count = Count::new();
-/// Files of the system that could not be read or understood.
+/// System files that could not be read or parsed.
 #[cfg(feature = "process")]
 pub(crate) static UNREADABLE: Count = Count::new();

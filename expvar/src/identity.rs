@@ -1,4 +1,4 @@
-//! The hash of what is a hash already.
+//! A hasher for keys that are hashes.
 
 use std::hash::{BuildHasherDefault, Hasher};
 

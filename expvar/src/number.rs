@@ -1,6 +1,6 @@
 //! One number of a walk.
 
-/// A number as a variable holds it, so that integers stay exact.
+/// A number as a variable holds it; integers stay exact.
 ///
 /// ```
 /// use expvar::Number;
@@ -12,8 +12,7 @@
 pub enum Number {
     /// An integer of at least zero. A [`Counter`](crate::Counter) is always one.
     Unsigned(u64),
-    /// An integer. A [`Gauge`](crate::Gauge) is always one; of what a function returns, only the
-    /// negative ones are.
+    /// An integer. A [`Gauge`](crate::Gauge) is always one; a function's integers only if negative.
     Signed(i64),
     /// A floating-point number, which may be NaN or infinite.
     Float(f64),
@@ -29,8 +28,8 @@ impl Number {
         }
     }
 
-    /// How much a number that only goes up grew since it was `before`; `None` where it fell, and so
-    /// began anew, or where one of them is NaN.
+    /// The growth since `before` of a number that only goes up. `None` if it fell, and so was
+    /// reset, or if either is NaN.
     pub fn since(self, before: Self) -> Option<Self> {
         match (self, before) {
             (Self::Unsigned(now), Self::Unsigned(before)) => {

@@ -5,37 +5,37 @@ use std::hint::black_box;
 use std::slice::{Chunks, Iter};
 use std::sync::Arc;
 
-/// Entries of a block: their cache lines together take a quarter of a first-level cache of 32 KiB.
+/// Entries of a block. Their cache lines fill a quarter of a 32 KiB first-level cache.
 const BLOCK: usize = 128;
 
-/// Iterates over pointers, and loads what a block of them points to before it gives the first.
+/// Iterates over pointers, and loads the targets of a block of them before it yields the first.
 ///
-/// A loop that reads one after the other waits for each; loads that depend on nothing but the
-/// pointers run all at once.
+/// Dereferencing them one after the other waits for each; loads that depend only on the pointers
+/// run in parallel.
 pub(crate) struct Prefetch<'n, T> {
     block: Iter<'n, T>,
     rest: Chunks<'n, T>,
 }
 
-/// What can be loaded into the cache.
-pub(crate) trait Touch {
-    /// Loads its first bytes; the number means nothing.
-    fn touch(&self) -> u64;
+/// A type that can be loaded into the cache.
+pub(crate) trait Target {
+    /// Loads the first bytes. The result has no meaning.
+    fn prefetch(&self) -> u64;
 }
 
-impl<T: Touch + ?Sized> Touch for Arc<T> {
-    fn touch(&self) -> u64 {
-        T::touch(self)
+impl<T: Target + ?Sized> Target for Arc<T> {
+    fn prefetch(&self) -> u64 {
+        T::prefetch(self)
     }
 }
 
-impl Touch for str {
-    fn touch(&self) -> u64 {
+impl Target for str {
+    fn prefetch(&self) -> u64 {
         self.as_bytes().first().map_or(0, |&byte| u64::from(byte))
     }
 }
 
-impl<'n, T: Touch> Prefetch<'n, T> {
+impl<'n, T: Target> Prefetch<'n, T> {
     pub(crate) fn new(all: &'n [T]) -> Self {
         Self { block: [].iter(), rest: all.chunks(BLOCK) }
     }
@@ -48,12 +48,11 @@ impl<'n, T: Touch> Prefetch<'n, T> {
         self.block.next()
     }
 
-    /// Not inlined: the next one is found in a few instructions, and the loop here has all of the
-    /// processor's window to itself.
+    /// Not inlined: `next` stays small, and this loop has the processor's whole reorder window.
     #[cold]
     #[inline(never)]
     fn begin_block(&mut self) {
         self.block = self.rest.next().unwrap_or_default().iter();
-        black_box(self.block.clone().fold(0, |all, one| all ^ one.touch()));
+        black_box(self.block.clone().fold(0, |all, one| all ^ one.prefetch()));
     }
 }

@@ -1,9 +1,9 @@
-//! Protocol Buffers' wire format, as far as writing needs it: heap profiles, Prometheus and OTLP.
+//! Writes Protocol Buffers' wire format, for heap profiles, Prometheus and OTLP.
 
-/// A message that is being written.
+/// A message being written.
 ///
-/// Fields of a default value take no bytes, as in proto3; the `explicit_` methods write them too,
-/// for fields with presence and for members of a `oneof`.
+/// Fields with the default value take no bytes, as in proto3. The `explicit_` methods write them,
+/// for fields with presence and members of a `oneof`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Message(Vec<u8>);
 
@@ -20,7 +20,7 @@ impl Message {
         }
     }
 
-    /// The same, also zero.
+    /// Like `varint`, and writes zero.
     #[inline]
     pub fn explicit_varint(&mut self, field: u32, value: u64) {
         self.key(field, VARINT);
@@ -32,7 +32,7 @@ impl Message {
         self.varint(field, zigzag(value));
     }
 
-    /// The same, also zero.
+    /// Like `sint`, and writes zero.
     pub fn explicit_sint(&mut self, field: u32, value: i64) {
         self.explicit_varint(field, zigzag(value));
     }
@@ -44,7 +44,7 @@ impl Message {
         }
     }
 
-    /// The same, also zero.
+    /// Like `fixed64`, and writes zero.
     #[inline]
     pub fn explicit_fixed64(&mut self, field: u32, value: u64) {
         self.key(field, FIXED64);
@@ -56,19 +56,19 @@ impl Message {
         self.fixed64(field, value.to_bits());
     }
 
-    /// The same, also zero.
+    /// Like `double`, and writes zero.
     #[inline]
     pub fn explicit_double(&mut self, field: u32, value: f64) {
         self.explicit_fixed64(field, value.to_bits());
     }
 
-    /// A text, also an empty one.
+    /// A text, even if empty.
     #[inline]
     pub fn text(&mut self, field: u32, text: &str) {
         self.bytes(field, text.as_bytes());
     }
 
-    /// Bytes, also none.
+    /// Bytes, even if empty.
     #[inline]
     pub fn bytes(&mut self, field: u32, bytes: &[u8]) {
         self.key(field, LENGTH_DELIMITED);
@@ -76,22 +76,22 @@ impl Message {
         self.0.extend_from_slice(bytes);
     }
 
-    /// A message within this one, also an empty one.
+    /// A nested message, even if empty.
     pub fn message(&mut self, field: u32, message: &Self) {
         self.bytes(field, &message.0);
     }
 
-    /// A message within this one that `write` writes in place.
+    /// A nested message that `write` writes in place.
     #[inline]
     pub fn nested<R>(&mut self, field: u32, write: impl FnOnce(&mut Self) -> R) -> R {
         self.key(field, LENGTH_DELIMITED);
         self.delimited(write)
     }
 
-    /// A message after its length, without a field: one of a stream of messages.
+    /// A message preceded by its length, without a field: one of a stream of messages.
     #[inline]
     pub fn delimited<R>(&mut self, write: impl FnOnce(&mut Self) -> R) -> R {
-        // The length mostly takes one byte; where it takes more, what was written moves.
+        // The length usually takes one byte; if it takes more, the content is moved.
         let at = self.0.len();
         self.0.push(0);
         let result = write(self);
@@ -104,7 +104,7 @@ impl Message {
         result
     }
 
-    /// Replaces the byte at `at` by a length of several bytes.
+    /// Replaces the byte at `at` with a length of several bytes.
     fn lengthen(&mut self, at: usize, length: usize) {
         let end = self.0.len();
         put_varint(&mut self.0, length as u64);
@@ -119,22 +119,22 @@ impl Message {
         self.0.truncate(end + bytes - 1);
     }
 
-    /// Integers one after the other, zeros included; nothing where there are none.
+    /// Packed integers, zeros included; nothing if there are none.
     pub fn packed(&mut self, field: u32, values: impl IntoIterator<Item = u64>) {
         self.pack(field, values, put_varint);
     }
 
-    /// The same for `sint32` and `sint64`.
+    /// Packed `sint32` or `sint64`.
     pub fn packed_sint(&mut self, field: u32, values: impl IntoIterator<Item = i64>) {
         self.pack(field, values, |out, value| put_varint(out, zigzag(value)));
     }
 
-    /// The same for `fixed64`.
+    /// Packed `fixed64`.
     pub fn packed_fixed64(&mut self, field: u32, values: impl IntoIterator<Item = u64>) {
         self.pack(field, values, |out, value| out.extend_from_slice(&value.to_le_bytes()));
     }
 
-    /// The same for floating-point numbers.
+    /// Packed floating-point numbers.
     pub fn packed_double(&mut self, field: u32, values: impl IntoIterator<Item = f64>) {
         self.packed_fixed64(field, values.into_iter().map(f64::to_bits));
     }
@@ -151,18 +151,18 @@ impl Message {
         }
     }
 
-    /// Appends fields that were written elsewhere.
+    /// Appends fields written elsewhere.
     #[inline]
     pub fn append(&mut self, fields: &[u8]) {
         self.0.extend_from_slice(fields);
     }
 
-    /// What was written so far.
+    /// The bytes written so far.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// How many bytes that is.
+    /// The number of bytes written so far.
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -172,17 +172,17 @@ impl Message {
         self.0.is_empty()
     }
 
-    /// Takes back what was written after the first `len` bytes; keeps the memory.
+    /// Truncates to the first `len` bytes, and keeps the memory.
     pub fn truncate(&mut self, len: usize) {
         self.0.truncate(len);
     }
 
-    /// Makes it the empty message; keeps the memory.
+    /// Empties the message, and keeps the memory.
     pub fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// The message.
+    /// The message as bytes.
     pub fn into_bytes(self) -> Vec<u8> {
         self.0
     }
@@ -193,19 +193,19 @@ impl Message {
     }
 }
 
-/// Goes on behind what the buffer holds, in its memory.
+/// Appends to the buffer, in its memory.
 impl From<Vec<u8>> for Message {
     fn from(buffer: Vec<u8>) -> Self {
         Self(buffer)
     }
 }
 
-/// Small numbers of either sign are small.
+/// Maps small numbers of either sign to small numbers.
 fn zigzag(value: i64) -> u64 {
     (value << 1 ^ value >> 63) as u64
 }
 
-/// Seven bits a byte, the lowest first; all but the last have the upper bit.
+/// Seven bits per byte, lowest first; all but the last byte have the high bit set.
 #[inline]
 fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {

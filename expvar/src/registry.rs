@@ -1,4 +1,4 @@
-//! Names for variables.
+//! A registry: names for variables.
 
 mod declare;
 pub(crate) mod declared;
@@ -17,8 +17,8 @@ use crate::var::{Publish, Var};
 
 /// Maps names to variables, in name order.
 ///
-/// A registry is a pointer: clones share what is published. There is one for the whole process,
-/// [`global`](crate::global()), and any number of others for tests and for libraries' own use.
+/// Cloning a registry copies a pointer; clones share their variables. The process has one
+/// [`global`](crate::global()) registry. Make others for tests and for libraries' own use.
 ///
 /// ```
 /// let registry = expvar::Registry::new();
@@ -35,7 +35,7 @@ pub struct Registry {
 
 struct Shared {
     names: Mutex<Names<Entry>>,
-    /// Whether it shows the statics that declare themselves.
+    /// Whether this is the global registry, which collects declared statics.
     is_global: bool,
 }
 
@@ -43,12 +43,12 @@ struct Shared {
 pub(crate) struct Entry {
     var: Var,
     info: Arc<Info>,
-    /// In nanoseconds since 1970; 0 for a static, which is there from the start.
+    /// In nanoseconds since 1970; 0 for a static, which exists from the start.
     registered: u64,
 }
 
 impl Entry {
-    /// `registered` is in nanoseconds since 1970, or 0 where it is there from the start.
+    /// `registered` is in nanoseconds since 1970, or 0 for statics.
     fn new(var: Var, info: Info, registered: u64) -> Self {
         static PLAIN: LazyLock<Arc<Info>> = LazyLock::new(Arc::default);
         static COUNTER: LazyLock<Arc<Info>> = LazyLock::new(|| Arc::new(Info::new().counter()));
@@ -75,7 +75,7 @@ impl Entry {
 }
 
 impl Registry {
-    /// An empty registry.
+    /// Creates an empty registry.
     pub fn new() -> Self {
         Self::made(false)
     }
@@ -84,7 +84,7 @@ impl Registry {
         Self { shared: Arc::new(Shared { names: Mutex::new(Names::new()), is_global }) }
     }
 
-    /// Locks the names, those of statics that were declared meanwhile among them.
+    /// Locks the names, after collecting newly declared statics.
     fn names(&self) -> impl DerefMut<Target = Names<Entry>> {
         if self.shared.is_global {
             declared::collect(self);
@@ -92,20 +92,20 @@ impl Registry {
         self.shared.names.lock()
     }
 
-    /// Shows a variable under `name` and returns what to record through.
+    /// Publishes a variable under `name` and returns a handle to record through.
     ///
     /// # Errors
-    /// The name is taken (the error gives the variable that has it), empty, or holds a control
-    /// character. Nothing is changed then.
+    /// The name is taken (the error has the existing variable), empty, or contains a control
+    /// character. Nothing changes then.
     #[doc(alias("Publish", "register"))]
     pub fn publish<V: Publish>(&self, name: &str, var: V) -> Result<V::Handle, PublishError> {
         self.publish_with(name, var, Info::new())
     }
 
-    /// Like [`publish`](Self::publish), with help text, unit and labels.
+    /// Like [`publish`](Self::publish), with metadata.
     ///
     /// # Errors
-    /// As [`publish`](Self::publish).
+    /// The same as [`publish`](Self::publish).
     pub fn publish_with<V: Publish>(
         &self,
         name: &str,
@@ -118,8 +118,8 @@ impl Registry {
         Ok(handle)
     }
 
-    /// The variable of that name, or else `var`, published: whoever comes first makes it, and all
-    /// record into the same.
+    /// Returns the variable of that name; publishes `var` if there is none. All callers share one
+    /// variable.
     ///
     /// ```
     /// use expvar::{Counter, Registry};
@@ -132,9 +132,9 @@ impl Registry {
     /// ```
     ///
     /// # Errors
-    /// The name is taken by a variable of another kind, or by one of the same kind that cannot be
-    /// handed out so: a static where an `Arc` is wanted, a [`Family`](crate::Family). Or it is empty,
-    /// or holds a control character.
+    /// The name is taken by a variable of another kind, or of a form that cannot be shared: a
+    /// static where an `Arc` is wanted, or a [`Family`](crate::Family). Or the name is empty or
+    /// contains a control character.
     pub fn get_or_publish<V: Publish>(
         &self,
         name: &str,
@@ -143,11 +143,10 @@ impl Registry {
         self.get_or_publish_with(name, var, Info::new())
     }
 
-    /// Like [`get_or_publish`](Self::get_or_publish), with metadata for a variable that is not there
-    /// yet.
+    /// Like [`get_or_publish`](Self::get_or_publish), with metadata for a new variable.
     ///
     /// # Errors
-    /// As [`get_or_publish`](Self::get_or_publish).
+    /// The same as [`get_or_publish`](Self::get_or_publish).
     pub fn get_or_publish_with<V: Publish>(
         &self,
         name: &str,
@@ -162,7 +161,7 @@ impl Registry {
         }
     }
 
-    /// Removes the variable of that name if `unwanted` says so, while nobody can publish.
+    /// Removes the variable of that name if `unwanted` accepts it, atomically.
     pub(crate) fn remove_if(&self, name: &str, unwanted: impl FnOnce(&Var) -> bool) -> Option<Var> {
         let mut names = self.names();
         if !names.get(name).is_some_and(|entry| unwanted(&entry.var)) {
@@ -173,43 +172,43 @@ impl Registry {
         entry.map(|entry| entry.var)
     }
 
-    /// The same without a look at what is declared.
+    /// Publishes without collecting declared statics first.
     fn publish_declared(&self, name: &str, var: Var, info: Info) -> Result<(), PublishError> {
         check_name(name)?;
         add(self.shared.names.lock(), name, var, info, 0)
     }
 
-    /// Publishes a variable in place of whatever has the name, and returns what that was. Readers
-    /// see either the old one or the new one.
+    /// Publishes a variable under a name that may be taken, and returns the replaced variable.
+    /// Readers see either the old or the new one.
     ///
     /// # Errors
-    /// The name is empty or holds a control character. Nothing is changed then.
+    /// The name is empty or contains a control character. Nothing changes then.
     pub fn replace(&self, name: &str, var: Var, info: Info) -> Result<Option<Var>, PublishError> {
         check_name(name)?;
         let old = self.names().insert(name.into(), Entry::new(var, info, unix_nanos()));
         Ok(old.map(|entry| entry.var))
     }
 
-    /// The variable of that name.
+    /// Returns the variable of that name.
     #[doc(alias = "Get")]
     pub fn get(&self, name: &str) -> Option<Var> {
         self.names().get(name).map(|entry| entry.var.clone())
     }
 
-    /// What was told about the variable of that name.
+    /// Returns the metadata of the variable of that name.
     pub fn info(&self, name: &str) -> Option<Arc<Info>> {
         self.names().get(name).map(|entry| Arc::clone(&entry.info))
     }
 
-    /// Shows the variable no longer, and returns it.
+    /// Removes the variable of that name and returns it.
     #[doc(alias = "unregister")]
     pub fn remove(&self, name: &str) -> Option<Var> {
         let entry = self.names().remove(name);
         entry.map(|entry| entry.var)
     }
 
-    /// Calls `f` for each name and variable, in name order. No lock is held meanwhile, so `f` may
-    /// change the registry; it sees what was there when the walk began. Go's `Do`.
+    /// Calls `f` for each name and variable, in name order. Go's `Do`. No lock is held, so `f` may
+    /// change the registry; it sees the variables present when the walk began.
     #[doc(alias = "Do")]
     pub fn for_each(&self, mut f: impl FnMut(&str, &Var)) {
         for (name, entry) in self.list().iter() {
@@ -217,7 +216,7 @@ impl Registry {
         }
     }
 
-    /// What is published now, to be read without a lock.
+    /// The current names and variables, to be read without a lock.
     pub(crate) fn list(&self) -> List<Entry> {
         self.names().list()
     }
@@ -232,7 +231,7 @@ fn check_name(name: &str) -> Result<(), PublishError> {
     Err(PublishError { name: name.into(), reason })
 }
 
-/// Adds a variable whose name is free, and unlocks the names.
+/// Adds a variable under a free name, and unlocks the names.
 fn add(
     mut names: impl DerefMut<Target = Names<Entry>>,
     name: &str,
@@ -257,7 +256,7 @@ fn add(
     Ok(())
 }
 
-/// Whether a histogram's name says seconds, and nothing makes it record them.
+/// Whether a histogram's name ends in seconds but it records durations in another unit.
 fn is_doubtful(name: &str, var: &Var, info: &Info) -> bool {
     let says_seconds = name
         .strip_suffix("seconds")
@@ -284,7 +283,7 @@ impl fmt::Debug for Registry {
     }
 }
 
-/// A variable could not be published.
+/// The error of publishing a variable.
 ///
 /// ```
 /// let registry = expvar::Registry::new();
@@ -312,12 +311,12 @@ impl PublishError {
         Self { name: name.into(), reason: Reason::Taken { existing } }
     }
 
-    /// The name that was refused.
+    /// The rejected name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The variable that has the name already.
+    /// The existing variable of that name.
     pub fn existing(&self) -> Option<&Var> {
         match &self.reason {
             Reason::Taken { existing } => Some(existing),
@@ -326,7 +325,7 @@ impl PublishError {
     }
 }
 
-/// What `unwrap` prints: a line, and not the variable that has the name.
+/// One line for `unwrap`, without the existing variable.
 impl fmt::Debug for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PublishError({self})")

@@ -1,4 +1,4 @@
-//! The locks and atomics that the crate uses, in one place so that a model checker can replace them.
+//! Locks and atomics, in one place so that a model checker can replace them.
 
 pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64};
 
@@ -9,7 +9,7 @@ pub(crate) use parking_lot::Mutex;
 #[cfg(not(feature = "parking_lot"))]
 pub(crate) use plain::Mutex;
 
-/// Declares functions that are `const`, which those of a model checker's atomics cannot be.
+/// Declares functions that are `const`, except under a model checker, whose atomics are not.
 macro_rules! constant {
     ($($(#[$about:meta])* $visible:vis fn $name:ident() -> $out:ty $body:block)*) => {
         $($(#[$about])* $visible const fn $name() -> $out $body)*
@@ -33,8 +33,8 @@ macro_rules! zeroes {
 
 pub(crate) use {constant, each, zeroes};
 
-/// Numbers that start at zero, on cache lines of their own. As part of a static they take no room
-/// in the program's file.
+/// Numbers that start at zero, on their own cache lines. In a static they take no space in the
+/// executable.
 #[repr(align(64))]
 pub(crate) struct Zeroes<const N: usize>(pub(crate) [AtomicU64; N]);
 
@@ -44,7 +44,7 @@ impl<const N: usize> Zeroes<N> {
     }
 }
 
-/// A table whose entries are made one by one, each once.
+/// A table whose entries are each set once.
 pub(crate) struct Table<T, const N: usize>([OnceBox<T>; N]);
 
 impl<T, const N: usize> Table<T, N> {
@@ -56,7 +56,7 @@ impl<T, const N: usize> Table<T, N> {
         self.0.get(at)?.get()
     }
 
-    /// Makes an entry, unless somebody else has meanwhile.
+    /// Sets an entry, unless another thread was faster.
     pub(crate) fn set(&self, at: usize, value: Box<T>) {
         if let Some(entry) = self.0.get(at) {
             let _ = entry.set(value);
@@ -64,14 +64,14 @@ impl<T, const N: usize> Table<T, N> {
     }
 }
 
-/// Memory that comes zeroed from the system, so that what nobody touches takes address space only;
-/// `None` where the system refuses.
+/// Memory zeroed by the system, so that unused parts take address space only; `None` if the system
+/// refuses.
 pub(crate) fn zeroed<const N: usize>() -> Option<Box<[AtomicU64; N]>> {
     bytemuck::allocation::try_zeroed_slice_box::<AtomicU64>(N).ok()?.try_into().ok()
 }
 
-/// Takes a lock that is only ever held for microseconds. `None` after a while: then a thread holds
-/// it that is not there, because this process was forked from one in which it did.
+/// Takes a lock that is only ever held for microseconds. `None` after a timeout: its holder is then
+/// a thread of the process that this one was forked from.
 pub(crate) fn lock_for_a_while<T>(mutex: &Mutex<T>) -> Option<impl std::ops::DerefMut<Target = T>> {
     (0..TRIES).find_map(|times| {
         let guard = mutex.try_lock();
@@ -82,10 +82,10 @@ pub(crate) fn lock_for_a_while<T>(mutex: &Mutex<T>) -> Option<impl std::ops::Der
     })
 }
 
-/// Some 30 ms.
+/// About 30 ms.
 const TRIES: u32 = 1_500;
 
-/// Waits for another thread, which has been waited for `times` already.
+/// Backs off after `times` attempts to get a lock.
 pub(crate) fn pause(times: u32) {
     match times {
         0..64 => std::hint::spin_loop(),
@@ -94,8 +94,8 @@ pub(crate) fn pause(times: u32) {
     }
 }
 
-/// `std`'s mutex without poisoning: what a panicking holder left is still a consistent state here,
-/// because no foreign code runs under our locks.
+/// `std`'s mutex without poisoning: no foreign code runs under our locks, so a panicking holder
+/// leaves a consistent state.
 #[cfg(not(feature = "parking_lot"))]
 mod plain {
     use std::sync::{MutexGuard, PoisonError, TryLockError};

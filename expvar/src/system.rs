@@ -1,4 +1,4 @@
-//! The program itself: its arguments, its memory, and what the system knows of it.
+//! The process itself: arguments, memory, and operating-system statistics.
 
 pub mod alloc;
 #[cfg(feature = "serde")]

@@ -1,11 +1,12 @@
-//! For tests of code that records into statics.
+//! Support for tests of code that records into statics.
 //!
-//! The tests of one binary run in threads of one process, and statics are the process's. So
-//! "the value before and after" counts what other tests did in between. Three ways are sound:
-//! - Code that takes its variables as an argument gets others in a test: make a
-//!   [`group!`](crate::group) and publish it in a [`Registry`](crate::Registry) of the test's own.
-//! - Code that records into [`vars!`](crate::vars) is tested in a process of its own: see [`alone`].
-//! - `cargo nextest` runs every test so.
+//! The tests of one binary run as threads of one process and share its statics, so a value before
+//! and after includes other tests' recordings. There are three ways to isolate a test:
+//! - Code that takes its variables as an argument gets new ones in each test: declare a
+//!   [`group!`](crate::group) and publish it in the test's own [`Registry`](crate::Registry).
+//! - For code that records into [`vars!`](crate::vars), run the test in a process of its own: see
+//!   [`alone`].
+//! - `cargo nextest` runs every test in its own process.
 
 use std::env;
 use std::process::Command;
@@ -14,11 +15,10 @@ use std::thread;
 /// Set in the process that runs one test.
 const ALONE: &str = "EXPVAR_TEST_ALONE";
 
-/// Runs the test that calls it in a process of its own, where nobody else records.
+/// Runs the calling test in a process of its own, where no other test records.
 ///
-/// Put the whole test into `test`: the test binary is started again for this one test, and what
-/// it panics with there is what it panics with here. A static begins at zero in it. This takes a few
-/// milliseconds.
+/// Put the whole test into `test`: the test binary is started again for this one test, and a panic
+/// there is reported here. Statics start at zero. Takes a few milliseconds.
 ///
 /// ```
 /// expvar::vars! {
@@ -41,11 +41,11 @@ const ALONE: &str = "EXPVAR_TEST_ALONE";
 /// # requests_are_counted();
 /// ```
 ///
-/// It finds out which test is running by the name that the test harness gives its thread. In any
-/// other thread, as with `--test-threads=1`, it runs `test` where it is.
+/// Finds the running test by the name of its thread, which the test harness sets. In any other
+/// thread, as with `--test-threads=1`, it runs `test` in place.
 ///
 /// # Panics
-/// The test fails, or cannot be started again.
+/// If the test fails or cannot be started again.
 pub fn alone(test: impl FnOnce()) {
     let thread = thread::current();
     let name = thread.name().unwrap_or("main");

@@ -1,7 +1,7 @@
-//! Memory for pages: chunks that are made as they are needed, up to a limit.
+//! Memory for pages: chunks allocated on demand, up to a limit.
 //!
-//! Nothing here locks or waits, and pages are recycled through links that lie in them, so that an
-//! allocator that records can be in the middle of any of it.
+//! Lock-free, and recycled pages are linked in place, so that an allocator that records can
+//! interrupt any of it.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -11,20 +11,20 @@ use crate::sync::{AtomicU32, AtomicU64, Table, Zeroes, constant, zeroed};
 
 const CHUNK_WORDS: usize = CHUNK * WORDS;
 
-/// Pages by index, in at most `CHUNKS` chunks beside the first, which is part of the program.
+/// Pages by index, in a static first chunk and at most `CHUNKS` more.
 pub(crate) struct Arena<const CHUNKS: usize> {
     first: Zeroes<CHUNK_WORDS>,
     chunks: Table<[AtomicU64; CHUNK_WORDS], CHUNKS>,
-    /// Pages from here on were never given out.
+    /// Pages from here on were never used.
     fresh: AtomicU32,
-    /// The page that was given back last, plus one; above it a number that changes each time.
+    /// The free page released last, plus one; in the upper half a tag that changes each time.
     free: AtomicU64,
-    /// How many pages are given out.
+    /// The number of pages in use.
     held: AtomicU32,
 }
 
 impl<const CHUNKS: usize> Arena<CHUNKS> {
-    /// The most pages that there can be.
+    /// The maximum number of pages.
     pub(crate) const MOST: u32 = ((1 + CHUNKS) * CHUNK) as u32;
 
     constant! {
@@ -39,7 +39,7 @@ impl<const CHUNKS: usize> Arena<CHUNKS> {
         }
     }
 
-    /// A page that was given out.
+    /// A page in use.
     #[inline]
     pub(crate) fn page(&self, index: u32) -> Option<&Page> {
         let (chunk, at) = (index as usize / CHUNK, index as usize % CHUNK);
@@ -50,8 +50,8 @@ impl<const CHUNKS: usize> Arena<CHUNKS> {
         words[at * WORDS..].first_chunk()
     }
 
-    /// Takes a page, all zeroes. `None` where `limit` pages were given out already, or the system
-    /// refuses memory; or where memory would be needed and `grow` is not allowed.
+    /// Takes a page of zeroes. `None` if `limit` pages are in use, if the system refuses memory, or
+    /// if memory is needed and `grow` is false.
     pub(crate) fn take(&self, limit: u32, grow: bool) -> Option<u32> {
         let index = self.take_free().or_else(|| self.take_fresh(limit, grow))?;
         self.held.fetch_add(1, Relaxed);
@@ -59,11 +59,12 @@ impl<const CHUNKS: usize> Arena<CHUNKS> {
     }
 
     fn take_free(&self) -> Option<u32> {
-        // Pairs with the release in `give_back`: whoever takes the page finds it zeroed.
+        // Pairs with the release in `give_back`: a thread that takes the page sees it zeroed.
         let mut free = self.free.load(Acquire);
         loop {
             let index = (free as u32).checked_sub(1)?;
-            // Where somebody else takes it meanwhile this is anything, and so is thrown away.
+            // If another thread takes the page first, this value is garbage and the exchange below
+            // fails.
             let next = self.page(index)?[NEXT].load(Relaxed);
             match self.free.compare_exchange(free, after(free, next), Acquire, Acquire) {
                 Ok(_) => {
@@ -97,7 +98,7 @@ impl<const CHUNKS: usize> Arena<CHUNKS> {
         }
     }
 
-    /// Takes a page back whose words are zero.
+    /// Releases a page whose words are zero.
     pub(crate) fn give_back(&self, index: u32) {
         let Some(page) = self.page(index) else { return };
         let mut free = self.free.load(Relaxed);
@@ -113,7 +114,7 @@ impl<const CHUNKS: usize> Arena<CHUNKS> {
         self.held.fetch_sub(1, Relaxed);
     }
 
-    /// How many pages are given out.
+    /// The number of pages in use.
     pub(crate) fn held(&self) -> u32 {
         self.held.load(Relaxed)
     }

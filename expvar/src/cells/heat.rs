@@ -1,18 +1,18 @@
-//! Which pages a thread records into often: 512 bytes a thread, and a few instructions a record
-//! into a shared copy.
+//! Detects which pages a thread records into often, in 512 bytes a thread and a few instructions
+//! for each recording into a shared copy.
 //!
-//! A slot counts the records into one page at a time. Records into other pages that share the slot
-//! count against it, one in [`AGAINST`] at its full weight; at zero the slot changes hands. So a
-//! page is found to be hot if enough of the records that come here are its own, and what is hot but
-//! shares a slot with something hotter is found once that has a private copy and comes here no
-//! more. Heat ages by other records, not by a clock.
+//! A slot counts recordings into one page at a time. Recordings into other pages of the slot count
+//! against it, one in [`AGAINST`] at full weight; at zero the slot changes owner. So a page is hot
+//! if enough of the recordings here are its own. A hot page that shares its slot with a hotter one
+//! is found after that has got its private copy and no longer comes here. Heat decays through other
+//! recordings, not over time.
 
 use std::cell::Cell;
 
 use super::sizes::PRICE;
 
 const SLOTS: usize = 128;
-/// Of this many records into other pages, one counts against a slot.
+/// One of this many recordings into other pages counts against a slot.
 const AGAINST: u32 = 16;
 
 pub(crate) struct Heat {
@@ -31,8 +31,8 @@ impl Heat {
         Self { slots, others: Cell::new(0) }
     }
 
-    /// Notes `times` records into a page that the thread holds no private copy of; `true` when it
-    /// earned one. `eighths` are those of the limit that are held.
+    /// Counts `times` recordings into a page without a private copy; true when the page has earned
+    /// one. `eighths` of the limit are in use.
     #[inline]
     pub(crate) fn note(&self, number: u32, times: u16, eighths: impl FnOnce() -> u32) -> bool {
         let Some((slot, heat)) = self.warm(number, times) else { return false };
@@ -42,8 +42,8 @@ impl Heat {
         }
     }
 
-    /// Notes records without a look at what they earned. What the page's slot had before, if it is
-    /// the page's.
+    /// Counts recordings without a decision. Returns the slot's previous count if the slot is the
+    /// page's.
     #[inline]
     pub(crate) fn warm(&self, number: u32, times: u16) -> Option<(&Slot, u16)> {
         let hash = number.wrapping_mul(0x9E37_79B1);
@@ -66,8 +66,8 @@ impl Heat {
     }
 }
 
-/// What a page costs: once half of the limit is held, twice as much with each further eighth, so
-/// that what is lukewarm in many threads does not soon take all of it from what is hot in one.
+/// The price of a private copy: doubles with each eighth of the limit in use beyond half, so that
+/// lukewarm pages of many threads leave room for hot pages.
 fn price(eighths: u32) -> u16 {
     PRICE << eighths.saturating_sub(3).min(5)
 }

@@ -1,4 +1,4 @@
-//! The private copies that a thread holds, given back when it has not used them or ends.
+//! A thread's private copies, released when unused or when the thread ends.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -7,33 +7,33 @@ use super::sizes::LOOK;
 use super::store::Store;
 use super::windows::Windows;
 
-/// Pages for which one more shared record must lie between two looks.
+/// One shared recording for each of this many pages must lie between two scans.
 const SHARE: u64 = 64;
 
-/// In the place of a page that was given back, where the table could not be made anew.
+/// Marks a released page when the table could not be rebuilt.
 const GONE: u32 = u32::MAX;
 
 /// Pages by number: open addressing, at most half full.
 pub(crate) struct Held {
-    /// The page in each slot; 0, which is never given out, where there is none.
+    /// The page in each slot; 0, which is never used, for none.
     numbers: Vec<u32>,
     slots: Vec<Option<Copy>>,
     len: usize,
-    /// The thread's shared records at the last look.
+    /// The thread's shared recordings at the last scan.
     looked: u64,
 }
 
 #[derive(Clone)]
 struct Copy {
     number: u32,
-    /// In the arena.
+    /// Index in the arena.
     index: u32,
     page: &'static Page,
-    /// When the thread last made sure that it has it.
+    /// The epoch in which the thread last verified its ownership.
     epoch: u64,
-    /// What the cells added up to at the last look.
+    /// The sum of the cells at the last scan.
     seen: u64,
-    /// Whether that was the same as at the look before.
+    /// Whether that was unchanged since the scan before.
     idle: bool,
 }
 
@@ -46,7 +46,8 @@ impl Held {
         self.len
     }
 
-    /// The private copy of a page, if nobody has taken it away; nobody does now for some epochs.
+    /// The thread's private copy of a page, if it was not reclaimed. It stays owned for some
+    /// epochs.
     pub(crate) fn find(&mut self, number: u32, epoch: u64) -> Option<&'static Page> {
         let mut at = self.place(number);
         loop {
@@ -70,12 +71,12 @@ impl Held {
         number.wrapping_mul(0x9E37_79B1) as usize >> 8 & self.slots.len().wrapping_sub(1)
     }
 
-    /// Makes room for one more; `false` where the system refuses memory.
+    /// Makes room for one more; false if the system refuses memory.
     pub(crate) fn reserve(&mut self) -> bool {
         2 * self.len < self.slots.len() || self.rebuild(2 * self.slots.len().max(8))
     }
 
-    /// Takes a private copy of a page that has none here. [`reserve`](Self::reserve) comes first.
+    /// Adds a private copy of a page that has none here, after [`reserve`](Self::reserve).
     pub(crate) fn insert(&mut self, number: u32, index: u32, page: &'static Page, epoch: u64) {
         self.put(Copy { number, index, page, epoch, seen: 0, idle: false });
     }
@@ -105,12 +106,12 @@ impl Held {
         true
     }
 
-    /// Whether enough was recorded into shared copies, `cold`, to look again.
+    /// Whether `cold`, the recordings into shared copies, has grown enough for another scan.
     pub(crate) fn is_due(&self, cold: u64) -> bool {
         cold - self.looked >= LOOK.max(SHARE * self.len as u64)
     }
 
-    /// Gives back what did not change between the last two looks and now. Waits for nobody.
+    /// Releases copies that were unchanged over the last two scans and now. Never blocks.
     pub(crate) fn look(&mut self, cold: u64, store: &Store, windows: &Windows, process: u64) {
         self.looked = cold;
         let mut gone = false;
@@ -127,12 +128,12 @@ impl Held {
             }
         }
         if gone {
-            // Where memory is refused, the places of those that are gone stay taken.
+            // Without memory, the slots of released pages stay marked.
             self.rebuild(self.slots.len());
         }
     }
 
-    /// Gives everything back.
+    /// Releases everything.
     pub(crate) fn end(&mut self, store: &Store, windows: &Windows, process: u64) {
         for copy in std::mem::take(self).slots.into_iter().flatten() {
             copy.fold(store, windows, process, true);

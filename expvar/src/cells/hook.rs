@@ -1,8 +1,8 @@
-//! The cells of the allocator hook: two pages whose shared copies are part of the program.
+//! The cells of the allocator hook: two pages with static shared copies.
 //!
-//! Nothing here locks or waits. A thread that allocates often takes private copies of both pages;
-//! what it counted before, after, or without them goes to the shared ones. Memory for private copies
-//! is asked for once for 128 such threads, and counted in the shared ones.
+//! Lock-free. A thread that allocates often takes private copies of both pages; what it counts
+//! before, after or without them goes to the shared ones. Memory for private copies is requested
+//! for 128 such threads at a time, and counted in the shared ones.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,19 +14,19 @@ use crate::sync::Zeroes;
 
 static SHARED: [Zeroes<WORDS>; 2] = [const { Zeroes::new() }; 2];
 
-/// Records into a shared copy that earn a private one.
+/// Recordings into a shared copy that earn a private one.
 const PRICE: u32 = 32;
 
 thread_local! {
     static PLACES: [Place; 2] = const { [const { Place::new() }; 2] };
-    /// Records into shared copies.
+    /// Recordings into shared copies.
     static COLD: Cell<u32> = const { Cell::new(0) };
     static BUSY: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What a thread has of one of the pages.
+/// A thread's state for one of the pages.
 struct Place {
-    /// When the thread last made sure that it has a private copy, or `NONE`.
+    /// The epoch in which the thread last verified that it owns a private copy, or `NONE`.
     epoch: Cell<u64>,
     copy: Cell<&'static Page>,
     index: Cell<u32>,
@@ -40,7 +40,7 @@ impl Place {
         Self { epoch: Cell::new(NONE), copy: Cell::new(&SHARED[0].0), index: Cell::new(0) }
     }
 
-    /// The private copy, if the thread has one and nobody has taken it away.
+    /// The private copy, if the thread has one that was not reclaimed.
     fn renew(&self) -> Option<&'static Page> {
         let (before, epoch) = (self.epoch.get(), STORE.epoch());
         if before == NONE {
@@ -69,7 +69,7 @@ pub(crate) fn add(page: usize, cell: usize, n: u64) {
     }
 }
 
-/// Not inlined, with arguments in registers, so that the hot path need not save any.
+/// Not inlined, with arguments in registers, so that the hot path saves none.
 #[cold]
 #[inline(never)]
 fn add_cold(page: usize, cell: usize, n: u64) {
@@ -84,9 +84,8 @@ fn add_cold(page: usize, cell: usize, n: u64) {
     shared[cell].fetch_add(1, Relaxed);
     shared[SUM].fetch_add(n, Relaxed);
     if (cold == 1 || cold.is_multiple_of(PRICE)) && !BUSY.replace(true) {
-        // What gives pages back first: a thread that can no longer do that must not take any. The
-        // standard library may allocate for that, which comes here again; it does so with the
-        // thread's first allocation.
+        // Registers the destructor first: a thread that cannot release copies must not take any.
+        // Registering may allocate, which re-enters this function at the thread's first allocation.
         if HELD.try_with(|_| ()).is_ok() && cold != 1 {
             (0..2).for_each(lease);
         }
@@ -107,7 +106,7 @@ fn lease(page: usize) {
     });
 }
 
-/// Gives back what the thread holds, which ends.
+/// Releases the copies of a thread that ends.
 pub(super) fn end(process: u64) {
     PLACES.with(|places| {
         for (place, shared) in places.iter().zip(&SHARED) {

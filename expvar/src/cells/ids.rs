@@ -1,4 +1,4 @@
-//! Which ids are in use.
+//! Allocation of cell ids.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -7,25 +7,25 @@ use super::index::NUMBERS;
 use super::page::CELLS;
 use crate::sync::{AtomicU32, Mutex, lock_for_a_while};
 
-/// Gives out ids: single ones, and runs of whole pages.
+/// Allocates ids: single ones, and runs of whole pages.
 pub(crate) struct Ids {
     free: Mutex<Free>,
-    /// Page numbers from here on were never given out. The first is 1.
+    /// Page numbers from here on were never used. The first is 1.
     next: AtomicU32,
-    /// How many ids are given out.
+    /// The number of ids in use.
     used: AtomicU32,
 }
 
 struct Free {
-    /// Ids of counters, and of gauges, whose pages are read differently.
+    /// Free ids of counters, and of gauges, whose pages are read differently.
     cells: [Vec<u32>; 2],
-    /// What was never given out of the page that was begun last, of each.
+    /// The unused rest of the newest page of each.
     begun: [std::ops::Range<u32>; 2],
-    /// First ids of runs by their number of pages.
+    /// First ids of free runs, by their number of pages.
     runs: BTreeMap<u32, Vec<u32>>,
 }
 
-/// What a single id is for.
+/// The use of a single id.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Use {
     /// A count that only goes up.
@@ -47,8 +47,8 @@ impl Ids {
         }
     }
 
-    /// A single id. `nested` says that the calling thread is in the middle of this already, which
-    /// an allocator that records can be. `None` where all two billion are in use.
+    /// A single id. `nested` if the calling thread is already in here, as with an allocator that
+    /// records. `None` if all two billion are in use.
     pub(crate) fn cell(&self, of: Use, nested: bool) -> Option<u32> {
         let id = match self.lock(nested) {
             Some(mut free) => {
@@ -87,7 +87,7 @@ impl Ids {
         Some(number * CELLS as u32)
     }
 
-    /// Takes an id back, whose cell is zero.
+    /// Releases an id whose cell is zero.
     pub(crate) fn release_cell(&self, id: u32, of: Use, nested: bool) {
         self.used.fetch_sub(1, Relaxed);
         if let Some(mut free) = self.lock(nested) {
@@ -95,7 +95,7 @@ impl Ids {
         }
     }
 
-    /// Takes a run back, whose cells are zero.
+    /// Releases a run whose cells are zero.
     pub(crate) fn release_run(&self, first: u32, pages: u32, nested: bool) {
         self.used.fetch_sub(pages * CELLS as u32, Relaxed);
         if let Some(mut free) = self.lock(nested) {
@@ -103,13 +103,14 @@ impl Ids {
         }
     }
 
-    /// How many ids are given out.
+    /// The number of ids in use.
     pub(crate) fn used(&self) -> u32 {
         self.used.load(Relaxed)
     }
 
-    /// `None` where it would not be released: the calling thread holds it, or one of the process
-    /// that this one was forked from. An id is then given out that nobody had, or lost.
+    /// `None` if the lock would never be released: it is held by the calling thread, or by a thread
+    /// of the process that this one was forked from. The caller then takes an unused id, or leaks
+    /// one.
     fn lock(&self, nested: bool) -> Option<impl std::ops::DerefMut<Target = Free>> {
         if nested { None } else { lock_for_a_while(&self.free) }
     }

@@ -1,16 +1,16 @@
-//! Which shared copy a page number has.
+//! Maps page numbers to shared copies.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
 
 use super::sizes::{LEAF, LEAVES};
 use crate::sync::{AtomicU64, Table, Zeroes, constant, zeroed};
 
-/// Page numbers from here on have no shared copy; two billion ids lie below.
+/// Page numbers from here on have no shared copy; two billion ids are below.
 pub(crate) const NUMBERS: u32 = (LEAF * (LEAVES + 1)) as u32;
 
-/// Shared copies by page number. A number that is not used takes 8 bytes.
+/// Shared copies by page number. An unused number takes 8 bytes.
 pub(crate) struct Index {
-    /// Part of the program, so that no memory is needed for the first variables.
+    /// Static, so that the first variables need no memory.
     first: Zeroes<LEAF>,
     leaves: Table<[AtomicU64; LEAF], LEAVES>,
 }
@@ -22,7 +22,7 @@ impl Index {
         }
     }
 
-    /// The shared copy that the number has.
+    /// The shared copy of a page number.
     #[inline]
     pub(crate) fn get(&self, number: u32) -> Option<u32> {
         let leaf = self.leaf(number)?;
@@ -38,9 +38,8 @@ impl Index {
         }
     }
 
-    /// Gives the number a shared copy; `Err` with the one that it has already. `None` where the
-    /// system refuses memory, where it would be needed and `grow` is not allowed, or where the
-    /// number is too large.
+    /// Sets the shared copy of a page number; `Err` with the existing one. `None` if the system
+    /// refuses memory, if memory is needed and `grow` is false, or if the number is too large.
     pub(crate) fn set(&self, number: u32, index: u32, grow: bool) -> Option<Result<(), u32>> {
         let at = number as usize / LEAF;
         if grow && self.leaf(number).is_none() {

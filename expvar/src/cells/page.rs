@@ -1,43 +1,43 @@
-//! Pages of cells, shared or private, and the lock of a shared one.
+//! Pages of cells, shared or private, and the lock of a shared page.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 pub(crate) use super::sizes::CELLS;
 use crate::sync::{AtomicU64, pause};
 
-/// The cell behind those: a sum of whole numbers, so that a histogram's record needs one page only.
+/// The cell for a sum of whole numbers, so that a histogram's recording needs one page only.
 pub(crate) const SUM: usize = CELLS;
-/// The cell behind that one: how often a histogram's cells of the page were added to.
+/// The cell for the number of additions to a histogram's cells in this page.
 pub(crate) const COUNT: usize = CELLS + 1;
-/// The last: a sum of floats, as the bits of one.
+/// The cell for a sum of floats, stored as bits.
 pub(crate) const FLOAT_SUM: usize = CELLS + 2;
-/// How many numbers of a page are read together: its cells and what is behind them.
+/// How many numbers of a page are read together: its cells and the three above.
 pub(crate) const READ: usize = CELLS + 3;
 
-/// What follows is under the lock of the shared copy. Of a private copy, the next one in the list
-/// of its shared copy or of what is free; of a shared one, the first. 0 is none, 1 the page 0.
+/// The links from here on are guarded by the shared copy's lock. In a private copy, the next one of
+/// its shared copy's list or of the free list; in a shared copy, the first. 0 is none, 1 is page 0.
 pub(super) const NEXT: usize = CELLS + 3;
-/// Of a private copy, the one before it in the list, or 0 if it is the first.
+/// In a private copy, the previous one of the list, or 0 for the first.
 pub(super) const BEFORE: usize = CELLS + 4;
-/// Of a shared copy, the process whose thread holds its lock, or 0.
+/// In a shared copy, the process that holds its lock, or 0.
 const LOCK: usize = CELLS + 5;
-/// Of a private copy, the epoch in which its thread last made sure that it has it; of a shared one,
-/// the epoch in which its private ones were last looked through.
+/// In a private copy, the epoch in which its thread last verified ownership; in a shared copy, the
+/// epoch of the last reclamation.
 pub(super) const EPOCH: usize = CELLS + 6;
 
-/// Eight cache lines of cells, and one of sums and links. What is written often lies at least a
-/// line away from the next page's, wherever memory is aligned to 16 bytes.
+/// Eight cache lines of cells and one of sums and links. Frequently written words are at least a
+/// line away from the next page's at any 16-byte alignment.
 pub(crate) const WORDS: usize = CELLS + 8;
 pub(crate) type Page = [AtomicU64; WORDS];
 
-/// What a page takes.
+/// The size of a page.
 pub(crate) const BYTES: usize = WORDS * 8;
 
-/// The numbers of a page: the sums of each over all copies.
+/// The numbers of a page, each summed over all copies.
 pub(crate) type Sums = [u64; READ];
 
-/// Adds to a cell of a private copy, wrapping: only its owner writes it, so that a load and a store
-/// lose nothing.
+/// Adds to a cell of a private copy, wrapping. A load and a store suffice, because only the owner
+/// writes it.
 #[inline(always)]
 pub(crate) fn bump(cell: &AtomicU64, n: u64) {
     cell.store(cell.load(Relaxed).wrapping_add(n), Relaxed);
@@ -61,14 +61,14 @@ pub(super) fn add_float(bits: u64, n: f64) -> u64 {
     (f64::from_bits(bits) + n).to_bits()
 }
 
-/// Holds the lock of a shared copy.
+/// Holds the lock of a shared page.
 ///
-/// The lock names the process of its holder. After a `fork` the threads of the parent are not there
-/// to release what they held; whoever finds such a lock takes it over. All that it guards are
-/// atomics, so that the worst is a page whose fold was cut short.
+/// The lock word is the holder's process id. After a `fork` the parent's threads do not exist to
+/// release their locks, so the child takes over such a lock. The lock guards atomics only; at worst
+/// one fold is incomplete.
 pub(crate) struct Guard<'p>(&'p Page);
 
-/// Waits for the lock.
+/// Acquires the lock, waiting if necessary.
 pub(super) fn lock(page: &Page, process: u64) -> Guard<'_> {
     let mut times = 0;
     loop {

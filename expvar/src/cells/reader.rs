@@ -1,17 +1,17 @@
-//! Reading many variables.
+//! Reads of many variables.
 
 use std::cell::Cell;
 
 use super::page::{CELLS, FLOAT_SUM, READ, Sums};
 use super::store::Store;
 
-/// Reads many variables: cells that lie one after the other cost one lock a page.
+/// Reads many variables: cells of the same page are read under one lock.
 pub(crate) struct Reader {
     store: &'static Store,
     process: u64,
-    /// The page of the last cell that was read alone: the next one there reads all of it.
+    /// The page of the last cell read alone; the next read there reads the whole page.
     near: Cell<u32>,
-    /// The page that was read, if any.
+    /// The page that is cached, if any.
     page: Cell<u32>,
     sums: [Cell<u64>; CELLS],
 }
@@ -34,7 +34,7 @@ impl Reader {
         self.process
     }
 
-    /// Forgets what was read: what is read from now on is as of now.
+    /// Drops the cache, so that later reads are current.
     pub(crate) fn refresh(&self) {
         self.near.set(NO_PAGE);
         self.page.set(NO_PAGE);
@@ -49,8 +49,7 @@ impl Reader {
         self.first_of_page(id, Store::read, Store::read_one)
     }
 
-    /// The sum of a cell that goes up and down, as it was at one moment unless it moves all the
-    /// time.
+    /// The sum of a cell that goes up and down, as of one moment unless it changes all the time.
     #[inline]
     pub(crate) fn settled(&self, id: u32) -> u64 {
         if id / CELLS as u32 == self.page.get() {
@@ -59,8 +58,7 @@ impl Reader {
         self.first_of_page(id, Store::read_all_settled, Store::read_settled)
     }
 
-    /// Whoever reads one cell after the other reads a page at once, whoever reads here and there
-    /// reads a cell at a time.
+    /// Sequential reads fetch a page at once, random reads one cell at a time.
     fn first_of_page(
         &self,
         id: u32,
@@ -83,8 +81,8 @@ impl Reader {
         sums[at]
     }
 
-    /// Calls `f` with the place in the run and the numbers of each page in it that was ever
-    /// recorded into.
+    /// Calls `f` with the index in the run and the numbers of each page that was ever recorded
+    /// into.
     pub(crate) fn run(&self, first: u32, pages: u32, mut f: impl FnMut(usize, &Sums)) {
         let number = first / CELLS as u32;
         let mut sums = [0; READ];
@@ -96,8 +94,7 @@ impl Reader {
         }
     }
 
-    /// Calls `f` with how often the cells of each page in a run were added to, and with the page's
-    /// sum of whole numbers.
+    /// Calls `f` with the count of additions and the sum of whole numbers of each page in a run.
     pub(crate) fn totals(&self, first: u32, pages: u32, mut f: impl FnMut(u64, u64)) {
         let number = first / CELLS as u32;
         for shared in (number..number + pages).filter_map(|number| self.store.shared(number)) {
@@ -107,7 +104,7 @@ impl Reader {
     }
 }
 
-/// The sum of floats of a page that was read.
+/// The sum of floats of a page.
 pub(crate) fn float_sum(sums: &Sums) -> f64 {
     f64::from_bits(sums[FLOAT_SUM])
 }

@@ -1,4 +1,4 @@
-//! Recording where the hot path finds no private copy.
+//! The recording path for pages without a private copy.
 
 use std::cell::{Cell, RefCell};
 
@@ -9,21 +9,20 @@ use super::sizes::STREAK;
 use super::store::Store;
 use super::windows::Windows;
 
-/// What a thread knows beside its windows: all zeroes at first, so that it costs a thread nothing
-/// before it is used.
+/// Per-thread state beside the windows. All zeroes at first, so it costs nothing before its first
+/// use.
 pub(crate) struct Local {
     heat: Heat,
-    /// Records that went to a shared copy, without those of the streak.
+    /// Recordings that went to a shared copy, without those of the current streak.
     cold: Cell<u64>,
-    /// Private copies that are held.
+    /// The number of private copies held.
     holds: Cell<usize>,
-    /// The shared copy that was recorded into last: who records into one variable after the other
-    /// looks up one page in 64.
+    /// The shared copy recorded into last: consecutive variables share a page lookup.
     last: Cell<Option<(u32, &'static Page)>>,
-    /// Records into that one which its heat has not been told of.
+    /// Recordings into that page not yet counted as heat.
     streak: Cell<u16>,
-    /// Set while memory for a shared copy is asked for. An allocator that records comes here then,
-    /// and must not ask for memory itself.
+    /// Set while memory for a shared copy is requested: an allocator that records must then not
+    /// request memory itself.
     growing: Cell<bool>,
 }
 
@@ -39,13 +38,13 @@ impl Local {
         }
     }
 
-    /// Records that went to a shared copy.
+    /// Recordings that went to a shared copy.
     pub(crate) fn cold(&self) -> u64 {
         self.cold.get() + u64::from(self.streak.get())
     }
 
-    /// The shared copy of a page, where the record before went there too. One in [`STREAK`] of such
-    /// records is for [`copy`].
+    /// The shared copy of a page if the previous recording was there too. One in [`STREAK`]
+    /// recordings goes to [`copy`] instead.
     #[inline(always)]
     pub(crate) fn again(&self, number: u32) -> Option<&'static Page> {
         let (last, page) = self.last.get()?;
@@ -56,13 +55,14 @@ impl Local {
         })
     }
 
-    /// Ends the streak: the page's heat is told of it. How many more records the page got.
+    /// Ends the streak and counts it as heat of its page. Returns its length if the page is
+    /// `number`.
     fn end_streak(&self, number: u32) -> u16 {
         let streak = self.streak.replace(0);
         self.cold.set(self.cold.get() + u64::from(streak));
         match self.last.get() {
             Some((last, _)) if last == number => streak,
-            // Whether that one has earned a copy is seen at the next record there.
+            // If the page has earned a copy, its next recording finds out.
             Some((last, _)) if streak > 0 => {
                 self.heat.warm(last, streak);
                 0
@@ -71,7 +71,8 @@ impl Local {
         }
     }
 
-    /// Runs `f`, which may ask for memory, unless that is under way already: `f` is told so.
+    /// Runs `f`, which may request memory; its argument is false if such a request is already
+    /// running.
     pub(crate) fn growing<R>(&self, f: impl FnOnce(bool) -> R) -> R {
         let nested = self.growing.replace(true);
         let result = f(nested);
@@ -80,16 +81,16 @@ impl Local {
     }
 }
 
-/// What belongs to the calling thread.
+/// The state of the calling thread.
 pub(crate) trait Thread {
     fn windows<R>(&self, f: impl FnOnce(&Windows) -> R) -> R;
     fn local<R>(&self, f: impl FnOnce(&Local) -> R) -> R;
-    /// `None` where the thread has ended and can hold nothing.
+    /// `None` if the thread has ended and can hold nothing.
     fn held<R>(&self, f: impl FnOnce(&RefCell<Held>) -> R) -> Option<R>;
     fn process(&self) -> u64;
 }
 
-/// Where to record.
+/// The copy to record into.
 pub(crate) enum Copy {
     /// Written by the calling thread alone.
     Private(&'static Page),
@@ -97,12 +98,12 @@ pub(crate) enum Copy {
     Shared(&'static Page),
 }
 
-/// The copy of a page to record into, where the thread's windows do not show it: the private one if
-/// the thread holds or has just earned it, else the shared one. `None` where the system refuses the
-/// memory for that.
+/// The copy of a page to record into, if the thread's windows do not have it: the private one if
+/// the thread holds or has just earned it, else the shared one. `None` if the system refuses
+/// memory.
 pub(crate) fn copy(thread: &impl Thread, store: &'static Store, number: u32) -> Option<Copy> {
     thread.local(|local| {
-        // Loaded before the record: whoever takes a page away waits for those that began before.
+        // Loaded before the recording: reclaiming waits for recordings that began before.
         let epoch = store.epoch();
         if local.holds.get() != 0
             && let Some(page) = find(thread, number, epoch)
@@ -145,8 +146,8 @@ fn shared(local: &Local, store: &'static Store, number: u32) -> Option<&'static 
     local.growing(|nested| store.shared_or_new(number, !nested))
 }
 
-/// Gives the thread a private copy of a page that it holds none of. `None` where the limit is
-/// reached, the thread has ended or is here already (an allocator that records).
+/// Gives the thread a private copy of a page. `None` if the limit is reached, the thread has ended,
+/// or it is already in here (an allocator that records).
 #[cold]
 #[inline(never)]
 fn promote(
@@ -176,7 +177,7 @@ fn promote(
     thread.held(promote).flatten()
 }
 
-/// Gives back what the thread holds, which ends.
+/// Releases the copies of a thread that ends.
 pub(crate) fn end(held: &mut Held, local: &Local, store: &Store, windows: &Windows, process: u64) {
     local.holds.set(0);
     held.end(store, windows, process);

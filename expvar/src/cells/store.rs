@@ -1,8 +1,8 @@
-//! All pages: the shared copy of each, and the private ones that are counted with it.
+//! All pages: the shared copy of each, with its private copies.
 //!
-//! The sum of a cell is its shared copy plus all private ones. Who reads holds the lock of the
-//! shared copy, and so does who folds a private copy into it: no sum is ever read with a value
-//! missing or twice, so none goes back. Nobody takes a lock to record.
+//! The sum of a cell is its shared copy plus all private ones. Readers and folds hold the shared
+//! copy's lock, so no read misses a value or counts it twice, and no sum goes back. Recording takes
+//! no lock.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -15,24 +15,24 @@ use super::page::{
 use super::sizes::{OLD, PRIVATE, SHARED};
 use crate::sync::{AtomicU32, Zeroes, constant};
 
-/// Bytes of all private copies together, unless [`Store::set_limit`] says otherwise.
+/// The default limit on all private copies together, in bytes.
 pub(crate) const LIMIT: usize = 16 << 20;
 
-/// How often a gauge's cells are read until they agree.
+/// How often a gauge's cells are read until two reads agree.
 const TRIES: usize = 8;
 
-/// What an epoch is more than the one before: more than any id.
+/// The increment of the epoch: more than any id.
 const STEP: u64 = 1 << 32;
-/// In place of the epoch of a private copy that is being taken away.
+/// Replaces the epoch of a private copy that is being reclaimed.
 const TAKEN: u64 = u64::MAX;
 
 pub(crate) struct Store {
-    /// Read by every record, so on a cache line of its own.
+    /// Read by every recording, so on its own cache line.
     epoch: Zeroes<8>,
     index: Index,
     shared: Arena<SHARED>,
     private: Arena<PRIVATE>,
-    /// The most private copies, plus one; 0 for the default.
+    /// The limit in private copies, plus one; 0 for the default.
     limit: AtomicU32,
 }
 
@@ -49,36 +49,36 @@ impl Store {
         }
     }
 
-    /// A span of time in which a thread that records makes sure once, of each page, that it still
-    /// has its copy.
+    /// The current epoch. In each, a recording thread verifies once per page that it still owns its
+    /// copy.
     #[inline(always)]
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch.0[0].load(Relaxed)
     }
 
-    /// Begins the next epoch. Called in turn.
+    /// Begins the next epoch. Calls must not overlap.
     pub(crate) fn begin_epoch(&self) {
         self.epoch.0[0].store(self.epoch() + STEP, Relaxed);
     }
 
-    /// Sets how many bytes private copies may take; `false` where that was set before.
+    /// Sets the limit on private copies in bytes; false if it was already set.
     pub(crate) fn set_limit(&self, bytes: usize) -> bool {
         let pages = (bytes / page::BYTES).min(Arena::<PRIVATE>::MOST as usize) as u32;
         self.limit.compare_exchange(0, pages + 1, Relaxed, Relaxed).is_ok()
     }
 
-    /// The most private copies that there may be.
+    /// The limit in private copies.
     pub(crate) fn limit(&self) -> u32 {
         let default = (LIMIT / page::BYTES) as u32;
         self.limit.load(Relaxed).checked_sub(1).unwrap_or(default)
     }
 
-    /// Eighths of the limit that are held.
+    /// Eighths of the limit in use.
     pub(crate) fn eighths(&self) -> u32 {
         (8 * u64::from(self.private.held()) / u64::from(self.limit().max(1))) as u32
     }
 
-    /// Pages of shared copies that are in use, and of private ones.
+    /// Pages of shared copies in use, and of private ones.
     pub(crate) fn held(&self) -> (u32, u32) {
         (self.shared.held(), self.private.held())
     }
@@ -89,8 +89,8 @@ impl Store {
         self.shared.page(self.index.get(number)?)
     }
 
-    /// The shared copy of a page, made now if need be. `None` where the system refuses memory, or
-    /// where it would be needed and `grow` is not allowed.
+    /// The shared copy of a page, created if necessary. `None` if the system refuses memory, or if
+    /// memory is needed and `grow` is false.
     pub(crate) fn shared_or_new(&self, number: u32, grow: bool) -> Option<&Page> {
         if let Some(page) = self.shared(number) {
             return Some(page);
@@ -105,8 +105,8 @@ impl Store {
         }
     }
 
-    /// Takes a private copy, for an epoch, and counts it with a shared one. `None` where the limit
-    /// is reached, the system refuses memory, or the lock is held: this waits for nobody.
+    /// Takes a private copy for an epoch and links it to a shared one. `None` if the limit is
+    /// reached, the system refuses memory, or the lock is held: this never blocks.
     pub(crate) fn lease(
         &self,
         shared: &Page,
@@ -130,15 +130,15 @@ impl Store {
         Some((index, page))
     }
 
-    /// Makes sure that a thread still has the private copy that it made sure of in another epoch,
-    /// and keeps it for this one.
+    /// Verifies that a thread still owns the private copy it verified in epoch `before`, and keeps
+    /// it for this epoch.
     pub(crate) fn renew(page: &Page, before: u64, epoch: u64) -> bool {
         page[EPOCH].compare_exchange(before, epoch, Relaxed, Relaxed).is_ok()
     }
 
-    /// Moves what a private copy holds into the shared one and takes it back, unless that was done
-    /// since the epoch in which its thread last made sure of it. Called by that thread. `false`
-    /// where the lock is held and `wait` is not allowed.
+    /// Folds a private copy into the shared one and releases it, unless it was reclaimed since its
+    /// thread last verified it. Called by that thread. False if the lock is held and `wait` is
+    /// false.
     pub(crate) fn fold(
         &self,
         shared: &Page,
@@ -149,7 +149,7 @@ impl Store {
     ) -> bool {
         let guard = if wait { Some(lock(shared, process)) } else { try_lock(shared, process) };
         let (Some(guard), Some(page)) = (guard, self.private.page(index)) else { return false };
-        // It is taken away under this lock, and nobody ever has it in an earlier epoch than that.
+        // Reclaiming happens under this lock, and no later owner can have it in an earlier epoch.
         if page[EPOCH].load(Relaxed) == epoch {
             self.unlink(&guard, shared, page);
             drop(guard);
@@ -158,10 +158,10 @@ impl Store {
         true
     }
 
-    /// Takes away the private copies that their threads have not used for long.
+    /// Reclaims private copies that their threads have not used for a long time.
     ///
-    /// A thread that has begun to record in an epoch is not seen to have done so before it is over.
-    /// That takes some nanoseconds, or a time slice; two epochs are waited for.
+    /// A recording that has just begun is not visible here until it ends, nanoseconds or a time
+    /// slice later; hence two epochs of grace.
     fn reclaim(&self, guard: &Guard<'_>, shared: &Page) {
         let epoch = self.epoch();
         if shared[EPOCH].load(Relaxed) == epoch {
@@ -172,7 +172,7 @@ impl Store {
         while let Some(page) = self.linked(link) {
             let next = page[NEXT].load(Relaxed);
             let used = page[EPOCH].load(Relaxed);
-            // Against a thread that comes back to it: see `renew`.
+            // Races with the owner's `renew`.
             let take = || page[EPOCH].compare_exchange(used, TAKEN, Relaxed, Relaxed);
             if used.saturating_add(OLD * STEP) <= epoch && take().is_ok() {
                 self.unlink(guard, shared, page);
@@ -182,7 +182,7 @@ impl Store {
         }
     }
 
-    /// Moves what a private copy holds into the shared one, with which it is no longer counted.
+    /// Folds a private copy into the shared one and unlinks it.
     fn unlink(&self, _: &Guard<'_>, shared: &Page, page: &Page) {
         for (to, from) in shared.iter().zip(&page[..FLOAT_SUM]) {
             let n = from.load(Relaxed);
@@ -230,7 +230,7 @@ impl Store {
         self.sum(&guard, shared, at)
     }
 
-    /// Reads how often a histogram's cells of a page were added to, and both sums.
+    /// Reads the count of additions to a histogram's cells of a page, and both sums.
     pub(crate) fn read_totals(&self, shared: &Page, process: u64) -> (u64, u64) {
         let guard = lock(shared, process);
         (self.sum(&guard, shared, COUNT), self.sum(&guard, shared, SUM))
@@ -242,8 +242,8 @@ impl Store {
         private.fold(shared[at].load(Relaxed), u64::wrapping_add)
     }
 
-    /// Reads a cell that goes up and down: again, until two sums agree or it moves all the time, so
-    /// that what one thread takes away is not seen without what another had added before.
+    /// Reads a cell that goes up and down, repeatedly until two sums agree or the tries are used
+    /// up, so that one thread's decrement is not seen without another's earlier increment.
     pub(crate) fn read_settled(&self, shared: &Page, process: u64, at: usize) -> u64 {
         let guard = lock(shared, process);
         self.settled(&guard, shared, at)
@@ -251,7 +251,7 @@ impl Store {
 
     fn settled(&self, guard: &Guard<'_>, shared: &Page, at: usize) -> u64 {
         let mut sum = self.sum(guard, shared, at);
-        // One cell alone is read at one moment.
+        // A single cell is read at one moment.
         if shared[NEXT].load(Relaxed) != 0 {
             for _ in 0..TRIES {
                 let again = self.sum(guard, shared, at);
@@ -280,8 +280,8 @@ impl Store {
         }
     }
 
-    /// Replaces a cell's sum by what `change` makes of it, while nobody reads. What other threads
-    /// add meanwhile is kept on top of that, or replaced.
+    /// Replaces a cell's sum with `change` of it, excluding readers. A concurrent addition is kept
+    /// on top or replaced.
     pub(crate) fn set(
         &self,
         shared: &Page,
@@ -295,7 +295,7 @@ impl Store {
         shared[at].fetch_add(difference, Relaxed);
     }
 
-    /// Zeroes a cell that no variable has any more, in the copies that there are.
+    /// Zeroes a cell of no variable, in all copies.
     pub(crate) fn zero(&self, shared: &Page, process: u64, cells: std::ops::Range<usize>) {
         let _guard = lock(shared, process);
         for page in self.private(shared).chain([shared]) {
@@ -303,7 +303,7 @@ impl Store {
         }
     }
 
-    /// The private copies that are counted with a shared one, whose lock is held.
+    /// The private copies of a shared one, whose lock is held.
     fn private(&self, shared: &Page) -> impl Iterator<Item = &Page> {
         let mut next = shared[NEXT].load(Relaxed);
         std::iter::from_fn(move || {

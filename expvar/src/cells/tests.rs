@@ -8,7 +8,7 @@ use super::page::{COUNT, SUM};
 use super::sizes::{LEAF, PRICE};
 use super::*;
 
-/// Often enough to earn a private copy, and to use it.
+/// Enough recordings to earn a private copy and to use it.
 const OFTEN: u64 = 2 * PRICE as u64;
 
 fn add(cells: &Cells, n: u64) {
@@ -105,7 +105,7 @@ fn heat_is_earned_by_records_one_by_one_or_many_at_once() {
     let streaks = Heat::new();
     let records = (1..).find(|_| streaks.note(5, 32, || 0)).unwrap();
     assert_eq!(records, PRICE / 32 + 1);
-    // While most of the limit is held, a page costs more.
+    // While most of the limit is in use, a page costs more.
     let dear = Heat::new();
     let records = (1..).find(|_| dear.note(5, 1, || 8)).unwrap();
     assert_eq!(records, 32 * PRICE + 1);

@@ -1,9 +1,9 @@
-//! How a thread finds its private copy of a page: the hot path.
+//! A thread's lookup of its private copies: the hot path.
 //!
-//! Each place has the first id of a page, with the epoch in which the thread made sure that it has a
-//! copy, and a reference to that. Whether the page is the right one, whether the epoch is still the
-//! same and where in the page the cell lies is one addition, one subtraction and one comparison.
-//! What shares its place with another page is found in a second table, on the cold path.
+//! A window holds the first id of a page plus the epoch in which the thread verified its copy, and
+//! a reference to the copy. One addition, one subtraction and one comparison check page and epoch
+//! and give the cell's index. Pages that collide in the first table are found in a second one, on
+//! the cold path.
 
 use std::cell::Cell;
 
@@ -11,19 +11,19 @@ use super::page::{CELLS, Page, WORDS};
 use super::sizes::{PLACES, SECOND};
 use crate::sync::{constant, each, zeroes};
 
-/// No cell lies in a window that shows nothing: page 0 has no ids.
+/// An empty window: page 0 has no ids.
 const NOTHING: u64 = u64::MAX;
 
 constant! {
-    /// What a window refers to that shows nothing.
+    /// The target of an empty window.
     fn nothing() -> &'static Page {
         zeroes!(WORDS)
     }
 }
 
-/// Windows by place. In two columns, so that the address of each is one operand.
+/// Windows by index, in two columns, so that each address is one operand.
 struct Table<const N: usize> {
-    /// The first id, plus the epoch, which is a multiple of what is larger than any id.
+    /// The first id, plus the epoch, a multiple of more than any id.
     firsts: [Cell<u64>; N],
     copies: [Cell<&'static Page>; N],
 }
@@ -52,7 +52,7 @@ impl<const N: usize> Table<N> {
         self.copies[place].set(copy);
     }
 
-    /// Shows nothing from now on, if it shows the page.
+    /// Empties the window if it shows the page.
     fn clear(&self, place: usize, first: u32) {
         let shown = &self.firsts[place];
         if shown.get() != NOTHING && shown.get() as u32 == first {
@@ -63,27 +63,27 @@ impl<const N: usize> Table<N> {
 
 impl Windows {
     constant! {
-        /// Windows that show nothing.
+        /// Empty windows.
         pub(crate) fn new() -> Self {
             Self { places: Table::new(), second: Table::new() }
         }
     }
 
-    /// The private copy of the page in which a cell lies, and where in it, if the thread made sure of
-    /// that in this epoch.
+    /// The private copy of a cell's page and the cell's index in it, if the thread verified the
+    /// copy in this epoch.
     #[inline(always)]
     pub(crate) fn at(&self, id: u32, epoch: u64) -> Option<(&'static Page, usize)> {
         self.places.at(place(id / CELLS as u32), id, epoch)
     }
 
-    /// The private copy of a page that gave its place to another.
+    /// The private copy of a page that lost its window to another.
     #[inline]
     pub(crate) fn second(&self, number: u32, epoch: u64) -> Option<&'static Page> {
         let found = self.second.at(second(number), number * CELLS as u32, epoch);
         found.map(|(page, _)| page)
     }
 
-    /// Shows a private copy for an epoch. What has the place now gets one in the second table.
+    /// Adds a private copy for an epoch. The window's previous page moves to the second table.
     pub(crate) fn put(&self, number: u32, copy: &'static Page, epoch: u64) {
         let at = place(number);
         let (first, shown) = (self.places.firsts[at].get(), self.places.copies[at].get());
@@ -93,7 +93,7 @@ impl Windows {
         self.places.set(at, u64::from(number * CELLS as u32) + epoch, copy);
     }
 
-    /// Shows a private copy no more.
+    /// Removes a private copy.
     pub(crate) fn remove(&self, number: u32) {
         let first = number * CELLS as u32;
         self.places.clear(place(number), first);

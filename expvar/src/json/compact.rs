@@ -7,12 +7,12 @@ use serde_json::ser::{Formatter, Serializer};
 
 use super::{number, string};
 
-/// Appends `value`, or part of it where it fails.
+/// Appends `value`; on failure, an arbitrary part of it.
 pub(crate) fn write(buffer: &mut Vec<u8>, value: &impl Serialize) -> serde_json::Result<()> {
     value.serialize(&mut Serializer::with_formatter(buffer, Go { scratch: Vec::new() }))
 }
 
-/// What Go's `encoding/json` does otherwise: floats, and escapes that keep HTML safe.
+/// Differences of Go's `encoding/json`: floats, and escapes for HTML.
 struct Go {
     scratch: Vec<u8>,
 }

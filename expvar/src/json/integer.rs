@@ -1,5 +1,5 @@
-//! Integers in decimal, written where they are to stand: what is formatted elsewhere and copied
-//! makes the processor wait for its own stores.
+//! Integers in decimal, written in place: formatting elsewhere and copying stalls on store
+//! forwarding.
 
 /// Appends an integer's digits.
 #[inline]
@@ -13,8 +13,8 @@ pub fn write_unsigned(buffer: &mut Vec<u8>, n: u64) {
     buffer.truncate(buffer.len() - (digits.len() - len));
 }
 
-/// Writes an integer's digits to the beginning of `room`, which has room for any, and returns how
-/// many they are. What is behind them may be overwritten too.
+/// Writes an integer's digits to the beginning of `room` and returns their number. May overwrite
+/// the bytes behind them.
 #[inline]
 pub fn put_unsigned(room: &mut [u8; 20], n: u64) -> usize {
     if n >= EIGHT_DIGITS {
@@ -50,19 +50,19 @@ fn write_long(buffer: &mut Vec<u8>, n: u64) {
 const EIGHT_DIGITS: u64 = 100_000_000;
 const ASCII: u64 = u64::from_le_bytes([b'0'; 8]);
 
-/// The digits of a number below 10⁸, with something behind them, and how many they are.
+/// The digits of a number below 10⁸, padded, and their number.
 #[inline]
 fn short(n: u64) -> ([u8; 8], usize) {
     let digits = eight_digits(n);
-    // Zeros in front go, but one digit stays.
+    // Strips leading zeros, but keeps one digit.
     let zeros = (digits | 1 << 56).trailing_zeros() / 8;
     (((digits | ASCII) >> (8 * zeros)).to_le_bytes(), 8 - zeros as usize)
 }
 
 /// The eight digits of a number below 10⁸, the first in the lowest byte.
 ///
-/// The word holds two numbers of four digits, then four of two, then eight of one; the parts of a
-/// word are divided all at once, by multiplications that are exact for so few digits.
+/// The word is split into two numbers of four digits, then four of two, then eight of one. All
+/// parts are divided at once, by multiplications that are exact for so few digits.
 #[inline]
 fn eight_digits(n: u64) -> u64 {
     let fours = (n / 10_000) | ((n % 10_000) << 32);

@@ -4,7 +4,7 @@ use std::io::Write;
 
 /// Appends a float as Go's `expvar.Float` shows it: the shortest digits that round-trip, with an
 /// exponent of at least two digits when it is below -4 or at least 6 (Go's `strconv`, format `g`).
-/// NaN and infinities, which JSON cannot say, become `null`.
+/// NaN and infinities, which JSON lacks, become `null`.
 pub fn write_float(buffer: &mut Vec<u8>, n: f64) {
     if !n.is_finite() {
         return buffer.extend_from_slice(b"null");

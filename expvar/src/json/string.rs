@@ -8,17 +8,17 @@ pub fn write_string(buffer: &mut Vec<u8>, text: &str) {
     buffer.push(b'"');
 }
 
-/// Whether a byte needs a look: controls, `"` `\` `<` `>` `&`, and the first byte of U+2028 and
-/// U+2029.
+/// Whether a byte needs escaping or a closer look: controls, `"` `\` `<` `>` `&`, and the first
+/// byte of U+2028 and U+2029.
 fn is_special(byte: u8) -> bool {
     matches!(byte, ..0x20 | b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2)
 }
 
-/// Whether none of the bytes needs a look.
+/// Whether no byte needs a closer look.
 #[inline]
 pub(super) fn is_plain(bytes: &[u8]) -> bool {
     match bytes.last_chunk() {
-        // The last eight overlap with those before, which costs less than byte by byte.
+        // The last eight bytes overlap the previous ones, which is cheaper than byte by byte.
         Some(last) => bytes.as_chunks().0.iter().all(are_plain) && are_plain(last),
         None => !bytes.iter().any(|&byte| is_special(byte)),
     }
@@ -30,13 +30,13 @@ fn are_plain(bytes: &[u8; 8]) -> bool {
     const fn each(byte: u8) -> u64 {
         u64::from_ne_bytes([byte; 8])
     }
-    /// Has a high bit set if, and only if, one of the bytes is zero.
+    /// A word whose bytes have the high bit set if, and only if, they are zero in the argument.
     fn zeros(bytes: u64) -> u64 {
         bytes.wrapping_sub(each(0x01)) & !bytes & each(0x80)
     }
     let bytes = u64::from_ne_bytes(*bytes);
     let controls = zeros(bytes & each(0xe0));
-    // Two that differ in one bit are found with that bit set.
+    // Two values that differ in one bit are found together by setting that bit.
     let quote_or_ampersand = zeros((bytes | each(b'"' ^ b'&')) ^ each(b'"' | b'&'));
     let angles = zeros((bytes | each(b'<' ^ b'>')) ^ each(b'<' | b'>'));
     let others = zeros(bytes ^ each(b'\\')) | zeros(bytes ^ each(0xe2));

@@ -1,4 +1,4 @@
-//! The document that `/debug/vars` answers.
+//! The JSON document of `/debug/vars`.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use crate::names::{Heads, List};
 use crate::number::Number;
 use crate::var::Var;
 
-/// Escapes names once for each list of them, and writes numbers behind what that gave.
+/// Caches escaped names for each list, and writes numbers after them.
 pub(crate) struct Escaped;
 
 impl Memory<Document<'_>> for Escaped {
@@ -23,7 +23,7 @@ impl Memory<Document<'_>> for Escaped {
     fn names<'l, T>(document: &mut Document<'_>, list: &'l List<T>) -> Option<&'l Heads> {
         let is_registry = std::mem::take(&mut document.is_top);
         let heads = list.heads(if is_registry { b",\n" } else { b", " });
-        // The names, and numbers of eight digits.
+        // The names, and eight digits for each number.
         document.buffer.reserve(heads.len() + 8 * list.len());
         Some(heads)
     }
@@ -37,12 +37,12 @@ impl Memory<Document<'_>> for Escaped {
     }
 }
 
-/// The document of a registry, variable by variable.
+/// Writes a registry's document, variable by variable.
 pub(crate) struct Document<'b> {
     buffer: &'b mut Vec<u8>,
-    /// Whether nothing was written yet at the level that the walk is in.
+    /// Whether nothing was written yet at the current level.
     first: bool,
-    /// Whether the next list of names is the registry's, and no map's.
+    /// Whether the next list of names is the registry's, not a map's.
     is_top: bool,
 }
 
@@ -117,8 +117,8 @@ impl Visitor for Document<'_> {
     }
 }
 
-/// Appends what comes before a name, with its quote, and the name. In few pieces: of ten thousand
-/// counters this is a good part.
+/// Appends separator, quote and name in few pieces: a good part of the cost of ten thousand
+/// counters.
 #[inline]
 fn write_name(buffer: &mut Vec<u8>, before: &[u8], name: &str) {
     buffer.extend_from_slice(before);

@@ -1,4 +1,4 @@
-//! JSON, taken apart for a visitor: what a function returned, or another process's document.
+//! Walks JSON: the value of a function, or another process's document.
 
 use std::fmt;
 
@@ -8,8 +8,9 @@ use super::visitor::{self, Shape, Step};
 use crate::info::Info;
 use crate::number::Number;
 
-/// Shows every value of a JSON text to `visitor`, in one pass and without a tree: what a registry of
-/// another process shows, or any other document. Whatever the text is, all that is entered is left.
+/// Passes every value of a JSON text to `visitor`, in one pass and without building a tree. For the
+/// document of another process, or any other. Every `enter` is followed by its `leave`, even for
+/// invalid text.
 ///
 /// ```
 /// use expvar::{Info, Number, Step, Visitor};
@@ -32,12 +33,12 @@ use crate::number::Number;
 /// ```
 ///
 /// # Errors
-/// The text is not JSON, or nests deeper than 128 levels. What came before was shown.
+/// The text is not JSON, or nests deeper than 128 levels. Values before the error were visited.
 pub fn visit_json(text: &str, visitor: &mut impl visitor::Visitor) -> Result<(), JsonError> {
     visit(text, &Info::new(), visitor)
 }
 
-/// Where and why a text is not JSON, or nests deeper than 128 levels.
+/// Where and why a text is not JSON, or is nested too deeply.
 ///
 /// ```
 /// # struct Ignore;
@@ -59,7 +60,7 @@ impl fmt::Display for JsonError {
 
 impl std::error::Error for JsonError {}
 
-/// Shows every value of a JSON text, with what it means.
+/// Visits every value of a JSON text, with its metadata.
 pub(crate) fn visit<V: visitor::Visitor>(
     text: &str,
     info: &Info,
@@ -167,7 +168,7 @@ impl<'de, V: visitor::Visitor> Visitor<'de> for Parts<'_, V> {
     }
 }
 
-/// An element, which is entered when there is one.
+/// An array element, entered when it exists.
 struct Element<'p, V> {
     index: usize,
     parts: Parts<'p, V>,
@@ -185,7 +186,7 @@ impl<'de, V: visitor::Visitor> DeserializeSeed<'de> for Element<'_, V> {
     }
 }
 
-/// A member's name, which is entered; gives what its value means.
+/// A member's name. Enters it and yields the metadata of its value.
 struct Key<'p, 'i, V> {
     info: &'i Info,
     visitor: &'p mut V,

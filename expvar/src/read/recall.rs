@@ -1,7 +1,7 @@
-//! Visitors that remember names from one walk to the next.
+//! Visitors with a name cache.
 //!
-//! Naming ten thousand points anew is most of what it costs to render them. The benchmarks `carbon`
-//! and `prometheus` show what this saves; it is no part of the public interface.
+//! Naming ten thousand points again is most of the cost of rendering them. The benchmarks `carbon`
+//! and `prometheus` measure what the cache saves. Not part of the public interface.
 
 use std::convert::Infallible;
 
@@ -9,33 +9,33 @@ use super::visitor::Visitor;
 use crate::names::{Generation, List};
 use crate::number::Number;
 
-/// A visitor that remembers what it made of names.
+/// A visitor that caches what it derives from names.
 pub trait Recall: Visitor {
     /// Called once before the variables of a registry, and after `begin` of each map before its keys.
     /// Return false if you have cached the names of this generation: they stand for the same
     /// variables in the same order.
     fn names(&mut self, generation: Generation) -> bool;
 
-    /// Called with the number that comes next, before its name is looked up, where
-    /// [`names`](Self::names) returned false. Return true if that was all that is needed; else, and
-    /// for what is no number, the walk enters it as ever.
+    /// Called with the next number, before its name is looked up, if [`names`](Self::names)
+    /// returned false. Return true if the number suffices; otherwise, and for variables that are
+    /// not numbers, the walk enters the variable as usual.
     fn next(&mut self, number: Number) -> bool;
 }
 
-/// How a walk asks a visitor what it remembers.
+/// How a walk uses a visitor's name cache.
 pub(crate) trait Memory<V> {
-    /// What is known of the names of a list.
+    /// State for the names of a list.
     type Names<'l>;
 
-    /// Called before the variables of a registry, or the keys of a map. `None` where each is to be
-    /// entered by its name.
+    /// Called before the variables of a registry, or the keys of a map. `None` to enter each by
+    /// name.
     fn names<'l, T>(visitor: &mut V, list: &'l List<T>) -> Option<Self::Names<'l>>;
 
-    /// Shows the number in this place of the list, where that is possible without its name.
+    /// Passes the number at this index of the list without its name, if possible.
     fn next(visitor: &mut V, names: &Self::Names<'_>, at: usize, number: Number) -> bool;
 }
 
-/// Nothing: any visitor.
+/// No name cache: any visitor.
 pub(crate) struct Nothing;
 
 impl<V: Visitor> Memory<V> for Nothing {
@@ -50,7 +50,7 @@ impl<V: Visitor> Memory<V> for Nothing {
     }
 }
 
-/// Names of a generation.
+/// A name cache that is valid for one generation.
 pub(crate) struct Names;
 
 impl<V: Recall> Memory<V> for Names {

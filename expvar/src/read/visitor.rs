@@ -1,21 +1,21 @@
-//! What an exporter is: a visitor of the walk over a registry.
+//! Visitors: the interface of every exporter.
 
 use super::walk::Recorded;
 use crate::info::Info;
 use crate::number::Number;
 
-/// Sees every variable of a registry, down to the leaves, in name order: see
+/// Receives every variable of a registry, down to the leaves, in name order. See
 /// [`Registry::visit`](crate::Registry::visit).
 ///
-/// Each variable, each key of a map and each member or element of what a function returns is
-/// entered and left. In between comes exactly one value: a leaf ([`number`](Self::number),
+/// Each variable, map key, and member or element of a function's value is entered and left. Between
+/// `enter` and `leave` comes exactly one value: a leaf ([`number`](Self::number),
 /// [`text`](Self::text), [`boolean`](Self::boolean), [`null`](Self::null),
-/// [`histogram`](Self::histogram)), or a structure: [`begin`](Self::begin), the steps into it,
-/// [`end`](Self::end). A leaf follows its own `enter` at once, so what `enter` was given about it
-/// need not be kept on a stack.
+/// [`histogram`](Self::histogram)), or a structure: [`begin`](Self::begin), its content,
+/// [`end`](Self::end). A leaf follows directly after its own `enter`, so the arguments of `enter`
+/// need no stack.
 ///
-/// Only the methods that a visitor cares for need be written; the others ignore what they see. No
-/// lock is held while they run: they may change the registry.
+/// All but two methods have a default that ignores the value. No lock is held while they run: a
+/// visitor may change the registry.
 ///
 /// ```
 /// use expvar::{Info, Number, Step, Visitor};
@@ -52,18 +52,17 @@ use crate::number::Number;
 /// # Ok::<(), expvar::PublishError>(())
 /// ```
 pub trait Visitor {
-    /// A variable, a map's key, or a member or element of a structure begins. `info` says what its
-    /// value means: a variable's own, or that of the map or structure which it is in; a counter's
-    /// says that it only goes up wherever it lies.
+    /// Begins a variable, a map key, or a member or element of a structure. `info` is the metadata
+    /// of its value: the variable's own, or that of the containing map or structure. A counter's
+    /// always says that it only goes up.
     fn enter(&mut self, step: Step<'_>, info: &Info);
 
-    /// When the variable or the map's key that was just entered was registered, in nanoseconds since
-    /// 1970: for a static the start of the process; 0 where there is no clock. What it counts, it
-    /// has counted since then. Not called for members and elements, which are as old as the variable
-    /// that they are in.
+    /// When the variable or map key just entered was registered, in nanoseconds since 1970: the
+    /// start of its count. For a static, the start of the process; 0 without a clock. Not called
+    /// for members and elements, which are as old as their variable.
     fn registered(&mut self, _unix_nanos: u64) {}
 
-    /// It ends.
+    /// Ends it.
     fn leave(&mut self);
 
     /// A number.
@@ -72,33 +71,32 @@ pub trait Visitor {
     /// A text.
     fn text(&mut self, _text: &str) {}
 
-    /// A truth value, in what a function returned.
+    /// A boolean, from a function.
     fn boolean(&mut self, _value: bool) {}
 
-    /// Nothing: a function that failed, maps nested too deeply, or what a function returned.
+    /// Null: a function that failed or returned null, or maps nested too deeply.
     fn null(&mut self) {}
 
-    /// A distribution. It is read as far as it is asked: its count alone is cheap.
+    /// A histogram. Its parts are read on demand; the count alone is cheap.
     fn histogram(&mut self, _histogram: Recorded<'_>) {}
 
-    /// A map or structure begins. Return false to pass over what is in it; `end` follows all the
-    /// same.
+    /// Begins a map or structure. Return false to skip its content; `end` is called either way.
     fn begin(&mut self, _shape: Shape) -> bool {
         true
     }
 
-    /// The map or structure that was begun last ends.
+    /// Ends the map or structure begun last.
     fn end(&mut self, _shape: Shape) {}
 
-    /// Whether what functions return is wanted as JSON, by [`json`](Self::json). By default the walk
-    /// takes it apart, into the other methods. The two may differ: numbers that nobody measured are
-    /// in `memstats`' JSON as zeros, where readers of Go's fields expect them, and absent from its
-    /// parts.
+    /// Whether to pass functions' values as JSON to [`json`](Self::json). Default: false; the walk
+    /// then passes their parts to the other methods. The two may differ: `memstats` has zeros in
+    /// its JSON for numbers that were not measured, because readers of Go's fields expect them, and
+    /// leaves them out of its parts.
     fn wants_json(&self) -> bool {
         false
     }
 
-    /// What a function returned, as valid compact JSON, where that is wanted.
+    /// The value of a function as valid compact JSON, if requested.
     fn json(&mut self, _json: &str) {}
 }
 
@@ -112,11 +110,11 @@ pub trait Visitor {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step<'a> {
-    /// To a variable, by its name.
+    /// The name of a variable.
     Name(&'a str),
-    /// Into a map's key or a structure's member.
+    /// The key of a map or the name of a structure's member.
     Key(&'a str),
-    /// Into an array's element, from 0.
+    /// The index of an array's element, from 0.
     Index(usize),
 }
 
@@ -129,7 +127,7 @@ impl std::fmt::Display for Step<'_> {
     }
 }
 
-/// What lies below a name, key or index.
+/// The kind of a structure.
 ///
 /// ```
 /// use expvar::{Info, Map, Registry, Shape, Step, Visitor};
@@ -155,10 +153,10 @@ impl std::fmt::Display for Step<'_> {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// Values by key, in a [`Map`](crate::Map).
+    /// A [`Map`](crate::Map): values by key.
     Map,
-    /// Members by name, in what a function returned.
+    /// A structure in a function's value: members by name.
     Structure,
-    /// Elements by index, in what a function returned.
+    /// An array in a function's value: elements by index.
     Array,
 }

@@ -1,4 +1,4 @@
-//! The one walk over a registry, which every exporter is a visitor of.
+//! The walk over a registry that every exporter visits.
 
 use std::cell::OnceCell;
 use std::marker::PhantomData;
@@ -18,13 +18,13 @@ use crate::prefetch::Prefetch;
 use crate::registry::Entry;
 use crate::var::Var;
 
-/// Levels of nested maps that are shown.
+/// The depth to which nested maps are shown.
 const DEPTH: usize = 32;
 /// How often a map is shown within itself; below that it is `null`.
 const WITHIN_ITSELF: usize = 2;
 
-/// Shows the variables that `wanted` accepts, given the place and name of each. It is not asked
-/// about numbers whose names `M` remembers.
+/// Visits the variables that `wanted` accepts, given the index and name of each. Not called for
+/// numbers whose names `M` has cached.
 pub(crate) fn registry<M: Memory<V>, V: Visitor>(
     list: &List<Entry>,
     mut wanted: impl FnMut(usize, &str) -> bool,
@@ -55,7 +55,7 @@ pub(crate) fn registry<M: Memory<V>, V: Visitor>(
     });
 }
 
-/// Shows one variable's value, without a name.
+/// Visits one variable's value, without a name.
 pub(crate) fn value(var: &Var, visitor: &mut impl Visitor) {
     let reader = Reader::now();
     let info = Info::new();
@@ -70,7 +70,7 @@ struct Walk<'w, V, M> {
     memory: PhantomData<M>,
 }
 
-/// Memory for one value at a time.
+/// Buffers for one value at a time.
 #[derive(Default)]
 struct Buffers {
     json: Vec<u8>,
@@ -105,7 +105,7 @@ impl<V: Visitor, M: Memory<V>> Walk<'_, V, M> {
             Var::Func(func) => {
                 let in_parts = !self.visitor.wants_json();
                 let returned = func.read(in_parts, &mut self.buffers.json);
-                // What a function did shows in what comes after it.
+                // Variables that the function changed must be read after it.
                 self.reader.refresh();
                 match returned {
                     Returned::Null => self.visitor.null(),
@@ -113,7 +113,7 @@ impl<V: Visitor, M: Memory<V>> Walk<'_, V, M> {
                     Returned::Json(json) if !in_parts => self.visitor.json(json),
                     #[cfg(feature = "serde")]
                     Returned::Json(json) => {
-                        // It is JSON; nested too deeply to be taken apart, it ends at that level.
+                        // It is JSON; below the depth limit the walk of it just stops.
                         let _ = super::parts::visit(json, &func.info(info), self.visitor);
                     }
                     #[cfg(not(feature = "serde"))]
@@ -131,7 +131,7 @@ impl<V: Visitor, M: Memory<V>> Walk<'_, V, M> {
         if self.visitor.begin(Shape::Map) {
             let list = map.list();
             let names = M::names(self.visitor, &list);
-            // A counter only goes up, whatever was said of the others.
+            // A counter only goes up, whatever the map's metadata says.
             let counting = OnceCell::new();
             for_each(&list, self.reader, names.is_none(), |at, number| {
                 if let (Some(names), Some(number)) = (&names, number)
@@ -159,7 +159,7 @@ impl<V: Visitor, M: Memory<V>> Walk<'_, V, M> {
     }
 }
 
-/// Calls `f` for the place of each variable, with its value where that is in a column of numbers.
+/// Calls `f` for each variable's index, with its value if it is in a column of numbers.
 fn for_each<T>(
     list: &List<T>,
     reader: &Reader,
@@ -169,7 +169,7 @@ fn for_each<T>(
     let mut names = Prefetch::new(list.names());
     list.numbers().read(reader, |at, number| {
         if names_wanted {
-            // `f` looks at it itself, and finds it near.
+            // `f` reads the names by itself, and finds this one prefetched.
             names.next();
         }
         f(at, number);
@@ -184,7 +184,7 @@ impl Path<'_> {
     }
 }
 
-/// What a walk found of a histogram, read as far as it is asked.
+/// A histogram in a walk, read on demand.
 ///
 /// ```
 /// use expvar::{Histogram, Info, Recorded, Registry, Step, Visitor};
@@ -216,7 +216,7 @@ pub struct Recorded<'a> {
     read: Read,
 }
 
-/// What lies in the reading already.
+/// What the buffer holds already.
 #[derive(PartialEq)]
 enum Read {
     Nothing,
@@ -225,20 +225,21 @@ enum Read {
 }
 
 impl Recorded<'_> {
-    /// Equal to an earlier one of the same histogram only if [`total`](Self::total) is what it was
-    /// then, so that an exporter can keep what it made of that. Take it first: what is recorded in
-    /// between then shows the next time. A cell or two of each page are read.
+    /// Equal stamps of the same histogram mean that [`total`](Self::total) has not changed, so an
+    /// exporter can reuse what it made of it. Take the stamp before the total: a recording in
+    /// between then shows next time. Reads one or two cells per page.
     pub fn total_stamp(&self) -> Stamp {
         self.histogram.total_stamp(self.reader)
     }
 
-    /// The same for [`total`](Self::total) and [`recent`](Self::recent).
+    /// Like [`total_stamp`](Self::total_stamp), for [`total`](Self::total) and
+    /// [`recent`](Self::recent).
     pub fn recent_stamp(&self) -> Stamp {
         self.histogram.recent_stamp(self.reader)
     }
 
-    /// How many values were recorded since the process began. Of fractions a cell of each page is
-    /// read; of whole numbers the buckets are added up.
+    /// The number of values since the process started. For fractions this reads one cell per page;
+    /// for whole numbers it sums the buckets.
     pub fn count(&self) -> u64 {
         match self.read {
             Read::Nothing => self.histogram.read_count(self.reader),
@@ -246,17 +247,17 @@ impl Recorded<'_> {
         }
     }
 
-    /// Whether the histogram holds fractions: see [`Histogram::floats`].
+    /// Whether the histogram holds fractions. See [`Histogram::floats`].
     pub fn is_float(&self) -> bool {
         self.histogram.is_float()
     }
 
-    /// The exemplars that are kept, by value: see [`Histogram::exemplars`].
+    /// The stored exemplars, ascending by value. See [`Histogram::exemplars`].
     pub fn exemplars(&self) -> Vec<Exemplar> {
         self.histogram.recorded_exemplars()
     }
 
-    /// Everything recorded since the process began. Reads the buckets, the first time.
+    /// Everything recorded since the process started. The first call reads the buckets.
     pub fn total(&mut self) -> &Snapshot {
         if self.read == Read::Nothing {
             let moment = self.histogram.read_total(self.reader, &mut self.reading.total);
@@ -270,7 +271,7 @@ impl Recorded<'_> {
         &self.reading().recent
     }
 
-    /// Both.
+    /// Both total and recent values.
     pub fn reading(&mut self) -> &Reading {
         self.total();
         if let Read::Total(moment) = self.read {
@@ -311,8 +312,8 @@ mod tests {
         seen
     }
 
-    /// Stops the clock of this thread, so late that the thread that rolls the windows finds their
-    /// notes younger than its own time, and leaves them alone.
+    /// Stops this thread's clock, ahead of the time of the thread that rolls the windows, which
+    /// then finds their notes too young to change.
     fn stop_the_clock() {
         Time::pass(Duration::from_secs(3600));
     }
@@ -330,7 +331,7 @@ mod tests {
         let behind = registry.publish("z", Histogram::new()).unwrap();
         [&before, &behind].iter().for_each(|histogram| histogram.record(7));
         Time::pass(Duration::from_secs(10));
-        // A note of each is taken.
+        // Takes a note of each.
         assert_eq!([before.recent().count(), behind.recent().count()], [1, 1]);
         Time::pass(Duration::from_secs(30));
         assert_eq!(see(&registry).recent, [1, 0], "40 and 95 seconds after the records");
@@ -356,7 +357,7 @@ mod tests {
         let of_b = |total| vec![[false, false], [total, true]];
         assert_eq!(changed(Duration::ZERO), (of_b(true), vec![0, 1]));
         assert_eq!(changed(Duration::from_secs(5)), (nothing(), vec![0, 1]));
-        // A note is due, which a full read takes.
+        // A note is due; a full read takes it.
         assert_eq!(changed(Duration::from_secs(6)), (of_b(false), vec![0, 1]));
         assert_eq!(changed(Duration::ZERO), (of_b(false), vec![0, 1]));
         assert_eq!(changed(Duration::from_secs(1)), (nothing(), vec![0, 1]));

@@ -1,12 +1,12 @@
-//! `vars!`: statics that are in the global registry from the start.
+//! `vars!`: statics that are published from the start.
 
-/// Declares variables that are shown, at zero, before anything records into them.
+/// Declares variables that are shown, at zero, before the first recording.
 ///
-/// Each is a plain static; its doc comment is its help text. They are collected at link time (by
-/// the `inventory` crate, which needs neither an init call nor a particular linker), so a variable
-/// is in the [`global`](crate::global()) registry whether or not its code ever runs. On a target
-/// where that does not work (see `inventory`'s list), publish the statics by hand:
-/// `expvar::publish("http.requests", &REQUESTS)`.
+/// Each is a plain static; its doc comment is its help text. Statics are collected at link time by
+/// the `inventory` crate, without an init call or a particular linker, so a variable is in the
+/// [`global`](crate::global()) registry whether or not its code ever runs. On targets that
+/// `inventory` does not support, publish the statics by hand: `expvar::publish("http.requests",
+/// &REQUESTS)`.
 ///
 /// ```
 /// expvar::vars! {
@@ -25,30 +25,30 @@
 /// assert!(expvar::global().to_json().contains("\"http.requests\": 1"));
 /// ```
 ///
-/// # What can be written
+/// # Syntax
 /// - The kind: [`Counter`](crate::Counter), [`Gauge`](crate::Gauge),
 ///   [`FloatGauge`](crate::FloatGauge), [`Text`](crate::Text), [`Histogram`](crate::Histogram),
 ///   [`Map`](crate::Map), [`Family`](crate::Family), [`Func`](crate::Func) (with
 ///   `init: Func::of(&function)`), or a path to one of them.
-/// - The name: a literal, a constant, `concat!(…)`.
+/// - The name: a literal, a constant, or `concat!(…)`.
 /// - Attributes: any that a static can have, such as `#[cfg(…)]` or `#[deprecated]`.
-/// - `unit:` a [`Unit`](crate::Unit), as `Bytes` or `Unit::Bytes`. Histograms, also those in a map or
-///   a family, record durations in it if it is one of time.
-/// - `label:` what a map's keys are, or `labels: ["route", "method"]`, one for each level.
-/// - `counter`: a map's or a gauge's numbers only go up.
-/// - `buckets:` bounds at which a histogram, or those in a map or a family, count exactly, in the unit
-///   that is recorded: `unit: Milliseconds, buckets: [100, 250]`. See
+/// - `unit:` a [`Unit`](crate::Unit), as `Bytes` or `Unit::Bytes`. With a unit of time, histograms
+///   record durations in it, also those in a map or a family.
+/// - `label:` the name of a map's keys, or `labels: ["route", "method"]`, one for each level.
+/// - `counter`: the numbers of a map or gauge only go up.
+/// - `buckets:` bounds at which a histogram counts exactly, or those in a map or family, in the
+///   recorded unit: `unit: Milliseconds, buckets: [100, 250]`. See
 ///   [`Histogram::buckets`](crate::Histogram::buckets).
-/// - `exemplars: true`: a histogram, or those in a map or a family, keep
+/// - `exemplars: true`: a histogram, or those in a map or family, keep
 ///   [exemplars](crate::Histogram::exemplars).
 /// - `init:` a constant expression other than the kind's `new()`.
 ///
-/// What is wrong with a declaration is an error at compile time.
+/// An invalid declaration is a compile error.
 ///
-/// Two statics of one name, kind and meaning are one variable. Where they differ in kind, in unit,
-/// labels or `counter`, or as histograms in precision, `buckets:` or `exemplars:`, the first by source location is shown, and
-/// the map `expvar.clashes` names both. One that says nothing of labels, or of a unit other than
-/// that of durations, agrees with one that does.
+/// Statics with the same name, kind and metadata are merged into one variable. If they differ in
+/// kind, unit, labels or `counter`, or as histograms in precision, `buckets:` or `exemplars:`, the
+/// first by source location is shown and the map `expvar.clashes` names both. A declaration without
+/// labels, or with no unit where the other has one that is not of time, agrees with any.
 #[doc(alias(
     "NewInt",
     "NewFloat",
@@ -63,7 +63,7 @@
 ))]
 #[macro_export]
 macro_rules! vars {
-    // Options are read token by token here, so that errors can say what to write.
+    // Options are parsed token by token, so that errors can say what to write.
     ($(
         $(#[$($attr:tt)+])*
         $vis:vis static $ident:ident: $(::)? $($kind:ident)::+
@@ -91,8 +91,8 @@ macro_rules! vars {
     )*};
 }
 
-/// One static of `vars!`. What registers it stands inside its own initializer, so that attributes
-/// such as `cfg` hold for both.
+/// One static of `vars!`. Its registration is inside its initializer, so that attributes such as
+/// `cfg` apply to both.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __static {

@@ -1,9 +1,8 @@
-//! Statics that declare themselves, collected as they appear.
+//! Collection of declared statics.
 //!
-//! The linker and the loader list them: those of the program before `main`, one crate after the
-//! other, and those of a library when it is loaded. So they are collected anew whenever somebody
-//! wants the global registry and the list has grown; no recording waits for that, and none before
-//! it is lost.
+//! The linker and the loader list them: the program's before `main`, crate by crate, a library's
+//! when it is loaded. Each use of the global registry collects new ones. Recording does not wait
+//! for that, and earlier recordings are kept.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicUsize;
@@ -17,11 +16,11 @@ use crate::sync::Mutex;
 use crate::var::{Handle, Var};
 
 crate::vars! {
-    /// Variables that are not shown, or not as declared, by name: why.
+    /// Variables that are not shown, or not as declared, by name, with the reason.
     static CLASHES: Map = "expvar.clashes";
 }
 
-/// A static that [`vars!`](crate::vars) declares.
+/// A static declared by [`vars!`](crate::vars).
 #[doc(hidden)]
 pub struct Declaration {
     spec: Spec,
@@ -29,7 +28,7 @@ pub struct Declaration {
     place: Place,
 }
 
-/// Where a static stands: file, line of its `vars!`, and path.
+/// The location of a static: file, line of its `vars!`, and path.
 type Place = (&'static str, u32, &'static str);
 
 impl Declaration {
@@ -38,7 +37,7 @@ impl Declaration {
         Self { spec, var, place }
     }
 
-    /// Whether it is the library's own, which goes before everybody else's.
+    /// Whether it is this library's own; those take precedence.
     fn is_own(&self) -> bool {
         self.place.2.starts_with("expvar::")
     }
@@ -50,24 +49,25 @@ impl Declaration {
 
 inventory::collect!(Declaration);
 
-/// The declaration that was the newest when all were collected last; the list grows at its front.
+/// The newest declaration at the last collection; the list grows at its front.
 static NEWEST: AtomicUsize = AtomicUsize::new(0);
 static COLLECTED: Mutex<Collected> =
     Mutex::new(Collected { holders: BTreeMap::new(), rests: Vec::new() });
-/// How many statics may have counted somewhere else before they shared a variable.
+/// The number of statics that may have recorded before they were merged.
 static RESTS: AtomicUsize = AtomicUsize::new(0);
 
 struct Collected {
-    /// What has each name.
+    /// The declaration shown under each name.
     holders: BTreeMap<&'static str, &'static Declaration>,
-    /// What statics recorded before they shared a variable, to be added to it.
+    /// What statics recorded before they were merged, still to be added.
     rests: Vec<Rest>,
 }
 
-/// Publishes the statics that were declared since the last time.
+/// Publishes the statics declared since the last call.
 pub(super) fn collect(registry: &Registry) {
     let newest = inventory::iter::<Declaration>.into_iter().next().map_or(0, Declaration::address);
-    // Pairs with the release in `collect_new`: whoever sees the newest collected sees all shown.
+    // Pairs with the release in `collect_new`: a thread that sees the newest declaration collected
+    // sees all of them published.
     if NEWEST.load(Acquire) != newest || RESTS.load(Acquire) > 0 {
         collect_new(registry);
     }
@@ -76,14 +76,14 @@ pub(super) fn collect(registry: &Registry) {
 #[cold]
 #[inline(never)]
 fn collect_new(registry: &Registry) {
-    // Nothing but statics and their own storage is used under the lock: no foreign code.
+    // No foreign code runs under this lock, only statics and their own storage.
     let mut collected = COLLECTED.lock();
     let known = NEWEST.load(Acquire);
     let all = inventory::iter::<Declaration>.into_iter();
     let mut new: Vec<&'static Declaration> =
         all.take_while(|declaration| declaration.address() != known).collect();
     let newest = new.first().map_or(known, |declaration| declaration.address());
-    // The linker's order is arbitrary; that of the source is not.
+    // The linker's order is arbitrary; source order is not.
     new.sort_by_key(|declaration| {
         (declaration.spec.name, !declaration.is_own(), declaration.place)
     });
@@ -149,7 +149,7 @@ fn report_clash(
     CLASHES.set(late.spec.name, Text::new()).set(text);
 }
 
-/// Shows what is wrong with a name's variable, for the first thousand names.
+/// Reports a conflict over a name, for the first thousand names.
 #[doc(hidden)]
 pub fn report_conflict(name: &str, text: String) {
     let known = CLASHES.get(name).is_some();

@@ -1,4 +1,4 @@
-//! Variables that belong together, published once for each instance of what they describe.
+//! Groups: the variables of a component, published for each instance.
 
 use std::fmt;
 use std::ops::Deref;
@@ -9,7 +9,7 @@ use crate::map::Map;
 use crate::registry::{PublishError, Registry};
 use crate::var::{Handle, Publish, Var};
 
-/// A group's variables, shown for as long as this is held: see [`group!`](crate::group).
+/// Keeps a group's variables published until it is dropped. See [`group!`](crate::group).
 ///
 /// ```
 /// expvar::group! {
@@ -61,12 +61,12 @@ impl<V> fmt::Debug for Group<V> {
     }
 }
 
-/// What an instance has published, to be taken back when it goes.
+/// The variables that an instance has published, removed on drop.
 #[doc(hidden)]
 pub struct Shown {
     registry: Registry,
     instance: Box<str>,
-    /// By name, the map that the instance is a key of.
+    /// By name, the maps that have the instance as a key.
     maps: Vec<(String, Handle<Map>)>,
 }
 
@@ -75,10 +75,10 @@ impl Shown {
         Self { registry: registry.clone(), instance: instance.into(), maps: Vec::new() }
     }
 
-    /// Shows one variable at the instance's key of the map `prefix.name`, which is made if need be.
+    /// Publishes one variable at the instance's key of the map `prefix.name`, made if missing.
     ///
     /// # Errors
-    /// The name is taken by something else, or the instance is there already.
+    /// The name is taken by something else, or the instance already exists.
     pub fn publish<V: Publish>(
         &mut self,
         prefix: &str,
@@ -89,13 +89,14 @@ impl Shown {
         let name = format!("{prefix}.{name}");
         let (var, handle) = var.into_var();
         loop {
-            // Made anew each time: a map that another group took away with it stays so.
+            // Made on each attempt: a map that another group removed at the same moment stays
+            // removed.
             let map = self.registry.get_or_publish_with(&name, Var::from(map()), info.clone())?;
             let Var::Map(map) = map else { return Err(PublishError::taken(&name, map)) };
             if let Err(other) = map.set_new(&self.instance, var.clone()) {
                 return Err(PublishError::taken(&format!("{name}.{}", self.instance), other));
             }
-            // The last instance of others may just have removed the map, because it was empty.
+            // The last instance of another group may just have removed the empty map.
             if self.registry.get(&name).is_some_and(|shown| same(&shown, &map)) {
                 self.maps.push((name, map));
                 return Ok(handle);
@@ -109,7 +110,7 @@ impl Drop for Shown {
     fn drop(&mut self) {
         for (name, map) in &self.maps {
             map.remove(&self.instance);
-            // A map that was declared stays.
+            // A declared map stays.
             if let Handle::Shared(_) = map {
                 self.registry.remove_if(name, |shown| same(shown, map) && map.is_empty());
             }
@@ -121,7 +122,7 @@ fn map() -> Arc<Map> {
     Arc::new(Map::new())
 }
 
-/// Whether what is shown is this map.
+/// Whether the published variable is this map.
 fn same(shown: &Var, map: &Handle<Map>) -> bool {
     match (shown, map) {
         (Var::Map(Handle::Shared(shown)), Handle::Shared(map)) => Arc::ptr_eq(shown, map),
@@ -130,17 +131,17 @@ fn same(shown: &Var, map: &Handle<Map>) -> bool {
     }
 }
 
-/// Declares a struct of variables that something owns (a connection pool, a cache), to be
-/// published once for each instance of it and removed when that instance goes.
+/// Declares a struct of variables of a component (a connection pool, a cache), published for each
+/// instance and removed with it.
 ///
-/// Fields are declared as statics are in [`vars!`](crate::vars): kind, name, and then `unit:`,
-/// `label:`, `counter` and `init:` where needed; each is an `Arc` of its kind. Structs and fields
-/// take any attribute. After the struct's name come the prefix that the names share and, where it
-/// should not be `name`, the label that tells instances apart: not `instance` or `job`, which
-/// Prometheus keeps for its targets and renames to `exported_instance`.
+/// Fields are declared like statics in [`vars!`](crate::vars): kind, name, then `unit:`, `label:`,
+/// `counter` and `init:` as needed. Each is an `Arc` of its kind. The struct and its fields take
+/// any attribute. After the struct's name come the names' common prefix and the label that
+/// distinguishes instances. Default label: `name`. `instance` and `job` are rejected, because
+/// Prometheus uses them for its targets and would rename them to `exported_instance`.
 ///
-/// `publish` shows each variable at the instance's key of the map `prefix.name`. So all instances
-/// together are one Prometheus family with a label, and one branch in Graphite.
+/// `publish` puts each variable at the instance's key of the map `prefix.name`. So all instances
+/// form one Prometheus family with a label, and one subtree in Graphite.
 ///
 /// ```
 /// expvar::group! {
@@ -187,13 +188,13 @@ macro_rules! group {
     )*};
 }
 
-/// Reads a group's fields, then writes the struct. Beside the head come the fields that were read,
-/// and the attributes of the next one: all of them, help texts, conditions.
+/// Parses a group's fields, then expands to the struct. Carries the head, the parsed fields, and
+/// the attributes of the next one: help texts, conditions and all others.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __group {
-    // Fields without other attributes than help texts, all at once: however many there are, they do
-    // not come up against the compiler's limit of recursion.
+    // Fields with no attributes but help texts are parsed at once, so that any number stays within
+    // the compiler's recursion limit.
     (
         $head:tt [] [] [] []
         $(
@@ -254,7 +255,7 @@ macro_rules! __group {
     };
 }
 
-/// Writes a group's struct and what publishes it.
+/// Expands to a group's struct and its `publish`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __group_struct {
@@ -272,11 +273,12 @@ macro_rules! __group_struct {
         )*}
 
         impl $group {
-            /// Shows the variables of one instance, by its name, until what is returned is dropped.
+            /// Publishes the variables of one instance under its name, until the returned guard is
+            /// dropped.
             ///
             /// # Errors
-            /// The instance is shown already, or a name is taken by something that is no map.
-            /// Nothing stays shown then.
+            /// The instance is already published, or a name is taken by something that is not a
+            /// map. Nothing stays published then.
             #[allow(dead_code, deprecated)]
             $vis fn publish(
                 registry: &$crate::Registry,
@@ -285,14 +287,14 @@ macro_rules! __group_struct {
                 const _: () = {
                     let _ = $crate::__private::check_name($($prefix)+);
                 };
-                // Inline constants have no name that could hide one of the caller's.
+                // An inline constant has no name that could shadow one of the caller's.
                 let prefix = const { $crate::__private::check_name($($prefix)+) };
                 let label = const { $crate::__label!($($label)*) };
                 let mut shown = $crate::__private::Shown::new(registry, instance);
                 let vars = Self {$(
                     $(#[$($cfg)+])*
                     $field: {
-                        // Checked even where nothing calls this function.
+                        // Checked even if nothing calls this function.
                         const _: () = {
                             let _ = $crate::__spec!($name, [$($help)*], ($($kind)+), $options);
                         };
@@ -312,7 +314,7 @@ macro_rules! __group_struct {
     };
 }
 
-/// The label that tells instances of a group apart: one that Prometheus does not rename.
+/// The label that distinguishes a group's instances: one that Prometheus does not rename.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __label {

@@ -1,4 +1,4 @@
-//! Counts what a program allocates, at a cost of a few nanoseconds.
+//! Counts allocations, at a cost of a few nanoseconds each.
 //!
 //! ```standalone_crate
 //! #[global_allocator]
@@ -11,20 +11,20 @@
 //! # drop(bytes);
 //! ```
 //!
-//! With it `memstats` knows `Alloc`, `TotalAlloc`, `Mallocs`, `Frees`, `HeapObjects` and `BySize`
-//! exactly. Around another allocator: `Counting::with(Jemalloc)`. Without the sizes, which is
-//! cheaper still: `static ALLOC: Counting<System, false> = Counting::new();`.
+//! With the hook, `memstats` has exact values of `Alloc`, `TotalAlloc`, `Mallocs`, `Frees`,
+//! `HeapObjects` and `BySize`. Around another allocator: `Counting::with(Jemalloc)`. Without size
+//! classes, which is cheaper: `static ALLOC: Counting<System, false> = Counting::new();`.
 //!
-//! The hook adds to cells of the calling thread, after its first allocations, as all recording in
-//! this crate does; they count toward the limit ([`set_limit`](crate::set_limit)), 1,152 bytes a
-//! thread, until it ends or has not allocated for a minute. It takes no lock, and allocates only
-//! the memory for those cells, 144 KiB for 128 threads; so it may run before `main`, in a thread
-//! that is being torn down and in one that never records anything else. Before a thread has its
-//! cells, past the limit, and late in the thread's teardown, it adds to cells that all threads
-//! share, which is slower and just as exact. Linux is what is tested.
+//! After a thread's first allocations the hook adds to cells of that thread, like all recording in
+//! this crate. They take 1,152 bytes a thread and count toward the limit
+//! ([`set_limit`](crate::set_limit)), until the thread ends or has not allocated for a minute. The
+//! hook takes no lock and allocates nothing but the memory for these cells, 144 KiB for 128
+//! threads. So it works before `main`, during thread teardown, and in threads that record nothing
+//! else. A thread without cells of its own (before it has earned them, past the limit, late in
+//! teardown) adds to shared ones, which is slower and equally exact. Tested on Linux.
 
-// This is the one file of the crate that may hold `unsafe`: what implements `GlobalAlloc`, and the
-// few calls of C for which the standard library has no safe form.
+// The only file of the crate with `unsafe`: the `GlobalAlloc` implementation, and the few C calls
+// without a safe form in the standard library.
 #![allow(unsafe_code)]
 
 mod class;
@@ -44,13 +44,12 @@ use super::heap::sample;
 #[cfg(feature = "heap")]
 pub(super) const FILE: &str = file!();
 
-/// An allocator that counts, and leaves the work to `A`.
+/// An allocator that counts and delegates to `A`.
 ///
-/// `BY_SIZE` chooses whether allocations are counted by size class ([`CLASS_SIZES`]).
+/// `BY_SIZE` enables counts by size class ([`CLASS_SIZES`]).
 ///
-/// A reallocation counts as an allocation of the new size and a free of the old one, and beside
-/// that as done in place or moved. Sizes are those asked for, not rounded up. A failed call counts
-/// nothing.
+/// A reallocation counts as an allocation of the new size and a free of the old one, and also as
+/// done in place or moved. Sizes are as requested, not rounded up. Failed calls count nothing.
 ///
 /// ```standalone_crate
 /// #[global_allocator]
@@ -67,14 +66,14 @@ pub struct Counting<A = System, const BY_SIZE: bool = true> {
 }
 
 impl<const BY_SIZE: bool> Counting<System, BY_SIZE> {
-    /// Counts what the system's allocator is asked for.
+    /// Wraps the system's allocator.
     pub const fn new() -> Self {
         Self::with(System)
     }
 }
 
 impl<A, const BY_SIZE: bool> Counting<A, BY_SIZE> {
-    /// Counts what `inner` is asked for.
+    /// Wraps `inner`.
     pub const fn with(inner: A) -> Self {
         Self { inner }
     }
@@ -84,7 +83,7 @@ impl<A, const BY_SIZE: bool> Counting<A, BY_SIZE> {
         if BY_SIZE { class_of(size) } else { 0 }
     }
 
-    /// Counts a block that was asked for, unless that failed, and returns it.
+    /// Counts an allocated block, unless the allocation failed, and returns it.
     #[inline(always)]
     fn counted(block: *mut u8, size: usize) -> *mut u8 {
         if !block.is_null() {
@@ -98,7 +97,7 @@ impl<A, const BY_SIZE: bool> Counting<A, BY_SIZE> {
 
 // SAFETY: every method hands its arguments to `inner` unchanged and returns `inner`'s result
 // unchanged, so the contract holds where it holds for `inner`, which its own `unsafe impl`
-// promises. Counting does not touch the block, does not unwind and does not allocate.
+// promises. Counting does not access the block, does not unwind and does not allocate.
 unsafe impl<A: GlobalAlloc, const BY_SIZE: bool> GlobalAlloc for Counting<A, BY_SIZE> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -108,9 +107,9 @@ unsafe impl<A: GlobalAlloc, const BY_SIZE: bool> GlobalAlloc for Counting<A, BY_
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // Counted first, so that nothing needs to be kept across the call.
+        // Counted first, so that nothing is kept across the call.
         counts::freed(Self::class(layout.size()), layout.size());
-        // Before the block is free: from then on another thread may be given its address.
+        // Before the block is free: from then on another thread may get its address.
         #[cfg(feature = "heap")]
         sample::freed(block);
         // SAFETY: `block` came from this allocator, so from `inner`, with this `layout`.
@@ -125,14 +124,14 @@ unsafe impl<A: GlobalAlloc, const BY_SIZE: bool> GlobalAlloc for Counting<A, BY_
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // Before the block may be free, as in `dealloc`.
+        // Before the block may be freed, as in `dealloc`.
         #[cfg(feature = "heap")]
         let sampled = sample::take(block);
         // SAFETY: `block` came from `inner` with this `layout`; `new_size` is the caller's promise.
         let moved = unsafe { self.inner.realloc(block, layout, new_size) };
         #[cfg(feature = "heap")]
         match moved.is_null() {
-            // The block is still there.
+            // The block has not moved.
             true => sample::put_back(block, sampled),
             false => sample::allocated(moved, new_size),
         }
@@ -145,7 +144,7 @@ unsafe impl<A: GlobalAlloc, const BY_SIZE: bool> GlobalAlloc for Counting<A, BY_
     }
 }
 
-/// Nanoseconds on one of the system's clocks, `None` where there is no such clock.
+/// Nanoseconds on one of the system's clocks, `None` for an unknown clock.
 #[cfg(all(feature = "process", any(target_os = "linux", target_os = "android")))]
 pub(crate) fn clock_ns(clock: libc::clockid_t) -> Option<u64> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -158,8 +157,8 @@ pub(crate) fn clock_ns(clock: libc::clockid_t) -> Option<u64> {
     seconds.checked_mul(1_000_000_000)?.checked_add(u64::try_from(time.tv_nsec).ok()?)
 }
 
-/// Writes the return addresses of the calling thread's stack, innermost first, and returns how many
-/// there are. Allocates nothing and takes no lock.
+/// Writes the return addresses of the calling thread's stack, innermost first, and returns their
+/// number. Allocates nothing and takes no lock.
 #[cfg(feature = "heap")]
 #[inline(never)]
 pub(super) fn trace(frames: &mut [usize]) -> usize {
@@ -168,7 +167,7 @@ pub(super) fn trace(frames: &mut [usize]) -> usize {
     // elsewhere it walks the caller's own stack. The closure neither unwinds nor allocates.
     unsafe {
         backtrace::trace_unsynchronized(|frame| {
-            // The outermost frame may be zero: the end of the stack.
+            // The outermost frame may be zero, which ends the stack.
             if let (ip @ 1.., Some(place)) = (frame.ip() as usize, frames.get_mut(depth)) {
                 *place = ip;
                 depth += 1;
@@ -179,7 +178,7 @@ pub(super) fn trace(frames: &mut [usize]) -> usize {
     depth
 }
 
-/// What the system has counted for this process.
+/// The system's resource counts of this process.
 #[cfg(all(feature = "process", any(target_os = "linux", target_os = "android")))]
 pub(crate) fn resource_usage() -> Option<libc::rusage> {
     let mut usage = std::mem::MaybeUninit::zeroed();
@@ -191,7 +190,7 @@ pub(crate) fn resource_usage() -> Option<libc::rusage> {
     Some(unsafe { usage.assume_init() })
 }
 
-/// Bytes that mimalloc has committed, for the whole process; a load of its own counter.
+/// Bytes that mimalloc has committed for the process; reads its own counter.
 #[cfg(feature = "mimalloc")]
 pub(crate) fn mimalloc_committed_bytes() -> u64 {
     let mut ignored = [0_usize; 7];

@@ -1,21 +1,20 @@
-//! The program's arguments, with what looks like a secret replaced.
+//! The program's arguments, with secrets redacted.
 //!
-//! The [`global`](crate::global()) registry shows them under `cmdline`, as Go does. Who can read a
-//! service's variables should not thereby get its passwords, so a value is shown as `[redacted]`
-//! when it is one of these:
+//! The [`global`](crate::global()) registry shows them under `cmdline`, as Go does. A value is
+//! shown as `[redacted]` if it is one of these:
 //!
-//! - what an option, an assignment, a header, a field of JSON or of a query gives to a name that
-//!   speaks of a secret: `--password=…`, `--api-key …`, `DB_PASSWORD=…`, `?token=…`,
-//!   `Authorization: Bearer …`, `{"secret":"…"}`. Names that only point at one (`--token-file`) or
-//!   measure it (`--token-ttl`) stay;
-//! - the password in a URL, `scheme://user:…@host`, and the one behind `-u user:…`;
-//! - a word in a well-known form of secret, whatever its name: keys and tokens of AWS, GitHub,
-//!   GitLab, Google, OpenAI, Slack and Stripe, and JSON web tokens.
+//! - the value of an option, assignment, header, JSON field or query parameter whose name suggests
+//!   a secret: `--password=…`, `--api-key …`, `DB_PASSWORD=…`, `?token=…`, `Authorization: Bearer
+//!   …`, `{"secret":"…"}`. Names that only refer to one (`--token-file`) or describe it
+//!   (`--token-ttl`) are not redacted;
+//! - the password in a URL, `scheme://user:…@host`, or after `-u user:…`;
+//! - a word in a well-known format of secrets: keys and tokens of AWS, GitHub, GitLab, Google,
+//!   OpenAI, Slack and Stripe, and JSON web tokens.
 //!
-//! It is a net and no proof: a secret that looks like any other word is shown. Better not to have
-//! secrets among the arguments, where every user of the machine can see them.
+//! This is best effort: a secret that looks like an ordinary word is shown. Avoid secrets in
+//! arguments, where every user of the machine can see them.
 //!
-//! [`show_secrets`] turns it off; `expvar::global().remove("cmdline")` shows nothing at all.
+//! [`show_secrets`] disables redaction; `expvar::global().remove("cmdline")` removes the variable.
 
 mod redact;
 
@@ -24,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use crate::Func;
 use redact::Redactor;
 
-/// How many bytes of arguments are shown; what is past that is one `[truncated]`.
+/// The most bytes of arguments shown; the rest becomes one `[truncated]`.
 const LIMIT: usize = 64 << 10;
 
 crate::vars! {
@@ -34,13 +33,13 @@ crate::vars! {
 
 static SHOW_SECRETS: AtomicBool = AtomicBool::new(false);
 
-/// From now on `cmdline` shows every argument as it is.
+/// Disables redaction: from now on `cmdline` shows every argument unchanged.
 pub fn show_secrets() {
     SHOW_SECRETS.store(true, Relaxed);
 }
 
-/// The program's name and arguments, secrets redacted unless [`show_secrets`] was called; at most
-/// 64 KiB of them.
+/// Returns the program's name and arguments, redacted unless [`show_secrets`] was called. At most
+/// 64 KiB.
 pub fn read() -> Vec<String> {
     let arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
     bounded(if SHOW_SECRETS.load(Relaxed) {
@@ -55,7 +54,7 @@ pub fn variable() -> Func {
     Func::new(read)
 }
 
-/// Any other list of arguments, treated the same way: for logs, say.
+/// Redacts any other list of arguments, for example for a log.
 ///
 /// ```
 /// let arguments = ["serve", "--listen=:80", "--password", "hunter2"].map(String::from);

@@ -1,4 +1,4 @@
-//! A value that takes system calls to read, shared by those who read it at once.
+//! A cache for values that take system calls to read.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -8,30 +8,29 @@ use std::time::Duration;
 use crate::clock::{self, Time};
 use crate::sync::Mutex;
 
-/// How many times as long as it took to read a value is kept, so that reading takes at most a
-/// twentieth of a processor, however many readers there are.
+/// A value is cached for this many times as long as it took to read, so that reading takes at most
+/// a twentieth of a processor with any number of readers.
 const SHARE: u32 = 20;
 
-/// Keeps the last value for a moment, and what its reader reuses from one reading to the next.
+/// Caches the last value for a short time, and keeps the reader's state between reads.
 ///
-/// Nothing runs while nobody asks. A value that took 200 us to read is handed out for 4 ms: a reader
-/// with any period longer than that gets a value of its own each time. Who comes while it is read
-/// waits for it.
+/// Nothing runs without readers. A value that took 200 us to read is cached for 4 ms, so a reader
+/// with a longer period gets a fresh value each time. Concurrent readers wait for a read in
+/// progress.
 ///
-/// After a `fork` the child begins anew. Where another thread was reading at that moment, its lock
-/// stays locked in the child for ever, and there each reading is made from scratch.
+/// After a `fork` the child starts over. If another thread was reading at that moment, the lock
+/// stays locked in the child, where each read then starts from scratch.
 pub(crate) struct Fresh<T, R> {
     kept: Mutex<Option<Kept<T, R>>>,
     /// The process that used this last.
     process: AtomicU32,
-    /// The process in which the lock is held by nobody who lives.
+    /// The process in which the lock's holder does not exist.
     orphaned: AtomicU32,
 }
 
 struct Kept<T, R> {
     process: u32,
-    /// When the reading began, and how long it took: no time where there is no clock, and so no
-    /// value is kept.
+    /// When the read began and how long it took. Zero without a clock, so nothing is cached.
     read: (Time, Duration),
     value: Arc<T>,
     reader: R,
@@ -43,12 +42,12 @@ impl<T, R: Default> Fresh<T, R> {
         Fresh { kept: Mutex::new(None), process, orphaned }
     }
 
-    /// The value of this moment.
+    /// The cached value, or a new one.
     pub(crate) fn get(&self, read: impl FnOnce(&mut R) -> T) -> Arc<T> {
         self.get_if(|kept| kept.read.0.elapsed() < kept.read.1 * SHARE, read)
     }
 
-    /// A value that is read now.
+    /// A new value.
     pub(crate) fn get_now(&self, read: impl FnOnce(&mut R) -> T) -> Arc<T> {
         self.get_if(|_| false, read)
     }
@@ -105,7 +104,7 @@ mod tests {
     use std::thread;
 
     impl<T, R> Fresh<T, R> {
-        /// Makes the last reading one that began `ago` and took so long.
+        /// Sets when the last read began and how long it took.
         fn set_last(&self, ago: Duration, took: Duration) {
             let mut kept = self.kept.lock();
             kept.as_mut().unwrap().read = (Time::ago(ago), took);
@@ -174,7 +173,7 @@ mod tests {
             *reader
         });
         fresh.set_last(Duration::ZERO, Duration::from_secs(3600));
-        // As a child would find it after a fork.
+        // The state in a child after a fork.
         fresh.kept.lock().as_mut().unwrap().process += 1;
         assert_eq!(*fresh.get(|reader| *reader + 10), 10, "the reader begins anew too");
     }

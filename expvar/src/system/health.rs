@@ -6,10 +6,10 @@ crate::vars! {
     /// Additions to a map's key that holds another kind.
     static MISMATCHES: Func = "expvar.mismatches", counter,
         init: Func::number_of(&|| health::MISMATCHES.get());
-    /// Additions that a full map took under (other).
+    /// Additions that a full map recorded under (other).
     static OVERFLOWS: Func = "expvar.overflows", counter,
         init: Func::number_of(&|| health::OVERFLOWS.get());
-    /// Exemplars whose labels are too long, or have other characters than they may.
+    /// Exemplars whose labels are too long or contain invalid characters.
     static REJECTED_EXEMPLARS: Func = "expvar.rejected_exemplars", counter,
         init: Func::number_of(&|| health::REJECTED_EXEMPLARS.get());
     /// Functions that panicked or failed while they were read.
@@ -19,7 +19,7 @@ crate::vars! {
 
 #[cfg(feature = "process")]
 crate::vars! {
-    /// Files of the system that could not be read or understood.
+    /// System files that could not be read or parsed.
     static UNREADABLE: Func = "expvar.unreadable", counter,
         init: Func::number_of(&|| health::UNREADABLE.get());
 }

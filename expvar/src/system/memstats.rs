@@ -1,10 +1,10 @@
-//! The memory statistics that readers of Go's `/debug/vars` expect, filled with what is true here.
+//! Memory statistics in the fields of Go's `/debug/vars`, with their nearest meaning in Rust.
 //!
-//! The [`global`](crate::global()) registry shows them under `memstats`: all of Go's 32 fields, in
-//! Go's order and types; exporters that take them apart (Prometheus, Graphite, the live page) show
-//! only those that somebody measured. A value is as young as with [`process`](crate::process).
+//! The [`global`](crate::global()) registry shows them under `memstats`: Go's 32 fields, in Go's
+//! order and types. Exporters that show single fields (Prometheus, Graphite, the live page) omit
+//! those that are not measured. Values are cached as for [`process`](crate::process).
 //!
-//! The *hook* is [`alloc::Counting`](crate::alloc::Counting) as the program's allocator. The
+//! The *hook* is [`alloc::Counting`](crate::alloc::Counting) as the program's allocator.
 //! *system* is `/proc/self/status` on Linux; elsewhere its figures are zero.
 //!
 //! | field | what it means here | source |
@@ -94,7 +94,7 @@ pub struct MemStats {
     sources: Sources,
 }
 
-/// Which of the figures somebody measured. The others are zeros that Go's readers expect.
+/// Which fields are measured. The others are zeros for Go's readers.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Sources {
     hook: bool,
@@ -130,12 +130,12 @@ crate::vars! {
 
 static LAST: Fresh<MemStats, Files> = Fresh::new();
 
-/// The statistics as they are: as old as [`process`](crate::process) may be.
+/// Returns the statistics, cached as for [`process`](crate::process).
 pub fn read() -> MemStats {
     MemStats::clone(&LAST.get(refresh))
 }
 
-/// The statistics as they are now.
+/// Returns the statistics as of now, without the cache.
 pub fn read_now() -> MemStats {
     MemStats::clone(&LAST.get_now(refresh))
 }
@@ -169,7 +169,7 @@ fn refresh(files: &mut Files) -> MemStats {
     MemStats::new(hook.as_ref(), &status, allocator(live_bytes, &status))
 }
 
-/// What the allocator says of itself, in bytes.
+/// The allocator's own statistics, in bytes.
 #[derive(Debug, Clone, Copy)]
 struct Allocator {
     /// Live blocks.
@@ -180,7 +180,7 @@ struct Allocator {
     bookkeeping: Option<u64>,
 }
 
-/// What the allocator in use says, if it is one that can be asked.
+/// The statistics of the allocator in use, if it has any.
 #[allow(unused_variables, reason = "without the features nobody is asked")]
 fn allocator(live_bytes: u64, status: &Status) -> Option<Allocator> {
     #[cfg(feature = "jemalloc")]
@@ -204,14 +204,14 @@ fn allocator(live_bytes: u64, status: &Status) -> Option<Allocator> {
     None
 }
 
-/// Whether an allocator that has handed out so much is the program's: one that is linked and not
-/// used takes a little for itself all the same.
+/// Whether an allocator with this much memory is the program's: one that is linked but unused takes
+/// a little for itself.
 #[cfg(any(feature = "jemalloc", feature = "mimalloc"))]
 fn serves(bytes: u64, live_bytes: u64) -> bool {
     bytes > 64 << 10 && bytes >= live_bytes / 2
 }
 
-/// Memory that is held for heap and stacks, without the main thread's.
+/// Memory of heap and stacks, without the main thread's.
 fn anonymous(status: &Status) -> u64 {
     let held = status.anonymous.unwrap_or(0) + status.swap.unwrap_or(0);
     held.saturating_sub(status.stack.unwrap_or(0))
@@ -253,8 +253,8 @@ impl MemStats {
             other: status.text.is_some(),
         };
         let heap = allocator.unwrap_or(from_system);
-        // The figures are not of one instant, and what was never touched is nowhere resident; what
-        // readers subtract from each other must not come out below zero.
+        // The values are not of one instant, and memory never written is not resident. Differences
+        // that readers compute must not be negative.
         stats.heap_inuse = heap.in_use.max(stats.heap_alloc);
         stats.heap_sys = heap.mapped.max(stats.heap_inuse);
         stats.heap_idle = stats.heap_sys - stats.heap_inuse;
@@ -371,7 +371,7 @@ impl Serialize for BySize {
     }
 }
 
-/// What somebody measured, and nothing else.
+/// The measured fields alone.
 struct Parts(Arc<MemStats>);
 
 impl Serialize for Parts {

@@ -1,4 +1,4 @@
-//! What the operating system knows of this process: memory, processor time, files, limits.
+//! Operating-system statistics of this process: memory, processor time, files, limits.
 //!
 //! ```
 //! # #[cfg(target_os = "linux")] {
@@ -8,21 +8,22 @@
 //! # }
 //! ```
 //!
-//! The [`global`](crate::global()) registry shows it under `process`. Nothing runs when nobody
-//! reads. A value is handed out again for 20 times as long as it took to read, so that reading
-//! takes at most a twentieth of a processor whoever asks: with 64 threads it takes some 200 us of
-//! system calls, none of which walks the process's pages or holds up its other threads, and so a
-//! value is at most 4 ms old. The uptime is always that of the moment.
+//! The [`global`](crate::global()) registry shows them under `process`. Nothing runs without
+//! readers. A value is cached for 20 times as long as it took to read, so that reading takes at
+//! most a twentieth of a processor. With 64 threads a read takes some 200 us of system calls, none
+//! of which walks the process's pages or blocks its other threads; so a value is at most 4 ms old.
+//! The uptime is always current.
 //!
-//! A child that was forked shows its own values, not its parent's. In a PID namespace without a
-//! `/proc` of its own `thread_cpu_seconds` is absent.
+//! A forked child shows its own values. In a PID namespace without its own `/proc`,
+//! `thread_cpu_seconds` is absent.
 //!
-//! Linux is what is tested. On macOS and Windows `resident_bytes` and `virtual_bytes` are there
-//! (crate `memory-stats`) and the rest is absent; on other systems all of it is.
+//! Tested on Linux. macOS and Windows have `resident_bytes` and `virtual_bytes` (crate
+//! `memory-stats`); other systems have none.
 //!
-//! Whatever cannot be read is absent while the rest stands. The variable `expvar.unreadable` counts
-//! what should have been readable: no `/proc`, no permission, an unknown format; not what a system
-//! need not have, nor a thread that ended meanwhile.
+//! A value that cannot be read is absent; the others are not affected. The variable
+//! `expvar.unreadable` counts files that should be readable: no `/proc`, no permission, an unknown
+//! format. It does not count files that a system need not have, or those of a thread that has just
+//! ended.
 
 #![cfg_attr(
     not(any(target_os = "linux", target_os = "android")),
@@ -59,14 +60,13 @@ use crate::Unit::{Bytes, Seconds};
 use crate::fresh::Fresh;
 use crate::health::UNREADABLE;
 
-/// What the keys of `thread_cpu_seconds` are.
+/// The label of `thread_cpu_seconds`.
 const THREAD: &[Cow<'static, str>] = &[Cow::Borrowed("thread")];
 
 record! {
-    /// The process at one moment. Everything that could not be had is `None`, and left out of the
-    /// JSON.
+    /// The process at one moment. Unavailable values are `None`, and absent from the JSON.
     ///
-    /// Counts run from the start of the process. The sources named are Linux's.
+    /// Counts start with the process. The sources named are Linux's.
     ///
     /// ```
     /// let process = expvar::process::read();
@@ -80,7 +80,7 @@ record! {
         pub resident_bytes: Option<u64> [unit(Bytes), known_as("process_resident_memory_bytes")],
         /// Address space that is mapped (`VmSize`); most of it may never have been touched.
         pub virtual_bytes: Option<u64> [unit(Bytes), known_as("process_virtual_memory_bytes")],
-        /// The most that was ever resident (`VmHWM`).
+        /// The peak of resident memory (`VmHWM`).
         pub peak_resident_bytes: Option<u64> [unit(Bytes), known_as("process_peak_resident_memory_bytes")],
         /// Resident and backed by no file: heap, stacks, data (`RssAnon`).
         pub anonymous_bytes: Option<u64> [unit(Bytes), known_as("process_anonymous_memory_bytes")],
@@ -105,9 +105,9 @@ record! {
         pub cpu_user_seconds: Option<f64> [unit(Seconds), counter()],
         /// Processor time in the kernel on the program's behalf (`getrusage`).
         pub cpu_system_seconds: Option<f64> [unit(Seconds), counter()],
-        /// Processor time by thread name, user and system together, threads that have ended
-        /// included; at most 64 names. `(other)` has the names past that, and threads that came
-        /// and went between two readings; the sum is the process's.
+        /// Processor time by thread name, user and system together, including ended threads; at
+        /// most 64 names. `(other)` has further names, and threads that lived only between two
+        /// reads. The sum is the process's.
         pub thread_cpu_seconds: Option<BTreeMap<String, f64>> [unit(Seconds), counter(), keyed(THREAD)],
         /// Times that a thread waited for something (`getrusage`).
         pub voluntary_context_switches: Option<u64> [counter()],
@@ -128,7 +128,7 @@ record! {
         pub uptime_seconds: Option<f64> [unit(Seconds)],
         /// The control group that limits the process.
         pub cgroup: Option<Cgroup> [members(Cgroup::MEMBERS)],
-        /// The whole machine's pressure (`/proc/pressure`), where the control group has none.
+        /// The pressure of the whole machine (`/proc/pressure`), if the control group has none.
         pub system_pressure: Option<Pressure> [members(Pressure::MEMBERS)],
     }
 }
@@ -140,18 +140,18 @@ crate::vars! {
 
 static LAST: Fresh<Taken, Reader> = Fresh::new();
 
-/// A reading, and what its uptime is computed from.
+/// A read, and the start time from which its uptime is computed.
 struct Taken {
     process: Process,
     started: Option<Started>,
 }
 
-/// The process as it is: see the [module](self) for how old a value may be.
+/// Returns the process, cached. See the [module](self) for the age of a value.
 pub fn read() -> Process {
     shown()
 }
 
-/// The process as it is now.
+/// Returns the process as of now, without the cache.
 pub fn read_now() -> Process {
     LAST.get_now(refresh).now()
 }
@@ -172,14 +172,14 @@ fn refresh(reader: &mut Reader) -> Taken {
 }
 
 impl Taken {
-    /// The process with the uptime of this moment.
+    /// The process with its current uptime.
     fn now(&self) -> Process {
         let uptime_seconds = self.started.and_then(Started::uptime_seconds);
         Process { uptime_seconds, ..self.process.clone() }
     }
 }
 
-/// Seconds from microseconds, the kernel's usual unit.
+/// Seconds from microseconds.
 fn micros(microseconds: u64) -> f64 {
     microseconds as f64 / 1e6
 }

@@ -1,4 +1,4 @@
-//! What recording itself takes, as a variable.
+//! The memory that recording takes, as a variable.
 
 use std::collections::BTreeMap;
 

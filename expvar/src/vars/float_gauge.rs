@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use once_cell::race::OnceRef;
 
-use crate::prefetch::Touch;
+use crate::prefetch::Target;
 use crate::sync::AtomicU64;
 
 /// A floating-point number that goes up and down: a temperature, a ratio. Go's `Float`.
@@ -66,8 +66,8 @@ impl FloatGauge {
     }
 }
 
-impl Touch for FloatGauge {
-    fn touch(&self) -> u64 {
+impl Target for FloatGauge {
+    fn prefetch(&self) -> u64 {
         self.bits.load(Relaxed)
     }
 }

@@ -8,7 +8,7 @@ use once_cell::race::OnceRef;
 
 use crate::cells::{self, Cells, Reader, Use};
 use crate::join::Rest;
-use crate::prefetch::Touch;
+use crate::prefetch::Target;
 
 /// An integer that goes up and down: requests in flight, a queue's length. Go's `Int`.
 ///
@@ -216,8 +216,8 @@ impl Drop for Gauge {
     }
 }
 
-impl Touch for Gauge {
-    fn touch(&self) -> u64 {
+impl Target for Gauge {
+    fn prefetch(&self) -> u64 {
         self.value.load(Relaxed) as u64
     }
 }

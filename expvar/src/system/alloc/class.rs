@@ -1,12 +1,12 @@
 //! Go's size classes, so that `BySize` means what its readers expect.
 
-/// How many classes there are; the first, of size zero, stays empty.
+/// The number of classes; the first, of size zero, stays empty.
 pub const CLASSES: usize = 61;
 
-/// The largest size of each class, in bytes: a class holds what is larger than the one before.
+/// The largest size of each class in bytes. A class holds sizes above those of the class before.
 ///
-/// Source: the sizes that Go 1.19 to 1.27 print in `BySize` on amd64. What is larger than the last
-/// is counted in the totals alone.
+/// Source: the sizes that Go 1.19 to 1.27 print in `BySize` on amd64. Larger allocations count in
+/// the totals alone.
 pub const CLASS_SIZES: [u32; CLASSES] = [
     0, 8, 16, 24, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176, 192, 208, 224, 240, 256, 288, 320,
     352, 384, 416, 448, 480, 512, 576, 640, 704, 768, 896, 1024, 1152, 1280, 1408, 1536, 1792,
@@ -18,7 +18,7 @@ pub const CLASS_SIZES: [u32; CLASSES] = [
 const STEP: usize = 8;
 const LARGEST: usize = CLASS_SIZES[CLASSES - 1] as usize;
 
-/// The class of each multiple of `STEP`: a look-up, where a search would cost more than counting.
+/// The class of each multiple of `STEP`: a table, because a search would cost more than counting.
 static TABLE: [u8; LARGEST / STEP + 1] = table();
 
 const fn table() -> [u8; LARGEST / STEP + 1] {
@@ -34,11 +34,11 @@ const fn table() -> [u8; LARGEST / STEP + 1] {
     table
 }
 
-/// The class of an allocation; 0 for one that is larger than all of them.
+/// The class of an allocation; 0 if it is larger than all of them.
 #[inline(always)]
 pub(super) fn class_of(size: usize) -> usize {
-    // The address of an allocation of nearly all memory must not wrap into a small one.
-    // The mask tells the compiler what is true anyway, and saves the check of a bound.
+    // The rounding must not wrap for sizes near the address space's end. The mask is always a
+    // no-op; it lets the compiler drop a bounds check.
     if size > LARGEST { 0 } else { usize::from(TABLE[size.div_ceil(STEP)]) & 63 }
 }
 

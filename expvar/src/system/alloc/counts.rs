@@ -1,15 +1,15 @@
-//! What the hook has counted.
+//! The allocator hook's counts.
 
 use super::class::{CLASS_SIZES, CLASSES};
 use crate::cells::hook;
 use crate::cells::page::{CELLS, SUM};
 
-// The hook's pages. What frees count is read first: a block that another thread frees meanwhile
-// must not be seen as freed and not as allocated.
+// The hook's pages. Frees are read first, so that a block freed by another thread meanwhile is
+// never counted as freed but not allocated.
 const FREED: usize = 0;
 const ALLOCATED: usize = 1;
 
-// Cells of the second page, after those of the classes. Bytes are the sums of the pages.
+// Cells of the second page, after the size classes. Bytes are the pages' sums.
 const IN_PLACE: usize = CLASSES;
 const MOVED: usize = IN_PLACE + 1;
 const _: () = assert!(MOVED < CELLS);
@@ -29,7 +29,7 @@ pub(super) fn reallocated(in_place: bool) {
     hook::add(ALLOCATED, if in_place { IN_PLACE } else { MOVED }, 0);
 }
 
-/// What was allocated and freed since the process started.
+/// Allocations and frees since the process started.
 ///
 /// ```
 /// // `None` in a program whose allocator is not `Counting`.
@@ -44,13 +44,13 @@ pub struct Counts {
     pub allocations: u64,
     /// Blocks freed.
     pub frees: u64,
-    /// Bytes asked for.
+    /// Bytes requested.
     pub allocated_bytes: u64,
     /// Bytes of the blocks freed.
     pub freed_bytes: u64,
-    /// Reallocations that left the block where it was.
+    /// Reallocations in place.
     pub reallocations_in_place: u64,
-    /// Reallocations that copied the block.
+    /// Reallocations that moved the block.
     pub reallocations_moved: u64,
     /// By size class; all zero without `BY_SIZE`. Blocks larger than the last class are in the
     /// totals alone.
@@ -89,22 +89,23 @@ impl Counts {
         by_size: [SizeCounts { size: 0, allocations: 0, frees: 0 }; CLASSES],
     };
 
-    /// Bytes that are allocated now.
+    /// Bytes allocated now.
     pub fn live_bytes(&self) -> u64 {
         self.allocated_bytes.saturating_sub(self.freed_bytes)
     }
 
-    /// Blocks that are allocated now.
+    /// Blocks allocated now.
     pub fn live_blocks(&self) -> u64 {
         self.allocations.saturating_sub(self.frees)
     }
 }
 
-/// What the hook has counted so far, by all threads; `None` where no
-/// [`Counting`](super::Counting) is the program's allocator.
+/// Returns the counts of all threads so far; `None` if [`Counting`](super::Counting) is not the
+/// program's allocator.
 ///
-/// A few microseconds, and no allocation. Exact for what happened before the call. While other threads allocate, the
-/// figures are of slightly different moments, and no block is seen as freed and not as allocated.
+/// Takes a few microseconds and does not allocate. Exact for what happened before the call. While
+/// other threads allocate, the numbers are of slightly different moments, but no block is counted
+/// as freed and not allocated.
 pub fn counts() -> Option<Counts> {
     let freed = hook::read(FREED);
     let allocated = hook::read(ALLOCATED);
@@ -115,7 +116,7 @@ pub fn counts() -> Option<Counts> {
     let mut by_size = [SizeCounts::default(); CLASSES];
     for (class, counts) in by_size.iter_mut().enumerate() {
         counts.size = CLASS_SIZES[class];
-        // The first class's cells hold the blocks that are too large for any.
+        // The first class's cells count the blocks that are too large for any.
         if class > 0 {
             counts.allocations = allocated[class];
             counts.frees = freed[class];

@@ -1,4 +1,4 @@
-//! Finds the secrets among a program's arguments.
+//! Finds secrets among a program's arguments.
 
 mod name;
 
@@ -6,10 +6,10 @@ use name::Meaning;
 
 const REDACTED: &str = "[redacted]";
 
-/// Goes through the arguments in order, because a value can stand in the one behind its name.
+/// Processes arguments in order, because a value can follow its name as the next argument.
 #[derive(Debug, Default)]
 pub(super) struct Redactor {
-    /// What the word before has announced.
+    /// What the previous word announced.
     awaited: Option<Awaited>,
 }
 
@@ -17,17 +17,17 @@ pub(super) struct Redactor {
 enum Awaited {
     /// The next word, or the whole next argument, is a secret.
     Secret,
-    /// The next is a user's name, and behind a colon the password.
+    /// The next is a user's name; after a colon, the password.
     User,
 }
 
-/// Words that name how the secret behind them is written, in a header.
+/// Authentication schemes that precede the secret in a header.
 const SCHEMES: [&str; 6] = ["basic", "bearer", "digest", "negotiate", "token", "apikey"];
 
 impl Redactor {
     pub(super) fn argument(&mut self, argument: &str) -> String {
         let awaited = self.awaited.take();
-        // What begins like a long option is one, and the option before it was a mere switch.
+        // This looks like a long option, so the previous option was a switch without a value.
         if awaited == Some(Awaited::Secret) && !argument.starts_with("--") {
             if !is_scheme(argument) {
                 return keep_scheme(argument);
@@ -38,7 +38,7 @@ impl Redactor {
         if awaited == Some(Awaited::User) && !argument.starts_with('-') {
             return credentials(argument);
         }
-        // An option's value may hold spaces; elsewhere they part words, as in `sh -c "…"`.
+        // An option's value may contain spaces; elsewhere they separate words, as in `sh -c "…"`.
         if let Some((name, _)) = argument.split_once('=')
             && name.starts_with('-')
             && !name.contains(char::is_whitespace)
@@ -59,14 +59,14 @@ impl Redactor {
             shown.push_str(&piece[word.len()..]);
             single &= word.len() == piece.len();
         }
-        // A name that ends a phrase announces nothing for the argument behind it.
+        // A name at the end of a phrase announces nothing for the next argument.
         if !single && !argument.starts_with('-') && !argument.trim_end().ends_with(':') {
             self.awaited = None;
         }
         shown
     }
 
-    /// A run of characters without space.
+    /// A run of characters without whitespace.
     fn word(&mut self, word: &str) -> String {
         if word.is_empty() {
             return String::new();
@@ -92,7 +92,7 @@ impl Redactor {
         known_forms(&shown)
     }
 
-    /// `name=value` and `name:value`, alone or in a row parted by `&`, `;`, `,` and the like.
+    /// `name=value` and `name:value`, alone or in a list separated by `&`, `;`, `,` and the like.
     fn assignments(&mut self, word: &str) -> String {
         let mut shown = String::with_capacity(word.len());
         let mut rest = word;
@@ -107,7 +107,7 @@ impl Redactor {
             if !is_url && name.is_some_and(|name| name::meaning(name) == Meaning::Secret) {
                 let end = value_end(value, &sign[1..]);
                 if end == 0 {
-                    // `Authorization: Bearer …`: the value is in the words behind.
+                    // `Authorization: Bearer …`: the value is in the following words.
                     self.awaited = Some(Awaited::Secret);
                 } else if is_scheme(&value[..end]) {
                     self.awaited = Some(Awaited::Secret);
@@ -127,7 +127,7 @@ impl Redactor {
     }
 }
 
-/// Where a value ends: at the quote that opened it, or else where another name could begin.
+/// The end of a value: the quote that opened it, or the next place for a name.
 fn value_end(value: &str, quote: &str) -> usize {
     let end = match quote.chars().last() {
         Some(quote) => value.find(quote),
@@ -142,7 +142,7 @@ fn is_scheme(word: &str) -> bool {
     SCHEMES.iter().any(|scheme| word.eq_ignore_ascii_case(scheme))
 }
 
-/// A whole argument that is a secret, but for the scheme that it may begin with.
+/// Redacts a whole argument, except for a leading authentication scheme.
 fn keep_scheme(argument: &str) -> String {
     match argument.split_once(' ') {
         Some((scheme, _)) if is_scheme(scheme) => format!("{scheme} {REDACTED}"),
@@ -150,7 +150,7 @@ fn keep_scheme(argument: &str) -> String {
     }
 }
 
-/// Keeps the quote behind a secret that ends a phrase.
+/// Keeps the closing quote after a secret.
 fn redact_to_quote(word: &str) -> String {
     const QUOTES: [char; 2] = ['"', '\''];
     const BEHIND: [char; 5] = ['"', '\'', '}', ';', ')'];
@@ -159,7 +159,7 @@ fn redact_to_quote(word: &str) -> String {
     format!("{}{REDACTED}{}", &word[..opened], &word[end..])
 }
 
-/// `user:password` with the password replaced.
+/// `user:password` with the password redacted.
 fn credentials(word: &str) -> String {
     match word.split_once(':') {
         Some((user, password)) if !password.is_empty() => format!("{user}:{REDACTED}"),
@@ -167,19 +167,19 @@ fn credentials(word: &str) -> String {
     }
 }
 
-/// `scheme://user:password@host`, any number of times in a word.
+/// Redacts passwords in `scheme://user:password@host`, any number in a word.
 fn url_passwords(word: &str) -> String {
     let mut shown = String::with_capacity(word.len());
     let mut rest = word;
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + 3);
         shown.push_str(before);
-        // A password with a bare slash in it is no valid URL, and common all the same: the last
-        // `@` before the next URL counts, unless a query or another word begins before it.
+        // A password with a bare slash makes the URL invalid, but is common. So the last `@` before
+        // the next URL counts, unless a query or another word begins before it.
         let url = &after[..after.find("://").unwrap_or(after.len())];
         let authority = &url[..url.find(['?', '"', '\'', ',', '|', '<', '>']).unwrap_or(url.len())];
         let end = match authority.find('/').filter(|slash| !authority[..*slash].contains('@')) {
-            // Before the slash there is no `@`: with a port it is a host, and a path follows.
+            // No `@` before the slash: with a port, this is a host followed by a path.
             Some(slash) if is_host(&authority[..slash]) => slash,
             _ => authority.len(),
         };
@@ -191,7 +191,7 @@ fn url_passwords(word: &str) -> String {
                 shown.push(':');
                 shown.push_str(REDACTED);
             }
-            // A lone name that long is a token.
+            // A single long word before `@` is a token.
             None if sign >= 20 => shown.push_str(REDACTED),
             _ => shown.push_str(&authority[..sign]),
         }
@@ -201,7 +201,7 @@ fn url_passwords(word: &str) -> String {
     shown
 }
 
-/// `host`, `host:80`, `[::1]:80`: whether a password can be ruled out.
+/// `host`, `host:80`, `[::1]:80`: whether a password can be excluded.
 fn is_host(text: &str) -> bool {
     match text.rsplit_once(':') {
         None => true,
@@ -212,7 +212,7 @@ fn is_host(text: &str) -> bool {
     }
 }
 
-/// Beginnings of secrets that are made to be recognized, and how long they are at least.
+/// Prefixes of recognizable secrets, and their minimum lengths.
 const FORMS: [(&str, usize); 17] = [
     ("AKIA", 20),
     ("ASIA", 20),

@@ -1,9 +1,9 @@
-//! A list that grows without moving what is in it.
+//! A list that grows without moving its entries.
 
-/// Entries that are allocated, and read, at a time.
+/// Entries per allocation, and per step of a read.
 const CHUNK: usize = 256;
 
-/// A list that grows by fixed chunks: a push copies nothing, and costs at most one allocation.
+/// A list that grows by fixed chunks: a push copies nothing and allocates at most once.
 pub(super) struct Chunks<T>(Vec<Vec<T>>);
 
 impl<T> Chunks<T> {
@@ -26,12 +26,12 @@ impl<T> Chunks<T> {
         self.0.get_mut(at as usize / CHUNK)?.get_mut(at as usize % CHUNK)
     }
 
-    /// The entries from `chunk` x 256 on.
+    /// The entries from index `chunk` x 256 on.
     pub(super) fn chunk(&self, chunk: usize) -> Option<&[T]> {
         self.0.get(chunk).map(Vec::as_slice)
     }
 
-    /// Puts an entry at the end and returns its place; `None` where the system has no memory.
+    /// Appends an entry and returns its index; `None` if the system has no memory.
     pub(super) fn push(&mut self, entry: T) -> Option<u32> {
         let at = self.len();
         if (at as usize).is_multiple_of(CHUNK) {

@@ -1,10 +1,10 @@
-//! Which addresses may be those of sampled blocks.
+//! A bit filter for the addresses of sampled blocks.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// 2^19 bits: 64 KiB, which stay in a second-level cache. With 4,000 sampled blocks one free in
-/// 130 finds a bit that is not its own, with 100,000 one in six.
+/// 2^19 bits: 64 KiB, which fit into a second-level cache. With 4,000 samples one free in 130 is a
+/// false positive, with 100,000 one in six.
 const BITS: u32 = 19;
 
 static FILTER: [AtomicU64; 1 << (BITS - 6)] = [const { AtomicU64::new(0) }; 1 << (BITS - 6)];
@@ -18,8 +18,8 @@ pub(super) fn bit(address: usize) -> u32 {
 
 /// False for most addresses that were not set.
 ///
-/// A block's bit is set before its address is known to anybody but the allocating thread, so
-/// whoever has the address sees the bit.
+/// A block's bit is set before any thread but the allocating one knows the address, so whoever
+/// frees the block sees the bit.
 #[inline(always)]
 pub(super) fn may_hold(address: usize) -> bool {
     let bit = bit(address);

@@ -1,4 +1,4 @@
-//! The files that a process's code was loaded from.
+//! The files mapped as the process's code.
 
 use std::fs;
 
@@ -9,14 +9,14 @@ pub(super) struct Mapping {
     pub(super) end: u64,
     pub(super) offset: u64,
     pub(super) file: String,
-    /// Hexadecimal; empty where the file has none or cannot be read.
+    /// Hexadecimal; empty if the file has none or cannot be read.
     pub(super) build_id: String,
 }
 
-/// Mappings that a profile lists at most.
+/// The most mappings of a profile.
 const MAX_MAPPINGS: usize = 1000;
 
-/// The code of this process, the program's own first; `None` without `/proc`.
+/// The process's code, the program's own first; `None` without `/proc`.
 pub(super) fn mappings() -> Option<Vec<Mapping>> {
     let mut mappings = maps()?;
     for mapping in &mut mappings {
@@ -25,7 +25,7 @@ pub(super) fn mappings() -> Option<Vec<Mapping>> {
     Some(mappings)
 }
 
-/// The same, without build ids.
+/// Like [`mappings`], without build ids.
 pub(super) fn maps() -> Option<Vec<Mapping>> {
     let maps = fs::read_to_string("/proc/self/maps").ok()?;
     let mut mappings: Vec<Mapping> = maps.lines().filter_map(parse).take(MAX_MAPPINGS).collect();
@@ -36,8 +36,8 @@ pub(super) fn maps() -> Option<Vec<Mapping>> {
     Some(mappings)
 }
 
-/// One line of `/proc/self/maps` that is code of a file:
-/// `55d0-55e0 r-xp 00001000 fe:00 123   /usr/bin/program`.
+/// Parses one line of `/proc/self/maps`, if it is code of a file: `55d0-55e0 r-xp 00001000 fe:00
+/// 123   /usr/bin/program`.
 fn parse(line: &str) -> Option<Mapping> {
     let mut fields = line.splitn(6, ' ');
     let (start, end) = fields.next()?.split_once('-')?;
@@ -54,7 +54,7 @@ fn parse(line: &str) -> Option<Mapping> {
     Some(Mapping { start, end, offset, file, build_id: String::new() })
 }
 
-/// The GNU build id of an ELF file of 64 bits in this machine's byte order.
+/// The GNU build id of a 64-bit ELF file in this machine's byte order.
 fn build_id(file: &str) -> Option<String> {
     use std::io::{Read, Seek, SeekFrom};
 
@@ -86,8 +86,8 @@ fn build_id(file: &str) -> Option<String> {
     None
 }
 
-/// The build id among notes: each has the lengths of its name and content, a type, and both padded
-/// to four bytes.
+/// Finds the build id among notes. A note has the lengths of its name and content, a type, and both
+/// padded to four bytes.
 fn build_id_of(mut notes: &[u8]) -> Option<String> {
     loop {
         let name_len = int(notes, 0)? as usize;

@@ -105,13 +105,12 @@ fn nanos(time: SystemTime) -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The addresses and functions that samples name.
+/// The addresses and functions of a profile's samples.
 struct Places {
     names: Names,
-    /// Each address, and how many of the functions inlined there are left out, with its number,
-    /// from 1.
+    /// Numbers, from 1, by address and by how many of the functions inlined there are skipped.
     locations: HashMap<(usize, usize), u64>,
-    /// Each function's name and file, as places among the strings, with its number, from 1.
+    /// Numbers, from 1, by name and file, both as indices of strings.
     functions: HashMap<(u64, u64), u64>,
     /// The lines of each location, innermost first: function and line.
     lines: Vec<(usize, Vec<(u64, u32)>)>,
@@ -123,7 +122,7 @@ impl Places {
         Self { names: Names::new(), locations, functions, lines: Vec::new() }
     }
 
-    /// The locations of a stack, innermost first, from where the program's own code begins.
+    /// The locations of a stack, innermost first, starting at the program's own code.
     fn stack(&mut self, frames: &[usize], strings: &mut Strings) -> Vec<u64> {
         let begin = self.names.begin(frames);
         let mut left_out = begin.symbol;
@@ -149,7 +148,7 @@ impl Places {
         id
     }
 
-    /// Writes mappings, locations and functions; returns what a reader should know of them.
+    /// Writes mappings, locations and functions; returns comments for the profile's readers.
     fn write(self, out: &mut Message, strings: &mut Strings) -> Vec<String> {
         let mut comments = Vec::new();
         let mapped = mappings();
@@ -165,8 +164,8 @@ impl Places {
             message.varint(4, mapping.offset);
             message.varint(5, strings.at(&mapping.file));
             message.varint(6, strings.at(&mapping.build_id));
-            // has_functions, has_filenames, has_line_numbers, has_inline_frames: names are here,
-            // so that no reader looks for them elsewhere. A stripped program's it may look for.
+            // has_functions, has_filenames, has_line_numbers, has_inline_frames: prevents readers
+            // from resolving names again. For a stripped program they may.
             if !self.functions.is_empty() {
                 (7..=10).for_each(|field| message.varint(field, 1));
             }
@@ -195,7 +194,8 @@ impl Places {
             let mut message = Message::default();
             message.varint(1, id);
             message.varint(2, name);
-            // No system name (3): were it the same, readers would take `<…>` for C++ and cut it.
+            // Without a system name (3): if it were the same, readers would take `<…>` for C++ and
+            // cut it.
             message.varint(4, file);
             out.message(field::FUNCTION, &message);
         }

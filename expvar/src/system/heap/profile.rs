@@ -1,4 +1,4 @@
-//! A profile: estimates by stack.
+//! A heap profile: estimates by stack.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::symbols::{Names, Symbol};
 use super::table::{Row, Weighed};
 use super::{pprof, text};
 
-/// What the sampled blocks say of the heap at one moment, or of what changed between two.
+/// A heap profile: an estimate of the heap at one moment, or of what changed between two.
 ///
 /// ```
 /// // `None` until `heap::start`, and in a program whose allocator is not `alloc::Counting`.
@@ -35,7 +35,7 @@ pub(super) struct Counted {
     pub(super) allocated: Estimate,
 }
 
-/// Blocks and bytes, in whole numbers.
+/// Blocks and bytes, rounded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Estimate {
     pub(super) objects: i64,
@@ -55,7 +55,7 @@ impl Estimate {
     }
 }
 
-/// A function and what lives of the blocks that it allocated.
+/// A function, and the live blocks that it allocated.
 ///
 /// ```
 /// if let Some(profile) = expvar::heap::profile() {
@@ -67,12 +67,12 @@ impl Estimate {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Site {
-    /// The innermost function of the program's own; of a stripped program, its place in its module,
-    /// as `program+0x1234`.
+    /// The innermost function of the program's own. For a stripped program, its offset in its
+    /// module: `program+0x1234`.
     pub name: String,
-    /// Bytes that live, estimated.
+    /// Live bytes, estimated.
     pub bytes: u64,
-    /// Blocks that live, estimated.
+    /// Live blocks, estimated.
     pub objects: u64,
 }
 
@@ -87,7 +87,7 @@ impl Profile {
         Self { rate, at: SystemTime::now(), duration: None, stacks, dropped }
     }
 
-    /// What changed since `earlier`, a profile of the same process: growth is positive.
+    /// Returns the difference to `earlier`, a profile of the same process. Growth is positive.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let before: HashMap<&[usize], &Counted> =
@@ -114,16 +114,16 @@ impl Profile {
         self.rate
     }
 
-    /// Bytes that live, estimated; of a difference, the growth, at least zero.
+    /// Live bytes, estimated. For a difference the growth, at least zero.
     pub fn live_bytes(&self) -> u64 {
         let total: i64 = self.stacks.iter().map(|stack| stack.live.bytes).sum();
         total.max(0).unsigned_abs()
     }
 
-    /// The `n` functions whose blocks hold most, largest first.
+    /// Returns the `n` functions with the most live bytes, largest first.
     ///
-    /// A block belongs to the innermost function of its stack that is not the standard library's
-    /// or the allocator's. Looks up names, which takes up to a second the first time.
+    /// A block is attributed to the innermost function of its stack that is not the standard
+    /// library's or the allocator's. Resolves names, which takes up to a second the first time.
     pub fn top(&self, n: usize) -> Vec<Site> {
         let mut names = Names::new();
         let mut sites: HashMap<String, Estimate> = HashMap::new();
@@ -145,22 +145,21 @@ impl Profile {
         sites
     }
 
-    /// The profile in pprof's protobuf, not compressed, with `default` as the sample type that
-    /// readers show first.
+    /// Returns the profile in pprof's protobuf format, not compressed. Readers show the sample type
+    /// `default` first.
     ///
     /// Sample types: `alloc_objects`, `alloc_space`, `inuse_objects`, `inuse_space`. Names are
-    /// looked up once a process; at most 5 s are spent on it, and what is left stays an address.
+    /// resolved once in a process, for at most 5 s; the rest stay addresses.
     pub fn to_pprof(&self, default: SampleType) -> Vec<u8> {
         pprof::encode(self, default)
     }
 
-    /// The profile as text in the form of Go's `?debug=1`.
+    /// Returns the profile as text, in the format of Go's `?debug=1`.
     pub fn to_text(&self) -> String {
         text::write(self)
     }
 
-    /// Calls `f` for each stack with its functions, outermost first, and what lives of it in bytes
-    /// and blocks.
+    /// Calls `f` for each stack with its functions, outermost first, and its live bytes and blocks.
     pub fn for_each_stack(&self, mut f: impl FnMut(&[&str], i64, i64)) {
         let mut names = Names::new();
         for stack in &self.stacks {
@@ -171,7 +170,7 @@ impl Profile {
     }
 }
 
-/// Which of a profile's numbers readers show first.
+/// The sample type that readers show first.
 ///
 /// ```
 /// use expvar::heap::SampleType;
@@ -185,7 +184,7 @@ impl Profile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SampleType {
-    /// Bytes that live: `inuse_space`.
+    /// Live bytes: `inuse_space`.
     #[default]
     InuseSpace,
     /// Bytes allocated since sampling began: `alloc_space`.

@@ -1,4 +1,4 @@
-//! Chooses the blocks that are sampled: a countdown of bytes in each thread.
+//! Chooses the sampled blocks, by a countdown of bytes in each thread.
 
 use std::cell::Cell;
 use std::sync::atomic::AtomicUsize;
@@ -11,14 +11,14 @@ use crate::system::alloc::trace;
 /// This file, as debug information names it.
 pub(super) const FILE: &str = file!();
 
-/// Mean distance between samples in bytes; 0 while nothing is sampled.
+/// The mean distance between samples in bytes; 0 if nothing is sampled.
 static RATE: AtomicUsize = AtomicUsize::new(0);
 
-/// Bytes that a thread allocates before it looks again whether anything is to be sampled.
+/// How many bytes a thread allocates before it checks again whether sampling is on.
 const LOOK_AGAIN: isize = 64 << 10;
 
 thread_local! {
-    /// Bytes until the next sampled block.
+    /// Bytes until the next sample.
     static LEFT: Cell<isize> = const { Cell::new(0) };
     /// The rate that `LEFT` was drawn with; 0 before the first.
     static DRAWN: Cell<usize> = const { Cell::new(0) };
@@ -34,7 +34,7 @@ pub(super) fn set_rate(rate: usize) {
     RATE.store(rate, Relaxed);
 }
 
-/// Counts a block of which nobody but the caller knows yet.
+/// Counts a block that only the caller knows yet.
 #[inline(always)]
 pub(in crate::system) fn allocated(block: *mut u8, size: usize) {
     let left = LEFT.get().wrapping_sub(size as isize);
@@ -44,19 +44,19 @@ pub(in crate::system) fn allocated(block: *mut u8, size: usize) {
     }
 }
 
-/// Forgets a block that is about to be freed.
+/// Removes the sample of a block that is about to be freed.
 #[inline(always)]
 pub(in crate::system) fn freed(block: *mut u8) {
     let _ = take(block);
 }
 
-/// Takes the sample of a block that is about to be freed or moved.
+/// Takes out the sample of a block that is about to be freed or moved.
 #[inline(always)]
 pub(in crate::system) fn take(block: *mut u8) -> Option<Sample> {
     if filter::may_hold(block as usize) { table::remove(block as usize) } else { None }
 }
 
-/// Enters the sample of a block again that was not moved after all.
+/// Restores the sample of a block that has not moved.
 pub(in crate::system) fn put_back(block: *mut u8, sample: Option<Sample>) {
     if let Some(sample) = sample {
         table::put_back(block as usize, sample);
@@ -73,12 +73,11 @@ fn allocated_cold(block: usize, size: usize) {
         return;
     }
     if table::is_held_here() {
-        // An allocation of the sampler itself; the distance is drawn anew when it is done.
+        // An allocation of the sampler itself; it draws a new distance when it is done.
         return;
     }
     let drawn = match DRAWN.get() {
-        // The thread's first allocation since sampling began: where it lies is a matter of chance
-        // too.
+        // The thread's first allocation since sampling began: its distance is drawn like any other.
         0 => {
             let left = distance(rate).saturating_sub_unsigned(size);
             if left >= 0 {
@@ -97,11 +96,11 @@ fn allocated_cold(block: usize, size: usize) {
     LEFT.set(distance(rate));
 }
 
-/// The frames of a stack that are not those of taking it: from the one that called
-/// `allocated_cold` on. Known without a symbol table.
+/// Strips the frames of sampling itself, below the caller of `allocated_cold`. Works without a
+/// symbol table.
 fn below_here(frames: &[usize]) -> &[usize] {
     let start = allocated_cold as fn(usize, usize) as usize;
-    // Of all return addresses the one in a function is nearest to its start.
+    // Of all return addresses, the one inside a function is nearest to its start.
     let nearest = frames.iter().take(8).enumerate().min_by_key(|(_, ip)| ip.wrapping_sub(start));
     match nearest {
         Some((at, ip)) if ip.wrapping_sub(start) < 1 << 16 => &frames[at + 1..],
@@ -109,15 +108,15 @@ fn below_here(frames: &[usize]) -> &[usize] {
     }
 }
 
-/// How many blocks of that size one sampled block stands for: the inverse of the probability that
-/// a distance drawn at `rate` ends within it.
+/// How many blocks of that size a sampled one represents: the inverse of the probability that a
+/// distance drawn at `rate` ends within it.
 fn weight(size: usize, rate: usize) -> f64 {
     let missed = (-(size.max(1) as f64) / rate as f64).exp_m1();
     -1.0 / missed
 }
 
-/// A random distance in bytes, exponentially distributed with mean `rate`: wherever a thread is,
-/// each further byte is equally likely to be the next that is sampled.
+/// A random distance in bytes, exponentially distributed with mean `rate`, so that each byte is
+/// equally likely to be sampled next.
 fn distance(rate: usize) -> isize {
     let mut state = RANDOM.get();
     if state == 0 {
@@ -129,13 +128,13 @@ fn distance(rate: usize) -> isize {
     state ^= state >> 27;
     RANDOM.set(state);
     let random = state.wrapping_mul(0x2545_F491_4F6C_DD1D);
-    // In (0, 1]: of zero there is no logarithm.
+    // In (0, 1]: the logarithm of zero is not finite.
     let uniform = ((random >> 11) + 1) as f64 / (1_u64 << 53) as f64;
-    // At most 37 times the rate, and a saturating cast.
+    // At most 37 times the rate; the cast saturates.
     (-uniform.ln() * rate as f64) as isize
 }
 
-/// Another start for each thread, from where its variables lie and a count.
+/// A different seed for each thread, from the address of its thread-locals and a counter.
 fn seed() -> u64 {
     static THREADS: AtomicUsize = AtomicUsize::new(1);
     let thread = THREADS.fetch_add(1, Relaxed) as u64;
@@ -161,7 +160,7 @@ mod tests {
 
     #[test]
     fn weights() {
-        // A block much larger than the rate is always sampled, a small one stands for many.
+        // A block much larger than the rate is always sampled; a small one represents many.
         assert!((weight(1 << 30, 1 << 19) - 1.0).abs() < 1e-9);
         assert!((weight(64, 1 << 19) * 64.0 / (1 << 19) as f64 - 1.0).abs() < 1e-3);
         assert!(weight(0, 1 << 19).is_finite());

@@ -1,4 +1,4 @@
-//! The functions of return addresses: looked up once, by debug information or symbol table.
+//! Functions of return addresses, resolved once by debug information or symbol table.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,9 +10,9 @@ use super::sample;
 use crate::sync::Mutex;
 use crate::system::alloc;
 
-/// Addresses whose names are kept: some 10 MiB at most.
+/// The most addresses whose names are cached: about 10 MiB.
 const MAX_KEPT: usize = 1 << 16;
-/// What one profile spends on looking names up.
+/// The time limit of one profile's name resolution.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 static KEPT: Mutex<Option<HashMap<usize, Arc<[Symbol]>>>> = Mutex::new(None);
@@ -20,12 +20,11 @@ static KEPT: Mutex<Option<HashMap<usize, Arc<[Symbol]>>>> = Mutex::new(None);
 /// A function at an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Symbol {
-    /// Demangled, without a hash; of an unknown one the module and the place in its file, or the
-    /// address.
+    /// Demangled, without a hash. For an unknown function, module and offset, or the address.
     pub(super) name: String,
-    /// Empty where unknown.
+    /// Empty if unknown.
     pub(super) file: String,
-    /// 0 where unknown.
+    /// 0 if unknown.
     pub(super) line: u32,
     known: bool,
 }
@@ -40,25 +39,25 @@ impl Symbol {
     }
 }
 
-/// A place in a stack.
+/// A position in a stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Begin {
     pub(super) frame: usize,
-    /// Among the functions inlined at that frame.
+    /// Index among the functions inlined at the frame.
     pub(super) symbol: usize,
 }
 
-/// Looks names up, until it has taken too long.
+/// Resolves names, within a time limit.
 pub(super) struct Names {
     until: Instant,
     looked_up: bool,
-    /// Whether what is found is kept for the next profile.
+    /// Whether results are cached for the next profile.
     keeps: bool,
-    /// Read where the first address has no name.
+    /// Read when the first address has no name.
     modules: Option<Vec<Mapping>>,
     /// Addresses without a name so far.
     pub(super) unknown: usize,
-    /// Addresses that were not looked up because it took too long.
+    /// Addresses skipped after the time limit.
     pub(super) skipped: usize,
 }
 
@@ -68,14 +67,14 @@ impl Names {
         Self { until, looked_up: false, keeps: true, modules: None, unknown: 0, skipped: 0 }
     }
 
-    /// Names of addresses that somebody else chose, and that must not fill what is kept.
+    /// For addresses chosen by a client, which must not fill the cache.
     pub(super) fn of_others() -> Self {
         let mut names = Self::new();
         names.keeps = false;
         names
     }
 
-    /// The functions at a return address: inlined ones first, then the one that they stand in.
+    /// The functions at a return address: inlined ones first, then the one that contains them.
     /// Never empty.
     pub(super) fn at(&mut self, address: usize) -> Arc<[Symbol]> {
         if let Some(symbols) = KEPT.lock().as_ref().and_then(|kept| kept.get(&address)) {
@@ -101,7 +100,8 @@ impl Names {
         symbols
     }
 
-    /// A place without a name: `program+0x1234`, which is the same in each run of the program.
+    /// A symbol for an address without a name: `program+0x1234`, the same in each run of the
+    /// program.
     fn unknown_at(&mut self, address: usize) -> Symbol {
         let modules = self.modules.get_or_insert_with(|| mappings::maps().unwrap_or_default());
         let within = |module: &&Mapping| (module.start..module.end).contains(&(address as u64));
@@ -115,7 +115,7 @@ impl Names {
         Symbol { name, file: String::new(), line: 0, known: false }
     }
 
-    /// What a reader should know of the names.
+    /// Comments on the names, for the profile's readers.
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if self.unknown > 0 {
@@ -131,10 +131,10 @@ impl Names {
         notes
     }
 
-    /// Where a stack begins for whoever asks who holds the memory: the first frame, and the first
-    /// of the functions inlined there, that is neither the allocator's nor the standard library's.
-    /// A stack of nothing else begins behind the allocator's. The innermost frame is the hook's; so
-    /// it is left out without a name, too.
+    /// The start of a stack for attribution: the first frame, and the first of the functions
+    /// inlined there, that is neither the allocator's nor the standard library's. For a stack of
+    /// only those, the first frame outside the allocator. The innermost frame is the hook's and is
+    /// skipped even without a name.
     pub(super) fn begin(&mut self, frames: &[usize]) -> Begin {
         let find = |names: &mut Self, is_skipped: fn(&Symbol) -> bool| {
             frames.iter().enumerate().find_map(|(frame, &address)| {
@@ -156,7 +156,7 @@ impl Names {
         symbols.skip(begin.symbol).collect()
     }
 
-    /// The name of the innermost function that is not the standard library's.
+    /// The name of the innermost function outside the standard library.
     pub(super) fn site(&mut self, frames: &[usize]) -> String {
         let stack = self.stack(frames);
         let is_named = |symbol: &&Symbol| !is_standard(symbol) && !symbol.name.starts_with('{');
@@ -168,20 +168,20 @@ impl Names {
 impl Drop for Names {
     fn drop(&mut self) {
         if self.looked_up {
-            // The debug information of a program takes far more memory than the names in use.
+            // The debug information takes far more memory than the names in use.
             backtrace::clear_symbol_cache();
         }
     }
 }
 
-/// Empty where nothing is known of the address.
+/// Empty if nothing is known of the address.
 fn look_up(address: usize) -> Vec<Symbol> {
     let mut symbols = Vec::new();
     backtrace::resolve(address as *mut std::ffi::c_void, |symbol| {
         let Some(name) = symbol.name() else { return };
         let file = symbol.filename();
         let mut name = format!("{name:#}");
-        // Debug information calls an inlined closure no more than that.
+        // Debug information has no better name for an inlined closure.
         if let Some(file) = file.and_then(Path::file_name).filter(|_| name.starts_with('{')) {
             name = format!("{name} in {}", file.display());
         }
@@ -195,10 +195,10 @@ fn look_up(address: usize) -> Vec<Symbol> {
     symbols
 }
 
-/// Whether a function is part of taking the sample, or of the way from a program to its allocator.
+/// Whether a function belongs to sampling, or to the path from a program to its allocator.
 ///
-/// Of an inlined function the debug information may have the short name alone, so its file counts
-/// as well.
+/// Debug information may have only the short name of an inlined function, so its file is checked as
+/// well.
 fn is_allocator(symbol: &Symbol) -> bool {
     const NAMES: [&str; 7] = [
         "backtrace::",

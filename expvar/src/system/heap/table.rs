@@ -1,41 +1,40 @@
-//! The sampled blocks that live, and the stacks that allocated them.
+//! The live samples and their stacks.
 //!
-//! It is changed in the middle of other people's allocations. So it is locked by a mutex that
-//! never allocates, what it allocates itself is not sampled, and it grows by fixed chunks, so that
-//! nobody waits for a copy. Where the system has no memory, or a bound is reached, the sample is
-//! dropped and counted.
+//! The table is changed inside other code's allocations. So its mutex never allocates, its own
+//! allocations are not sampled, and it grows by fixed chunks, without copying. If the system has no
+//! memory or a bound is reached, the sample is dropped and counted.
 
 use std::cell::Cell;
 use std::hash::{DefaultHasher, Hasher};
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64};
-// std's, whose lock and unlock are a compare-and-swap and a futex: parking_lot's may allocate.
+// std's locks with a compare-and-swap and a futex; parking_lot's may allocate.
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
 use super::chunks::Chunks;
 use super::{filter, sample};
 
-/// Return addresses that are kept of a stack, innermost first.
+/// The most return addresses of a stack, innermost first.
 pub(super) const FRAMES: usize = 64;
-/// Sampled blocks that live at a time: 64 GiB at the default rate. 32 bytes each.
+/// The most live samples: 64 GiB of heap at the default rate. 32 bytes each.
 const MAX_SAMPLES: u32 = 1 << 17;
-/// Different stacks since sampling began; up to 600 bytes each.
+/// The most distinct stacks since sampling began; up to 600 bytes each.
 const MAX_STACKS: u32 = 1 << 14;
-/// Lists of samples by address, and of stacks by hash.
+/// Hash chains: samples by address, and stacks by hash.
 const LISTS: usize = 1 << 15;
 const NONE: u32 = u32::MAX;
 
 static TABLE: Mutex<Table> = Mutex::new(Table::new());
-/// Samples that found no place.
+/// Dropped samples.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
-/// Threads that wait for the table; a reader lets them in between two chunks.
+/// Threads waiting for the table; a reader yields to them between two chunks.
 static WAITING: AtomicU32 = AtomicU32::new(0);
 /// The process that the table belongs to.
 static OWNER: AtomicU32 = AtomicU32::new(0);
 
 thread_local! {
-    /// Whether this thread holds the table: what it allocates and frees meanwhile is the table's.
+    /// Whether this thread holds the table: its allocations and frees are then the table's.
     static HELD: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -44,19 +43,19 @@ thread_local! {
 pub(in crate::system) struct Sample {
     address: usize,
     size: usize,
-    /// How many blocks it stands for.
+    /// How many blocks it represents.
     weight: f64,
     stack: u32,
-    /// The next sample of the same list, or of the free ones.
+    /// The next sample of its chain or of the free list.
     next: u32,
 }
 
-/// What allocated.
+/// An allocating stack.
 struct Stack {
     frames: Arc<[usize]>,
     hash: u64,
     next: u32,
-    /// Blocks and bytes allocated so far, estimated.
+    /// Estimated blocks and bytes allocated so far.
     allocated: Weighed,
 }
 
@@ -75,10 +74,10 @@ impl Weighed {
 }
 
 struct Table {
-    /// The first sample of each list by address; empty before the first sample.
+    /// The first sample of each chain; empty before the first sample.
     by_address: Vec<u32>,
     samples: Chunks<Sample>,
-    /// The first sample that is free for another block.
+    /// The first sample of the free list.
     free: u32,
     by_hash: Vec<u32>,
     stacks: Chunks<Stack>,
@@ -95,7 +94,7 @@ impl Table {
         }
     }
 
-    /// Enters a block of a stack that is known or has a place; `None` at a bound.
+    /// Stores a sample; `None` at a bound.
     fn enter(&mut self, block: usize, size: usize, weight: f64, frames: &[usize]) -> Option<()> {
         lists(&mut self.by_address)?;
         lists(&mut self.by_hash)?;
@@ -122,7 +121,7 @@ impl Table {
         Some(())
     }
 
-    /// The number of a stack, which gets one now if it has none.
+    /// The number of a stack, assigned now if it is new.
     fn stack(&mut self, frames: &[usize]) -> Option<u32> {
         let mut hasher = DefaultHasher::new();
         frames.iter().for_each(|&frame| hasher.write_usize(frame));
@@ -171,12 +170,12 @@ impl Table {
     }
 }
 
-/// All samples that share a bit of the filter are in one list.
+/// All samples that share a bit of the filter are in one chain.
 fn list_of(bit: u32) -> usize {
     bit as usize % LISTS
 }
 
-/// Makes the lists before the first sample.
+/// Allocates the chains before the first sample.
 fn lists(lists: &mut Vec<u32>) -> Option<()> {
     if lists.is_empty() {
         lists.try_reserve_exact(LISTS).ok()?;
@@ -208,13 +207,13 @@ impl Drop for Held {
     }
 }
 
-/// Whether the calling thread is at work on the table.
+/// Whether the calling thread holds the table.
 pub(super) fn is_held_here() -> bool {
     HELD.get()
 }
 
-/// Locks the table. `None` for a thread that holds it, and in a child after a fork that happened
-/// while some thread of the parent held it: nobody will let it go there, so sampling ends.
+/// Locks the table. `None` for a thread that holds it, and in a child after a fork if a thread of
+/// the parent held it: that lock is never released, so sampling ends.
 fn hold() -> Option<Held> {
     if HELD.replace(true) {
         return None;
@@ -252,12 +251,12 @@ fn wait() -> Option<Held> {
     None
 }
 
-/// Prepares for sampling in this process.
+/// Prepares sampling in this process.
 pub(super) fn own() {
     OWNER.store(std::process::id(), Relaxed);
 }
 
-/// Enters a block before anybody else knows of it.
+/// Stores a sample before another thread knows the block.
 pub(super) fn enter(block: usize, size: usize, weight: f64, frames: &[usize]) {
     let entered = hold().and_then(|mut table| table.enter(block, size, weight, frames));
     if entered.is_none() {
@@ -265,7 +264,7 @@ pub(super) fn enter(block: usize, size: usize, weight: f64, frames: &[usize]) {
     }
 }
 
-/// Takes out the sample of a block, if it is one.
+/// Takes out the sample of a block, if it has one.
 #[cold]
 #[inline(never)]
 pub(super) fn remove(block: usize) -> Option<Sample> {
@@ -281,19 +280,19 @@ pub(super) fn put_back(block: usize, sample: Sample) {
     }
 }
 
-/// Samples that found no place so far.
+/// Dropped samples so far.
 pub(super) fn dropped() -> u64 {
     DROPPED.load(Relaxed)
 }
 
-/// One stack: its return addresses, what lives of what it allocated, and all that it allocated.
+/// One stack: return addresses, live blocks, and all allocated blocks.
 pub(super) type Row = (Arc<[usize]>, Weighed, Weighed);
 
-/// All stacks. The table is held for 256 entries at a time, some microseconds, so what
-/// is allocated and freed meanwhile may be in it or not.
+/// All stacks. Holds the table for 256 entries at a time, some microseconds, so concurrent
+/// allocations and frees may be missing.
 pub(super) fn rows() -> Vec<Row> {
     let stacks = hold().map_or(0, |table| table.stacks.len());
-    // The room is made before the table is held: what is allocated and freed then is not sampled.
+    // Allocated before the table is held, so that nothing allocates under it.
     let mut rows: Vec<Row> = Vec::with_capacity(stacks as usize);
     chunk_by_chunk(|table, chunk| {
         let room = rows.capacity() - rows.len();
@@ -304,7 +303,7 @@ pub(super) fn rows() -> Vec<Row> {
     });
     chunk_by_chunk(|table, chunk| {
         for sample in table.samples.chunk(chunk)? {
-            // Free samples have no stack, and stacks that came since the first turn have no row.
+            // Free samples have no stack, and stacks added since the first pass have no row.
             if let Some((_, live, _)) = rows.get_mut(sample.stack as usize) {
                 live.add(sample.size, sample.weight);
             }
@@ -316,7 +315,7 @@ pub(super) fn rows() -> Vec<Row> {
 
 fn chunk_by_chunk(mut f: impl FnMut(&Table, usize) -> Option<()>) {
     for chunk in 0.. {
-        // A lock that is taken again at once would keep the others out.
+        // Retaking the lock at once would starve other threads.
         for _ in 0..100 {
             if WAITING.load(Relaxed) == 0 {
                 break;

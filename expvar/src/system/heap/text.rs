@@ -1,4 +1,4 @@
-//! A profile as text, in the form of Go's `?debug=1`.
+//! A profile as text, in the format of Go's `?debug=1`.
 
 use std::fmt::Write as _;
 
@@ -46,7 +46,7 @@ pub(super) fn write(profile: &Profile) -> String {
     out
 }
 
-/// Blocks and bytes that live, and in brackets all that were allocated.
+/// Live blocks and bytes, and in brackets all that were allocated.
 fn row(live: Estimate, allocated: Estimate) -> String {
     let (o, b) = (allocated.objects, allocated.bytes);
     format!("{}: {} [{o}: {b}]", live.objects, live.bytes)

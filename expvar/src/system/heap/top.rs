@@ -1,4 +1,4 @@
-//! `heap.top`: the largest owners of memory as a variable, for exporters that know no profiles.
+//! `heap.top`: the functions with the most live memory, as a variable.
 
 use std::sync::Once;
 use std::time::{Duration, Instant};
@@ -10,24 +10,25 @@ use crate::sync::Mutex;
 use crate::vars::func::Func;
 use crate::vars::info::Info;
 
-/// Functions that are shown.
+/// The number of functions shown.
 const SITES: usize = 10;
-/// How old the figures may be: a profile costs some milliseconds, and exporters read each second.
+/// The greatest age of the values: a profile costs some milliseconds, and exporters may read every
+/// second.
 const AGE: Duration = Duration::from_secs(10);
 
-/// Characters of a name: those of generic functions may have thousands, and a file's name, which
-/// Graphite makes of it, has at most 255 bytes.
+/// The most characters of a name. Names of generic functions can have thousands, and Graphite
+/// stores a name in a file name of at most 255 bytes.
 const MAX_NAME: usize = 199;
 
 static LAST: Mutex<Option<(Instant, Top)>> = Mutex::new(None);
 
-/// Shows the variable, once.
+/// Publishes the variable, once.
 pub(super) fn show() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let help = "Functions whose blocks hold most of the heap, estimated from a sample.";
         let info = Info::new().help(help).label("function");
-        // A program that has a variable of that name keeps it.
+        // A program that already has a variable of that name keeps it.
         let _ = crate::global().publish_with("heap.top", Func::new(read), info);
     });
 }
@@ -39,15 +40,15 @@ fn read() -> Top {
         return top.clone();
     }
     let top = Top(shown(super::profile().map(|profile| profile.top(SITES)).unwrap_or_default()));
-    // At the start there is nothing to show: to look again costs nothing, and the first owners are
-    // seen at once.
+    // An empty result is not cached: it costs nothing to repeat, and the first functions appear at
+    // once.
     if !top.0.is_empty() {
         *LAST.lock() = Some((Instant::now(), top.clone()));
     }
     top
 }
 
-/// The sites under names that every reader takes; those whose names become one are added up.
+/// The functions under names that every exporter accepts; equal names are merged.
 fn shown(sites: Vec<Site>) -> Vec<Site> {
     let mut shown: Vec<Site> = Vec::with_capacity(sites.len());
     for site in sites {
@@ -63,8 +64,8 @@ fn shown(sites: Vec<Site>) -> Vec<Site> {
     shown
 }
 
-/// A name, without its middle where it has more than [`MAX_NAME`] characters: at the start is the
-/// crate, at the end the function.
+/// Shortens the middle of a name longer than [`MAX_NAME`] characters: the crate is at its start,
+/// the function at its end.
 fn short(name: &str) -> String {
     let len = name.chars().count();
     if len <= MAX_NAME {

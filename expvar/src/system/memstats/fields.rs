@@ -1,5 +1,4 @@
-//! What the fields mean that somebody measures, and what Go's client library for Prometheus calls
-//! them.
+//! Metadata of the measured fields, and their names in Go's Prometheus client.
 
 use crate::Info;
 use crate::Unit::Bytes;

@@ -1,13 +1,13 @@
-//! What jemalloc says of itself.
+//! jemalloc's own statistics.
 
 use tikv_jemalloc_ctl::{epoch, stats};
 
 use super::Allocator;
 
-/// `None` where jemalloc is linked and does not serve the program, of whose blocks `live_bytes` are
-/// known, or where it was built without statistics.
+/// `None` if jemalloc is linked but is not the program's allocator, which has `live_bytes` in use,
+/// or if it was built without statistics.
 ///
-/// Advancing the epoch adds up counters under one arena's or bin's lock at a time, each for a few
+/// Advancing the epoch sums counters under one lock of an arena or bin at a time, each for a few
 /// additions.
 pub(super) fn read(live_bytes: u64) -> Option<Allocator> {
     epoch::advance().ok()?;

@@ -1,4 +1,4 @@
-//! What is made of odd figures; the whole is tested from outside.
+//! Inconsistent inputs; other tests use the public interface.
 
 use super::*;
 
@@ -23,7 +23,7 @@ fn without_a_system_everything_is_zero_and_nothing_below() {
 
 #[test]
 fn untouched_memory_is_in_use_and_no_difference_is_negative() {
-    // A jemalloc or mimalloc figure that is older than the hook's, or memory never touched.
+    // An allocator's value older than the hook's, or memory never written.
     let allocator = Allocator {
         allocated: Some(u64::MAX),
         in_use: 0,

@@ -1,4 +1,4 @@
-//! Limits and use of the control group that the process lives in.
+//! Limits and usage of the process's control group.
 
 mod place;
 
@@ -9,14 +9,14 @@ use super::record::record;
 use crate::Unit::{Bytes, Seconds};
 use place::{Place, Places};
 
-/// Groups that are looked at from the process's own upwards, for the limit that binds.
+/// How many ancestor groups are checked for the effective limit.
 const LEVELS: usize = 64;
 
 record! {
-    /// The control group (cgroup) of the process: what a container or a service unit allows it.
+    /// The control group (cgroup) of the process: the limits of a container or a service unit.
     ///
-    /// Read from the group's own files; the limits are the lowest of the group and of those
-    /// above it that can be seen, because that is the one that binds.
+    /// Read from the group's files. The limits are the lowest of the group and its visible
+    /// ancestors, because the lowest is the effective one.
     ///
     /// ```
     /// let cgroup = expvar::process::read().cgroup.unwrap_or_default();
@@ -27,29 +27,29 @@ record! {
     pub struct Cgroup {
         /// 2 for the unified hierarchy, 1 for the older one of a controller each.
         pub version: Option<u64>,
-        /// Memory charged to the group now, the file cache included (v2 `memory.current`, v1
+        /// Memory charged to the group, including the file cache (v2 `memory.current`, v1
         /// `memory.usage_in_bytes`).
         pub memory_bytes: Option<u64> [unit(Bytes)],
-        /// Memory above which the group is slowed down and reclaimed from (v2 `memory.high`, v1
-        /// `memory.soft_limit_in_bytes`). Absent without a limit.
+        /// Memory above which the kernel throttles the group and reclaims its memory (v2
+        /// `memory.high`, v1 `memory.soft_limit_in_bytes`). Absent without a limit.
         pub memory_high_bytes: Option<u64> [unit(Bytes)],
-        /// Memory that the group may have at most (v2 `memory.max`, v1
-        /// `memory.limit_in_bytes`). Absent without a limit.
+        /// The group's memory limit (v2 `memory.max`, v1 `memory.limit_in_bytes`). Absent without a
+        /// limit.
         pub memory_max_bytes: Option<u64> [unit(Bytes)],
-        /// Processes of the group that were killed for want of memory (`oom_kill`).
+        /// Processes of the group killed by the out-of-memory killer (`oom_kill`).
         pub oom_kills: Option<u64> [counter()],
         /// Enforcement intervals of the processor limit that have elapsed (`nr_periods`).
         pub cpu_periods: Option<u64> [counter()],
         /// Intervals in which the group used up its processor time (`nr_throttled`).
         pub cpu_throttled_periods: Option<u64> [counter()],
-        /// Seconds that the group's threads were held back.
+        /// Seconds for which the group's threads were throttled.
         pub cpu_throttled_seconds: Option<f64> [unit(Seconds), counter()],
         /// Pressure of the group (v2).
         pub pressure: Option<Pressure> [members(Pressure::MEMBERS)],
     }
 }
 
-/// Finds the group's directories, and again when the process was moved.
+/// Finds the group's directories, and finds them again after the process was moved.
 #[derive(Debug, Default)]
 pub(super) struct Cgroups {
     membership: Vec<u8>,
@@ -57,7 +57,7 @@ pub(super) struct Cgroups {
 }
 
 impl Cgroups {
-    /// `None` where there are no control groups, or none that tells anything.
+    /// `None` without control groups, or if none has usable files.
     pub(super) fn read(&mut self, files: &mut Files) -> Option<Cgroup> {
         let membership = files.read_if_there(&["/proc/self/cgroup"])?;
         if membership != self.membership {
@@ -121,7 +121,7 @@ impl Cgroup {
     }
 }
 
-/// A file that holds one number.
+/// A file with one number.
 fn amount(files: &mut Files, place: &str, name: &str) -> Option<u64> {
     let text = files.read_if_there(&[place, name])?;
     let amount = number(text.trim_ascii());
@@ -129,7 +129,7 @@ fn amount(files: &mut Files, place: &str, name: &str) -> Option<u64> {
     amount
 }
 
-/// A file that holds one number, or that there is no limit.
+/// A file with one number, or the word for no limit.
 fn limit(files: &mut Files, place: &str, name: &str) -> Option<u64> {
     let text = files.read_if_there(&[place, name])?.trim_ascii();
     if text == b"max" {
@@ -137,7 +137,7 @@ fn limit(files: &mut Files, place: &str, name: &str) -> Option<u64> {
     }
     let limit = number(text);
     files.check(limit.is_some());
-    // v1 writes "no limit" as the highest count of pages that it can keep.
+    // v1 writes "no limit" as the highest page count it can store.
     limit.filter(|bytes| *bytes < 1 << 62)
 }
 

@@ -1,4 +1,4 @@
-//! Reads the process on systems other than Linux, as far as a portable crate goes.
+//! The process on systems other than Linux, by a portable crate.
 
 use super::Process;
 use super::files::Files;
@@ -9,7 +9,7 @@ pub(super) struct Reader {
     pub(super) started: Option<Started>,
 }
 
-/// When the process started: not known here.
+/// The process's start time: unknown here.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Started {}
 

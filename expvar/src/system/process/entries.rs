@@ -1,4 +1,4 @@
-//! Lines of a name and a value, the form of most files in `/proc` and in cgroups.
+//! Parses lines of a name and a value, the format of most files in `/proc` and in cgroups.
 
 /// The names and values of a text, in order: `VmRSS:\t  12 kB`, `oom_kill 3`.
 pub(crate) fn entries(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
@@ -10,8 +10,8 @@ pub(crate) fn entries(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// A decimal number that stands alone; `None` where it is none, or past what the readers of the
-/// document can take (`i64::MAX`).
+/// Parses a decimal number; `None` for anything else, or above `i64::MAX`, which JSON readers may
+/// not accept.
 pub(crate) fn number(value: &[u8]) -> Option<u64> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return None;
@@ -19,7 +19,7 @@ pub(crate) fn number(value: &[u8]) -> Option<u64> {
     str::from_utf8(value).ok()?.parse().ok().filter(|number| *number <= i64::MAX as u64)
 }
 
-/// A number of kibibytes, as `/proc/self/status` writes all sizes, in bytes.
+/// Parses kibibytes, as in `/proc/self/status`, to bytes.
 pub(crate) fn kibibytes(value: &[u8]) -> Option<u64> {
     let count = number(value.strip_suffix(b"kB")?.trim_ascii_end())?;
     count.checked_mul(1024).filter(|bytes| *bytes <= i64::MAX as u64)

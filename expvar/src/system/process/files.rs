@@ -1,49 +1,48 @@
-//! Small files of the kernel, read whole into one reused buffer.
+//! Small kernel files, read into one reused buffer.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 
-/// What one file may hold at most; `/proc/self/mountinfo` is the longest that is read.
+/// The size limit of a file; `/proc/self/mountinfo` is the longest.
 const LIMIT: usize = 1 << 20;
 
-/// Reads files below a root, and counts those that could not be read.
+/// Reads files below a root, and counts failures.
 ///
-/// Only whole lines are handed out: a file cut short in the middle of a number must not become
-/// a smaller number.
+/// Returns whole lines only: a file truncated within a number must not yield a smaller number.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
     root: String,
     path: String,
     buffer: Vec<u8>,
-    /// Whether the file read last is among the failures already.
+    /// Whether the last read is already counted as a failure.
     failed: bool,
-    /// Files that were missing, unreadable, cut short or in an unknown format.
+    /// Files that were missing, unreadable, truncated or in an unknown format.
     pub(crate) failures: u64,
 }
 
 impl Files {
-    /// `root` is put before every path. The default has none.
+    /// `root` is put before every path. Default: none.
     #[cfg(test)]
     pub(crate) fn new(root: &str) -> Files {
         Files { root: root.to_owned(), ..Files::default() }
     }
 
-    /// The lines of a file that should be there; anything else counts as a failure.
+    /// The lines of a file that should exist; anything else counts as a failure.
     pub(crate) fn read(&mut self, path: &[&str]) -> Option<&[u8]> {
         let length = self.fill_lines(path);
         self.check(length.as_ref().is_ok_and(|length| *length > 0));
         Some(&self.buffer[..length.ok()?])
     }
 
-    /// The lines of a file that a kernel or container need not have: its absence is no failure, nor
-    /// that it is empty.
+    /// The lines of a file that a kernel or container need not have; if it is absent or empty, that
+    /// is not a failure.
     pub(crate) fn read_if_there(&mut self, path: &[&str]) -> Option<&[u8]> {
         let length = self.fill_lines(path);
         self.check(length.as_ref().err().is_none_or(is_absent));
         Some(&self.buffer[..length.ok()?])
     }
 
-    /// Counts the file that was read last as a failure, once, where it was not `understood`.
+    /// Counts the last file as a failure, once, if it was not `understood`.
     pub(crate) fn check(&mut self, understood: bool) {
         if !understood && !self.failed {
             self.failed = true;
@@ -51,13 +50,13 @@ impl Files {
         }
     }
 
-    /// A file without lines, where it is there.
+    /// A file without lines, if it exists.
     pub(crate) fn read_binary(&mut self, path: &[&str]) -> Option<&[u8]> {
         let length = self.fill(path).ok()?;
         Some(&self.buffer[..length])
     }
 
-    /// The length of the whole lines that are now in the buffer.
+    /// Fills the buffer; returns the length of its whole lines.
     fn fill_lines(&mut self, path: &[&str]) -> io::Result<usize> {
         self.failed = false;
         let length = self.fill(path)?;
@@ -91,12 +90,12 @@ impl Files {
     }
 }
 
-/// Whether there is no such file, or no longer.
+/// Whether the file does not exist, or no longer does.
 fn is_absent(error: &io::Error) -> bool {
-    // "No such process": a thread that ended after its file was opened. "No such device": a control
-    // group that was removed meanwhile.
+    // ESRCH: the thread ended after its file was opened. ENODEV: the control group was removed
+    // meanwhile.
     const GONE: [i32; 2] = [3, 19];
-    // Unsupported is pressure that was compiled in and is switched off.
+    // Unsupported: pressure is compiled in but switched off.
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported)
         || cfg!(any(target_os = "linux", target_os = "android"))
             && error.raw_os_error().is_some_and(|code| GONE.contains(&code))

@@ -1,4 +1,4 @@
-//! Reads the process as Linux shows it, in `/proc`, in control groups and through system calls.
+//! The process on Linux: `/proc`, control groups and system calls.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,24 +11,24 @@ use super::threads::Threads;
 use super::{Process, micros, seconds};
 use crate::alloc::{clock_ns, resource_usage};
 
-/// When the process started: nanoseconds after the machine did.
+/// The process's start time, in nanoseconds after boot.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Started(u64);
 
-/// What is kept from one reading to the next.
+/// State kept between reads.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     pub(super) files: Files,
     cgroups: Cgroups,
     threads: Threads,
     pub(super) started: Option<Started>,
-    /// When the process started, in Unix seconds. Computed once: the two clocks that it is the
-    /// difference of are not read at one instant, and one of them can be set.
+    /// The process's start in Unix seconds. Computed once: it is the difference of two clocks that
+    /// are not read at one instant, and one of them can be set.
     start_time: Option<f64>,
 }
 
 impl Reader {
-    /// Everything that can be had. What cannot is absent, and counted in `files.failures`.
+    /// Reads everything available. The rest is absent, and counted in `files.failures`.
     pub(super) fn read(&mut self) -> Process {
         let mut process = self.read_files();
         process.thread_cpu_seconds = self.threads.read(&mut self.files);
@@ -36,7 +36,7 @@ impl Reader {
         process
     }
 
-    /// What lies in files: they can be recorded, and lie below another root in tests.
+    /// Values from files. Tests use recorded files below another root.
     fn read_files(&mut self) -> Process {
         let files = &mut self.files;
         let status = Status::read(files);
@@ -76,7 +76,7 @@ impl Reader {
         process
     }
 
-    /// What a system call tells cheaper or finer than a file.
+    /// Values that a system call gives more cheaply or precisely than a file.
     fn ask_system(&mut self, process: &mut Process) {
         if let Some(usage) = resource_usage() {
             let count = |value: libc::c_long| u64::try_from(value).ok();
@@ -95,7 +95,7 @@ impl Reader {
         if let (None, Some(uptime), Ok(now)) =
             (self.start_time, process.uptime_seconds, SystemTime::now().duration_since(UNIX_EPOCH))
         {
-            // The kernel tells the start in ticks of usually 10 ms.
+            // The kernel's start time is in ticks of usually 10 ms.
             self.start_time = Some(((now.as_secs_f64() - uptime) * 100.0).round() / 100.0);
         }
         process.start_time_seconds = self.start_time;
@@ -103,7 +103,7 @@ impl Reader {
 }
 
 impl Started {
-    /// Seconds since then.
+    /// The uptime in seconds.
     pub(super) fn uptime_seconds(self) -> Option<f64> {
         let booted_ns = clock_ns(libc::CLOCK_BOOTTIME)?;
         Some(seconds(booted_ns.saturating_sub(self.0)))
@@ -115,10 +115,10 @@ fn duration(time: libc::timeval) -> Option<f64> {
     Some(whole as f64 + micros(u64::try_from(time.tv_usec).ok()?))
 }
 
-/// From the machine's start to the process's, in whole ticks of usually 10 ms.
+/// The process's start after boot, in whole ticks of usually 10 ms.
 ///
-/// Source: field 22 of `/proc/self/stat`. The name before it is in parentheses, and may hold
-/// more of them, spaces and newlines.
+/// Source: field 22 of `/proc/self/stat`. The name before the fields is in parentheses and may
+/// contain parentheses, spaces and newlines.
 fn started_ns(files: &mut Files) -> Option<u64> {
     let ticks = files.read(&["/proc/self/stat"]).and_then(start_ticks);
     files.check(ticks.is_some());
@@ -126,8 +126,7 @@ fn started_ns(files: &mut Files) -> Option<u64> {
     Some((ticks? as f64 / per_second.unwrap_or(100) as f64 * 1e9) as u64)
 }
 
-/// How long a tick is stands among what the kernel hands to a new program: pairs of words, the
-/// first of which says what the second is. 17 is `AT_CLKTCK`.
+/// Ticks per second, from the auxiliary vector: pairs of a key and a value. Key 17 is `AT_CLKTCK`.
 fn ticks_per_second(auxv: &[u8]) -> Option<u64> {
     const WORD: usize = size_of::<usize>();
     let word = |bytes: &[u8]| Some(usize::from_ne_bytes(bytes.try_into().ok()?));
@@ -149,11 +148,11 @@ fn open_files_limit(limits: &[u8]) -> Option<&[u8]> {
     columns.split(|byte| *byte == b' ').next()
 }
 
-/// Since Linux 6.2 the directory's size is the number; before, its entries are counted.
+/// Since Linux 6.2 the directory's size is the number; before, the entries are counted.
 fn open_fds() -> Option<u64> {
     const FDS: &str = "/proc/self/fd";
     match std::fs::metadata(FDS).ok()?.len() {
-        // One of them is the directory that is being read.
+        // One entry is the directory being read.
         0 => Some(std::fs::read_dir(FDS).ok()?.count().saturating_sub(1) as u64),
         count => Some(count),
     }

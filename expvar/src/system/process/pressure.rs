@@ -1,4 +1,4 @@
-//! Time that tasks waited for a resource (PSI, pressure stall information).
+//! Pressure stall information (PSI): time that tasks waited for a resource.
 
 use super::files::Files;
 use super::record::record;
@@ -7,8 +7,8 @@ use crate::Unit::{Percent, Seconds};
 record! {
     /// Pressure of a cgroup or of the machine, by resource.
     ///
-    /// Source: `cpu.pressure`, `memory.pressure` and `io.pressure` of a cgroup v2, or the files
-    /// of `/proc/pressure`. Absent where the kernel has PSI switched off.
+    /// Source: `cpu.pressure`, `memory.pressure` and `io.pressure` of a cgroup v2, or the files of
+    /// `/proc/pressure`. Absent if the kernel has PSI disabled.
     ///
     /// ```
     /// let pressure = expvar::process::read().system_pressure.unwrap_or_default();
@@ -36,13 +36,13 @@ record! {
     pub struct Stalls {
         /// At least one task waited.
         pub some: Option<Stall> [members(Stall::MEMBERS)],
-        /// All tasks that were not idle waited at once.
+        /// All non-idle tasks waited at once.
         pub full: Option<Stall> [members(Stall::MEMBERS)],
     }
 }
 
 record! {
-    /// Shares of wall-clock time lost, and the total.
+    /// Fractions of wall-clock time lost, and the total.
     ///
     /// ```
     /// let stall = expvar::process::Stall::default();
@@ -61,7 +61,7 @@ record! {
 }
 
 impl Pressure {
-    /// The three files at `place`, named `cpu`, `memory` and `io` with `suffix` behind.
+    /// Reads the three files at `place`: `cpu`, `memory` and `io`, each with `suffix`.
     pub(super) fn read(files: &mut Files, place: &str, suffix: &str) -> Option<Pressure> {
         let mut one = |name: &str| {
             let text = files.read_if_there(&[place, "/", name, suffix])?;

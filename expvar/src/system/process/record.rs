@@ -1,8 +1,8 @@
-//! A struct of optional fields, shown as JSON under their own names, the absent ones left out, with
-//! what each of them means.
+//! A macro for structs of optional fields, serialized under their own names without the absent
+//! ones, with metadata for each field.
 
-/// Declares the struct. Each field's doc comment is its help; the methods of `Info` that say more
-/// follow the type.
+/// Declares the struct. A field's doc comment is its help text; further methods of `Info` follow
+/// the type.
 macro_rules! record {
     (
         $(#[$meta:meta])*
@@ -19,7 +19,7 @@ macro_rules! record {
         }
 
         impl $name {
-            /// What each field means.
+            /// The metadata of each field.
             pub(crate) const MEMBERS: &'static [(&'static str, crate::Info)] = &[$({
                 const HELP: &str = concat!($($help),*).trim_ascii();
                 (
@@ -29,7 +29,7 @@ macro_rules! record {
             },)*];
         }
 
-        // By hand and not derived: it keeps a compiler for macros out of a small crate's tree.
+        // Not derived, so that a small crate does not depend on a compiler of macros.
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 use serde::ser::SerializeMap;

@@ -1,22 +1,22 @@
-//! What the kernel says of a process's memory in `/proc/self/status`.
+//! A process's memory in `/proc/self/status`.
 
 use super::entries::{entries, kibibytes, number};
 use super::files::Files;
 
-/// Sizes in bytes; what the kernel did not tell is `None`.
+/// Sizes in bytes; `None` if absent from the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Status {
     /// Address space mapped (`VmSize`).
     pub(crate) size: Option<u64>,
     /// Resident, of all kinds (`VmRSS`).
     pub(crate) resident: Option<u64>,
-    /// The most that was ever resident (`VmHWM`).
+    /// Peak of resident memory (`VmHWM`).
     pub(crate) peak: Option<u64>,
-    /// Resident and backed by nothing but swap: heap and stacks (`RssAnon`, Linux 4.5).
+    /// Resident memory without a file: heap and stacks (`RssAnon`, Linux 4.5).
     pub(crate) anonymous: Option<u64>,
-    /// Resident and backed by files: program text, libraries, mapped files (`RssFile`).
+    /// Resident memory of files: program text, libraries, mapped files (`RssFile`).
     pub(crate) file: Option<u64>,
-    /// Resident and shared without a file: `shm`, `tmpfs` (`RssShmem`).
+    /// Resident shared memory without a file: `shm`, `tmpfs` (`RssShmem`).
     pub(crate) shared: Option<u64>,
     /// Anonymous memory that is swapped out (`VmSwap`).
     pub(crate) swap: Option<u64>,
@@ -35,7 +35,7 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    /// This process's, `None` throughout where there is no such file.
+    /// This process's; all `None` without the file.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub(crate) fn read(files: &mut Files) -> Status {
         let status = files.read(&["/proc/self/status"]).map(Status::parse).unwrap_or_default();
@@ -43,7 +43,7 @@ impl Status {
         status
     }
 
-    /// Known on Linux alone.
+    /// Linux only.
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     pub(crate) fn read(_: &mut Files) -> Status {
         Status::default()
@@ -73,7 +73,7 @@ impl Status {
         status
     }
 
-    /// Whether the text was one that this module knows.
+    /// Whether the format was recognized.
     fn is_understood(&self) -> bool {
         self.resident.is_some() && self.size.is_some() && self.threads.is_some()
     }

@@ -7,22 +7,22 @@ use super::files::Files;
 use super::seconds;
 use crate::alloc::clock_ns;
 
-/// One directory a thread.
+/// One directory per thread.
 const TASKS: &str = "/proc/self/task";
 
-/// Names that are shown at most, `(other)` among them.
+/// The most names shown, `(other)` included.
 const NAMES: usize = 64;
-/// Threads that are followed at most; the time of the rest is in `(other)`.
+/// The most threads tracked; the time of others is in `(other)`.
 const THREADS: usize = 4096;
-/// Names that are read again at each refresh, in turn, because a thread can change its name.
+/// Names read again at each refresh, in turn, because a thread can change its name.
 const RECHECKED: usize = 4;
-/// What is in no other name: names past the limit, threads that came and went between two reads.
+/// Time of no other name: names past the limit, and threads that lived only between two reads.
 const OTHER: &str = "(other)";
 
-/// Follows the threads of this process from one reading to the next.
+/// Tracks this process's threads between reads.
 ///
-/// Time is added to the name that a thread has when the time is seen, so a name keeps the time
-/// of threads that are gone, and never falls.
+/// Time is added to the name that a thread has when the time is read. So a name keeps the time of
+/// ended threads and never decreases.
 #[derive(Debug, Default)]
 pub(super) struct Threads {
     known: BTreeMap<i32, Thread>,
@@ -31,8 +31,8 @@ pub(super) struct Threads {
     refreshes: u64,
     /// The last thread whose name was read again.
     turn: i32,
-    /// Whether `/proc` numbers threads as this process does: not in a PID namespace that has no
-    /// `/proc` of its own, where its numbers are those of other threads.
+    /// Whether `/proc` numbers threads as this process does. It does not in a PID namespace without
+    /// its own `/proc`, where the numbers are those of other threads.
     is_own: Option<bool>,
 }
 
@@ -50,8 +50,8 @@ impl Threads {
         if !*self.is_own.get_or_insert_with(proc_is_own) {
             return None;
         }
-        // The process's own clock first: what a running thread adds meanwhile must not show up
-        // as somebody else's.
+        // Read the process's own clock first: what a running thread adds meanwhile must not appear
+        // as another's.
         let total_ns = clock_ns(libc::CLOCK_PROCESS_CPUTIME_ID)?;
         if self.list(files).is_err() {
             files.failures += 1;
@@ -59,10 +59,10 @@ impl Threads {
         }
         self.recheck(files);
         for (id, thread) in &mut self.known {
-            // One that ended since it was listed: its last slice goes to the other.
+            // It has ended since the list was made: its last slice goes to `(other)`.
             let Some(now_ns) = clock_ns(thread_clock(*id)) else { continue };
             if now_ns < thread.cpu_ns {
-                // The system gave the number of an ended thread to a new one.
+                // The system reused an ended thread's number.
                 thread.cpu_ns = 0;
                 thread.name = name(files, *id);
             }
@@ -82,7 +82,7 @@ impl Threads {
         Some(shown)
     }
 
-    /// Brings `known` up to the threads that live now.
+    /// Updates `known` to the threads alive now.
     fn list(&mut self, files: &mut Files) -> std::io::Result<()> {
         self.refreshes += 1;
         for entry in std::fs::read_dir(TASKS)? {
@@ -125,11 +125,11 @@ fn name(files: &mut Files, id: i32) -> String {
     }
 }
 
-/// The clock of a thread's processor time. One system call reads it, against three for a file
-/// of `/proc/self/task`, which would be most of the cost of a reading.
+/// The CPU clock of a thread. Reading it takes one system call instead of three for a file of
+/// `/proc/self/task`, which would dominate the cost of a read.
 ///
-/// Source: `MAKE_THREAD_CPUCLOCK` of the kernel, the form that `pthread_getcpuclockid` gives:
-/// the inverted number of the thread above the bits 4 (of a thread) and 2 (the scheduler's sum).
+/// Source: the kernel's `MAKE_THREAD_CPUCLOCK`, the format of `pthread_getcpuclockid`: the inverted
+/// thread number above the bits 4 (of a thread) and 2 (the scheduler's sum).
 fn thread_clock(id: i32) -> libc::clockid_t {
     (!id << 3) | 0b110
 }
@@ -176,7 +176,7 @@ mod tests {
         let mut files = Files::default();
         let mut threads = Threads::default();
         threads.read(&mut files).unwrap();
-        // Nobody reads while it lives: its time is in the other.
+        // No read happens while it lives: its time is in `(other)`.
         Builder::new().name("gone".into()).spawn(|| spin(50)).unwrap().join().unwrap();
         let before = clock_ns(libc::CLOCK_PROCESS_CPUTIME_ID).unwrap();
         let shown = threads.read(&mut files).unwrap();

@@ -1,15 +1,15 @@
-//! What the name of an option or a field says about its value.
+//! Classifies names of options and fields.
 
-/// What to expect of a value.
+/// What to expect of a name's value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Meaning {
     Secret,
-    /// A user, who may come with a password behind a colon.
+    /// A user name, possibly followed by a colon and a password.
     User,
     Plain,
 }
 
-/// Words that make a name one of a secret.
+/// Words that mark a name as a secret's.
 const SECRET: [&str; 27] = [
     "accesskey",
     "apikey",
@@ -40,11 +40,11 @@ const SECRET: [&str; 27] = [
     "tokens",
 ];
 
-/// Ends of words that do, where the words before were run together: `dbpassword`, `requirepass`.
+/// Suffixes that do, for words run together: `dbpassword`, `requirepass`.
 const SECRET_ENDS: [&str; 8] =
     ["password", "passwd", "passphrase", "secret", "token", "apikey", "pass", "pwd"];
 
-/// Last words of names that point at a secret, or describe it, and hold none.
+/// Last words of names that refer to a secret or describe it.
 const POINTER: [&str; 40] = [
     "age",
     "algorithm",
@@ -88,7 +88,7 @@ const POINTER: [&str; 40] = [
     "disabled",
 ];
 
-/// Whether a name can hold this character.
+/// Whether a name can contain this character.
 pub(super) fn may_hold(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '-' | '_' | '.')
 }
@@ -107,7 +107,7 @@ pub(super) fn meaning(name: &str) -> Meaning {
         let ends = |end: &&str| word.ends_with(*end) && !matches!(&word[..], "bypass" | "compass");
         SECRET.contains(&&word[..]) || SECRET_ENDS.iter().any(ends)
     };
-    // `-pass` and `--pass` are passwords; that single letters are, nobody can know.
+    // `-pass` and `--pass` are passwords; single letters cannot be known to be.
     if words.iter().any(speaks) { Meaning::Secret } else { Meaning::Plain }
 }
 

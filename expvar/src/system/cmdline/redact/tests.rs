@@ -1,4 +1,4 @@
-//! Command lines as people write them, and what is shown of them.
+//! Realistic command lines, and what is shown of them.
 
 use super::*;
 
@@ -139,7 +139,7 @@ mod arbitrary {
     use proptest::prelude::*;
 
     proptest! {
-        /// Nothing panics, and a named secret is gone, whatever stands around it.
+        /// Nothing panics, and a named secret is redacted whatever surrounds it.
         #[test]
         fn a_named_secret_never_shows(
             before in prop::collection::vec("\\PC{0,12}", 0..3),

@@ -1,13 +1,13 @@
-//! Where a control group's files lie: `/proc/self/cgroup` matched with the mounts.
+//! Finds a control group's directory: `/proc/self/cgroup` matched with the mounts.
 
 use super::LEVELS;
 
-/// The directories of the process's groups, by what is read there.
+/// The directories of the process's groups, by controller.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Places {
     pub(super) memory: Option<Place>,
     pub(super) cpu: Option<Place>,
-    /// The group of the unified hierarchy, whether or not it has these controllers.
+    /// The group in the unified hierarchy, whether or not it has these controllers.
     pub(super) unified: Option<Place>,
 }
 
@@ -16,12 +16,12 @@ pub(super) struct Places {
 pub(super) struct Place {
     pub(super) version: u64,
     pub(super) own: String,
-    /// How much of `own` is the mount: groups above that cannot be seen.
+    /// The length of the mount point in `own`; ancestors above it are not visible.
     mount: usize,
 }
 
 impl Place {
-    /// The group's directory and those above it, up to the mount.
+    /// The group's directory and its ancestors, up to the mount.
     pub(super) fn levels(&self) -> impl Iterator<Item = &str> {
         let above = |at: &&'_ str| at.rfind('/').filter(|end| *end >= self.mount);
         std::iter::successors(Some(&self.own[..]), move |at| above(at).map(|end| &self.own[..end]))
@@ -31,15 +31,15 @@ impl Place {
 
 struct Mount<'a> {
     version: u64,
-    /// The group that is seen at `point`; another than `/` in a container without a namespace.
+    /// The group mounted at `point`; not `/` in a container without a namespace.
     root: String,
     point: String,
-    /// The controllers, among other words.
+    /// The controllers, among other options.
     options: &'a str,
 }
 
 impl Places {
-    /// Reads both texts; a line in an unknown format is skipped.
+    /// Parses both files; skips lines in an unknown format.
     pub(super) fn find(membership: &[u8], mounts: &[u8]) -> Places {
         let (membership, mounts) =
             (String::from_utf8_lossy(membership), String::from_utf8_lossy(mounts));
@@ -65,18 +65,18 @@ impl Places {
                 *place = find(&mounts, path, |mount| mount.controls(controller));
             }
         }
-        // A controller is in one hierarchy only: what v1 has not is in the unified one.
+        // A controller is in one hierarchy only: what v1 lacks is in the unified one.
         places.memory = places.memory.or_else(|| places.unified.clone());
         places.cpu = places.cpu.or_else(|| places.unified.clone());
         places
     }
 }
 
-/// Where the group lies, seen through the mount that shows most of what is above it.
+/// The group's directory, through the mount that shows most of its ancestors.
 ///
-/// A mount whose root does not hold the group shows a group that is not the process's; it is used
-/// where there is no other, as in a container without a namespace. One whose root lies outside of
-/// the namespace shows an ancestor's, which is somebody else's use and limit: it is not used.
+/// A mount whose root does not contain the group shows another group; it is the fallback, as in a
+/// container without a namespace. One whose root is outside the namespace shows an ancestor with
+/// other processes' usage and limits; it is never used.
 fn find(mounts: &[Mount<'_>], path: &str, is_wanted: impl Fn(&Mount<'_>) -> bool) -> Option<Place> {
     let wanted = || mounts.iter().filter(|mount| is_wanted(mount) && !has_parent(&mount.root));
     let holding = wanted().filter(|mount| mount.below(path).is_some());
@@ -84,13 +84,13 @@ fn find(mounts: &[Mount<'_>], path: &str, is_wanted: impl Fn(&Mount<'_>) -> bool
     Some(best.place(path))
 }
 
-/// Whether a path goes out of its namespace.
+/// Whether a path leaves its namespace.
 fn has_parent(path: &str) -> bool {
     path.split('/').any(|part| part == "..")
 }
 
-/// A line of mountinfo, where it is a mount of control groups:
-/// `31 23 0:28 /root /mount/point rw,relatime shared:9 - cgroup2 source rw,options`.
+/// Parses a mount of control groups in mountinfo: `31 23 0:28 /root /mount/point rw,relatime
+/// shared:9 - cgroup2 source rw,options`.
 fn mount(line: &str) -> Option<Mount<'_>> {
     let (left, right) = line.split_once(" - ")?;
     let mut right = right.split(' ');
@@ -109,15 +109,15 @@ impl Mount<'_> {
         self.version == 1 && self.options.split(',').any(|option| option == controller)
     }
 
-    /// The rest of the path of a group that lies below the mount's root.
+    /// The path of a group relative to the mount's root.
     fn below<'p>(&self, path: &'p str) -> Option<&'p str> {
         let below = if self.root == "/" { Some(path) } else { path.strip_prefix(&self.root[..]) };
         below.filter(|below| below.is_empty() || below.starts_with('/'))
     }
 
     fn place(&self, path: &str) -> Place {
-        // A group outside of what is mounted is written with `/..`, or as the host sees it; the
-        // best that can be seen is the mount itself.
+        // A group outside of the mount is written with `/..`, or as the host sees it; the mount
+        // itself is the best approximation.
         let below = self.below(path).filter(|below| !has_parent(below));
         let point = self.point.trim_end_matches('/');
         let own = format!("{point}{}", below.unwrap_or_default());
@@ -129,7 +129,7 @@ impl Mount<'_> {
     }
 }
 
-/// Spaces and the like are written as three octal digits: `\040`.
+/// Decodes octal escapes such as `\040` for a space.
 fn unescape(field: &str) -> String {
     let mut parts = field.split('\\');
     let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -165,7 +165,7 @@ mod tests {
             own("0::/system.slice/a:b.service\n", mounts).unwrap(),
             "/sys/fs/cgroup/system.slice/a:b.service"
         );
-        // Moved out of its namespace: the mount is what can be seen.
+        // Moved out of its namespace: only the mount is visible.
         assert_eq!(own("0::/../../other\n", mounts).unwrap(), "/sys/fs/cgroup");
         assert_eq!(own("0::/\n", ""), None);
     }
@@ -180,13 +180,13 @@ mod tests {
         assert_eq!(places.memory.unwrap().own, "/sys/fs/cgroup/memory");
         assert_eq!(places.cpu.unwrap().own, "/sys/fs/cgroup/cpu,cpuacct/inner");
         assert_eq!(places.unified, None);
-        // A name that only begins like the root is another group.
+        // A name with the root's name as a prefix is another group.
         assert_eq!(own("4:memory:/docker/abcdef\n", mounts).unwrap(), "/sys/fs/cgroup/memory");
     }
 
     #[test]
     fn a_namespace_that_was_not_mounted_anew_shows_no_ancestor() {
-        // `unshare --cgroup`: the group is the namespace's root, and the old mount lies above it.
+        // `unshare --cgroup`: the group is the namespace's root, and the old mount is above it.
         let old = "25 30 0:23 /../.. /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
         assert_eq!(own("0::/\n", old), None);
         let new = "40 30 0:23 / /mnt/cgroup rw - cgroup2 cgroup2 rw\n";

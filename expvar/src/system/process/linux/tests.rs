@@ -3,7 +3,7 @@
 use super::*;
 use crate::process::{Cgroup, Pressure, Stalls};
 
-/// The reading of a recorded system, and how many of its files were not as they should be.
+/// Reads a recorded system; returns the process and the number of failures.
 fn read(system: &str) -> (Process, u64) {
     let root = format!("{}/tests/system/{system}", env!("CARGO_MANIFEST_DIR"));
     let mut reader = Reader { files: Files::new(&root), ..Reader::default() };
@@ -11,7 +11,7 @@ fn read(system: &str) -> (Process, u64) {
     (process, reader.files.failures)
 }
 
-/// What has nothing to do with control groups, the same in all whole recordings.
+/// Values independent of control groups, the same in all complete recordings.
 #[track_caller]
 fn check_process(process: &Process) {
     const KIB: u64 = 1024;
@@ -117,7 +117,7 @@ fn no_control_groups_are_no_failure() {
 fn without_proc_everything_is_absent_and_counted() {
     let (process, failures) = read("no-proc");
     assert_eq!(process, Process::default());
-    // The status, and the limits; the rest need not be there.
+    // The status and the limits; other files are optional.
     assert_eq!(failures, 2);
 }
 
@@ -189,7 +189,7 @@ fn this_machine_is_understood() {
     let process = reader.read();
     assert_eq!(reader.files.failures, 0, "{process:?}");
     assert_ne!(process.system_pressure, Some(Pressure::default()));
-    // What runs the tests may live in no group; where there is a memory group, it is read.
+    // The test itself may run without a group.
     let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     if groups.contains(":memory:") {
         assert!(process.cgroup.as_ref().is_some_and(|cgroup| cgroup.memory_bytes > Some(0)));
