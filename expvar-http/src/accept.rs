@@ -1,4 +1,4 @@
-//! Accepts connections, bounds them, and ends them.
+//! Accepts, limits and closes connections.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -26,12 +26,12 @@ use crate::peer::{self, Peer};
 use crate::streams::Streams;
 use crate::{Service, stats};
 
-/// How long, and for how many bytes, a closed connection is still read, so that the peer can
-/// read the last response instead of losing it to a reset.
+/// How long, and for how many bytes, a closed connection is drained, so that the peer can read the
+/// last response before a reset.
 const LINGER: Duration = Duration::from_millis(500);
 const LINGER_BYTES: u64 = 64 * 1024;
 
-/// Serves on `listener` until `shutdown` completes and what is in flight is finished.
+/// Serves on `listener` until `shutdown` completes and the requests in flight are finished.
 pub(crate) async fn run<F: Future>(settings: Settings, listener: TcpListener, shutdown: F) {
     let limits = settings.limits;
     let service = Service::with(settings, false);
@@ -112,7 +112,7 @@ impl Connections {
         stats::CONNECTIONS.inc();
     }
 
-    /// Forgets a connection that has ended.
+    /// Removes a connection that has ended.
     async fn reap(&mut self) {
         let id = match self.tasks.join_next_with_id().await {
             Some(Ok((id, ()))) => id,
@@ -128,21 +128,20 @@ impl Connections {
         }
     }
 
-    /// Goes on after a connection could not be accepted. Either its peer has gone already, or the
-    /// system has no file descriptor for it: then the connection that is needed least gives its
-    /// own. No error ends the server.
+    /// Recovers from a failed accept. Either the peer has already gone, or there is no free file
+    /// descriptor: then the least needed connection is closed. No error stops the server.
     async fn make_room_after(&mut self, error: &io::Error) {
         stats::ACCEPT_ERRORS.inc();
         let gone = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset];
         if gone.contains(&error.kind()) {
             return;
         }
-        // Its task has to end before the descriptor is free.
+        // The descriptor is free only after the connection's task has ended.
         let wait_ms = if self.evict() { 5 } else { 50 };
         time::sleep(Duration::from_millis(wait_ms)).await;
     }
 
-    /// Closes the connection that is needed least: see [`Spare`](crate::connection::Spare).
+    /// Closes the least needed connection. See [`Spare`](crate::connection::Spare).
     fn evict(&mut self) -> bool {
         let spare = self.open.iter().filter_map(|(&id, open)| Some((open.activity.spare()?, id)));
         let Some((_, id)) = spare.min_by_key(|(spare, _)| *spare) else { return false };
@@ -175,7 +174,7 @@ struct Connection {
 
 impl Connection {
     async fn serve(self, stream: TcpStream) {
-        // Responses leave in one write; waiting for more would only delay them.
+        // Responses are written at once; Nagle's algorithm would only delay them.
         let _ = stream.set_nodelay(true);
         limit_unsent(&stream);
         if self.service.has_pages() {
@@ -186,7 +185,7 @@ impl Connection {
         }
     }
 
-    /// Serves, until `peer` has gone if there is one.
+    /// Serves until `peer`, if any, has gone.
     async fn serve_on<S: AsyncRead + AsyncWrite + Unpin>(self, socket: S, peer: Option<Peer>) {
         let socket = Watched { socket, activity: Arc::clone(&self.activity) };
         let service = service_fn(|request: Request<Incoming>| {
@@ -235,20 +234,20 @@ impl Connection {
     }
 }
 
-/// Has the kernel take no more than it can send soon, so that a peer that takes bytes steadily is
-/// seen to: with megabytes in its buffer the socket would not be writable for minutes.
+/// Limits unsent bytes in the kernel, so that a slowly but steadily reading peer is seen to make
+/// progress: with megabytes in the buffer the socket would not be writable for minutes.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn limit_unsent(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_tcp_notsent_lowat(MAX_UNSENT_BYTES);
 }
 
-/// Elsewhere the send buffer itself is small.
+/// Other systems: limit the send buffer itself.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn limit_unsent(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_send_buffer_size(2 * MAX_UNSENT_BYTES as usize);
 }
 
-/// Completes when a client has gone, where that can be seen.
+/// Completes when the client has gone, where that can be detected.
 async fn is_gone(peer: &Option<Peer>) {
     match peer {
         Some(peer) => peer.gone().await,

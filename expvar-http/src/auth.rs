@@ -1,4 +1,4 @@
-//! Who may read: basic or bearer credentials, compared in constant time.
+//! Authentication: basic or bearer credentials, compared in constant time.
 
 use std::fmt;
 
@@ -6,7 +6,8 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use subtle::{Choice, ConstantTimeEq};
 
-/// What a client has to send in `Authorization`; with none, everybody may read.
+/// The credentials of which a client must send one in `Authorization`; without any, all clients are
+/// admitted.
 #[derive(Clone, Default)]
 pub(crate) struct Credentials {
     accepted: Vec<Credential>,
@@ -45,12 +46,12 @@ impl Credentials {
         self.accepted.push(Credential { scheme: Scheme::Bearer, secret });
     }
 
-    /// What is wrong with the credentials that were configured, and the remedy.
+    /// Why the configured credentials are invalid, with a remedy.
     pub(crate) fn invalid(&self) -> Option<&'static str> {
         self.invalid
     }
 
-    /// Whether a request may read. Credentials that cannot protect anything let nobody in.
+    /// Whether a request is authenticated. Invalid credentials admit no request.
     pub(crate) fn admit(&self, headers: &HeaderMap) -> bool {
         if self.accepted.is_empty() {
             return true;
@@ -65,7 +66,7 @@ impl Credentials {
         self.invalid.is_none() && admitted.into()
     }
 
-    /// The values of `WWW-Authenticate`, one for each scheme in use.
+    /// The values of `WWW-Authenticate`, one for each configured scheme.
     pub(crate) fn challenges(&self) -> impl Iterator<Item = HeaderValue> {
         let uses = |scheme| self.accepted.iter().any(|c| c.scheme == scheme);
         let basic = uses(Scheme::Basic).then_some(r#"Basic realm="expvar", charset="UTF-8""#);
@@ -93,7 +94,7 @@ fn parse(value: &HeaderValue) -> Option<(Scheme, &[u8])> {
     Some((scheme, rest.trim_ascii()))
 }
 
-/// Equality in a time that depends on the length of `given` alone, which the client knows.
+/// Compares in a time that depends only on the length of `given`, which the client knows.
 fn equal(given: &[u8], secret: &[u8]) -> Choice {
     let mut same = given.len().ct_eq(&secret.len());
     for (i, byte) in given.iter().enumerate() {

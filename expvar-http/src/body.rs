@@ -1,4 +1,4 @@
-//! The body of a response: nothing, one piece, a document, or a stream that goes on until its end.
+//! Response bodies: empty, one piece, a document, or a stream.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -17,9 +17,9 @@ use crate::stats;
 
 /// The body of a response.
 ///
-/// Most have a known length. A document is shared by all who read it, and handed out in pieces of
-/// 64 KiB at most; it ends early, which HTTP shows as an error, where its memory was needed for
-/// newer ones. Live bodies are streams, written as fast as the peer reads.
+/// Most bodies have a known length. A document is shared by all its readers and sent in pieces of
+/// at most 64 KiB. If its memory is needed for newer documents it ends early, which HTTP reports as
+/// an error. Live pages get streams, written as fast as the peer reads.
 ///
 /// ```
 /// use http_body::Body as _;
@@ -30,7 +30,7 @@ use crate::stats;
 /// ```
 pub struct Body {
     content: Content,
-    /// Tells the connection when the response is complete.
+    /// Ends the request in flight when dropped.
     _in_flight: Option<InFlight>,
 }
 
@@ -42,7 +42,7 @@ enum Content {
     },
     Stream {
         pieces: Pin<Box<dyn Stream<Item = Bytes> + Send>>,
-        /// Completes when the server is to stop.
+        /// Completes when the server shuts down.
         closing: Pin<Box<dyn Future<Output = ()> + Send>>,
     },
 }
@@ -56,8 +56,8 @@ impl Body {
         Self { content: Content::Document { held, at: 0 }, _in_flight: None }
     }
 
-    /// A body that goes on until `pieces` end or the server is `closing`
-    /// (see [`Service::closing`](crate::Service)).
+    /// A stream that ends with `pieces` or when the server is `closing` (see
+    /// [`Service::closing`](crate::Service)).
     pub(crate) fn stream(
         pieces: impl Stream<Item = Bytes> + Send + 'static,
         closing: impl Future<Output = ()> + Send + 'static,
@@ -66,7 +66,7 @@ impl Body {
         Self { content, _in_flight: None }
     }
 
-    /// Whether it goes on for as long as its reader likes.
+    /// Whether it is a stream.
     pub(crate) fn is_stream(&self) -> bool {
         matches!(self.content, Content::Stream { .. })
     }

@@ -1,4 +1,4 @@
-//! How a server or a service is set up.
+//! Configures a server or a service.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -15,7 +15,7 @@ use crate::limits::Limits;
 use crate::pages::{Page, Pages};
 use crate::{Prometheus, Server, Service, accept};
 
-/// Sets up a server or a service; each setting has a safe default.
+/// Configures a server or a service. Every setting has a safe default.
 ///
 /// ```no_run
 /// # fn main() -> std::io::Result<()> {
@@ -27,24 +27,24 @@ use crate::{Prometheus, Server, Service, accept};
 /// # }
 /// ```
 ///
-/// Bounds that are not settings: a request's line and headers take at most 16 KiB (431 past
-/// that), a filter expression at most 1,024 bytes and 256 KiB compiled (400), and at most 8
-/// documents are rendered while at most 1,024 requests wait for them (503). A render that has
-/// taken 100 ms frees its place, up to 32 in all, of which at most 4 wait for one variable's
-/// function (a fifth may where several documents came to it at once). At most 256 live pages are
-/// told of at most 20,000 values each; a page that has not read 16 messages is cut off.
+/// Fixed limits: a request's line and headers take at most 16 KiB (otherwise 431), a filter
+/// expression at most 1,024 bytes and 256 KiB compiled (otherwise 400). At most 8 documents are
+/// rendered at the same time, and at most 1,024 requests wait for them (otherwise 503). A render
+/// slower than 100 ms no longer counts among the 8; at most 32 run in all, and at most 4 of them
+/// wait for the same variable's function (5 if several documents reached it at the same time). At
+/// most 256 live pages are open, with at most 20,000 values each. A page that falls 16 messages
+/// behind is disconnected.
 ///
-/// **Memory.** A rendered document is shared by all who wait for it together. All those that are
-/// being sent hold at most 64 MiB: past that the ones whose clients have read nothing for longest
-/// are given up, and their connections end early (`given_up` in `expvar.http`); the newest is
-/// always kept. A connection itself holds at most 16 KiB of a request and 80 KiB of a response;
-/// the kernel takes 32 KiB more than it has sent.
+/// **Memory.** A rendered document is shared by all requests that wait for it. Documents being sent
+/// take at most 64 MiB. Beyond that, the ones unread for longest are dropped and their connections
+/// end early (`given_up` in `expvar.http`); the newest is always kept. A connection holds at most
+/// 16 KiB of a request and 80 KiB of a response, and the kernel at most 32 KiB of unsent bytes.
 #[derive(Clone, Debug)]
 pub struct Builder {
     settings: Settings,
 }
 
-/// What was set.
+/// The settings.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) registry: Registry,
@@ -71,29 +71,29 @@ impl Builder {
         }
     }
 
-    /// The variables to show; [`expvar::global`] unless told.
+    /// Sets the registry to show. Default: [`expvar::global`].
     #[must_use]
     pub fn registry(mut self, registry: &Registry) -> Self {
         self.settings.registry = registry.clone();
         self
     }
 
-    /// How variables become metrics at `/metrics`; as declared unless told.
+    /// Sets how variables become metrics at `/metrics`. Default: as declared.
     #[must_use]
     pub fn prometheus(mut self, prometheus: Prometheus) -> Self {
         self.settings.prometheus = prometheus;
         self
     }
 
-    /// Names that the server goes by, besides `localhost`, names under it, IP addresses, and the
-    /// name of this machine.
+    /// Adds names of this server. Always accepted: `localhost` and names under it, IP addresses,
+    /// and this machine's host name.
     ///
-    /// A request whose `Host` header names anything else gets 421, and the first with that name a
-    /// line on the standard error stream (for up to 16 names; `refused_hosts` in `expvar.http`
-    /// counts all). A container is often reached by a name that is not its machine's: a service's
-    /// name in Compose or Kubernetes must be given here. Without this check any web
-    /// page could make its own name resolve to this server (DNS rebinding) and read variables
-    /// through its visitor's browser.
+    /// A request with any other name in its `Host` header gets 421. The first request with each of
+    /// up to 16 such names is logged to standard error; `refused_hosts` in `expvar.http` counts
+    /// all. A container's host name often differs from the name it is reached by: the name of a
+    /// service in Compose or Kubernetes must be given here. This check prevents DNS rebinding,
+    /// where a web page points its own name at this server and reads variables through a visitor's
+    /// browser.
     #[must_use]
     pub fn hosts<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         for name in names {
@@ -102,24 +102,24 @@ impl Builder {
         self
     }
 
-    /// Answers whatever name the `Host` header gives; for servers behind a proxy that checks.
+    /// Accepts every `Host` header. For servers behind a proxy that checks it.
     #[must_use]
     pub fn any_host(mut self) -> Self {
         self.settings.hosts.allow_any();
         self
     }
 
-    /// Lets in clients that authenticate with this user and password (basic authentication).
+    /// Requires authentication, and accepts this user and password (basic authentication).
     ///
-    /// Credentials given by several calls, basic or bearer, are each accepted. They are compared
-    /// in constant time. There is no TLS here: across machines, put a proxy or a tunnel between.
+    /// Several calls add credentials, basic or bearer; each is accepted. They are compared in
+    /// constant time. The server has no TLS: across machines, use a proxy or a tunnel.
     #[must_use]
     pub fn basic_auth(mut self, user: &str, password: &str) -> Self {
         self.settings.credentials.basic(user, password);
         self
     }
 
-    /// Lets in clients that send this token (bearer authentication); see
+    /// Requires authentication, and accepts this token (bearer authentication). See
     /// [`basic_auth`](Self::basic_auth).
     #[must_use]
     pub fn bearer_auth(mut self, token: &str) -> Self {
@@ -127,84 +127,84 @@ impl Builder {
         self
     }
 
-    /// Most connections at one time; 256 unless told.
+    /// Sets the maximum number of connections. Default: 256.
     ///
-    /// Past that a connection is closed for the newest one (`evicted` in `expvar.http`): the oldest
-    /// of those that have sent no whole request, else of those that are idle between two, else of
-    /// live pages, else of those whose client has taken no byte for a second. When all are busy the
-    /// newest one is closed (`refused`). Live pages take at most half of the connections; with one
-    /// more the oldest page is closed. Where the system has no file descriptor for a new
-    /// connection, one is closed for it in the same order.
+    /// At the limit, a new connection replaces an existing one (`evicted` in `expvar.http`), in
+    /// this order: the oldest without a complete request, an idle one between requests, a live
+    /// page, one whose client has read nothing for a second. If all are busy, the new connection is
+    /// closed (`refused`). Live pages take at most half of the connections; one more closes the
+    /// oldest page. If there is no file descriptor for a new connection, one is freed in the same
+    /// order.
     #[must_use]
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.settings.limits.connections = connections.max(1);
         self
     }
 
-    /// How long a client may take to send a request's line and headers; 10 s unless told.
+    /// Sets the timeout for receiving a request's line and headers. Default: 10 s.
     ///
-    /// This timeout and the next two are checked ten times in each of their durations, though not
-    /// more often than every 5 ms and not more rarely than every second; connections that they
-    /// close are counted as `timed_out` in `expvar.http`.
+    /// This timeout and the next two are checked ten times within their duration, but at least
+    /// every second and at most every 5 ms. `timed_out` in `expvar.http` counts the connections
+    /// that they close.
     #[must_use]
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
         self.settings.limits.header_timeout = timeout;
         self
     }
 
-    /// How long a connection may be idle between requests; 60 s unless told.
+    /// Sets how long a connection may be idle between requests. Default: 60 s.
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.settings.limits.idle_timeout = timeout;
         self
     }
 
-    /// How long a client may take no byte of a response; 10 s unless told.
+    /// Sets how long a client may read nothing of a response. Default: 10 s.
     #[must_use]
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.settings.limits.write_timeout = timeout;
         self
     }
 
-    /// How long rendering a document may take, all functions of variables included, before the
-    /// client gets 503; 30 s unless told.
+    /// Sets the timeout for rendering a document, including the variables' functions; then the
+    /// client gets 503. Default: 30 s.
     #[must_use]
     pub fn render_timeout(mut self, timeout: Duration) -> Self {
         self.settings.limits.render_timeout = timeout;
         self
     }
 
-    /// How long a shutdown waits for requests in flight; 10 s unless told.
+    /// Sets how long a shutdown waits for requests in flight. Default: 10 s.
     #[must_use]
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.settings.limits.shutdown_timeout = timeout;
         self
     }
 
-    /// Whether the past is kept from the start on; otherwise it begins when the live page is first
-    /// opened, and is forgotten five minutes after the last one was closed.
+    /// Sets whether history is recorded from the start. Default: false; recording then starts when
+    /// the live page is opened, and history is dropped five minutes after the last page was closed.
     ///
-    /// Once a second a thread of its own then reads all variables, and keeps for each number the
-    /// last 60 seconds, 60 minutes, 24 hours and 30 days: 174 points in 1,176 bytes. Minutes,
-    /// hours and days have a minimum, a mean and a maximum each. A counter's points are rates, and
-    /// say how much it went up. `GET /debug/vars/history?name=NAME` answers them (up to 64 names,
-    /// and one of the spans `second`, `minute`, `hour`, `day` with `&span=`); without a name it
-    /// lists what there is. While no page is open and this is off, nothing runs.
+    /// While recording, a thread reads all variables once a second. For each number it keeps the
+    /// last 60 seconds, 60 minutes, 24 hours and 30 days: 174 points in 1,176 bytes. Minutes, hours
+    /// and days have minimum, mean and maximum. A counter's points are rates, with the increase.
+    /// `GET /debug/vars/history?name=NAME` returns them (up to 64 names, and with `&span=` one of
+    /// `second`, `minute`, `hour`, `day`); without a name it lists what is recorded. With no page
+    /// open and this setting off, nothing runs.
     ///
-    /// Seconds are exact for whole numbers, else to six digits. Extremes have four digits, totals
-    /// are exact up to 134 million a point.
+    /// Seconds are exact for whole numbers, else to six digits. Minimum and maximum have four
+    /// digits; increases are exact up to 134 million a point.
     #[must_use]
     pub fn history(mut self, always: bool) -> Self {
         self.settings.history = always;
         self
     }
 
-    /// Most series whose past is kept; 5,000 unless told. A number is one series, a histogram
-    /// four.
+    /// Sets the maximum number of series with history. Default: 5,000. A number is one series, a
+    /// histogram four.
     ///
-    /// Past that variables come before keys of maps, and the first 64 keys of each map before the
-    /// rest of large ones. Within those the series that changed least recently go
-    /// (`history_evicted` in `expvar.http`). The answers say how many are `kept` `of` how many.
+    /// Beyond the limit, variables take precedence over keys of maps, and the first 64 keys of each
+    /// map over its other keys. Within a rank, the series that changed least recently are evicted
+    /// (`history_evicted` in `expvar.http`). Responses say how many are `kept` `of` how many.
     #[must_use]
     pub fn max_series(mut self, series: usize) -> Self {
         self.settings.limits.series = series;
@@ -213,10 +213,10 @@ impl Builder {
 
     /// Adds pages of the program's own.
     ///
-    /// `find` is asked with the address of each `GET` and `HEAD` before the server's own routes;
-    /// what it leaves to them is `None`. The checks of host and credentials come first, and the
-    /// pages may do no more than the live page: load files and ask questions of this server. Where a
-    /// page takes long and its client goes away, what `find` returned is dropped a second later.
+    /// `find` is called with the URI of each `GET` and `HEAD`, before the server's routes; return
+    /// `None` to pass. The checks of host and credentials come first. The content security policy
+    /// of the live page applies: pages may load files from this server and query it. If the client
+    /// disconnects, the future that `find` returned is dropped a second later.
     #[must_use]
     pub fn pages<F, A>(mut self, find: F) -> Self
     where
@@ -230,6 +230,7 @@ impl Builder {
     /// Serves at `addr` on a thread of the server's own; see [`spawn`](crate::spawn).
     ///
     /// # Errors
+    /// `addr` is not an address or cannot be listened on, or the credentials are invalid.
     ///
     /// When `addr` is no address, cannot be listened on, or the credentials cannot protect
     /// anything.
@@ -240,6 +241,7 @@ impl Builder {
     /// Serves on `listener` until `shutdown` completes; see [`serve`](crate::serve).
     ///
     /// # Errors
+    /// The credentials are invalid.
     ///
     /// When the credentials cannot protect anything.
     pub async fn serve<F: Future>(self, listener: TcpListener, shutdown: F) -> io::Result<()> {
@@ -247,10 +249,10 @@ impl Builder {
         Ok(())
     }
 
-    /// A service to mount in a router.
+    /// Builds a service to mount in a router.
     ///
-    /// Limits on connections do not apply to it. Credentials that cannot protect anything (an
-    /// empty password or token) let nobody in.
+    /// Limits on connections do not apply to it. Invalid credentials (an empty password or token)
+    /// admit no request.
     #[must_use]
     pub fn service(self) -> Service {
         Service::with(self.settings, true)

@@ -1,4 +1,4 @@
-//! One connection: what it is doing, since when, and therefore when it is cut.
+//! The state of a connection, and its deadlines.
 
 use std::io;
 use std::pin::Pin;
@@ -12,51 +12,50 @@ use tokio::sync::Notify;
 
 use crate::limits::Limits;
 
-/// A peer that takes no byte for this long may be given up for a newer connection.
+/// A peer that reads nothing for this long may be evicted for a newer connection.
 const STALLED: Duration = Duration::from_secs(1);
 
-/// What a connection is doing.
+/// The phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Between requests, or before the first.
     Idle,
-    /// Part of a request's head has come.
+    /// Part of a request's head has arrived.
     Reading,
     /// A request is being answered.
     Answering,
-    /// A live page is being sent what changes.
+    /// A live page is streaming.
     Streaming,
-    /// The response is complete and on its way out.
+    /// The response is complete and being sent.
     Flushing,
 }
 
-/// The state of a connection: written by the task that serves it, read by the one that accepts.
+/// A connection's state, written by the task that serves it and read by the one that accepts.
 ///
-/// Times are microseconds since the server started. Each field is a hint of its own about
+/// Times are in microseconds since the server started. Each field is an independent hint for
 /// deadlines of seconds, so all orderings are relaxed.
 #[derive(Debug)]
 pub(crate) struct Activity {
     epoch: Instant,
     phase: AtomicU8,
     since_us: AtomicU64,
-    /// A response has been sent on this connection.
+    /// A response was sent on this connection.
     served: AtomicBool,
-    /// When the peer stopped taking bytes, plus one; 0 while it takes them.
+    /// When the peer stopped reading, plus one; 0 while it reads.
     blocked_us: AtomicU64,
     cut: Notify,
 }
 
-/// In which order connections are given up for a newer one: the first of these first, and of
-/// equals the one that has been so for longest.
+/// The eviction order: the first of these first, and of equals the one in that state for longest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Spare {
-    /// It has sent no request yet, or part of one.
+    /// It has sent no complete request.
     Unasked,
-    /// Between two requests.
+    /// Idle between two requests.
     Idle,
-    /// A live page, which connects again by itself.
+    /// A live page; its client reconnects.
     Page,
-    /// Its peer takes no bytes.
+    /// The peer reads nothing.
     Stalled,
 }
 
@@ -97,8 +96,7 @@ impl Activity {
         self.since_us.load(Relaxed)
     }
 
-    /// Whether the connection may be given up for a newer one: its place in the order, and since
-    /// when it has it.
+    /// Whether the connection can be evicted: its place in the order, and since when.
     pub(crate) fn spare(&self) -> Option<(Spare, u64)> {
         let idle = if self.served.load(Relaxed) { Spare::Idle } else { Spare::Unasked };
         match self.phase() {
@@ -114,17 +112,17 @@ impl Activity {
         }
     }
 
-    /// The request that is being answered is that of a live page.
+    /// Marks the request in flight as a live page's.
     pub(crate) fn stream(&self) {
         self.enter(Phase::Streaming);
     }
 
-    /// Ends the connection, whatever it is doing.
+    /// Closes the connection in any state.
     pub(crate) fn cut(&self) {
         self.cut.notify_one();
     }
 
-    /// Completes when the connection is to end.
+    /// Completes when the connection must close.
     pub(crate) async fn is_cut(&self) {
         self.cut.notified().await;
     }
@@ -133,13 +131,13 @@ impl Activity {
         u128::from(now_us.saturating_sub(since_us)) >= most.as_micros()
     }
 
-    /// Starts a request, which lasts until the returned value is dropped with the response's body.
+    /// Begins a request, which ends when the returned value is dropped with the response's body.
     pub(crate) fn answer(self: &Arc<Self>) -> InFlight {
         self.enter(Phase::Answering);
         InFlight(Arc::clone(self))
     }
 
-    /// Whether the peer has kept the connection waiting for longer than it may.
+    /// Whether the peer has exceeded a timeout.
     pub(crate) fn is_overdue(&self, limits: &Limits) -> bool {
         let now_us = self.now_us();
         let has_lasted = |since_us, most| Self::has_lasted(since_us, now_us, most);
@@ -178,7 +176,7 @@ impl Activity {
     }
 }
 
-/// A request in flight; dropped when the whole response has been handed to the connection.
+/// A request in flight; dropped when the whole response was passed to the connection.
 #[derive(Debug)]
 pub(crate) struct InFlight(Arc<Activity>);
 
@@ -189,11 +187,11 @@ impl Drop for InFlight {
     }
 }
 
-/// No request of these has a body that is read.
+/// Without `pprof` no request body is read.
 #[cfg(not(feature = "pprof"))]
 pub(crate) type Unread = hyper::body::Incoming;
 
-/// The body of a request that is answered, of which nothing was read so far.
+/// The unread body of a request.
 #[cfg(feature = "pprof")]
 pub(crate) struct Unread {
     pub(crate) body: hyper::body::Incoming,
@@ -202,10 +200,10 @@ pub(crate) struct Unread {
 
 #[cfg(feature = "pprof")]
 impl Unread {
-    /// The body as text; `None` where it has more bytes than it may, or does not come whole.
+    /// Reads the body as text; `None` if it is longer than `most` bytes or incomplete.
     ///
-    /// Until it has come, the request is as one of which half a head has come: cut after the same
-    /// time, and given up for others first.
+    /// Until then the connection counts as receiving a head: the same timeout, and first in the
+    /// eviction order.
     pub(crate) async fn read(mut self, most: usize) -> Option<String> {
         use http_body::Body as _;
 
@@ -217,7 +215,7 @@ impl Unread {
         while let Some(frame) =
             std::future::poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx)).await
         {
-            // Trailers are no part of it.
+            // Ignores trailers.
             let Ok(piece) = frame.ok()?.into_data() else { continue };
             if bytes.len() + piece.len() > most {
                 return None;
@@ -229,7 +227,7 @@ impl Unread {
     }
 }
 
-/// A socket that notes what happens on it.
+/// A socket that records its activity.
 pub(crate) struct Watched<S> {
     pub(crate) socket: S,
     pub(crate) activity: Arc<Activity>,

@@ -1,4 +1,4 @@
-//! The documents that are rendered on request.
+//! Documents rendered on request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -13,15 +13,15 @@ use crate::held::{Held, Ledger};
 use crate::limits::{MAX_FILTER_BYTES, MAX_FILTER_PROGRAM_BYTES, MIN_GZIP_BYTES};
 use crate::{MediaType, Prometheus, pretty};
 
-/// What a client asked for. Requests that are equal here may share one render.
+/// A requested document. Equal requests can share one render.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Document {
     pub(crate) kind: Kind,
-    /// The client takes gzip.
+    /// Whether the client accepts gzip.
     pub(crate) gzip: bool,
 }
 
-/// Which document.
+/// The kind of document.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Kind {
     /// Go's JSON of the variables whose names match `filter`.
@@ -30,33 +30,33 @@ pub(crate) enum Kind {
     Metrics { filter: Option<String>, media_type: MediaType },
 }
 
-/// A document's bytes, shared by all who asked for it.
+/// A document's bytes, shared by the requests for it.
 #[derive(Clone, Debug)]
 pub(crate) struct Rendered {
     pub(crate) body: Arc<Held>,
     pub(crate) coding: Coding,
 }
 
-/// How a document's bytes are coded.
+/// The content coding of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coding {
-    /// Plainly: it is compressed for nobody.
+    /// Identity: too short to be compressed for any client.
     TooShort,
-    /// Plainly: another client would get it compressed.
+    /// Identity: other clients get it compressed.
     Plain,
     Gzip,
 }
 
-/// A filter that cannot be used: what is wrong with it, and where.
+/// Why a filter is invalid, and where.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct BadFilter(pub(crate) Arc<str>);
 
-/// What a render works with.
+/// The inputs of a render.
 pub(crate) struct Source<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) prometheus: &'a Prometheus,
     pub(crate) ledger: &'a Ledger,
-    /// Set to how many variables have been come to, the one that is being read included.
+    /// Counts the variables reached, including the one being read.
     pub(crate) reached: &'a AtomicUsize,
 }
 
@@ -66,13 +66,13 @@ impl Document {
         filter.as_deref()
     }
 
-    /// Whether the variable of that name is in the document.
+    /// Whether the document contains the variable of that name.
     pub(crate) fn holds(&self, name: &str) -> bool {
         let is_match = |filter: Regex| filter.is_match(name);
         self.filter().is_none_or(|filter| compile(filter).is_ok_and(is_match))
     }
 
-    /// Renders the document by way of `buffer`, whose room is reused and whose contents are lost.
+    /// Renders the document in `buffer`, whose memory is reused and whose content is lost.
     pub(crate) fn render(
         &self,
         source: &Source<'_>,
@@ -142,7 +142,7 @@ fn compress(document: &[u8]) -> Bytes {
     encoder.finish().unwrap_or_default().into()
 }
 
-/// Whether the client asks for gzip by name; one that says nothing, or `*`, gets plain bytes.
+/// Whether the client accepts gzip explicitly; without the header, or with `*`, it gets identity.
 pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
     let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|coding| {

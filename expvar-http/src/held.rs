@@ -1,4 +1,4 @@
-//! Rendered documents on their way to clients, and the bound on what they hold.
+//! Rendered documents being sent, and the bound on their memory.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -9,13 +9,13 @@ use bytes::Bytes;
 use crate::limits::{MAX_HELD_BYTES, MAX_PIECE_BYTES};
 use crate::stats;
 
-/// A document's bytes, shared by all whose answer it is. It can be given up while they read it.
+/// A document's bytes, shared by its readers. Can be dropped while they read.
 #[derive(Debug)]
 pub(crate) struct Held {
     bytes: Mutex<Bytes>,
     len: usize,
     epoch: Instant,
-    /// When a client last took a piece of it.
+    /// When a client last read a piece.
     taken_us: AtomicU64,
 }
 
@@ -27,15 +27,15 @@ impl Held {
         held
     }
 
-    /// How many bytes it has, or had when it was given up.
+    /// Its length in bytes, also after it was dropped.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// The piece that begins at `at`; `None` at the end, and once the document was given up.
+    /// The piece that begins at `at`; `None` at the end, and after the document was dropped.
     ///
-    /// A piece of a long document is a copy, so that a client that does not read holds no more
-    /// than its piece.
+    /// A piece of a long document is a copy, so that a client that stops reading holds no more than
+    /// its piece.
     pub(crate) fn piece(&self, at: usize) -> Option<Bytes> {
         self.note_taken();
         let bytes = self.lock();
@@ -59,7 +59,7 @@ impl Held {
     }
 }
 
-/// All documents of a service that are on their way.
+/// The documents of a service that are being sent.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     epoch: Instant,
@@ -71,12 +71,12 @@ impl Ledger {
         Self { epoch: Instant::now(), held: Mutex::default() }
     }
 
-    /// Takes in a new document. Where all together hold more than [`MAX_HELD_BYTES`], those that
-    /// have not been read for longest are given up, but never this one.
+    /// Adds a document. If all together exceed [`MAX_HELD_BYTES`], drops the ones unread for
+    /// longest, but never the new one.
     pub(crate) fn hold(&self, bytes: Bytes) -> Arc<Held> {
         let new = Arc::new(Held::new(bytes, self.epoch));
         if new.len <= MAX_PIECE_BYTES {
-            // It is no more than what each of its connections may hold anyway.
+            // Small enough for each connection to hold by itself.
             return new;
         }
         let mut entries = self.held.lock().unwrap_or_else(PoisonError::into_inner);

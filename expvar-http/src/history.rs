@@ -1,8 +1,8 @@
-//! What the live page shows: every variable once a second, and what its numbers were.
+//! History for the live page: every variable once a second.
 //!
-//! A [`Sampler`] walks the registry each second into a [`Sample`](sample::Sample) and puts that
-//! into a [`Table`](table::Table), which keeps a [`Series`](series::Series) for each number and
-//! knows what changed; [`messages`] are what pages are told of it.
+//! A [`Sampler`] walks the registry each second into a [`Sample`](sample::Sample) and merges that
+//! into a [`Table`](table::Table), which has a [`Series`](series::Series) for each number and knows
+//! what changed. [`messages`] writes the events for pages.
 
 mod known;
 mod messages;

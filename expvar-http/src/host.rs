@@ -1,4 +1,4 @@
-//! Which `Host` headers are answered, so that a web page cannot read variables by DNS rebinding.
+//! Checks the `Host` header against DNS rebinding.
 
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -8,23 +8,23 @@ use http::{HeaderMap, Uri, Version, header::HOST};
 
 use crate::stats;
 
-/// Names that are reported: a client chooses what it sends.
+/// The most names that are logged: clients choose them.
 const MAX_REPORTED: usize = 16;
 static REPORTED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// The names that a server answers to, besides loopback names and IP literals.
+/// The server's names, besides loopback names and IP literals.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hosts {
     names: Vec<String>,
     any: bool,
 }
 
-/// Why a request's host is refused.
+/// Why a request's host is rejected.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Refusal {
     /// HTTP/1.1 without a `Host`, with several, or with one that is not a host.
     Malformed,
-    /// A name that nobody has configured.
+    /// A name that is not configured.
     Unknown(String),
 }
 
@@ -34,8 +34,8 @@ impl Hosts {
         self.names.push(canonical(name));
     }
 
-    /// The name of this machine, in whole and up to its first dot. A container's name is that of
-    /// the container, not of the service that it is reached by.
+    /// This machine's host name, full and up to its first dot. In a container that is the
+    /// container's name, not the service's.
     pub(crate) fn of_this_machine() -> Self {
         let mut hosts = Self::default();
         let name = gethostname::gethostname();
@@ -50,8 +50,7 @@ impl Hosts {
         self.any = true;
     }
 
-    /// Tells the operator, once for each name, that a request was refused because of it: a scraper
-    /// shows no more than the status.
+    /// Logs the first request rejected for each name: a scraper shows no more than the status.
     pub(crate) fn report(&self, refusal: &Refusal) {
         stats::REFUSED_HOSTS.inc();
         let Refusal::Unknown(name) = refusal else { return };
@@ -61,7 +60,7 @@ impl Hosts {
         }
         reported.push(name.clone());
         drop(reported);
-        // Nothing can be done about a stream that is closed.
+        // A closed standard error cannot be reported.
         let _ = writeln!(
             io::stderr(),
             "expvar-http: a request was refused (421) because it asks for {name:?}, and this \
@@ -70,7 +69,7 @@ impl Hosts {
         );
     }
 
-    /// Checks the host that a request names, in its target if it is absolute, else in its headers.
+    /// Checks the host of a request: in an absolute target, else in the headers.
     pub(crate) fn check(
         &self,
         version: Version,
@@ -85,8 +84,8 @@ impl Hosts {
         let named = match (uri.authority(), header) {
             (Some(authority), _) => authority.as_str(),
             (None, Some(value)) => value.to_str().map_err(|_| Refusal::Malformed)?,
-            // Browsers always name a host, so a request without one is not rebinding. Only
-            // HTTP/1.1 requires it (RFC 9112, 3.2), and monitors do speak HTTP/1.0.
+            // Browsers always send a host, so a request without one is not rebinding. Only HTTP/1.1
+            // requires it (RFC 9112, 3.2), and some monitors speak HTTP/1.0.
             (None, None) if version < Version::HTTP_11 => return Ok(()),
             (None, None) => return Err(Refusal::Malformed),
         };
@@ -102,7 +101,7 @@ impl Hosts {
     }
 }
 
-/// The host of `host`, `host:port` or `[v6]:port`.
+/// Splits `host`, `host:port` or `[v6]:port`.
 fn split_port(value: &str) -> Option<&str> {
     let end = match value.strip_prefix('[') {
         Some(rest) => rest.find(']')? + 2,

@@ -1,4 +1,4 @@
-//! Records a service's own requests: how many, how long, how many at a time.
+//! Records a service's requests: count, latency, in flight.
 
 use std::fmt;
 use std::ops::Deref;
@@ -19,7 +19,7 @@ use routes::{Routes, Running};
 
 /// The layer of the [`global`](expvar::global) registry, under `http.server`.
 ///
-/// In axum, with the feature `axum`, this one line records every request by route template:
+/// In axum, with the feature `axum`, this line records every request by route template:
 ///
 /// ```
 /// # #[cfg(feature = "axum")] {
@@ -31,8 +31,8 @@ use routes::{Routes, Running};
 /// # }
 /// ```
 ///
-/// Calls share their variables. Where a name is taken by something else, nothing is shown, and
-/// the variable `expvar.clashes` says so; [`Layer::publish`] gives that as an error.
+/// All calls share their variables. If a name is taken by another kind of variable, nothing is
+/// shown, and the variable `expvar.clashes` says so; [`Layer::publish`] returns that as an error.
 #[doc(alias("middleware", "TraceLayer"))]
 pub fn layer() -> Layer {
     static ROUTES: OnceLock<Routes> = OnceLock::new();
@@ -46,25 +46,25 @@ pub fn layer() -> Layer {
     Layer { routes: Shared::Static(ROUTES.get_or_init(publish)), route_of: matched_path }
 }
 
-/// A `tower::Layer` that records what goes through.
+/// A `tower::Layer` that records requests.
 ///
 /// | variable | what | Prometheus |
 /// |---|---|---|
-/// | `http.server.requests` | requests that ended, by route, method and status | `http_server_requests_total{route="/users/{id}",method="GET",status="200"}` |
+/// | `http.server.requests` | finished requests, by route, method and status | `http_server_requests_total{route="/users/{id}",method="GET",status="200"}` |
 /// | `http.server.latency` | nanoseconds from the request to the head of its response, by route and method | `http_server_latency_seconds` |
-/// | `http.server.in_flight` | requests that have no response yet, by route | `http_server_in_flight{route="/users/{id}"}` |
-/// | `http.server.grpc` | gRPC calls that ended, by route and status; shown from the first one on | `http_server_grpc_total{route="/shop.Cart/Add",code="NOT_FOUND"}` |
+/// | `http.server.in_flight` | requests without a response yet, by route | `http_server_in_flight{route="/users/{id}"}` |
+/// | `http.server.grpc` | finished gRPC calls, by route and status; shown from the first one on | `http_server_grpc_total{route="/shop.Cart/Add",code="NOT_FOUND"}` |
 ///
-/// The status of a gRPC call is in the trailers, so a call ends with its body: without a status it
-/// is `UNKNOWN`, `(error)` if the body failed, `(cancelled)` if it was dropped before its end.
+/// The status of a gRPC call is in its trailers, so a call ends with its body: `UNKNOWN` without a
+/// status, `(error)` if the body failed, `(cancelled)` if it was dropped early.
 ///
-/// A request that got no response has the status `(error)` if the service failed, and
-/// `(cancelled)` if its future was dropped, as when the client goes away or a handler panics.
+/// A request without a response has the status `(error)` if the service failed, and `(cancelled)`
+/// if its future was dropped, as when the client disconnects or a handler panics.
 ///
-/// Names are bounded: a route is a template, never a path. In axum (feature `axum`) it is the
-/// `MatchedPath`; elsewhere [`route_by`](Self::route_by) says. What matches no route is
-/// `(unmatched)`, a method that HTTP does not define is `(other)`, and so is what comes after the
-/// first 1,000 routes, which `expvar.overflows` counts.
+/// The number of names is bounded: a route is a template, never a path. In axum (feature `axum`) it
+/// is the `MatchedPath`; elsewhere set [`route_by`](Self::route_by). Requests without a route are
+/// `(unmatched)`, methods that HTTP does not define are `(other)`, and so are routes beyond the
+/// first 1,000, which `expvar.overflows` counts.
 ///
 /// ```
 /// use expvar_http::Layer;
@@ -81,8 +81,8 @@ pub struct Layer {
     route_of: RouteOf,
 }
 
-/// The routes of a layer. Those of the process's own are cloned without a count that all its threads
-/// would write to.
+/// The routes of a layer. The global layer's are static: cloning them writes no shared reference
+/// count.
 #[derive(Clone)]
 enum Shared {
     Static(&'static Routes),
@@ -102,7 +102,7 @@ impl Deref for Shared {
 
 type RouteOf = fn(&Extensions) -> Option<&str>;
 
-/// What is shown.
+/// The variables of a layer.
 #[derive(Default)]
 struct Maps {
     requests: Arc<Map>,
@@ -112,11 +112,11 @@ struct Maps {
 }
 
 impl Layer {
-    /// A layer whose variables are under `prefix` in `registry`; layers with the same ones share
-    /// them.
+    /// Creates a layer whose variables are under `prefix` in `registry`; layers with the same
+    /// arguments share them.
     ///
-    /// Maps that are there already are recorded into. So latencies count exactly at a bound, or keep
-    /// exemplars, where their map was published before:
+    /// Existing maps are used. So to count latencies exactly at a bound, or to keep exemplars,
+    /// publish their map first:
     ///
     /// ```
     /// use expvar::{Info, Map, Registry, Unit};
@@ -131,14 +131,14 @@ impl Layer {
     /// ```
     ///
     /// # Errors
-    /// A name is taken by something that is no map.
+    /// A name is taken by something that is not a map.
     pub fn publish(registry: &Registry, prefix: &str) -> Result<Self, PublishError> {
         let routes = Arc::new(Routes::new(Maps::publish(registry, prefix)?));
         Ok(Self { routes: Shared::Counted(routes), route_of: matched_path })
     }
 
-    /// Takes the route's template from a request's extensions, as a router other than axum's has
-    /// put it there. What it returns must come from a bounded set: never the path itself.
+    /// Sets a function that gets the route's template from a request's extensions, for routers
+    /// other than axum's. It must return values of a bounded set, never the path itself.
     #[must_use]
     pub fn route_by(mut self, route_of: fn(&Extensions) -> Option<&str>) -> Self {
         self.route_of = route_of;
@@ -189,7 +189,7 @@ impl<S> tower_layer::Layer<S> for Layer {
     }
 }
 
-/// A service whose requests are recorded: see [`Layer`].
+/// A service whose requests are recorded. See [`Layer`].
 ///
 /// ```
 /// use expvar_http::Recorded;

@@ -1,4 +1,5 @@
-//! Shows a service's variables over HTTP, as Go's `expvar` does: at `/debug/vars`.
+//! Serves a service's variables over HTTP at `/debug/vars`, like Go's `expvar`, and as Prometheus
+//! metrics.
 //!
 //! ```no_run
 //! expvar::vars! {
@@ -16,20 +17,20 @@
 //! ```
 //!
 //! - [`spawn`]: a server on a thread of its own, for any program.
-//! - [`serve`]: a server on a tokio runtime that is there already.
-//! - [`Service`]: a `tower::Service`, to mount in axum and friends.
-//! - [`layer`]: records a service's own requests, in axum and any other tower stack.
+//! - [`serve`]: a server on an existing tokio runtime.
+//! - [`Service`]: a `tower::Service`, to mount in axum and other routers.
+//! - [`layer`]: records a service's requests, in axum and any other tower stack.
 //! - [`Server::builder`]: names, credentials, another registry, limits.
 //!
-//! `GET /debug/vars` answers what Go answers, to the byte, wherever that is valid JSON and HTTP.
-//! `GET /metrics` answers the same variables as [`Prometheus`] metrics, as OpenMetrics or protobuf
-//! to a client that asks for it, with names escaped as it asks ([`MediaType`]). `/debug/vars/ui` is a live page of all variables, each with its last
-//! minute, hour, day and month (see [`Builder::history`]); its address holds what it shows, so that
-//! a link shows the same charts, and it loads nothing from elsewhere.
-//! `?r=REGEX` selects variables by name and `?pretty` indents. Nothing can be changed by request,
-//! bodies are never read, and every buffer, wait and number of connections is bounded: see
-//! [`Builder`]. What the servers of a process do is itself a variable, `expvar.http`, of the
-//! global registry.
+//! `GET /debug/vars` returns what Go returns, byte for byte, wherever that is valid JSON and HTTP.
+//! `GET /metrics` returns the same variables as [`Prometheus`] metrics, or as OpenMetrics or
+//! protobuf if the client asks for it, with the escaping that it asks for ([`MediaType`]).
+//! `/debug/vars/ui` is a live page of all variables, with charts of the last minute, hour, day and
+//! month (see [`Builder::history`]). The page's URL describes its charts, so it can be shared, and
+//! it loads nothing from other sites. `?r=REGEX` selects variables by name, `?pretty` indents.
+//! Requests cannot change anything, request bodies are not read, and every buffer, timeout and
+//! number of connections is bounded: see [`Builder`]. The servers' own statistics are the variable
+//! `expvar.http` in the global registry.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -80,23 +81,24 @@ pub mod __private {
     pub use crate::history::Rounds;
 }
 
-/// Serves the global registry at `addr`, on a thread of its own that needs no runtime.
+/// Serves the global registry at `addr`, on a thread of its own. Needs no async runtime.
 ///
-/// The server runs as long as the process, also when the returned handle is dropped; only
-/// [`Server::shutdown`] stops it. Listening on anything but a loopback address shows the
-/// variables to whoever reaches it: see [`Builder::bearer_auth`].
+/// The server runs as long as the process, even if the returned handle is dropped; only
+/// [`Server::shutdown`] stops it. On an address other than loopback, everyone who can reach it can
+/// read the variables: see [`Builder::bearer_auth`].
 ///
 /// # Errors
+/// `addr` is not an address or cannot be listened on. The error names it and a remedy.
 ///
 /// When `addr` is no address or cannot be listened on; the error names it and a remedy.
 pub fn spawn(addr: impl ToSocketAddrs + Debug) -> io::Result<Server> {
     Server::builder().spawn(addr)
 }
 
-/// Serves the global registry on `listener` until `shutdown` completes, whatever its output, and
-/// requests in flight are finished.
+/// Serves the global registry on `listener` until `shutdown` completes and the requests in flight
+/// are finished. The output of `shutdown` is ignored.
 ///
-/// Dropping the future cuts all connections.
+/// Dropping the future closes all connections.
 ///
 /// ```no_run
 /// # async fn f() -> std::io::Result<()> {
@@ -106,6 +108,7 @@ pub fn spawn(addr: impl ToSocketAddrs + Debug) -> io::Result<Server> {
 /// ```
 ///
 /// # Errors
+/// None at present; [`Builder::serve`] returns errors for invalid settings.
 ///
 /// None at present; [`Builder::serve`] reports settings that cannot work.
 pub async fn serve<F: Future>(listener: TcpListener, shutdown: F) -> io::Result<()> {

@@ -1,35 +1,34 @@
-//! The bounds that keep a server small, whatever its peers do.
+//! The limits of a server.
 
 use std::time::Duration;
 
-/// Most bytes that a request's line and headers may take together.
+/// The most bytes of a request's line and headers together.
 pub(crate) const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// Longest filter expression, in bytes.
 pub(crate) const MAX_FILTER_BYTES: usize = 1024;
-/// Most memory that one compiled filter may take, in bytes.
+/// The most memory of one compiled filter, in bytes.
 pub(crate) const MAX_FILTER_PROGRAM_BYTES: usize = 256 * 1024;
 /// Documents up to this many bytes are never compressed.
 pub(crate) const MIN_GZIP_BYTES: usize = 1024;
-/// Most documents that are rendered at one time, those aside that have become slow.
+/// The most documents being rendered, slow ones excluded.
 pub(crate) const MAX_RENDERS: usize = 8;
-/// Most documents that are rendered at one time, all together.
+/// The most documents being rendered, slow ones included.
 pub(crate) const MAX_ALL_RENDERS: usize = 32;
-/// Most renders of one and the same document at one time, and most that wait for one variable.
+/// The most renders of one document, and the most renders that wait for one variable.
 pub(crate) const MAX_SAME_RENDERS: usize = 4;
-/// Most bytes of rendered documents that are on their way to clients; past that the one whose
-/// clients have read nothing for longest is given up.
+/// The most bytes of documents being sent; beyond that, the one unread for longest is dropped.
 pub(crate) const MAX_HELD_BYTES: usize = 64 * 1024 * 1024;
-/// Longest piece of a document that a connection holds.
+/// The longest piece of a document in a connection's buffer.
 pub(crate) const MAX_PIECE_BYTES: usize = 64 * 1024;
-/// Bytes that the kernel takes of a response beyond what it has sent.
+/// The most unsent bytes of a response in the kernel.
 pub(crate) const MAX_UNSENT_BYTES: u32 = 32 * 1024;
-/// Most requests that wait for documents at one time.
+/// The most requests that wait for documents.
 pub(crate) const MAX_WAITING: usize = 1024;
 
-/// Most names in one question for the past.
+/// The most names in one request for history.
 pub(crate) const MAX_HISTORY_NAMES: usize = 64;
 
-/// What a builder can change; the defaults are part of [`Builder`](crate::Builder)'s contract.
+/// The settings of a builder. Their defaults are part of [`Builder`](crate::Builder)'s contract.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) connections: usize,

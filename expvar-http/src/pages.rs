@@ -1,4 +1,4 @@
-//! Pages that a program adds to the server's own.
+//! Pages of the program's own.
 
 use std::fmt;
 use std::future::Future;
@@ -22,14 +22,14 @@ use http::Uri;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// Its `Content-Type`, such as `text/html; charset=utf-8`.
+    /// The `Content-Type`, such as `text/html; charset=utf-8`.
     pub content_type: &'static str,
-    /// What is sent.
+    /// The body.
     pub body: Bytes,
 }
 
 impl Page {
-    /// A page of that type.
+    /// Creates a page of that content type.
     pub fn new(content_type: &'static str, body: impl Into<Bytes>) -> Self {
         Self { content_type, body: body.into() }
     }
@@ -37,7 +37,7 @@ impl Page {
 
 type Answer = Pin<Box<dyn Future<Output = Option<Page>> + Send>>;
 
-/// What finds the page for an address.
+/// Finds the page for a URI.
 #[derive(Clone)]
 pub(crate) struct Pages(Option<Arc<dyn Fn(Uri) -> Answer + Send + Sync>>);
 

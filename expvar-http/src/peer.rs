@@ -1,4 +1,4 @@
-//! Notices that a client goes away while the program's own page is made for it.
+//! Detects that a client disconnects while a page is being made for it.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
@@ -12,19 +12,19 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
-/// How long after its last byte a client is waited on: some close only their side, and read on.
+/// The wait after the client's last byte: some clients close only their sending side.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How often a client is looked at whose next request waits already.
+/// The polling interval for a client whose next request is already waiting.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// The client of a connection, which hyper does not read while it answers.
+/// The client of a connection, which hyper does not read while a response is made.
 pub(crate) struct Peer(Arc<TcpStream>);
 
-/// A connection whose [`Peer`] is watched.
+/// A connection with a watched [`Peer`].
 pub(crate) struct Shared(Arc<TcpStream>);
 
-/// The same connection for hyper and for whom it concerns that the client goes.
+/// The same connection for hyper and for the watcher.
 pub(crate) fn share(stream: TcpStream) -> (Shared, Peer) {
     let stream = Arc::new(stream);
     (Shared(Arc::clone(&stream)), Peer(stream))
@@ -34,7 +34,7 @@ impl Peer {
     /// Completes a second after the client has closed its side.
     pub(crate) async fn gone(&self) {
         while self.0.ready(Interest::READABLE).await.is_ok_and(|ready| !ready.is_read_closed()) {
-            // The next request has come. It is not read here.
+            // The next request has arrived. It is not read here.
             sleep(LOOK).await;
         }
         sleep(GRACE).await;

@@ -1,6 +1,6 @@
-//! `/debug/pprof/`: heap profiles, as Go's `net/http/pprof` answers them.
+//! `/debug/pprof/`: heap profiles, like Go's `net/http/pprof`.
 //!
-//! A profile is made on a thread of its own, since names take time to look up the first time.
+//! A profile is made on its own thread, because resolving names takes time at first.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -14,19 +14,19 @@ use tokio::sync::oneshot;
 use crate::query;
 use crate::response::{self, Response};
 
-/// Most profiles that are made at one time, and beside them most that wait for their `seconds`.
+/// The most profiles being made, and the most requests waiting for their `seconds`.
 const MAX_PROFILES: usize = 4;
-/// Longest time between the two moments of a difference.
+/// The longest `seconds`.
 const MAX_SECONDS: u64 = 300;
-/// Most addresses in one question for symbols.
+/// The most addresses in one request for symbols.
 const MAX_ADDRESSES: usize = 4096;
-/// Most bytes of a body with addresses: as many as may be asked for, with room for each.
+/// The most bytes of a body with addresses.
 pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// How often a thread that waits looks whether its client is still there.
+/// How often a waiting thread checks that its client is still connected.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Threads that make something now, and that wait for the end of a difference.
+/// Threads that make a profile, and threads that wait for the end of a difference.
 static RUNNING: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
 /// A page below `/debug/pprof`.
@@ -34,9 +34,9 @@ static RUNNING: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 pub(crate) enum Page {
     /// `/debug/pprof/`
     Index,
-    /// `/debug/pprof/heap`: what lives.
+    /// `/debug/pprof/heap`: live memory.
     Heap,
-    /// `/debug/pprof/allocs`: the same, with all that was allocated shown first.
+    /// `/debug/pprof/allocs`: the same, with total allocations as the default.
     Allocs,
     /// `/debug/pprof/cmdline`
     Cmdline,
@@ -58,7 +58,7 @@ impl Page {
     }
 }
 
-/// What answers where the allocator hook is missing.
+/// The response without the allocator hook.
 const NO_HOOK: &str = "no heap profile: the allocator hook is not installed; add to the program\n\
                        #[global_allocator]\n\
                        static ALLOC: expvar::alloc::Counting = expvar::alloc::Counting::new();\n";
@@ -78,14 +78,14 @@ const INDEX: &str = r#"<!doctype html>
 </html>
 "#;
 
-/// Begins to sample at Go's rate, unless the program chose one.
+/// Starts sampling at Go's rate, unless the program has set one.
 pub(crate) fn start() {
     if heap::rate() == 0 {
         heap::start(heap::DEFAULT_RATE);
     }
 }
 
-/// Answers a request for a page.
+/// Handles a request for a page.
 pub(crate) async fn answer(page: Page, query: Option<&str>) -> Response {
     match page {
         Page::Index => response::html(INDEX),
@@ -96,7 +96,7 @@ pub(crate) async fn answer(page: Page, query: Option<&str>) -> Response {
     }
 }
 
-/// How a profile is written.
+/// The format of a profile.
 #[derive(Clone, Copy)]
 enum Form {
     Pprof(SampleType),
@@ -124,7 +124,7 @@ async fn profile(name: &'static str, kind: SampleType, query: Option<&str>) -> R
     let made = thread::Builder::new().name("expvar-pprof".to_owned()).spawn(move || {
         let _place = place;
         let profile = make(seconds, || sender.is_closed());
-        // A client that has gone does not want it.
+        // The client may have disconnected.
         let _ = sender.send(profile.map(|profile| write(&profile, form)));
     });
     if made.is_err() {
@@ -141,7 +141,7 @@ async fn profile(name: &'static str, kind: SampleType, query: Option<&str>) -> R
     }
 }
 
-/// The profile of now, or what changes within some seconds; ends early where nobody waits for it.
+/// A profile of now, or of a difference over some seconds. Ends early if the request is abandoned.
 fn make(seconds: Option<Duration>, is_given_up: impl Fn() -> bool) -> Option<Profile> {
     let first = heap::profile()?;
     let Some(seconds) = seconds else { return Some(first) };
@@ -171,7 +171,7 @@ fn write(profile: &Profile, form: Form) -> Vec<u8> {
 }
 
 /// The profile as `{"functions":[…],"stacks":[[[function, …], bytes, blocks], …]}`, functions by
-/// their places, outermost first.
+/// index, outermost first.
 fn stacks(profile: &Profile) -> Vec<u8> {
     let mut places = std::collections::HashMap::<String, usize>::new();
     let mut functions: Vec<String> = Vec::new();
@@ -206,8 +206,8 @@ fn stacks(profile: &Profile) -> Vec<u8> {
     out
 }
 
-/// Go's answer to `symbol?0x1+0x2`, or to the same in the body of a POST: whether there are
-/// symbols, and each address with its name. Looked up on a thread, since the first time takes long.
+/// Go's response to `symbol?0x1+0x2`, or to the same in the body of a POST: whether there are
+/// symbols, and each address with its name. Runs on a thread, because it is slow at first.
 pub(crate) async fn symbols(asked: &str) -> Response {
     let addresses: Vec<usize> =
         asked.split('+').filter_map(number).filter(|&n| n != 0).take(MAX_ADDRESSES).collect();
@@ -232,7 +232,8 @@ pub(crate) async fn symbols(asked: &str) -> Response {
     receiver.await.map_or_else(|_| response::failed(), response::text)
 }
 
-/// A number as Go's `strconv.ParseUint(text, 0, 64)` takes the forms that its tool writes.
+/// Parses a number like Go's `strconv.ParseUint(text, 0, 64)`, in the formats that Go's tool
+/// writes.
 fn number(text: &str) -> Option<usize> {
     let text = text.trim_ascii();
     match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
@@ -241,7 +242,7 @@ fn number(text: &str) -> Option<usize> {
     }
 }
 
-/// One of the places for threads; it is free again when dropped.
+/// A slot for a thread, freed on drop.
 struct Place(&'static AtomicUsize);
 
 impl Place {

@@ -1,11 +1,11 @@
-//! Indents a JSON document for people.
+//! Indents a JSON document.
 
-/// Deepest nesting that is still indented further, so that depth cannot multiply a document's size.
+/// The deepest indentation, so that depth cannot multiply a document's size.
 const MAX_INDENT: usize = 32;
 
-/// Writes valid JSON `json` to `out`, two spaces a level.
+/// Writes valid JSON `json` to `out`, indented by two spaces a level.
 ///
-/// Objects take a line a member; an array, or an object in an array, that holds nothing nested
+/// Objects take a line for each member. An array, or an object in an array, without nested values
 /// stays on one line, so that 256 pauses are not 256 lines.
 pub(crate) fn indent(json: &[u8], out: &mut Vec<u8>) {
     let mut open: Vec<Container> = Vec::new();
@@ -65,7 +65,7 @@ enum Content {
     Nested,
 }
 
-/// What the container that opened just before `at` holds.
+/// The content of the container that opened just before `at`.
 fn content(json: &[u8], mut at: usize) -> Content {
     let mut content = Content::Nothing;
     while let Some(&byte) = json.get(at) {

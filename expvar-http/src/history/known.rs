@@ -1,9 +1,9 @@
-//! The unit of a number whose declaration does not tell.
+//! Units of numbers without a declared one.
 
 use expvar::Unit;
 
-/// The unit of the number at `path`: what was declared, or what the name's last word says. A point
-/// in time is told by its name alone.
+/// The unit of the number at `path`: the declared one, or the one that the last word of the name
+/// implies. Points in time are recognized by name only.
 pub(super) fn unit(declared: Unit, path: &str) -> &'static str {
     let last = &path[path.rfind('.').map_or(0, |dot| dot + 1)..];
     if last.ends_with("start_time_seconds") {

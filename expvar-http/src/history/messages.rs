@@ -1,11 +1,11 @@
-//! What the live page is told: everything when it comes, then once a second what changed.
+//! Messages for the live page: all rows at first, then once a second the changes.
 //!
-//! Each message is one server-sent event whose data is a JSON object. `tick` is a Unix second and
-//! `now` the time in Unix milliseconds. The first one names the service and lists all rows as
-//! `[id, name, top, kind, unit, value]`, with a seventh element for a help text, and an eighth, 1,
-//! where the value is zero and was not always; `top` is how much of the name is the variable's own
-//! (UTF-16 units), 0 for all of it. Later ones have `gone` (ids),
-//! `add` (rows) and `set` (`id, value, id, value, …`), each only where there are any.
+//! A message is a server-sent event whose data is a JSON object. `tick` is a Unix second, `now` the
+//! time in Unix milliseconds. The first message names the service and lists all rows as `[id, name,
+//! top, kind, unit, value]`, with a seventh element for a help text and an eighth, 1, if the value
+//! is zero but was not always. `top` is the length of the variable's own name (UTF-16 units), 0 for
+//! the whole. Later messages have `gone` (ids), `add` (rows) and `set` (`id, value, id, value, …`),
+//! each only if not empty.
 
 use expvar::Number;
 use expvar::json::{write_float, write_string};
@@ -14,18 +14,18 @@ use super::sample::Kind;
 use super::series::{Series, Span, Summary};
 use super::table::{Held, Row, Table};
 
-/// Who is talking.
+/// The identity of the service.
 #[derive(Debug)]
 pub(super) struct Sender {
     /// The name of the program.
     pub(super) title: String,
     /// Different for each start of the service.
     pub(super) start: String,
-    /// When it began to serve, in Unix milliseconds.
+    /// When the service began, in Unix milliseconds.
     pub(super) began_ms: u64,
 }
 
-/// Everything.
+/// The first message: all rows.
 pub(super) fn whole(sender: &Sender, table: &Table, now_ms: u64) -> Vec<u8> {
     let mut out = begin(table, now_ms);
     out.extend_from_slice(b",\"title\":");
@@ -40,7 +40,7 @@ pub(super) fn whole(sender: &Sender, table: &Table, now_ms: u64) -> Vec<u8> {
     end(out)
 }
 
-/// What the last sample changed.
+/// The changes of the last sample.
 pub(super) fn changes(table: &Table, now_ms: u64) -> Vec<u8> {
     let mut out = begin(table, now_ms);
     let changes = &table.changes;
@@ -65,7 +65,7 @@ pub(super) fn changes(table: &Table, now_ms: u64) -> Vec<u8> {
     end(out)
 }
 
-/// The answer to a question for the past of `names`: for each series its kind, unit and points.
+/// The history of `names` as JSON: for each series kind, unit and points.
 pub(super) fn history(table: &Table, names: &[&str], span: Option<Span>, now_ms: u64) -> Vec<u8> {
     let mut out = b"{\"tick\":".to_vec();
     integer(&mut out, table.tick.into());
@@ -82,7 +82,7 @@ pub(super) fn history(table: &Table, names: &[&str], span: Option<Span>, now_ms:
             write_string(&mut out, &name);
             out.extend_from_slice(if rate { b":{\"rate\":true" } else { b":{\"rate\":false" });
             out.extend_from_slice(b",\"unit\":");
-            // How many records there are has no unit; what they are of has.
+            // A count of recordings has no unit, unlike the recorded values.
             let is_count = rate && row.kind == Kind::Histogram;
             write_string(&mut out, if is_count { "" } else { row.unit });
             let spans = Span::ALL.into_iter().filter(|of| span.is_none_or(|span| span == *of));
@@ -98,7 +98,7 @@ pub(super) fn history(table: &Table, names: &[&str], span: Option<Span>, now_ms:
     out
 }
 
-/// The means of some spans, and the extremes of what is longer than seconds.
+/// The means of some spans, and minimum and maximum for spans longer than seconds.
 fn points_of(out: &mut Vec<u8>, spans: &[(Span, Vec<Summary>)]) {
     for (span, points) in spans {
         array(out, span.name(), points.iter().map(|point| point.mean), write_point);
@@ -112,7 +112,7 @@ fn points_of(out: &mut Vec<u8>, spans: &[(Span, Vec<Summary>)]) {
     }
 }
 
-/// How much a counter went up in each point.
+/// A counter's increase in each point.
 fn totals(out: &mut Vec<u8>, table: &Table, row: &Row, series: &Series, span: Option<Span>) {
     let spans = Span::ALL.into_iter().filter(|of| span.is_none_or(|span| span == *of));
     let totals = spans.map(|of| {
@@ -145,7 +145,7 @@ fn object(
     out.push(b'}');
 }
 
-/// The answer to a question for the past of nothing: of what there is one.
+/// The names with history.
 pub(super) fn names(table: &Table, now_ms: u64) -> Vec<u8> {
     let mut out = b"{\"tick\":".to_vec();
     integer(&mut out, table.tick.into());
@@ -157,7 +157,7 @@ pub(super) fn names(table: &Table, now_ms: u64) -> Vec<u8> {
     out
 }
 
-/// Of how many series the past is kept, of how many there are.
+/// How many series have history, and how many there are.
 fn kept(out: &mut Vec<u8>, table: &Table) {
     out.extend_from_slice(b",\"kept\":");
     integer(out, table.series() as u64);
@@ -197,7 +197,7 @@ fn rows<'t>(out: &mut Vec<u8>, name: &str, rows: impl Iterator<Item = (u32, &'t 
         write_string(out, row.unit);
         out.push(b',');
         value(out, row);
-        // A help text goes with the first of those in a row that have it.
+        // A help text is sent with the first of the rows that share it.
         let help = row.help.as_deref();
         let is_said = match (said, help) {
             (Some(said), Some(help)) => std::ptr::eq(said, help),
@@ -238,11 +238,11 @@ fn value(out: &mut Vec<u8>, row: &Row) {
     }
 }
 
-/// Whole numbers past this are sent as texts, as a browser's numbers do not hold them.
+/// Larger integers are sent as strings, because JavaScript numbers cannot represent them.
 const MAX_SAFE: u64 = (1 << 53) - 1;
 
-/// A point with six digits, which is more than a screen shows, or `null` for a gap; integers keep
-/// all of theirs.
+/// Writes a point with six digits, more than a screen shows, or `null` for a gap. Integers keep all
+/// digits.
 fn write_point(out: &mut Vec<u8>, point: f64) {
     if point.fract() == 0.0 || !point.is_finite() || point == 0.0 {
         return write_float(out, point);

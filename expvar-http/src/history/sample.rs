@@ -1,4 +1,4 @@
-//! Everything that a registry shows at one moment, flat: a path and a value for each leaf.
+//! A registry's values at one moment, flat: a path and a value for each leaf.
 
 use std::ops::Range;
 
@@ -6,12 +6,12 @@ use expvar::{Info, Number, Recorded, Shape, Stamp, Step, Unit, Visitor};
 
 use super::known;
 
-/// Most bytes of a text that the page is sent; the whole is in the document.
+/// The most bytes of a text sent to the page; the JSON document has all of it.
 const MAX_TEXT_BYTES: usize = 200;
-/// Longest path that is shown, in bytes; what lies under a longer one is left out.
+/// The longest path in bytes; leaves with longer ones are omitted.
 const MAX_PATH_BYTES: usize = 16 * 1024;
 
-/// What kind of thing a leaf is.
+/// The kind of a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A number that only goes up; its history is a rate.
@@ -19,16 +19,16 @@ pub(super) enum Kind {
     Gauge,
     Histogram,
     Text,
-    /// An array, or what is empty: shown by its first values.
+    /// An array or an empty structure, shown by its first values.
     Json,
 }
 
-/// How much a count moved since it was `before`; NaN where it fell, and so began anew.
+/// The increase of a count since `before`; NaN if it fell, and so was reset.
 pub(super) fn moved(now: Number, before: Number) -> f64 {
     now.since(before).map_or(f64::NAN, Number::to_f64)
 }
 
-/// Whether two numbers are shown the same.
+/// Whether two numbers look the same.
 pub(super) fn is_same(a: Number, b: Number) -> bool {
     match (a, b) {
         (Number::Float(a), Number::Float(b)) => a.to_bits() == b.to_bits(),
@@ -36,7 +36,7 @@ pub(super) fn is_same(a: Number, b: Number) -> bool {
     }
 }
 
-/// A histogram's records since the start of the process, and its recent quantiles.
+/// A histogram's count since the start of the process, and its recent quantiles.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Distribution {
     pub(super) count: u64,
@@ -44,10 +44,10 @@ pub(super) struct Distribution {
     pub(super) quantiles: [f64; 3],
 }
 
-/// What the parts of a [`Distribution`] are called in a series' name.
+/// Suffixes of the parts of a [`Distribution`] in series names.
 pub(super) const PARTS: [&str; 4] = ["count", "p50", "p90", "p99"];
 
-/// A leaf's value; texts lie in the sample's buffer.
+/// A leaf's value; texts are in the sample's buffer.
 #[derive(Clone, Debug)]
 pub(super) enum Found {
     Number(Number),
@@ -59,49 +59,49 @@ pub(super) enum Found {
 #[derive(Clone, Debug)]
 pub(super) struct Item {
     path: Range<usize>,
-    /// Bytes of the path that are the variable's own name, where there is more than that.
+    /// Bytes of the path that are the variable's own name, if there is more.
     pub(super) top: usize,
     pub(super) kind: Kind,
     pub(super) unit: &'static str,
     pub(super) found: Found,
-    /// Whether it lies in a map, which may hold any number of others.
+    /// Whether it is in a map, which can have any number of keys.
     pub(super) is_key: bool,
-    /// Where its help is in `helps`.
+    /// The index of its help text in `helps`.
     help: Option<u32>,
 }
 
-/// The leaves of one walk, in its order; its memory is used again for the next.
+/// The leaves of one walk, in order. Memory is reused for the next.
 #[derive(Default)]
 pub(super) struct Sample {
     items: Vec<Item>,
     text: String,
     helps: Vec<Range<usize>>,
     place: Place,
-    /// The histograms of this walk, in its order, and those of the one before: what did not move is
-    /// not read again.
+    /// The histograms of this walk and of the one before, in order; unchanged ones are not read
+    /// again.
     histograms: Vec<(Stamp, Distribution)>,
     before: Vec<(Stamp, Distribution)>,
 }
 
-/// Where the walk is.
+/// The position of the walk.
 #[derive(Default)]
 struct Place {
     path: String,
-    /// The length of the path before each step that was entered.
+    /// The length of the path before each step.
     before: Vec<usize>,
     /// Bytes of the path that are the variable's name.
     top: usize,
     is_key: bool,
-    /// The variable's help, and that of what was entered last.
+    /// The help texts of the variable and of the last entered value.
     top_help: Option<u32>,
     help: Option<u32>,
     unit: Unit,
     is_counter: bool,
-    /// How many items there were where each map or structure began.
+    /// The number of items at the beginning of each map or structure.
     begun: Vec<usize>,
-    /// How many arrays deep it is.
+    /// The depth of arrays.
     arrays: usize,
-    /// The item of the outermost of them.
+    /// The item of the outermost array.
     array: Option<usize>,
 }
 
@@ -137,7 +137,7 @@ impl Sample {
         start..self.text.len()
     }
 
-    /// Keeps the beginning of a text, and says where it was cut.
+    /// Truncates a text, and marks the truncation.
     fn keep_short(&mut self, text: &str) -> Range<usize> {
         let start = self.text.len();
         let end = text.floor_char_boundary_at(MAX_TEXT_BYTES);
@@ -149,7 +149,7 @@ impl Sample {
     }
 }
 
-/// `str::floor_char_boundary`, which the oldest supported compiler does not have.
+/// `str::floor_char_boundary`, which the oldest supported compiler lacks.
 trait FloorCharBoundary {
     fn floor_char_boundary_at(&self, at: usize) -> usize;
 }
@@ -179,7 +179,7 @@ impl Sample {
         self.push(kind, Found::Text(range));
     }
 
-    /// Adds the leaf at the place; returns whether its path is short enough.
+    /// Adds the leaf at this position; returns whether its path is short enough.
     fn push(&mut self, kind: Kind, found: Found) -> bool {
         let place = &self.place;
         if place.path.len() > MAX_PATH_BYTES {
@@ -197,11 +197,11 @@ impl Sample {
         true
     }
 
-    /// Adds a value to the short form of the array around it.
+    /// Adds a value to the short form of the enclosing array.
     fn element(&mut self, value: &str) {
         let Some(item) = self.place.array else { return };
         let Some(Item { found: Found::Text(range), .. }) = self.items.get_mut(item) else { return };
-        // The array's own text is the last in the buffer as long as it lasts.
+        // The array's text is the last in the buffer while the array is open.
         if range.len() > MAX_TEXT_BYTES / 2 {
             if !self.text.ends_with('…') {
                 self.text.push_str(", …");
@@ -280,7 +280,7 @@ impl Visitor for Sample {
     }
 
     fn histogram(&mut self, mut histogram: Recorded<'_>) {
-        // First the stamp: what is recorded after it shows in the next walk.
+        // Take the stamp first: what is recorded after it shows in the next walk.
         let stamp = histogram.recent_stamp();
         let before = self.before.get(self.histograms.len());
         let distribution = match before.filter(|(before, _)| *before == stamp) {
@@ -299,7 +299,7 @@ impl Visitor for Sample {
             if self.place.arrays == 0 {
                 let item = self.items.len();
                 let pushed = self.push(Kind::Json, Found::Text(0..0));
-                // The path of the item is in the buffer now; its text follows.
+                // The item's path is in the buffer now; its text follows.
                 let end = self.text.len();
                 if let (true, Some(item)) = (pushed, self.items.last_mut()) {
                     item.found = Found::Text(end..end);

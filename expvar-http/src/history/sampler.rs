@@ -1,4 +1,4 @@
-//! The thread that looks at the registry once a second, while somebody wants to see it.
+//! The thread that samples the registry once a second while a page is open.
 
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -18,25 +18,25 @@ use super::table::Table;
 
 /// Time from one sample to the next.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How long sampling goes on after the last page was closed, so that one that is loaded again
-/// finds its past.
+/// How long sampling continues after the last page was closed, so that a reloaded page has its
+/// history.
 const LINGER: Duration = Duration::from_secs(300);
-/// Messages that wait for a page that does not read them; with one more the page is cut off.
+/// Unread messages of a page; one more disconnects it.
 const MAX_WAITING: usize = 16;
-/// Most pages that are told at one time.
+/// The most open pages.
 const MAX_WATCHERS: usize = 256;
 
 /// Pages open now.
 pub(crate) static WATCHERS: Gauge = Gauge::new();
-/// Pages cut off because they did not read.
+/// Pages disconnected because they did not read.
 pub(crate) static CUT: Counter = Counter::new();
 /// Series kept now.
 pub(crate) static SERIES: Gauge = Gauge::new();
-/// Series given up because there were too many.
+/// Series evicted at the limit.
 pub(crate) static EVICTED: Counter = Counter::new();
 
-/// Samples a registry while pages are open, and for a while after; or, where that was asked for,
-/// always. Clones are handles of one; with the last of them it stops.
+/// Samples a registry while pages are open and for a while after, or always if configured. Clones
+/// are handles of one sampler; it stops with the last.
 #[derive(Clone)]
 pub(crate) struct Sampler {
     handle: Arc<Handle>,
@@ -64,15 +64,14 @@ struct State {
     watchers: Vec<mpsc::Sender<Bytes>>,
     running: bool,
     stopped: bool,
-    /// When the table was last filled; nothing is in it before.
+    /// When the table was last filled; `None` if it is empty.
     now_ms: Option<u64>,
-    /// The first message for pages that come before the next sample.
+    /// The first message for pages that open before the next sample.
     whole: Option<Bytes>,
 }
 
 impl Sampler {
-    /// A sampler of `registry` that keeps at most `max_series` series; one that does so `always`
-    /// starts now.
+    /// A sampler of `registry` with at most `max_series` series. With `always` it starts now.
     pub(crate) fn new(registry: Registry, always: bool, max_series: usize) -> Self {
         let state = State {
             table: Table::new(max_series),
@@ -96,8 +95,8 @@ impl Sampler {
         Self { handle: Arc::new(Handle(shared)) }
     }
 
-    /// The messages for one more page, which starts the sampling; `None` where there are too many
-    /// pages already, or no more threads.
+    /// The messages for another page; starts sampling. `None` at the limit of pages, or if there is
+    /// no thread.
     pub(crate) fn watch(&self) -> Option<Events> {
         let shared = &self.handle.0;
         let mut state = shared.lock();
@@ -110,7 +109,7 @@ impl Sampler {
             let State { whole, table, .. } = &mut *state;
             let whole =
                 whole.get_or_insert_with(|| messages::whole(&shared.sender, table, now_ms).into());
-            // The channel is empty, so there is room.
+            // The channel is empty, so this cannot fail.
             let _ = sender.try_send(whole.clone());
         }
         state.watchers.push(sender);
@@ -118,7 +117,7 @@ impl Sampler {
         Some(Events { messages, _open: Open })
     }
 
-    /// The past of `names` as JSON, of one span or of all; without names, what there are.
+    /// The history of `names` as JSON, for one span or all; without names, the available ones.
     pub(crate) fn history(&self, names: &[&str], span: Option<Span>) -> Vec<u8> {
         let state = self.handle.0.lock();
         let now_ms = state.now_ms.unwrap_or_else(unix_ms);
@@ -129,7 +128,7 @@ impl Sampler {
         }
     }
 
-    /// Ends all streams and the thread, for good.
+    /// Ends all streams and the thread, permanently.
     pub(crate) fn stop(&self) {
         self.handle.0.stop();
     }
@@ -161,7 +160,7 @@ impl Shared {
         self.wake.notify_all();
     }
 
-    /// Makes sure that the thread runs; `false` where the system gives none.
+    /// Makes sure that the thread runs; false if the system refuses it.
     fn run(self: &Arc<Self>, state: &mut State) -> bool {
         if !state.running {
             let shared = Arc::clone(self);
@@ -171,7 +170,7 @@ impl Shared {
         state.running
     }
 
-    /// Samples until nobody has wanted it for a while.
+    /// Samples until no page was open for a while.
     fn sample(&self) {
         let (base, base_ms) = (Instant::now(), unix_ms());
         let mut sample = Sample::default();
@@ -181,12 +180,13 @@ impl Shared {
             let now = Instant::now();
             let passed = now - base;
             sample.clear();
-            // Functions may take their time; nothing is locked meanwhile.
+            // Functions may be slow; nothing is locked meanwhile.
             self.registry.visit(&mut sample);
 
             let mut state = self.lock();
             let now_ms = base_ms + passed.as_millis() as u64;
-            // The monotonic clock counts the seconds, so that a wall clock that jumps makes no gap.
+            // The monotonic clock counts the seconds, so that a jump of the wall clock leaves no
+            // gap.
             let tick = (base_ms / 1000 + passed.as_secs()) as u32;
             let secs = (now - last).as_secs_f64();
             state.take(&self.sender, &sample, tick, secs, now_ms);
@@ -216,7 +216,7 @@ impl Shared {
 }
 
 impl State {
-    /// Takes in a sample and tells the pages; each message is rendered once for all of them.
+    /// Merges a sample and informs the pages; each message is rendered once.
     fn take(&mut self, sender: &Sender, sample: &Sample, tick: u32, secs: f64, now_ms: u64) {
         let evicted = self.table.evicted;
         self.table.take(sample, tick, secs);
@@ -243,7 +243,7 @@ impl State {
     }
 }
 
-/// Rounds of a sampler, one at a time: for benches.
+/// For benches: single rounds of a sampler.
 #[doc(hidden)]
 pub struct Rounds {
     registry: Registry,
@@ -253,7 +253,7 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    /// Rounds over a registry.
+    /// Creates rounds over a registry.
     pub fn new(registry: &Registry) -> Self {
         let (sample, table) = (Sample::default(), Table::new(usize::MAX));
         Self { registry: registry.clone(), sample, table, tick: 0 }
@@ -278,8 +278,8 @@ fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
-/// The messages for one page, as server-sent events; it ends when the page does not read them, or
-/// the sampler stops.
+/// A page's messages as server-sent events. Ends when the page does not read them, or the sampler
+/// stops.
 pub(crate) struct Events {
     messages: mpsc::Receiver<Bytes>,
     _open: Open,
@@ -293,7 +293,7 @@ impl Stream for Events {
     }
 }
 
-/// Counts itself among the pages that are open.
+/// Counts an open page.
 struct Open;
 
 impl Drop for Open {
@@ -395,7 +395,7 @@ mod tests {
         let shared = Arc::downgrade(&sampler.handle.0);
         drop(sampler);
         assert!(next().await.is_none());
-        // The thread held the last reference, and wakes to give it back.
+        // The thread holds the last reference and drops it when it wakes.
         while shared.upgrade().is_some() {
             tokio::task::yield_now().await;
         }

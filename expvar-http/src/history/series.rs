@@ -1,4 +1,4 @@
-//! One number's past: 60 seconds, 60 minutes, 24 hours and 30 days in 174 points.
+//! A number's history: 60 seconds, 60 minutes, 24 hours and 30 days in 174 points.
 
 mod point;
 mod seconds;
@@ -8,7 +8,7 @@ pub(crate) use point::Summary;
 use point::{Climb, Level};
 use seconds::Seconds;
 
-/// How far back a part of a [`Series`] reaches.
+/// A time span of a [`Series`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Span {
     Second,
@@ -20,7 +20,7 @@ pub(crate) enum Span {
 impl Span {
     pub(crate) const ALL: [Span; 4] = [Span::Second, Span::Minute, Span::Hour, Span::Day];
 
-    /// What one of its points covers, which is also its name in queries and answers.
+    /// The unit of its points, used as its name in queries and responses.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Span::Second => "second",
@@ -35,23 +35,23 @@ impl Span {
     }
 }
 
-/// The points of one number; unknown where there was none.
+/// The points of one number; unknown ones are gaps.
 ///
-/// Places are those of a clock: the value at Unix second `t` stands at `t % 60`. A minute is of
-/// its seconds, an hour of its minutes, a day of its hours (UTC), gaps left out: minimum, mean and
-/// maximum, and of a counter how much it went up. 1,176 bytes in all.
+/// Points are in a ring by wall clock: the value at Unix second `t` is at index `t % 60`. A minute
+/// summarizes its seconds, an hour its minutes, a day its hours (UTC), without gaps: minimum, mean
+/// and maximum, and for a counter its increase. 1,176 bytes in all.
 #[derive(Debug)]
 pub(crate) struct Series {
     seconds: Seconds,
     minutes: [u64; 60],
     hours: [u64; 24],
     days: [u64; 30],
-    /// How much a counter went up in this minute; NaN for a number that goes up and down.
+    /// A counter's increase in this minute; NaN for a gauge.
     climbed: f64,
 }
 
 impl Series {
-    /// Of a number that goes up and down, or of a counter's rate.
+    /// For a gauge, or for a counter's rate.
     pub(crate) fn new(rate: bool) -> Self {
         let unknown = if rate { Climb::UNKNOWN.to_bits() } else { Level::UNKNOWN.to_bits() };
         Self {
@@ -63,8 +63,8 @@ impl Series {
         }
     }
 
-    /// Puts in the value at Unix second `tick`, which follows the last one's; a counter's value is
-    /// its rate, and it went up by `climb`.
+    /// Adds the value at Unix second `tick`, which must follow the last one. A counter's value is
+    /// its rate, and `climb` its increase.
     pub(crate) fn put(&mut self, tick: u64, value: f64, climb: f64) {
         self.seconds.set(place(tick, 60), value);
         if self.is_rate() {
@@ -110,8 +110,7 @@ impl Series {
         }
     }
 
-    /// The minute, hour or day in which `tick` lies, as far as it has passed, and of how many
-    /// parts it is.
+    /// The unfinished minute, hour or day of `tick`, and the number of its parts.
     fn this(&self, span: Span, tick: u64) -> (Summary, u32) {
         let (minute, hour) = (tick / 60, tick / 3600);
         let before = |ring: &[u64], secs| -> Vec<Summary> {
@@ -136,8 +135,7 @@ impl Series {
         }
     }
 
-    /// The points of a span, oldest first; the last one is of the second, minute, hour or day in
-    /// which `tick` lies, as far as it has passed.
+    /// The points of a span, oldest first. The last is the unfinished one of `tick`.
     pub(crate) fn points(&self, span: Span, tick: u64) -> Vec<Summary> {
         let (newest, _) = self.this(span, tick);
         let unroll = |ring: &[u64], last: usize, secs| {

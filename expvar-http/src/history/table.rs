@@ -1,4 +1,4 @@
-//! The rows of the live page: each leaf's last value, what changed of it, and its past.
+//! The rows of the live page: each leaf's last value, its change and its history.
 
 mod rank;
 mod row;
@@ -14,16 +14,16 @@ use self::row::{Past, Points};
 use super::sample::{Item, Kind, PARTS, Sample};
 use super::series::{Series, Summary};
 
-/// Most rows; leaves past that are not shown, and counted.
+/// The most rows; further leaves are hidden and counted.
 const MAX_ROWS: usize = 20_000;
-/// Most bytes that the names of shown rows take together.
+/// The most bytes of all row names together.
 const MAX_NAME_BYTES: usize = 8 * 1024 * 1024;
-/// The past of a row that is gone is only kept under a name of at most this many bytes.
+/// Rows with longer names lose their history when they disappear.
 const MAX_GONE_NAME_BYTES: usize = 256;
-/// A row that changed within so many seconds does not lose its past to another.
+/// A row that changed within this many seconds is not evicted.
 const SETTLED_SECS: u32 = 60;
 
-/// Which rows the last sample changed, by id.
+/// The changes of the last sample, by row id.
 #[derive(Default)]
 pub(super) struct Changes {
     pub(super) gone: Vec<u32>,
@@ -31,24 +31,24 @@ pub(super) struct Changes {
     pub(super) set: Vec<u32>,
 }
 
-/// All rows, at most `max_series` series among them.
+/// All rows, with at most `max_series` series.
 ///
-/// Past that bound variables come before keys of maps, and the first keys of each map before the
-/// rest. Within a rank the series of the rows that changed least recently go, and only of rows
-/// that have settled; those of rows that are gone go first of all.
+/// At the limit, variables take precedence over keys of maps, and the first keys of each map over
+/// its other keys. Rows that have disappeared are evicted first. Within a rank, the rows that
+/// changed least recently follow, if they have not changed for a while.
 pub(super) struct Table {
     rows: Vec<Option<Row>>,
     free: Vec<u32>,
     index: HashMap<Arc<str>, u32>,
     pub(super) changes: Changes,
     pub(super) tick: u32,
-    /// How long each of the last 60 seconds was from the sample before; a rate times it is a count.
+    /// The length of each of the last 60 intervals; the increase is the rate times it.
     secs: [f32; 60],
-    /// Leaves of the last sample that were too many to show.
+    /// Leaves of the last sample beyond the limit of rows.
     pub(super) hidden: u64,
-    /// Series that all leaves of the last sample would take.
+    /// The series that all leaves of the last sample would need.
     pub(super) wanted: usize,
-    /// Series given up to make room, ever.
+    /// Series evicted so far.
     pub(super) evicted: u64,
     max_series: usize,
     series: usize,
@@ -57,13 +57,13 @@ pub(super) struct Table {
     first: u32,
 }
 
-/// What is known of a leaf before its row is found.
+/// State of a leaf before its row is found.
 #[derive(Clone, Copy)]
 struct Place {
-    /// The sample before, and the seconds since.
+    /// The previous sample, and the seconds since.
     last: u32,
     secs: f64,
-    /// The row that it probably has.
+    /// The predicted row.
     expected: u32,
     rank: Rank,
 }
@@ -91,7 +91,7 @@ impl Table {
         }
     }
 
-    /// How many series are kept.
+    /// The number of series.
     pub(super) fn series(&self) -> usize {
         self.series
     }
@@ -100,7 +100,7 @@ impl Table {
         self.rows.get(id as usize)?.as_ref()
     }
 
-    /// The rows that the last sample had, with their ids.
+    /// The rows of the last sample, with their ids.
     pub(super) fn shown(&self) -> impl Iterator<Item = (u32, &Row)> {
         let tick = self.tick;
         self.rows.iter().enumerate().filter_map(move |(id, row)| {
@@ -109,7 +109,7 @@ impl Table {
         })
     }
 
-    /// Takes in the sample of Unix second `tick`, `secs` after the one before.
+    /// Merges the sample of Unix second `tick`, `secs` after the one before.
     pub(super) fn take(&mut self, sample: &Sample, tick: u32, secs: f64) {
         let last = std::mem::replace(&mut self.tick, tick);
         self.changes.gone.clear();
@@ -151,13 +151,13 @@ impl Table {
             }
         });
         self.sweep(last, &mut freed);
-        // Of two large maps each gets some.
+        // Interleaves large maps, so that each gets some.
         without_past.sort_unstable();
         self.grant(&without_past, &mut freed);
         self.free.append(&mut freed);
     }
 
-    /// Puts one leaf into its row; `None` where it is not shown.
+    /// Merges one leaf into its row; `None` if it is hidden.
     fn enter(
         &mut self,
         sample: &Sample,
@@ -174,7 +174,8 @@ impl Table {
         let Some(id) = found else { return self.insert(sample, item, place.rank) };
         let row = self.rows[id as usize].as_mut()?;
         if row.seen == tick {
-            // Two leaves of one path, such as `a.b` and the key `b` of a map `a`: the first stays.
+            // Two leaves with the same path, such as `a.b` and the key `b` of a map `a`: the first
+            // wins.
             self.hidden += 1;
             return None;
         }
@@ -242,7 +243,7 @@ impl Table {
         Some(id)
     }
 
-    /// A help text, the same memory for the leaves of one variable.
+    /// A help text, shared by the leaves of a variable.
     fn help(&self, text: &str) -> Arc<str> {
         let before = self.changes.added.last().and_then(|&id| self.row(id)?.help.as_ref());
         match before {
@@ -260,7 +261,7 @@ impl Table {
         }
     }
 
-    /// Finds the rows that the sample did not have; forgets those without a past.
+    /// Finds rows that are not in the sample; deletes those without history.
     fn sweep(&mut self, last: u32, freed: &mut Vec<u32>) {
         for id in 0..self.rows.len() {
             let Some(row) = &mut self.rows[id] else { continue };
@@ -278,7 +279,7 @@ impl Table {
         }
     }
 
-    /// Gives the rows in `wanting` a past, in that order, as far as the bound and others leave room.
+    /// Gives the rows in `wanting` a history, in that order, within the limits.
     fn grant(&mut self, wanting: &[Wanting], freed: &mut Vec<u32>) {
         for of_rank in wanting.chunk_by(|a, b| a.rank() == b.rank()) {
             let rank = of_rank[0].rank();
@@ -291,7 +292,7 @@ impl Table {
         }
     }
 
-    /// Gives a row its past, where there is room for that.
+    /// Gives a row its history, if there is room.
     fn give(&mut self, id: u32) {
         let Some(row) = &mut self.rows[id as usize] else { return };
         let width = row.width();
@@ -307,7 +308,7 @@ impl Table {
         row.past.put(self.tick, points);
     }
 
-    /// Gives up at least `needed` series for rows of this rank, or as many as may go.
+    /// Evicts at least `needed` series for rows of this rank, or as many as possible.
     fn make_room(&mut self, needed: usize, rank: Rank, freed: &mut Vec<u32>) {
         if needed == 0 {
             return;
@@ -343,7 +344,7 @@ impl Table {
         self.evicted += given as u64;
     }
 
-    /// Leaves the seconds between two samples unknown.
+    /// Marks the seconds between two samples as unknown.
     fn skip(&mut self, ticks: RangeInclusive<u32>) {
         for tick in ticks {
             for row in self.rows.iter_mut().flatten() {
@@ -352,7 +353,7 @@ impl Table {
         }
     }
 
-    /// How much a row's count went up in each of the last 60 seconds, from its rates.
+    /// The increase of a row's count in each of the last 60 seconds, from its rates.
     pub(super) fn climbs(&self, row: &Row, rates: &[Summary]) -> Vec<f64> {
         let newest = self.tick as usize + 60;
         let climb = |(at, rate): (usize, &Summary)| {
@@ -362,8 +363,8 @@ impl Table {
         rates.iter().enumerate().map(climb).collect()
     }
 
-    /// The series of a name: a number's one, each part of a histogram, or the part that the name
-    /// ends in. `f` gets the full name, the row, and whether the points are of rates.
+    /// Finds the series of a name: a number's one, all parts of a histogram, or the part named by
+    /// the suffix. `f` gets the full name, the row, and whether the points are rates.
     pub(super) fn find<'t>(
         &'t self,
         name: &str,
@@ -389,7 +390,7 @@ impl Table {
         }
     }
 
-    /// The names of all rows with a past, in order.
+    /// The names of all rows with history, in order.
     pub(super) fn names(&self) -> Vec<&str> {
         let rows = self.rows.iter().flatten().filter(|row| row.has_past());
         let mut names: Vec<&str> = rows.map(|row| &*row.name).collect();

@@ -1,4 +1,4 @@
-//! A response that is waited for.
+//! The future of a recorded response.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use super::grpc::RecordedBody;
 use super::routes::{Outcome, Running};
 
 pin_project! {
-    /// The response to come of a [`Recorded`](super::Recorded) service.
+    /// The future of a [`Recorded`](super::Recorded) service.
     ///
     /// ```
     /// use expvar_http::{Recorded, Recording};
@@ -53,7 +53,7 @@ where
         Poll::Ready(match response {
             Ok(response) => {
                 let status = response.status();
-                // Polled once more after its end, which a future's contract leaves open.
+                // Polled after completion, for which a future may do anything.
                 let Some(running) = running else {
                     return Poll::Ready(Ok(response.map(RecordedBody::plain)));
                 };

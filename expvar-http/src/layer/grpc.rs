@@ -1,4 +1,4 @@
-//! The status of gRPC calls, which comes after the body.
+//! The status of gRPC calls, from the trailers.
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -35,7 +35,7 @@ const CODES: [&str; 17] = [
 
 static STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// Where calls are counted, by route and status. Published at the first call.
+/// Counts calls by route and status. Published at the first call.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     place: Option<(Registry, String)>,
@@ -59,7 +59,7 @@ impl Calls {
     }
 }
 
-/// A call whose status is not known yet. One that is dropped was cancelled.
+/// A call without a status yet. Counts as cancelled when dropped.
 #[derive(Debug)]
 struct Call {
     place: Place,
@@ -79,8 +79,8 @@ impl Drop for Call {
 }
 
 pin_project! {
-    /// The body of a recorded response: the same bytes. That of a gRPC call is watched for the
-    /// status in its trailers.
+    /// The body of a recorded response, unchanged. For a gRPC call, it records the status in its
+    /// trailers.
     ///
     /// ```
     /// use expvar_http::RecordedBody;
@@ -94,7 +94,7 @@ pin_project! {
     pub struct RecordedBody<B> {
         #[pin]
         inner: B,
-        // Boxed, so that all other bodies are a word larger and no more.
+        // Boxed, so that other bodies grow by one word only.
         call: Option<Box<Call>>,
     }
 }

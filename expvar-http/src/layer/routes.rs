@@ -1,4 +1,4 @@
-//! The variables of each route, found without a lock.
+//! Each route's variables, looked up without a lock.
 
 use std::fmt;
 use std::hash::BuildHasher;
@@ -15,19 +15,19 @@ use once_cell::sync::OnceCell;
 use super::grpc::Calls;
 use super::{Maps, Shared};
 
-/// Routes of one layer.
+/// The most routes of a layer.
 const ROUTES: usize = 1000;
-/// Places for them. At least half are always free, which ends a search; a power of two.
+/// Slots for them, a power of two. At least half are always free, which ends a probe.
 const PLACES: usize = 2048;
-/// The place of the route that takes what is past the limit.
+/// The slot of the route for everything past the limit.
 const OVERFLOW: usize = PLACES;
-/// Statuses of a route and method that are found at once; others take a lock.
+/// Statuses of a route and method that are found without a lock.
 const STATUSES: usize = 12;
 const OTHER: &str = "(other)";
 const METHODS: [&str; 10] =
     ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", OTHER];
 
-/// The routes of a layer: a hash table of places that are filled once and never emptied.
+/// The routes of a layer: a hash table whose slots are filled once and never emptied.
 pub(super) struct Routes {
     maps: Maps,
     hasher: RandomState,
@@ -77,7 +77,7 @@ impl Routes {
         &self.maps.calls
     }
 
-    /// The place of a template's route, or of the one that takes what is past the limit.
+    /// The slot of a template's route, or of the overflow route.
     fn find_or_make(&self, template: &str) -> (usize, &Route) {
         let mut at = self.hasher.hash_one(template) as usize % PLACES;
         loop {
@@ -86,7 +86,7 @@ impl Routes {
                 Some(_) => at = (at + 1) % PLACES,
                 None => match self.make(at, template) {
                     Some(route) if *route.template == *template => return (at, route),
-                    // Another thread was faster, with another route.
+                    // Another thread filled the slot first, with another route.
                     Some(_) => {}
                     None => return self.overflow(),
                 },
@@ -94,7 +94,7 @@ impl Routes {
         }
     }
 
-    /// Makes a route in a place, unless there is one meanwhile. `None` past the limit.
+    /// Fills a slot, unless it is filled already. `None` past the limit.
     #[cold]
     fn make(&self, at: usize, template: &str) -> Option<&Route> {
         let count = |made: usize| (made < ROUTES).then_some(made + 1);
@@ -102,7 +102,7 @@ impl Routes {
             Ok(_) => Ok(Box::new(Route::new(&self.maps, template))),
             Err(_) => Err(()),
         };
-        // Of threads that meet here one counts, so that none is past the limit for another's sake.
+        // Of racing threads only one counts, so that none hits the limit because of another.
         self.places[at].get_or_try_init(make).ok().map(|route| &**route)
     }
 
@@ -153,7 +153,7 @@ impl ByMethod {
     }
 }
 
-/// A request that has no response yet. One that is dropped was cancelled.
+/// A request without a response yet. Counts as cancelled when dropped.
 pub(super) struct Running {
     place: Place,
     method: usize,
@@ -169,12 +169,12 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// `None` is never seen: the place was filled before this was made.
+    /// Never `None`: the slot was filled before this was made.
     fn route(&self) -> Option<&Route> {
         self.routes.places[self.at].get().map(|route| &**route)
     }
 
-    /// Counts a gRPC call that ended.
+    /// Counts a finished gRPC call.
     pub(super) fn count_call(&self, code: &str) {
         if let Some(route) = self.route() {
             self.routes.calls().map().counter_at([&*route.template, code]).inc();
@@ -183,7 +183,7 @@ impl Place {
 }
 
 impl Running {
-    /// A request begins.
+    /// Begins a request.
     pub(super) fn start(routes: &Shared, template: &str, method: &Method) -> Self {
         let (at, route) = routes.find_or_make(template);
         route.in_flight.inc();

@@ -1,12 +1,12 @@
-//! A minute, an hour or a day of a number in 64 bits.
+//! A summary of a minute, an hour or a day in 64 bits.
 
-/// What a number was over a time; all NaN where nothing is known.
+/// The summary of a number over a time span; all NaN if unknown.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Summary {
     pub(crate) low: f64,
     pub(crate) mean: f64,
     pub(crate) high: f64,
-    /// How much a counter went up; NaN for all that is no rate.
+    /// A counter's increase; NaN for a gauge.
     pub(crate) total: f64,
 }
 
@@ -23,7 +23,7 @@ impl Summary {
         !self.mean.is_nan()
     }
 
-    /// Of the parts that are known: extremes, mean of the means, sum; and how many there are.
+    /// Summarizes the known parts: minimum, maximum, mean of the means, sum; and their number.
     pub(super) fn of(parts: impl Iterator<Item = Summary>) -> (Self, u32) {
         let mut all = Self { low: f64::INFINITY, mean: 0.0, high: f64::NEG_INFINITY, total: 0.0 };
         let mut known = 0;
@@ -32,7 +32,7 @@ impl Summary {
             all.low = all.low.min(part.low);
             all.high = all.high.max(part.high);
             all.total += part.total;
-            // Stays finite where a sum of values would not.
+            // Stays finite even if the sum of the values would not.
             all.mean += (part.mean / 2.0 - all.mean / 2.0) / f64::from(known) * 2.0;
         }
         if known == 0 { (Self::UNKNOWN, 0) } else { (all, known) }
@@ -42,7 +42,7 @@ impl Summary {
 /// The upper half of NaN's bits.
 pub(super) const UNKNOWN_UPPER: u32 = 0x7ff8_0000;
 
-/// The upper half of a double, rounded: 21 significant bits. NaN for what is not finite.
+/// The upper half of a double, rounded: 21 significant bits. NaN for infinities.
 pub(super) fn upper(value: f64) -> u32 {
     if value.is_finite() { (shorten(value, 32) >> 32) as u32 } else { UNKNOWN_UPPER }
 }
@@ -52,27 +52,27 @@ pub(super) fn widen(upper: u32) -> f64 {
     f64::from_bits(u64::from(upper) << 32)
 }
 
-/// The bits of a finite double, rounded so that the lower `cut` are zero; never of an infinity.
+/// The bits of a finite double, rounded so that the lower `cut` bits are zero; never an infinity.
 fn shorten(value: f64, cut: u32) -> u64 {
-    // Adding zero makes 0 of −0.
+    // Adding zero turns −0 into 0.
     let bits = (value + 0.0).to_bits();
     let rounded = bits + (1 << (cut - 1));
     let bits = if f64::from_bits(rounded).is_finite() { rounded } else { bits };
     bits >> cut << cut
 }
 
-/// Minimum, mean and maximum of a number that goes up and down.
+/// Minimum, mean and maximum of a gauge.
 ///
-/// Where all three are one, or differ by less than 1 in 16,384, they are that double without its
-/// last bit. Else minimum and maximum have 14 significant bits each (four digits), and the mean
-/// lies between them as a share that is exact to 1 in 256 of its distance to the nearer of the two.
+/// If all three are equal, or differ by less than 1 in 16,384, stored as that double without its
+/// last bit. Otherwise minimum and maximum have 14 significant bits each (four digits), and the
+/// mean is stored as a fraction between them, exact to 1 in 256 of its distance to the nearer one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Level(u64);
 
-/// Bits of a double that a minimum or maximum does without.
+/// Low bits that a stored minimum or maximum lacks.
 const CUT: u32 = 39;
 const MAX_SHARE: u64 = 4095;
-/// The least share that is told from zero: 2⁻³².
+/// The least fraction distinct from zero: 2⁻³².
 const LEAST_SHARE: u64 = (1023 - 32) << 7;
 
 impl Level {
@@ -121,20 +121,20 @@ impl Level {
     }
 }
 
-/// How much a counter went up, and the least and greatest of its rates.
+/// A counter's increase, and the minimum and maximum of its rates.
 ///
-/// The total has 27 significant bits: exact up to 134 million a point, eight digits beyond. The
-/// extremes are kept as multiples of the mean rate, exact to 1 in 600.
+/// The increase has 27 significant bits: exact up to 134 million a point, eight digits beyond.
+/// Minimum and maximum are stored as multiples of the mean rate, exact to 1 in 600.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Climb(u64);
 
-/// Bits of a double that a total does without.
+/// Low bits that a stored increase lacks.
 const TOTAL_CUT: u32 = 26;
-/// The least total that is told from zero: 2⁻⁶⁴.
+/// The least increase distinct from zero: 2⁻⁶⁴.
 const LEAST_TOTAL: u64 = (1023 - 64) << 26;
 const MAX_TOTAL: u64 = (1 << 34) - 1;
 const MAX_RATIO: f64 = 4095.0;
-/// The span of an extreme's ratio to the mean as a power of two: a second of a day is 2¹⁶·⁴.
+/// The range of the ratio of maximum to mean as a power of two: a second of a day is 2¹⁶·⁴.
 const RATIO_POWERS: f64 = 17.0;
 
 impl Climb {
@@ -148,7 +148,7 @@ impl Climb {
 
     pub(super) const UNKNOWN: Self = Self(0);
 
-    /// Of a time of which `known` parts are known, each of `secs` seconds.
+    /// A time span with `known` known parts, each of `secs` seconds.
     pub(super) fn new(of: Summary, known: u32, secs: f64) -> Self {
         if !of.is_known() || known == 0 {
             return Self::UNKNOWN;
@@ -179,7 +179,7 @@ impl Climb {
         self.total() / ((self.0 >> 58) as f64 * secs)
     }
 
-    /// The rates of a time whose parts are of `secs` seconds.
+    /// The rates of a time span whose parts are of `secs` seconds.
     pub(super) fn summary(self, secs: f64) -> Summary {
         if self.0 == Self::UNKNOWN.0 {
             return Summary::UNKNOWN;

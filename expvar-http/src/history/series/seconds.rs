@@ -2,15 +2,15 @@
 
 use super::point::{UNKNOWN_UPPER, upper, widen};
 
-/// Sixty values; NaN where nothing is known.
+/// Sixty values; NaN if unknown.
 ///
 /// Whole numbers up to 2⁵³ are exact unless they differ by 2³¹ or more from the first large one of
-/// the minute. Everything else has 21 significant bits, six digits, over the whole range of `f64`.
+/// the minute. Other values have 21 significant bits, six digits, over the whole range of `f64`.
 #[derive(Debug)]
 pub(super) struct Seconds {
-    /// What a large whole number is kept as a distance from.
+    /// The base of large whole numbers, which are stored as distances from it.
     base: f64,
-    /// A bit for each word that is such a distance, and not the upper half of a double.
+    /// A bit for each word that is a distance rather than the upper half of a double.
     distances: u64,
     words: [u32; 60],
 }

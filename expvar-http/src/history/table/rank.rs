@@ -1,13 +1,12 @@
-//! Which rows come first where there is not room for all.
+//! Precedence of rows for history.
 
 use super::super::sample::{Item, Sample};
 use super::MAX_ROWS;
 
-/// Which rows get a past where there is not room for all: lower ones first, and they may take it
-/// from higher ones.
+/// Precedence for history: lower ranks first, which may evict higher ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
-    /// Variables that are no keys, and what the page shows on top.
+    /// Variables that are not keys, and rows that the page shows on top.
     Variable,
     /// The first keys of each map.
     Key,
@@ -15,13 +14,13 @@ pub(super) enum Rank {
     Crowd,
 }
 
-/// Keys of one map that rank before the rest of them.
+/// Keys of one map that rank before its others.
 const FIRST_KEYS: u32 = 64;
 /// Members of one function that rank as variables.
 const FIRST_MEMBERS: u32 = 256;
 
 impl Rank {
-    /// The rank of the leaf that comes `ordinal`th in its variable.
+    /// The rank of the `ordinal`th leaf of its variable.
     pub(super) fn of(item: &Item, ordinal: u32) -> Self {
         match (item.is_key, ordinal) {
             (false, 0..FIRST_MEMBERS) => Rank::Variable,
@@ -31,7 +30,7 @@ impl Rank {
     }
 }
 
-/// How many leaves of each variable are shown, so that one with very many hides no other.
+/// How many leaves of each variable are shown, so that a large one does not hide others.
 pub(super) fn fair_share(items: &[Item], sample: &Sample) -> u32 {
     if items.len() <= MAX_ROWS {
         return u32::MAX;
@@ -53,7 +52,7 @@ pub(super) fn fair_share(items: &[Item], sample: &Sample) -> u32 {
     u32::MAX
 }
 
-/// Calls `f` with each leaf and how many leaves of its variable came before it.
+/// Calls `f` with each leaf and its ordinal within its variable.
 pub(super) fn for_each_ordinal<'s>(
     items: &'s [Item],
     sample: &Sample,
@@ -69,8 +68,8 @@ pub(super) fn for_each_ordinal<'s>(
     }
 }
 
-/// A row that wants a past, in the order in which they get it: rank, place in its variable, id.
-/// In one number, as there may be twenty thousand.
+/// A row that needs history, sorted by rank, ordinal, id. Packed into one number, as there may be
+/// twenty thousand.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Wanting(u64);
 

@@ -1,4 +1,4 @@
-//! One row of the live page: a leaf's last value and its past.
+//! A row of the live page: a leaf's last value and its history.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(in crate::history) enum Held {
     Text(Box<str>),
 }
 
-/// What was, of a row's numbers.
+/// The history of a row's numbers.
 pub(super) enum Past {
     None,
     One(Box<Series>),
@@ -44,11 +44,11 @@ impl Past {
     }
 }
 
-/// A point for each of a row's series; a plain number uses the first.
+/// One point of each of a row's series; a plain number uses the first.
 #[derive(Clone, Copy)]
 pub(super) struct Points {
     values: [f64; 4],
-    /// How much the first went up, where that is a count.
+    /// The increase of the first, if it is a count.
     climb: f64,
 }
 
@@ -63,20 +63,20 @@ pub(in crate::history) struct Row {
     pub(in crate::history) unit: &'static str,
     pub(in crate::history) held: Held,
     pub(super) past: Past,
-    /// Length of the variable's own name in UTF-16 units, 0 where that is all of it.
+    /// The length of the variable's own name in UTF-16 units, 0 for the whole.
     pub(in crate::history) top: u32,
     pub(super) seen: u32,
     pub(super) changed: u32,
-    /// The row that came next in the last walk, most likely again.
+    /// The next row in the last walk, a prediction for this one.
     pub(super) next: u32,
     pub(in crate::history) kind: Kind,
     pub(super) rank: Rank,
-    /// Whether it was anything but zero since it is known.
+    /// Whether the value was ever not zero.
     pub(in crate::history) was_moved: bool,
 }
 
 impl Row {
-    /// How many series its past takes.
+    /// The number of its series.
     pub(super) fn width(&self) -> usize {
         match self.kind {
             Kind::Counter | Kind::Gauge => 1,
@@ -89,7 +89,7 @@ impl Row {
         !matches!(self.past, Past::None)
     }
 
-    /// Takes in what was found, and says whether it is anything else than before.
+    /// Stores a value, and returns whether it has changed.
     pub(super) fn hold(&mut self, found: &Found, sample: &Sample) -> bool {
         match (&mut self.held, found) {
             (Held::Number(held), Found::Number(new)) => {
@@ -98,7 +98,7 @@ impl Row {
                 !same
             }
             (Held::Distribution(held), Found::Distribution(new)) => {
-                // Bits, as a quantile may be NaN.
+                // Compares bits, because a quantile may be NaN.
                 let same = held.count == new.count
                     && held.quantiles.map(f64::to_bits) == new.quantiles.map(f64::to_bits);
                 **held = *new;
@@ -112,7 +112,7 @@ impl Row {
         }
     }
 
-    /// The number whose movement is a rate: a counter's, or how many records there are.
+    /// The number shown as a rate: a counter's value or a histogram's count.
     pub(super) fn count(&self) -> Option<Number> {
         match &self.held {
             Held::Number(number) if self.kind == Kind::Counter => Some(*number),
@@ -121,7 +121,7 @@ impl Row {
         }
     }
 
-    /// The points that the value makes, given the count before and the seconds since.
+    /// The points of the value, given the previous count and the seconds since.
     pub(super) fn points(&self, before: Option<Number>, secs: f64) -> Points {
         let climb = match (self.count(), before) {
             (Some(now), Some(before)) if secs > 0.0 => moved(now, before),
@@ -131,7 +131,7 @@ impl Row {
         let values = match &self.held {
             Held::Number(_) if self.kind == Kind::Counter => [rate, f64::NAN, f64::NAN, f64::NAN],
             Held::Number(number) => [number.to_f64(), f64::NAN, f64::NAN, f64::NAN],
-            // Without a record there is no quantile; zero would be drawn as a fast one.
+            // Without recordings there is no quantile; zero would be drawn as a fast one.
             Held::Distribution(of) if of.count == 0 => [rate, f64::NAN, f64::NAN, f64::NAN],
             Held::Distribution(of) => {
                 let [p50, p90, p99] = of.quantiles;
@@ -142,7 +142,7 @@ impl Row {
         Points { values, climb }
     }
 
-    /// Whether its number is an integer, and so is how much it went up.
+    /// Whether its number is an integer, and so is its increase.
     pub(super) fn is_whole(&self) -> bool {
         !matches!(self.held, Held::Number(Number::Float(_)))
     }

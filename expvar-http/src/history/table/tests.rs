@@ -1,4 +1,4 @@
-//! What a table keeps and what it gives up.
+//! What a table keeps and evicts.
 
 use expvar::{Counter, Gauge, Histogram, Map, Registry, Text};
 
@@ -7,7 +7,7 @@ use super::*;
 
 const START: u32 = 1_700_000_000;
 
-/// A registry, and the table that sees it.
+/// A registry and its table.
 struct Bench {
     registry: Registry,
     table: Table,
@@ -19,7 +19,7 @@ impl Bench {
         Self { registry: Registry::new(), table: Table::new(max_series), tick: START }
     }
 
-    /// Lets `secs` pass and looks.
+    /// Advances by `secs` and samples.
     fn after(&mut self, secs: u32) -> &mut Table {
         let mut sample = Sample::default();
         self.registry.visit(&mut sample);
@@ -229,7 +229,7 @@ fn more_leaves_than_are_shown_are_counted() {
     assert!(bench.table.hidden > 0);
 }
 
-/// The names of all rows of which the past is kept, that begin so.
+/// The names of all rows with history and this prefix.
 fn kept<'t>(table: &'t Table, prefix: &str) -> Vec<&'t str> {
     table.names().into_iter().filter(|name| name.starts_with(prefix)).collect()
 }
@@ -253,7 +253,7 @@ fn a_large_map_takes_no_past_from_what_is_no_key() {
     assert_eq!(kept(table, "z"), ["z.latency", "z.map.key"]);
     assert_eq!(kept(table, "a").len(), 500 - 2 - 1 - 4);
 
-    // What comes later gets its past at once, though all keys changed just now.
+    // Rows added later get their history at once, although all keys have just changed.
     for key in 0..2000 {
         crowd.add(format!("{key:04}"), 1);
     }
