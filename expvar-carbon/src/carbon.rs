@@ -22,26 +22,26 @@ use crate::send::sender::builder::SenderBuilder;
 use expvar_push::Tls;
 use expvar_push::{ConfigError, Event, Moment, Unsent};
 
-/// Pushes a registry to Graphite at exact intervals, and loses nothing on the way.
+/// Pushes a registry to Graphite at exact intervals, without losing points.
 ///
-/// At each whole multiple of the interval every variable is read, and its points carry that
-/// boundary as their timestamp, so that each slot of a retention gets exactly one. They are handed
-/// to a [`Sender`] a moment later (up to a tenth of the interval, different for each process) and,
-/// where there are many, over a quarter of the interval.
+/// At each whole multiple of the interval every variable is read, and its points get that boundary
+/// as their timestamp, so that each slot of a retention gets exactly one point. A [`Sender`] sends
+/// them after a short delay (up to a tenth of the interval, different for each process), spread
+/// over a quarter of the interval if there are many.
 ///
 /// What is sent:
 ///
 /// | variable | points |
 /// |---|---|
-/// | `Counter`, and what is declared as counting | its total, or what was added ([`Counters`]) |
-/// | `Gauge`, `FloatGauge` | its value; NaN and infinities never |
-/// | `Histogram` | `.count .sum .min .max .mean .p50 .p90 .p95 .p99 .p999` of what was recorded since the reading before; nothing where nothing was |
+/// | `Counter`, and what is declared `counter` | its total, or its increase ([`Counters`]) |
+/// | `Gauge`, `FloatGauge` | its value; NaN and infinities are not sent |
+/// | `Histogram` | `.count .sum .min .max .mean .p50 .p90 .p95 .p99 .p999` since the previous collection; nothing if nothing was recorded |
 /// | `Map` | each of its values, under its key |
-/// | `Func` | each number in its JSON, under its keys; booleans as 0 and 1; arrays only when asked |
+/// | `Func` | each number in its JSON, under its keys; booleans as 0 and 1; arrays only if [enabled](Self::arrays) |
 /// | `Text` | nothing |
 ///
-/// What it does itself it shows as `expvar.carbon` in the same registry (`expvar.carbon.2` where
-/// there is one already).
+/// Its own statistics are the variable `expvar.carbon` in the same registry (`expvar.carbon.2` if
+/// that name is taken).
 ///
 /// ```no_run
 /// use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -58,11 +58,15 @@ use expvar_push::{ConfigError, Event, Moment, Unsent};
 /// ```
 ///
 /// # Programs that end
+/// A push that was [spawned](Self::spawn) continues when its handle is dropped. Keep the
+/// [`drop_guard`](Handle::drop_guard) in `main` to push the last values when `main` returns or
+/// panics. This last collection has the timestamp of the current interval, or of the next one if
+/// the current one already has its point: up to one interval in the future.
 ///
-/// A push that is [spawned](Self::spawn) goes on when its handle is dropped. What the program does
-/// last is pushed when `main` returns or panics where it keeps the
-/// [`drop_guard`](Handle::drop_guard). That last reading has the timestamp of the interval it falls
-/// in, or of the next one where that has its point already: up to one interval ahead.
+/// Two runs of a program within one interval produce one point, the later run's. A short-lived tool
+/// should send its variables [once](Self::send_once), stamped with the second in which it ends, and
+/// [without the library's own](Self::without_library). Give such names a finest retention of one
+/// second (`1s:`), or a prefix that differs for each run, such as `{pid}`.
 ///
 /// Two runs within one interval are one point, the later one's. A tool that runs for a moment sends
 /// its variables [once](Self::send_once), stamped with the second in which it ends, and
@@ -90,8 +94,7 @@ pub struct Carbon {
 }
 
 impl Carbon {
-    /// A push of the global registry to `address`, as [`Address`](crate::Address) writes it,
-    /// every 60 s.
+    /// Creates a push of the global registry to `address` ([`Address`](crate::Address)) every 60 s.
     pub fn new(address: impl Into<String>) -> Self {
         Self {
             sender: Sender::builder().to(address),
@@ -105,200 +108,199 @@ impl Carbon {
         }
     }
 
-    /// Adds a server: the next one to try, or with [`copy`](Self::copy) another one to feed.
+    /// Adds a server: a fallback, or with [`copy`](Self::copy) another receiver.
     pub fn to(mut self, address: impl Into<String>) -> Self {
         self.sender = self.sender.to(address);
         self
     }
 
-    /// Sends everything to each server rather than to the first one that answers.
+    /// Sends everything to each server instead of the first one that answers.
     pub fn copy(mut self, copy: bool) -> Self {
         self.sender = self.sender.copy(copy);
         self
     }
 
-    /// Which of the servers get a point: see [`SenderBuilder::route`].
+    /// Sets which of the servers get a point. See [`SenderBuilder::route`].
     pub fn route(mut self, route: Route) -> Self {
         self.sender = self.sender.route(route);
         self
     }
 
-    /// How many servers get each point, where a hash chooses. Default: 1.
+    /// Sets how many servers get each point with a hash route. Default: 1.
     pub fn replication(mut self, copies: usize) -> Self {
         self.sender = self.sender.replication(copies);
         self
     }
 
-    /// Whose hashes are meant. carbon-c-relay's by default.
+    /// Sets whose hashes to use. Default: carbon-c-relay's.
     pub fn dialect(mut self, dialect: Dialect) -> Self {
         self.sender = self.sender.dialect(dialect);
         self
     }
 
-    /// Whether the copies of a point go to different hosts.
+    /// Sets whether the copies of a point go to different hosts.
     pub fn diverse(mut self, diverse: bool) -> Self {
         self.sender = self.sender.diverse(diverse);
         self
     }
 
-    /// Sends the names that this pattern matches to these servers instead: see
-    /// [`SenderBuilder::matching`].
+    /// Sends names that match this pattern to other servers. See [`SenderBuilder::matching`].
     pub fn matching(mut self, pattern: impl Into<String>, cluster: Cluster) -> Self {
         self.sender = self.sender.matching(pattern, cluster);
         self
     }
 
-    /// What stands before every name. `{host}`, `{pid}` and `{exe}` stand for one segment each:
-    /// the host's name, this process's number, the name of its program.
+    /// Sets the prefix of all names. `{host}`, `{pid}` and `{exe}` are replaced by the host's name,
+    /// the process id and the program's name, one segment each.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// How often values are read: whole seconds, 60 unless told. Graphite's finest retention for
-    /// these names should be the same.
+    /// Sets the interval of collections in whole seconds. Default: 60 s. Graphite's finest
+    /// retention for these names should be equal.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
     }
 
-    /// The registry to read; the global one unless told.
+    /// Sets the registry to read. Default: the global one.
     pub fn registry(mut self, registry: &Registry) -> Self {
         self.registry = registry.clone();
         self
     }
 
-    /// How long each step of connecting and each write may take. 5 s unless told.
+    /// Sets the timeout of each step of connecting and of each write. Default: 5 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.sender = self.sender.timeout(timeout);
         self
     }
 
-    /// How much is kept for servers that are away: see [`SenderBuilder::queue_bytes`].
+    /// Sets how much to queue for unreachable servers. See [`SenderBuilder::queue_bytes`].
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.sender = self.sender.queue_bytes(bytes);
         self
     }
 
-    /// How far back to send again when a connection was lost: see
-    /// [`SenderBuilder::resend_window`]. 10 s and one interval unless told.
+    /// Sets how far back to resend after a lost connection. See [`SenderBuilder::resend_window`].
+    /// Default: 10 s and one interval.
     pub fn resend_window(mut self, window: Duration) -> Self {
         self.resend_window = Some(window);
         self
     }
 
-    /// How long the end may take. 5 s unless told.
+    /// Sets the shutdown timeout. Default: 5 s.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.shutdown_timeout = timeout;
         self
     }
 
-    /// Keeps what is not sent on disk also: see [`SenderBuilder::spool_dir`].
+    /// Also keeps unsent points on disk. See [`SenderBuilder::spool_dir`].
     pub fn spool_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.sender = self.sender.spool_dir(dir);
         self
     }
 
-    /// Whom to trust on `tls://` addresses, and who we are.
+    /// Sets trust and client identity for `tls://` addresses.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.sender = self.sender.tls(tls);
         self
     }
 
-    /// Calls `observer` when something goes wrong that an operator wants to hear of, and when it is
-    /// over: see [`SenderBuilder::on_event`].
+    /// Sets an observer that is called when a problem for an operator begins and when it is over.
+    /// See [`SenderBuilder::on_event`].
     pub fn on_event(mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.sender = self.sender.on_event(observer);
         self
     }
 
-    /// Adds a tag that every point carries.
+    /// Adds a tag to every point.
     pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.tags.push((key.into(), value.into()));
         self
     }
 
-    /// Sends only what one of these patterns matches: full paths without the prefix, as they are
-    /// sent. `*` is anything within a segment, `**` anything, `?` one character, `[a-z]` one of
-    /// several, `{a,b}` either.
+    /// Sends only paths that match one of these patterns: full paths as sent, without the prefix.
+    /// `*` matches within a segment, `**` anything, `?` one character, `[a-z]` one of several,
+    /// `{a,b}` either.
     pub fn include(mut self, pattern: impl Into<String>) -> Self {
         self.choices.include.push(pattern.into());
         self
     }
 
-    /// Sends nothing that one of these patterns matches, whatever is included.
+    /// Excludes paths that match one of these patterns, even if included.
     pub fn exclude(mut self, pattern: impl Into<String>) -> Self {
         self.choices.exclude.push(pattern.into());
         self
     }
 
-    /// Leaves out the library's own variables: `memstats`, `process`, `cmdline` and what begins with
-    /// `expvar.`. What a tool counts itself is left.
+    /// Excludes the library's own variables: `memstats`, `process`, `cmdline` and names that begin
+    /// with `expvar.`. The program's own variables remain.
     pub fn without_library(self) -> Self {
         self.exclude("{cmdline,memstats,process}").exclude("{cmdline,memstats,process,expvar}.**")
     }
 
-    /// Sends the variable, or all that lies below it, under another path. Both are full paths
-    /// without the prefix; patterns match the old one.
+    /// Sends a variable, or a subtree, under another path. Both are full paths without the prefix;
+    /// patterns match the old one.
     pub fn rename(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
         self.choices.renames.push((from.into(), to.into()));
         self
     }
 
-    /// What is sent of counters; their totals unless told.
+    /// Sets what is sent of counters. Default: totals.
     pub fn counters(mut self, counters: Counters) -> Self {
         self.choices.counters = counters;
         self
     }
 
-    /// What is sent of the counters that this pattern matches; the first pattern counts.
+    /// Sets what is sent of counters that match this pattern; the first matching pattern wins.
     pub fn counters_matching(mut self, pattern: impl Into<String>, counters: Counters) -> Self {
         self.choices.counters_matching.push((pattern.into(), counters));
         self
     }
 
-    /// Sends the elements of arrays too, under their index from 0.
+    /// Also sends the elements of arrays, under their index from 0. Default: false.
     pub fn arrays(mut self, arrays: bool) -> Self {
         self.choices.arrays = arrays;
         self
     }
 
-    /// Keeps only the letters and digits of ASCII in names, for relays that take no others: see
-    /// [`Path::ascii`](crate::Path::ascii). Letters of every script pass unless told.
+    /// Keeps only ASCII letters and digits in names, for relays that accept no others. See
+    /// [`Path::ascii`](crate::Path::ascii). Default: false; letters of every script are sent.
     pub fn ascii_names(mut self, ascii: bool) -> Self {
         self.choices.ascii = ascii;
         self
     }
 
-    /// Pushes until `shutdown` resolves; then takes a last reading, sends what waits within the
-    /// [`shutdown_timeout`](Self::shutdown_timeout) and returns what is left.
+    /// Pushes until `shutdown` resolves; then collects once more, sends what is queued within the
+    /// [`shutdown_timeout`](Self::shutdown_timeout) and returns what is unsent.
     ///
-    /// One task of the tokio runtime that it is awaited in.
+    /// Runs as one task in the caller's tokio runtime.
     ///
     /// # Errors
-    /// When a setting cannot be used; the error names it and the remedy.
+    /// A setting is invalid. The error names it and a remedy.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Unsent, ConfigError> {
         let (_handle, push) = self.build()?;
         Ok(push.run(shutdown).await)
     }
 
-    /// Pushes from a thread of its own for as long as the process runs, or until the handle closes
-    /// it. Dropping the handle does not: see [`Handle`] for what to keep in `main`.
+    /// Pushes from a thread of its own until the process ends or the handle closes it. Dropping the
+    /// handle does not stop it: see [`Handle`] for what to keep in `main`.
     ///
     /// # Errors
-    /// When a setting cannot be used, or no thread can be had; the error names the remedy.
+    /// A setting is invalid, or no thread can be started. The error names a remedy.
     pub fn spawn(self) -> Result<Handle, ConfigError> {
         let (handle, push) = self.build()?;
         handle.spawn(push)
     }
 
-    /// Reads every variable once, stamped with the present second, sends it, and returns what is
-    /// left when the [`shutdown_timeout`](Self::shutdown_timeout) is over: for programs that end.
-    /// Blocks the thread; needs no runtime.
+    /// Collects once, stamped with the current second, sends the points, and returns what is unsent
+    /// at the [`shutdown_timeout`](Self::shutdown_timeout). For short-lived programs. Blocks the
+    /// thread; needs no runtime.
     ///
     /// # Errors
-    /// When a setting cannot be used, or no thread can be had; the error names the remedy.
+    /// A setting is invalid, or no thread can be started. The error names a remedy.
     #[doc(alias = "push_gateway")]
     pub fn send_once(self) -> Result<Unsent, ConfigError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -317,10 +319,10 @@ impl Carbon {
         Ok(sender.close(within))
     }
 
-    /// Makes the handle, and the push to run as a task of a tokio runtime.
+    /// Builds the handle, and the push to run as a task in a tokio runtime.
     ///
     /// # Errors
-    /// When a setting cannot be used; the error names it and the remedy.
+    /// A setting is invalid. The error names it and a remedy.
     pub fn build(self) -> Result<(Handle, Push), ConfigError> {
         let reader = self.reader()?;
         let (sender, driver) = self.configured_sender().build()?;
@@ -332,10 +334,10 @@ impl Carbon {
         Ok(Push::new(settings, reader, sender, driver))
     }
 
-    /// Renders as this push would, without sending.
+    /// Builds a renderer with the settings of this push, without sending.
     ///
     /// # Errors
-    /// When a setting cannot be used; the error names it and the remedy.
+    /// A setting is invalid. The error names it and a remedy.
     pub fn renderer(self) -> Result<Renderer, ConfigError> {
         let reader = self.reader()?;
         Ok(Renderer::new(reader, self.registry, self.interval.as_secs()))

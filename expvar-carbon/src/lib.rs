@@ -1,4 +1,4 @@
-//! Pushes variables to Graphite and loses no point on the way.
+//! Pushes variables to Graphite without losing points.
 //!
 //! ```no_run
 //! let carbon = expvar_carbon::Carbon::new("graphite:2003").prefix("apps.app1").spawn()?;
@@ -7,20 +7,21 @@
 //! # Ok::<(), expvar_carbon::ConfigError>(())
 //! ```
 //!
-//! - [`Carbon`] reads a registry at exact intervals and sends what it reads; [`Handle`] ends it.
+//! - [`Carbon`] collects a registry at exact intervals and sends the points; [`Handle`] ends it.
 //! - [`Renderer`] renders the same lines without sending them.
-//! - [`Sender`] is what it sends through, for programs that have lines of their own: [`Lines`],
-//!   rendered with [`Path`]s, [`Number`]s and [`Tags`] that every server takes.
-//! - [`Address`] lists what can be spoken to: `tcp://`, `udp://`, `pickle://`, `tls://`, `unix://`.
-//! - [`Route`] says which of several servers get a point, by the hashes of Graphite's relays too;
-//!   [`Cluster`] gives the names that a pattern matches servers of their own.
-//! - [`Event`] tells an operator of outages, of points that are dropped or refused, and of their end.
-//! - [`Stats`] and [`Refused`] tell how it goes; `expvar.carbon` shows the same as a variable.
+//! - [`Sender`] sends lines of the program's own: [`Lines`], built from [`Path`]s, [`Number`]s and
+//!   [`Tags`] that every server accepts.
+//! - [`Address`] lists the protocols: `tcp://`, `udp://`, `pickle://`, `tls://`, `unix://`.
+//! - [`Route`] selects which of several servers get a point, also by the hashes of Graphite's
+//!   relays; [`Cluster`] sends names that match a pattern to other servers.
+//! - [`Event`] reports outages, dropped points and rejected points, at the beginning and at the
+//!   end.
+//! - [`Stats`] and [`Refused`] are the statistics; the variable `expvar.carbon` shows the same.
 //!
-//! What is lost elsewhere, and is not here: lines that a server had acknowledged and not stored
-//! when it died (they are sent again, see [`SenderBuilder::resend_window`]), lines written to a
-//! connection that the server had closed, lines behind a bad one, and lines that could not be
-//! sent (they wait, see [`SenderBuilder::queue_bytes`] and [`SenderBuilder::spool_dir`]).
+//! Points that other clients lose: lines that a server acknowledged but had not stored when it died
+//! (resent, see [`SenderBuilder::resend_window`]), lines written to a connection that the server
+//! had closed, lines after a malformed one, and lines that could not be sent (queued, see
+//! [`SenderBuilder::queue_bytes`] and [`SenderBuilder::spool_dir`]).
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -1,4 +1,4 @@
-//! The task behind [`Carbon`](crate::Carbon): a registry on its way to a sender.
+//! The task behind [`Carbon`](crate::Carbon): collects a registry for a sender.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(crate) struct Settings {
     pub(crate) registry: Registry,
 }
 
-/// The task that pushes: [`run`](Push::run) it in a tokio runtime.
+/// The task that pushes. [`run`](Push::run) it in a tokio runtime.
 ///
 /// ```
 /// # let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -43,13 +43,13 @@ pub struct Push {
     last_clash: Arc<Text>,
 }
 
-/// Reads the registry into lines, and hands those to the sender.
+/// Renders the registry to lines, and hands them to the sender.
 struct Exporter {
     registry: Registry,
     interval_secs: u64,
     reader: Reader,
     sender: Sender,
-    /// How much of the lines is handed over.
+    /// How much of the lines was handed over.
     handed: usize,
     last_clash: Arc<Text>,
 }
@@ -76,8 +76,8 @@ impl Push {
         (handle, Self { task, driver, registry, sender, last_clash })
     }
 
-    /// Pushes until `shutdown` resolves or the handle closes it; then takes a last reading, sends
-    /// what waits within the deadline and returns what is left.
+    /// Pushes until `shutdown` resolves or the handle closes it; then collects once more, sends
+    /// what is queued within the deadline and returns what is unsent.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Unsent {
         let map = self.sender.variables();
         self.task.show(&map);

@@ -1,4 +1,4 @@
-//! From a walk over a registry to lines that every server takes.
+//! Renders a walk over a registry to lines that every server accepts.
 
 mod buffer;
 pub(crate) mod conflicts;

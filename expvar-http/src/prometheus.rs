@@ -1,4 +1,4 @@
-//! Variables in Prometheus text, OpenMetrics and Prometheus' protobuf, from the same walk as the JSON.
+//! Prometheus metrics: text, OpenMetrics and protobuf, from the same walk as the JSON.
 
 use std::collections::BTreeMap;
 
@@ -26,43 +26,43 @@ use exposition::Exposition;
 pub use mapping::{Mapping, MappingError};
 pub use media_type::{Format, MediaType};
 
-/// Levels of maps that become labels.
+/// Levels of nested maps that become labels.
 const LEVELS: usize = 8;
 
 /// How variables become Prometheus metrics.
 ///
-/// By itself it needs no settings: what was declared of a variable says what it becomes.
+/// Without settings, a variable's declaration determines its metrics.
 ///
 /// | variable | metric |
 /// |---|---|
 /// | counter | a counter; its name ends in `_total` |
 /// | gauge, float | a gauge, or a counter where declared `counter` |
-/// | histogram | a histogram with the buckets that were declared, or a fixed ladder, below; in protobuf a native one too |
-/// | map | one family with a label, `key` unless declared; maps in it add `key2`, …, up to 8 levels; the empty key is no label |
-/// | text | nothing; where a label was declared, an info metric: `version_info{version="1.2"} 1`. In a variable whose name ends in `_info`, texts by key are the labels of one info metric: `build_info{commit="abc",version="1.2"} 1` |
-/// | function | numbers and booleans of what it returns: members join the name (`limits_files`), elements have the label `index`; where labels were declared, each level is a label and what lies deeper or shallower is left out |
-/// | `process`, `memstats` | the names that dashboards know: `process_resident_memory_bytes`, `go_memstats_heap_alloc_bytes`, … |
+/// | histogram | a histogram with the declared buckets, or the default ones below; in protobuf also a native one |
+/// | map | one family with a label, `key` by default; nested maps add `key2`, …, up to 8 levels; an empty key sets no label |
+/// | text | nothing; with a declared label, an info metric: `version_info{version="1.2"} 1`. In a variable whose name ends in `_info`, texts by key are the labels of one info metric: `build_info{commit="abc",version="1.2"} 1` |
+/// | function | the numbers and booleans of its value: members join the name (`limits_files`), elements have the label `index`; with declared labels, each level is a label, and values at other depths are omitted |
+/// | `process`, `memstats` | the established names: `process_resident_memory_bytes`, `go_memstats_heap_alloc_bytes`, … |
 ///
-/// **Names.** For a reader that takes no other: every character but ASCII letters, digits and `_` becomes `_`; a leading digit gets a
-/// `_` before it. The unit follows, unless the name ends in it. Times become seconds and percent
-/// becomes a ratio, values included: `latency` in nanoseconds is `latency_seconds` (a `_ns`,
-/// `_nanos` or `_nanoseconds` at the end goes first). A name without any ASCII letter or digit
-/// cannot be made legal. Label names follow the same rule; a leading `__` loses one, `le` becomes
-/// `le_`. Other readers get names as they are, or escaped otherwise: see [`Escaping`]. Unit and ending
-/// follow them all the same, so that underscores in place of what is escaped give the names of here.
+/// **Names.** By default every character but ASCII letters, digits and `_` becomes `_`, and a
+/// leading digit gets a `_` before it. The unit is appended, unless the name ends in it. Times
+/// become seconds and percent becomes a ratio, values included: `latency` in nanoseconds is
+/// `latency_seconds` (a suffix `_ns`, `_nanos` or `_nanoseconds` is removed first). A name without
+/// any ASCII letter or digit cannot be made legal. Label names follow the same rules; a leading
+/// `__` loses one, `le` becomes `le_`. A client that accepts other characters gets names unchanged
+/// or escaped: see [`Escaping`]. Unit and suffix are appended all the same, so replacing escaped
+/// characters by underscores gives the names above.
 ///
-/// A label of a name that another one of the sample has gets a `_`. So does a member that a function
-/// returns and whose metric would end in `_count`, `_sum` or `_bucket`, as a histogram's parts do.
+/// A label with the name of another label of the sample gets a `_`. So does a function's member
+/// whose metric would end in `_count`, `_sum` or `_bucket`, like a histogram's parts.
 ///
-/// **Left out.** A variable whose name cannot be made legal, or is that of a variable before it, is
-/// left out, as is a counter below zero or not a number, and a member of what a function returned
-/// whose series is there already. In OpenMetrics a histogram whose sum is below zero or not a number
-/// has neither sum nor count, only buckets. The family `expvar_prometheus_left_out`
-/// then names variable and reason (the first 100, the rest counted as `(other)`), and so does the
-/// variable `expvar.prometheus`.
+/// **Omitted variables.** A variable is omitted if its name cannot be made legal or is taken by an
+/// earlier variable. So is a counter that is negative or NaN, and a function's member whose series
+/// already exists. In OpenMetrics a histogram whose sum is negative or NaN has buckets but neither
+/// sum nor count. The family `expvar_prometheus_left_out` lists variables and reasons (the first
+/// 100, the others counted as `(other)`), and so does the variable `expvar.prometheus`.
 ///
-/// **Buckets.** Bounds are powers of two, because there the histogram's own buckets end, so that
-/// counts are exact. A histogram of whole numbers has the bound 2ᵏ - 1 in its own unit for k from
+/// **Buckets.** Default bounds are powers of two, where the histogram's own buckets end, so that
+/// counts are exact. A histogram of whole numbers has the bounds 2ᵏ - 1 in its own unit for k from
 ///
 /// | unit | k | in Prometheus' unit |
 /// |---|---|---|
@@ -73,18 +73,18 @@ const LEVELS: usize = 8;
 /// | bytes | 6, 8, …, 30 | 64 B to 1 GiB |
 /// | others | 0, 1, …, 20 | 0 to 1,048,575 |
 ///
-/// and one of fractions the bound 2ᵏ for k from -16 to 4 where it is in seconds, from -6 to 14 in
+/// A histogram of fractions has the bounds 2ᵏ for k from -16 to 4 in seconds, from -6 to 14 in
 /// milliseconds, 4 to 24 in microseconds, 14 to 34 in nanoseconds, 6, 8, …, 30 in bytes, -7 to 0
-/// for ratios and percent, and -16, -14, …, 20 for others. `buckets:` of a declaration
-/// ([`Histogram::buckets`](expvar::Histogram::buckets)) are shown in their place, and count exactly;
-/// [`Mapping::buckets`] chooses others.
+/// for ratios and percent, and -16, -14, …, 20 for others. Declared `buckets:`
+/// ([`Histogram::buckets`](expvar::Histogram::buckets)) replace them and count exactly;
+/// [`Mapping::buckets`] sets others.
 ///
-/// **Native histograms.** In protobuf histograms have schema 8 beside these buckets: a quantile is at
-/// most 0.28 % further from the exact one than the histogram's own, so within 3.4 % by default. What
-/// is at most 2⁻³⁰ in a histogram of fractions, and zeros of others, are in the zero bucket; there are
-/// no buckets below zero, as histograms keep none.
+/// **Native histograms.** In protobuf, histograms also have native buckets of schema 8: a quantile
+/// is at most 0.28 % further from the exact one than the histogram's own, so within 3.4 % by
+/// default. The zero bucket has zeros, for fractions all values up to 2⁻³⁰. There are no negative
+/// buckets, because histograms have none.
 ///
-/// Count and sum are those of the process's whole life.
+/// Count and sum cover the life of the process.
 ///
 /// ```
 /// use expvar_http::{Format, Mapping, Prometheus};
@@ -109,33 +109,32 @@ pub struct Prometheus {
     cache: Cache,
 }
 
-/// What holds for all variables.
+/// Settings that apply to all variables.
 #[derive(Debug, Clone, Default)]
 struct Settings {
-    /// Names are exact.
+    /// Names are kept unchanged.
     as_recorded: bool,
     constants: Vec<(String, String)>,
-    /// Histograms are summaries with these.
+    /// Quantiles of summaries, if histograms are shown as such.
     quantiles: Option<Vec<f64>>,
-    /// OpenMetrics has `_created`.
+    /// Whether OpenMetrics has `_created`.
     created: bool,
 }
 
 impl Prometheus {
-    /// What was declared, and nothing else.
+    /// Creates settings under which declarations alone determine metrics.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Shows one variable as the mapping says, whatever was declared of it: for variables of
-    /// libraries, and for functions. What Go's expvar collector does.
+    /// Adds a mapping, which overrides a variable's declaration: for variables of libraries, and
+    /// for functions. Like the settings of Go's expvar collector.
     ///
-    /// A mapping to a variable that is not there when the metrics are read is named by
-    /// `expvar_prometheus_left_out`.
+    /// If the variable does not exist on a scrape, `expvar_prometheus_left_out` says so.
     ///
     /// # Errors
-    /// The mapping holds a name that Prometheus does not allow, buckets that do not ascend, or is
-    /// the second one of its variable.
+    /// The mapping contains a name that Prometheus does not allow or buckets that do not ascend, or
+    /// the variable already has a mapping.
     pub fn map(mut self, mapping: Mapping) -> Result<Self, MappingError> {
         mapping.check()?;
         self.cache = Cache::default();
@@ -146,12 +145,11 @@ impl Prometheus {
         }
     }
 
-    /// Keeps all names as they were recorded: neither unit nor `_total` follows them. For services
-    /// that showed them so before, through `metrics-exporter-prometheus` or else.
+    /// Keeps all names as recorded, without unit and `_total`. For services whose dashboards use
+    /// such names, as from `metrics-exporter-prometheus`.
     ///
-    /// What is not legal becomes `_` all the same. Values are as they were recorded too, except
-    /// where the name ends in the unit that Prometheus sees: see [`Mapping::name`], which does the
-    /// same for one variable.
+    /// Illegal characters still become `_`. Values are as recorded, unless the name ends in the
+    /// unit that Prometheus sees: see [`Mapping::name`], which does the same for one variable.
     #[must_use]
     pub fn names_as_recorded(mut self) -> Self {
         self.cache = Cache::default();
@@ -159,10 +157,11 @@ impl Prometheus {
         self
     }
 
-    /// A label that is the same for everything. A variable's own label of that name gets a `_`.
+    /// Adds a label with a constant value to everything. A variable's own label of that name gets a
+    /// `_`.
     ///
     /// # Errors
-    /// The label is no legal name, or is given twice.
+    /// The label name is not legal, or is set twice.
     #[doc(alias("add_global_label", "const_labels"))]
     pub fn constant(
         mut self,
@@ -176,10 +175,10 @@ impl Prometheus {
         Ok(self)
     }
 
-    /// Shows histograms as summaries with these quantiles, from 0 to 1 (others are taken as these),
-    /// of the last 60 to 70 seconds; `NaN` where nothing was recorded then.
+    /// Shows histograms as summaries with these quantiles (clamped to 0 to 1) of the last 60 to 70
+    /// seconds; `NaN` without recordings in that time.
     ///
-    /// Quantiles of several processes cannot be joined in Prometheus, buckets can.
+    /// Prometheus can aggregate buckets over processes, but not quantiles.
     #[doc(alias("set_quantiles", "Summary"))]
     #[must_use]
     pub fn quantiles(mut self, quantiles: impl IntoIterator<Item = f64>) -> Self {
@@ -192,11 +191,11 @@ impl Prometheus {
         self
     }
 
-    /// Shows in OpenMetrics when counters, histograms and summaries were registered: a sample
-    /// `_created` beside each, in Unix seconds. Protobuf always says so, in a field.
+    /// Shows in OpenMetrics when counters, histograms and summaries were registered, as samples
+    /// `_created` in Unix seconds. Protobuf always has this, in a field.
     ///
-    /// A variable or key is registered when it gets its name; a static when the process starts. Most
-    /// Prometheus servers store each `_created` as a series more, so that it is left out by default.
+    /// A variable or key is registered when it gets its name, a static when the process starts.
+    /// Default: false, because most Prometheus servers store each `_created` as another series.
     #[must_use]
     pub fn created(mut self) -> Self {
         self.cache = Cache::default();
@@ -204,10 +203,10 @@ impl Prometheus {
         self
     }
 
-    /// Appends the variables of a registry as metrics to a buffer that can be used again, in a
-    /// [`Format`] or a [`MediaType`], which says how names are escaped too.
+    /// Appends a registry's variables as metrics to a reusable buffer, in a [`Format`] or in a
+    /// [`MediaType`], which also sets the escaping.
     ///
-    /// The text of names and help is kept for the next time, about 350 bytes a variable and format.
+    /// Caches names and help texts for the next call: about 350 bytes for each variable and format.
     pub fn render(
         &self,
         registry: &Registry,
@@ -231,8 +230,8 @@ impl Prometheus {
         self.end(registry, wanted, exposition);
     }
 
-    /// Renders all variables. `looked_at` is called with the place of each that is about to be read,
-    /// but for numbers.
+    /// Renders all variables. Calls `looked_at` with the index of each that is about to be read,
+    /// numbers excepted.
     pub(crate) fn render_all(
         &self,
         registry: &Registry,
@@ -273,8 +272,8 @@ impl Prometheus {
         exposition.end();
     }
 
-    /// The variables of a registry as metrics, in one of the formats that are text; empty in protobuf,
-    /// which [`render`](Self::render) writes.
+    /// Returns a registry's variables as metrics in a text format. Empty for protobuf, which
+    /// [`render`](Self::render) writes.
     #[doc(alias("encode", "gather"))]
     pub fn to_text(&self, registry: &Registry, media_type: impl Into<MediaType>) -> String {
         let media_type = media_type.into();

@@ -1,22 +1,22 @@
-//! What a request's query asks of the document.
+//! Parameters in a request's query.
 
 use std::borrow::Cow;
 
 use form_urlencoded::parse;
 
-/// The value of the first `name` in `query`, decoded.
+/// The decoded value of the first `name` in `query`.
 pub(crate) fn value<'a>(query: Option<&'a str>, name: &str) -> Option<Cow<'a, str>> {
     let pairs = parse(query.unwrap_or_default().as_bytes());
     pairs.into_iter().find_map(|(key, value)| (key == name).then_some(value))
 }
 
-/// The values of all `name`s in `query`, decoded.
+/// The decoded values of all `name`s in `query`.
 pub(crate) fn values<'a>(query: Option<&'a str>, name: &str) -> impl Iterator<Item = Cow<'a, str>> {
     let pairs = parse(query.unwrap_or_default().as_bytes());
     pairs.filter_map(move |(key, value)| (key == name).then_some(value))
 }
 
-/// Whether `name` is asked for: `?name`, or with any value but `0` and `false`.
+/// Whether a flag is set: `?name`, or with any value but `0` and `false`.
 pub(crate) fn flag(query: Option<&str>, name: &str) -> bool {
     value(query, name).is_some_and(|value| value != "0" && value != "false")
 }

@@ -1,16 +1,15 @@
-//! Renders documents off the threads that serve connections, once for all who wait.
+//! Renders documents on threads of their own, once for all concurrent requests.
 //!
-//! A variable's function may block for as long as it likes, so documents are rendered on threads
-//! of their own. Requests for the same document that wait together share the next render of it:
-//! every answer was rendered after its request came, and many clients cost as much as one.
+//! A variable's function may block, so documents are rendered off the threads that serve
+//! connections. Requests for the same document that wait together share its next render: each
+//! response was rendered after its request arrived, and many clients cost as much as one.
 //!
-//! While something is being rendered one more thread watches. It starts another render of a
-//! document whose running render is slow, and answers requests that waited too long. Threads end
-//! a second after the last request.
+//! During a render another thread supervises. It starts a second render of a document whose render
+//! is slow, and times out requests. Threads end a second after the last request.
 //!
-//! A render that is slow gives its place among [`MAX_RENDERS`] to others. Nothing can end it, so
-//! documents that hold the variable that it waits for may wait in at most [`MAX_SAME_RENDERS`]
-//! renders; then they stay in the queue, and documents without that variable pass them.
+//! A slow render frees its place among [`MAX_RENDERS`]. Nothing can stop it. So at most
+//! [`MAX_SAME_RENDERS`] renders may wait for the same variable; further documents with that
+//! variable stay in the queue, and documents without it pass them.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,33 +26,33 @@ use crate::document::{BadFilter, Document, Rendered, Source};
 use crate::held::Ledger;
 use crate::limits::{MAX_ALL_RENDERS, MAX_RENDERS, MAX_SAME_RENDERS, MAX_WAITING};
 
-/// A render that takes longer than this no longer holds up later requests for its document.
+/// A slower render no longer delays later requests for its document.
 const SLOW: Duration = Duration::from_millis(100);
-/// How long a thread without work stays.
+/// How long an idle thread stays.
 const LINGER: Duration = Duration::from_secs(1);
-/// A thread's buffer is given back when a document has made it larger than this.
+/// A thread's buffer is freed after a document larger than this.
 const MAX_KEPT_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
 /// Why there is no document.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum RenderError {
     BadFilter(BadFilter),
-    /// Too many requests wait already.
+    /// Too many requests are waiting.
     Busy,
-    /// The system gives no thread to render on.
+    /// The system refused a thread.
     NoThread,
-    /// Some variable's function has not returned in time.
+    /// A variable's function has not returned in time.
     TimedOut,
     /// The render panicked.
     Failed,
 }
 
 pub(crate) type Outcome = Result<Rendered, RenderError>;
-/// A render's number, its document, and where it says how far it has come.
+/// A render's number, its document, and its progress.
 type Work = (u64, Document, Arc<AtomicUsize>);
 type Request = oneshot::Sender<Outcome>;
 
-/// A pool of rendering threads for one registry.
+/// A pool of render threads for one registry.
 #[derive(Clone)]
 pub(crate) struct Renderer {
     pool: Arc<Pool>,
@@ -74,38 +73,38 @@ struct State {
     running: Vec<Running>,
     threads: usize,
     idle_threads: usize,
-    /// Threads that have rendered and not yet looked for more.
+    /// Threads that have finished a render and not yet looked for work.
     returning_threads: usize,
     renders: u64,
 }
 
-/// Requests that are answered by one render.
+/// Requests for the same render.
 struct Batch {
     document: Document,
     since: Instant,
     requests: Vec<Request>,
-    /// Which variables that renders wait for it was found to hold, or not to hold.
+    /// Which variables that block renders it contains, as far as checked.
     holds: Vec<(Arc<str>, bool)>,
 }
 
 struct Running {
     render: u64,
     started: Instant,
-    /// How many variables it has come to.
+    /// How many variables it has reached.
     reached: Arc<AtomicUsize>,
-    /// The last of them, when it was looked up.
+    /// The last of them when it was looked up.
     at: (usize, Option<Arc<str>>),
     batch: Batch,
 }
 
 impl Renderer {
-    /// A renderer of `registry` that gives up on a document after `timeout`.
+    /// A renderer of `registry` with a timeout for documents.
     pub(crate) fn new(registry: Registry, prometheus: Prometheus, timeout: Duration) -> Self {
         let (ledger, state, wake) = (Ledger::new(), Mutex::default(), Condvar::new());
         Self { pool: Arc::new(Pool { registry, prometheus, ledger, timeout, state, wake }) }
     }
 
-    /// Asks for a document; the receiver gets it from a render that starts after this call.
+    /// Requests a document from a render that starts after this call.
     pub(crate) fn request(&self, document: Document) -> oneshot::Receiver<Outcome> {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.pool.lock();
@@ -121,14 +120,14 @@ impl Renderer {
                 state.waiting.push_back(Batch { document, since, requests, holds });
             }
         }
-        // A thread that is about to look for work need not be helped by one that sleeps.
+        // A thread that is about to look for work needs no wake-up.
         let is_seen = state.returning_threads > 0 || state.idle_threads == 0;
         if !is_seen && state.next_batch(Instant::now(), &self.pool.registry).is_some() {
             self.pool.wake.notify_one();
         }
-        // One for the render that this request may start, and one that watches.
+        // One for the render that this request may start, and one that supervises.
         self.pool.staff(&mut state, 2);
-        // Threads that render may do so for ever: then nobody would look at what waits.
+        // Rendering threads may never return; then no thread would watch the queue.
         if state.threads <= state.running.len() {
             let refused = state.waiting.drain(..).flat_map(|batch| batch.requests).collect();
             drop(state);
@@ -143,7 +142,7 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sees to it that so many threads more than render are there, if the system gives them.
+    /// Makes sure that `spare` threads exist beyond those that render, if the system allows.
     fn staff(self: &Arc<Self>, state: &mut State, spare: usize) {
         let wanted = (state.running.len() + spare).min(MAX_ALL_RENDERS + 1);
         while state.threads < wanted {
@@ -198,7 +197,7 @@ impl Pool {
                 if state.idle_threads > 0 && state.next_batch(now, &self.registry).is_some() {
                     self.wake.notify_one();
                 }
-                // Several requests may have come before any of their renders began.
+                // Several requests may have arrived before any of their renders began.
                 self.staff(&mut state, 1);
                 return Some(started);
             }
@@ -242,7 +241,7 @@ impl State {
         })
     }
 
-    /// The variables for which as many renders wait as may.
+    /// The variables for which the maximum of renders is waiting.
     fn crowded(&mut self, now: Instant, registry: &Registry) -> Vec<Arc<str>> {
         let slow = self.running.iter_mut().filter(|running| running.is_slow(now));
         let mut names: Vec<Arc<str>> =
@@ -269,8 +268,8 @@ impl State {
         at.map(|at| self.running.swap_remove(at).batch.requests).unwrap_or_default()
     }
 
-    /// Takes the requests that have waited for `timeout`. A render that is already running goes
-    /// on, for nothing can stop it, and keeps its place among the bounded number of renders.
+    /// Takes the requests that have waited for `timeout`. Their render, if running, cannot be
+    /// stopped and keeps its place among the bounded number of renders.
     fn take_late(&mut self, now: Instant, timeout: Duration) -> Vec<Request> {
         let is_late = |batch: &Batch| now.duration_since(batch.since) >= timeout;
         let mut late = Vec::new();
@@ -296,12 +295,12 @@ impl Batch {
 }
 
 impl Running {
-    /// Whether it no longer holds up later requests.
+    /// Whether it no longer delays later requests.
     fn is_slow(&self, now: Instant) -> bool {
         now.duration_since(self.started) >= SLOW
     }
 
-    /// The variable that is being read.
+    /// The variable being read.
     fn waits_for(&mut self, registry: &Registry) -> Option<Arc<str>> {
         let reached = self.reached.load(Relaxed);
         if self.at.0 != reached {
@@ -320,7 +319,7 @@ impl Running {
 
 fn answer(requests: Vec<Request>, outcome: &Outcome) {
     for request in requests {
-        // A client that has gone does not want it.
+        // The client may have disconnected.
         let _ = request.send(outcome.clone());
     }
 }

@@ -48,8 +48,8 @@ pub(crate) fn rendered(document: Rendered, content_type: HeaderValue) -> Respons
     if document.coding == Coding::Gzip {
         response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
-    // A cache must know that others get other bytes. What is too short to be compressed is the
-    // same for all, and has Go's headers.
+    // Caches must know that other clients get other bytes. Documents too short to be compressed are
+    // the same for all, with Go's headers.
     if document.coding != Coding::TooShort {
         response.headers_mut().insert(VARY, HeaderValue::from_static("Accept-Encoding"));
     }
@@ -76,14 +76,14 @@ pub(crate) fn asset(asset: &'static Asset) -> Response {
     page(Page::new(asset.content_type, asset.bytes()))
 }
 
-/// A page that may load files of this server and ask it questions, and nothing else.
+/// A page that may load files from this server and query it, nothing else.
 pub(crate) fn page(page: Page) -> Response {
     let content_type = HeaderValue::from_static(page.content_type);
     let response = with(StatusCode::OK, content_type, Body::new(page.body));
     let policy = HeaderValue::from_static(ui::CONTENT_SECURITY_POLICY);
     let response = header(response, CONTENT_SECURITY_POLICY, policy);
     let response = header(response, REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    // Another version of the program must not meet this one's files.
+    // A page must not be mixed with files of another version of the program.
     fresh(header(response, X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
 }
 
@@ -93,22 +93,22 @@ pub(crate) fn events(
     closing: impl Future<Output = ()> + Send + 'static,
 ) -> Response {
     let response = with(StatusCode::OK, EVENT_STREAM, Body::stream(events, closing));
-    // nginx would collect events before it sends them on.
+    // nginx would buffer the events.
     fresh(header(response, X_ACCEL_BUFFERING, HeaderValue::from_static("no")))
 }
 
-/// The past of some variables.
+/// The history of some variables.
 pub(crate) fn history(json: Vec<u8>) -> Response {
     fresh(with(StatusCode::OK, JSON, Body::new(json)))
 }
 
-/// 400 for a span that there is not.
+/// 400 for an unknown span.
 pub(crate) fn bad_span(span: &str) -> Response {
     let names = Span::ALL.map(Span::name).join(", ");
     plain(StatusCode::BAD_REQUEST, format!("?span={span:?} is none of {names}\n"))
 }
 
-/// Go's answer to a path that is not clean, such as `/debug//vars`.
+/// Go's redirect for a path that is not clean, such as `/debug//vars`.
 pub(crate) fn redirect(path: &str, query: Option<&str>) -> Response {
     let target = match query {
         Some(query) => format!("{path}?{query}"),
@@ -119,7 +119,7 @@ pub(crate) fn redirect(path: &str, query: Option<&str>) -> Response {
     header(with(StatusCode::TEMPORARY_REDIRECT, HTML, Body::new(html)), LOCATION, location)
 }
 
-/// 400 for an expression that is not one.
+/// 400 for an invalid expression.
 pub(crate) fn bad_filter(why: &str) -> Response {
     let remedy = "The syntax is that of https://docs.rs/regex/latest/regex/#syntax; \
                   in a URL, write + as %2B and # as %23.";
@@ -146,7 +146,7 @@ pub(crate) fn method_not_allowed() -> Response {
     header(response, ALLOW, HeaderValue::from_static("GET, HEAD"))
 }
 
-/// 413 for a body with more addresses than are looked up.
+/// 413 for a body with too many addresses.
 #[cfg(feature = "pprof")]
 pub(crate) fn too_large() -> Response {
     let most = crate::pprof::MAX_BODY_BYTES;
@@ -155,7 +155,7 @@ pub(crate) fn too_large() -> Response {
     plain(StatusCode::PAYLOAD_TOO_LARGE, why)
 }
 
-/// 421 for a name that is not this server's, 400 where there is no usable name.
+/// 421 for an unknown host name, 400 for a missing or malformed one.
 pub(crate) fn refused_host(refusal: &Refusal) -> Response {
     match refusal {
         Refusal::Malformed => plain(
@@ -178,12 +178,12 @@ pub(crate) fn failed() -> Response {
     plain(StatusCode::INTERNAL_SERVER_ERROR, "the document could not be rendered\n")
 }
 
-/// 503 when too many requests wait for documents.
+/// 503 if too many requests are waiting.
 pub(crate) fn busy() -> Response {
     plain(StatusCode::SERVICE_UNAVAILABLE, "too many requests are waiting; try again later\n")
 }
 
-/// 503 when a document cannot be rendered for want of a thread.
+/// 503 if no thread can be started for rendering.
 pub(crate) fn no_thread() -> Response {
     plain(
         StatusCode::SERVICE_UNAVAILABLE,
@@ -192,7 +192,7 @@ pub(crate) fn no_thread() -> Response {
     )
 }
 
-/// 503 when no more live pages can be fed.
+/// 503 if no more live pages can be open.
 pub(crate) fn no_page() -> Response {
     plain(
         StatusCode::SERVICE_UNAVAILABLE,
@@ -201,7 +201,7 @@ pub(crate) fn no_page() -> Response {
     )
 }
 
-/// 503 when a document took too long.
+/// 503 if a document took too long.
 pub(crate) fn timed_out() -> Response {
     plain(
         StatusCode::SERVICE_UNAVAILABLE,
@@ -210,13 +210,13 @@ pub(crate) fn timed_out() -> Response {
     )
 }
 
-/// A text that is never kept for another time.
+/// A text that is not cached.
 #[cfg(feature = "pprof")]
 pub(crate) fn text(body: impl Into<bytes::Bytes>) -> Response {
     fresh(plain(StatusCode::OK, body))
 }
 
-/// A file, as Go answers profiles.
+/// A file, with the headers that Go sends for profiles.
 #[cfg(feature = "pprof")]
 pub(crate) fn download(name: &str, body: Vec<u8>) -> Response {
     let response = with(StatusCode::OK, OCTETS, Body::new(body));

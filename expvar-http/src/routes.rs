@@ -1,4 +1,4 @@
-//! The routes, and how a path finds its own.
+//! The routes and their paths.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::ui::{self, Asset};
 
-/// What is served. The page at `/` lists all but itself.
+/// A route. The page at `/` lists the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     /// `/`
@@ -15,18 +15,18 @@ pub(crate) enum Route {
     Vars,
     /// `/metrics`
     Metrics,
-    /// `/debug/vars/ui` and the files that it loads
+    /// `/debug/vars/ui` and its files
     Ui(&'static Asset),
     /// `/debug/vars/events`
     Events,
     /// `/debug/vars/history`
     History,
-    /// What is below `/debug/pprof`
+    /// Paths below `/debug/pprof`
     #[cfg(feature = "pprof")]
     Pprof(crate::pprof::Page),
 }
 
-/// The page at `/`. Its links are relative, so that it works below any prefix.
+/// The page at `/`. Links are relative, so that it works under any prefix.
 pub(crate) const INDEX: &str = r#"<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -44,7 +44,7 @@ pub(crate) const INDEX: &str = r#"<!doctype html>
 "#;
 
 impl Route {
-    /// The route that a decoded path below `/debug` names.
+    /// The route of a decoded path below `/debug`.
     fn of_tail(tail: &str) -> Option<Self> {
         match tail {
             "/vars" => Some(Self::Vars),
@@ -67,11 +67,11 @@ impl Route {
         }
     }
 
-    /// The route of a path as it reaches a mounted service: the router may have stripped a
-    /// prefix, with or without `/debug`.
+    /// The route of a path in a mounted service: the router may have stripped a prefix, with or
+    /// without `/debug`.
     ///
-    /// No other end of a path is looked at: a proxy that keeps the world from `/debug` must not
-    /// be got round by `/x/vars` on a service that is the fallback of its router.
+    /// Other suffixes do not match: a proxy that blocks `/debug` must not be bypassed with
+    /// `/x/vars` on a service that is a router's fallback.
     pub(crate) fn of_mounted(path: &str) -> Option<Self> {
         match path {
             "" => Some(Self::Index),
@@ -80,9 +80,9 @@ impl Route {
     }
 }
 
-/// The clean form of a path that has empty, `.` or `..` segments and names a route without them.
+/// The clean form of a path with empty, `.` or `..` segments, if it is a route.
 ///
-/// Go redirects every such path; one that leads nowhere is a 404 here at once.
+/// Go redirects every such path; here one that leads nowhere is a 404 at once.
 pub(crate) fn cleaned(path: &str) -> Option<String> {
     let mut segments: Vec<&str> = Vec::new();
     for segment in path.split('/').skip(1) {

@@ -12,8 +12,8 @@ use crate::builder::{Builder, Settings};
 
 /// A running server, made by [`spawn`](crate::spawn) or [`Builder::spawn`].
 ///
-/// Dropping it does not stop the server, which then runs as long as the process does: a service
-/// shows its variables for as long as it lives. Only [`shutdown`](Self::shutdown) stops it.
+/// Dropping it does not stop the server: a service shows its variables for as long as it runs. Only
+/// [`shutdown`](Self::shutdown) stops it.
 ///
 /// ```
 /// let server = expvar_http::Server::builder().spawn("127.0.0.1:0")?;
@@ -31,7 +31,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Sets up a server that differs from the default.
+    /// Configures a server with other settings than the defaults.
     #[must_use]
     pub fn builder() -> Builder {
         Builder::new()
@@ -45,11 +45,11 @@ impl Server {
         let (shutdown, stop) = oneshot::channel::<()>();
         let thread = thread::Builder::new().name("expvar-http".to_owned()).spawn(move || {
             runtime.block_on(async {
-                // Fails only without a runtime or on a closed socket; neither is the case.
+                // Fails only without a runtime or for a closed socket.
                 let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
                 let stop = async {
                     if stop.await.is_err() {
-                        // The handle was dropped, which is not a wish to stop.
+                        // A dropped handle does not stop the server.
                         std::future::pending::<()>().await;
                     }
                 };
@@ -59,13 +59,13 @@ impl Server {
         Ok(Self { local_addr, shutdown: Some(shutdown), thread: Some(thread) })
     }
 
-    /// The address that the server listens on; it tells the port where 0 was asked for.
+    /// The address that the server listens on, with the actual port if 0 was requested.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Where the server is reached from this machine, such as `http://127.0.0.1:8123`.
+    /// The server's URL on this machine, such as `http://127.0.0.1:8123`.
     #[must_use]
     pub fn url(&self) -> String {
         let mut addr = self.local_addr;
@@ -81,11 +81,11 @@ impl Server {
         format!("http://{addr}")
     }
 
-    /// Stops the server: no new connections, requests in flight are finished (for at most
-    /// [`shutdown_timeout`](Builder::shutdown_timeout)), then all is closed.
+    /// Stops the server: accepts no new connections, finishes requests in flight (for at most
+    /// [`shutdown_timeout`](Builder::shutdown_timeout)), then closes all.
     ///
-    /// Returns when that is done, and so blocks its thread; in async code use
-    /// [`serve`](crate::serve) with a shutdown future.
+    /// Blocks the thread until then; in async code use [`serve`](crate::serve) with a shutdown
+    /// future.
     pub fn shutdown(mut self) {
         if let Some(shutdown) = self.shutdown.take() {
             let _ = shutdown.send(());

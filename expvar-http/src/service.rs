@@ -1,4 +1,4 @@
-//! Answers requests: the same on our own connections and mounted in somebody's router.
+//! Handles requests, on the server's own connections and mounted in a router.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -26,14 +26,14 @@ use crate::response::{self, Response};
 use crate::routes::{self, Route};
 use crate::{Body, MediaType, stats};
 
-/// A `tower::Service` that answers requests for variables, to mount in axum and friends.
+/// A `tower::Service` that serves variables, to mount in axum and other routers.
 ///
-/// Cloning is cheap, and clones share everything. The request's body may be of any type and is
-/// never read (so `POST /debug/pprof/symbol` is 405 here; a GET with the addresses works). The future needs no runtime: documents are rendered on threads of the service's
-/// own, at most eight at a time, so a variable's function may block without holding up anybody's
-/// runtime.
+/// Clones are cheap and share everything. The request's body may be of any type and is never read,
+/// so `POST /debug/pprof/symbol` is 405 here; a GET with the addresses works. The future needs no
+/// runtime: documents are rendered on the service's own threads, at most eight at a time, so a
+/// variable's function may block.
 ///
-/// Each of these answers at `/debug/vars`:
+/// Each of these serves `/debug/vars`:
 ///
 /// ```
 /// use axum::Router;
@@ -44,13 +44,13 @@ use crate::{Body, MediaType, stats};
 /// let app: Router = Router::new().fallback_service(service);
 /// ```
 ///
-/// As a fallback it answers `/metrics` too, and nested below `/debug` that is `/debug/metrics`: a
-/// proxy that is to keep strangers out must block `/metrics` beside `/debug`.
+/// As a fallback it also serves `/metrics`; nested below `/debug`, that is `/debug/metrics`. A
+/// proxy that restricts access must block `/metrics` as well as `/debug`.
 ///
-/// Below another prefix, `nest_service("/internal", service)` answers at `/internal/vars` and at
-/// `/internal/debug/vars`. The checks of the `Host` header and of credentials are those of
-/// [`Builder`]: a service that is reached by name must [allow](Builder::hosts) that name. Limits
-/// on connections are the router's business.
+/// Below another prefix, `nest_service("/internal", service)` serves `/internal/vars` and
+/// `/internal/debug/vars`. [`Builder`] configures the checks of the `Host` header and of
+/// credentials: a service that is reached by name must [allow](Builder::hosts) that name. Limits on
+/// connections are up to the router.
 #[doc(alias("Handler", "promhttp"))]
 #[derive(Clone)]
 pub struct Service {
@@ -58,7 +58,7 @@ pub struct Service {
     mounted: bool,
 }
 
-/// What all connections of a server share.
+/// State shared by all connections of a server.
 struct Shared {
     hosts: Hosts,
     credentials: Credentials,
@@ -69,7 +69,7 @@ struct Shared {
 }
 
 impl Service {
-    /// A service of the global registry with all defaults.
+    /// Creates a service of the global registry with default settings.
     #[must_use]
     pub fn new() -> Self {
         Builder::new().service()
@@ -88,32 +88,32 @@ impl Service {
         Self { shared: Arc::new(shared), mounted }
     }
 
-    /// Whether the program has added pages of its own.
+    /// Whether the program has added pages.
     pub(crate) fn has_pages(&self) -> bool {
         !self.shared.pages.is_empty()
     }
 
-    /// Tells all connections and streams to end.
+    /// Ends all connections and streams.
     pub(crate) fn close(&self) {
         self.shared.closing.send_replace(true);
         self.shared.sampler.stop();
     }
 
-    /// Completes when the server is to stop; ends what would go on for ever.
+    /// Completes when the server shuts down; ends streams.
     pub(crate) fn closing(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut closing = self.shared.closing.subscribe();
         async move {
-            // An error means that the service itself is gone.
+            // An error means that the service itself was dropped.
             let _ = closing.wait_for(|&closing| closing).await;
         }
     }
 
-    /// Answers a request whose body cannot be read.
+    /// Handles a request without reading its body.
     async fn answer(&self, request: &Parts) -> Response {
         self.answer_with(request, None).await
     }
 
-    /// Answers a request, whose body is read where it is needed.
+    /// Handles a request, and reads its body if needed.
     pub(crate) async fn answer_with(&self, request: &Parts, body: Option<Unread>) -> Response {
         stats::REQUESTS.inc();
         let response = self.route(request, body).await;
@@ -186,7 +186,7 @@ impl Service {
         self.document(Kind::Metrics { filter, media_type }, request, answer).await
     }
 
-    /// Everything at once, then what changes; it ends with the server.
+    /// All rows at once, then changes; ends with the server.
     fn events(&self) -> Response {
         match self.shared.sampler.watch() {
             Some(events) => response::events(events, self.closing()),
@@ -206,7 +206,7 @@ impl Service {
         response::history(self.shared.sampler.history(&names, span))
     }
 
-    /// Answers with a document, rendered elsewhere.
+    /// Responds with a document rendered on another thread.
     async fn document(
         &self,
         kind: Kind,
@@ -257,7 +257,7 @@ impl<B> tower_service::Service<Request<B>> for Service {
     }
 }
 
-/// The response to come of a [`Service`].
+/// The future of a [`Service`].
 ///
 /// ```
 /// use expvar_http::{ResponseFuture, Service};

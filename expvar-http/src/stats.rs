@@ -1,4 +1,4 @@
-//! What the server shows of itself.
+//! The servers' own statistics.
 
 use std::sync::Once;
 
@@ -7,36 +7,36 @@ use expvar::{Counter, Gauge};
 use crate::history;
 
 expvar::vars! {
-    /// What the servers of variables in this process did and do.
+    /// Statistics of this process's expvar servers.
     static HTTP: Map = "expvar.http";
 }
 
-/// Requests answered, whatever the answer.
+/// Requests answered, with any status.
 pub(crate) static REQUESTS: Counter = Counter::new();
-/// Answers with a status of 400 or more.
+/// Responses with a status of 400 or more.
 pub(crate) static ERRORS: Counter = Counter::new();
-/// Bytes of answers' bodies.
+/// Bytes of response bodies.
 pub(crate) static BYTES: Counter = Counter::new();
 /// Connections open now.
 pub(crate) static CONNECTIONS: Gauge = Gauge::new();
 /// Connections accepted.
 pub(crate) static ACCEPTED: Counter = Counter::new();
-/// Connections that could not be accepted, mostly for want of file descriptors.
+/// Connections that could not be accepted, usually for lack of file descriptors.
 pub(crate) static ACCEPT_ERRORS: Counter = Counter::new();
 /// Connections closed to make room for newer ones.
 pub(crate) static EVICTED: Counter = Counter::new();
-/// Connections turned away because all others were busy.
+/// Connections closed because all others were busy.
 pub(crate) static REFUSED: Counter = Counter::new();
-/// Documents that clients were reading too slowly, given up to bound memory.
+/// Documents dropped because clients read them too slowly.
 pub(crate) static GIVEN_UP: Counter = Counter::new();
-/// Requests refused because of the name that they gave the server.
+/// Requests rejected because of their host name.
 pub(crate) static REFUSED_HOSTS: Counter = Counter::new();
-/// Connections cut because their peer did not send, or did not read, in time.
+/// Connections closed by a timeout.
 pub(crate) static TIMED_OUT: Counter = Counter::new();
-/// Nanoseconds from a request for a document to its answer, the last time.
+/// Duration of the last request for a document in nanoseconds.
 pub(crate) static LAST_SCRAPE_NS: Gauge = Gauge::new();
 
-/// Fills the map `expvar.http`, once.
+/// Publishes the map `expvar.http`, once.
 pub(crate) fn show() {
     static SHOWN: Once = Once::new();
     SHOWN.call_once(|| {

@@ -1,4 +1,4 @@
-//! The live pages that are open on a server's connections.
+//! The live pages open on a server's connections.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::connection::{Activity, Phase};
 use crate::stats;
 
-/// The connections of live pages, oldest first. A page stays for as long as it likes, so pages may
-/// take no more than half of all connections: the other half is left to who wants an answer.
+/// The connections of live pages, oldest first. They may take at most half of all connections,
+/// because a page stays open indefinitely.
 #[derive(Debug)]
 pub(crate) struct Streams {
     most: usize,
@@ -19,7 +19,7 @@ impl Streams {
         Self { most: (connections / 2).max(1), open: Mutex::default() }
     }
 
-    /// One more page, for which the oldest may have to go.
+    /// Adds a page, closing the oldest if necessary.
     pub(crate) fn open(&self, page: &Arc<Activity>) {
         page.stream();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);

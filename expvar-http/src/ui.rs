@@ -1,6 +1,6 @@
-//! The live page's files, which are part of the program.
+//! The live page's files, embedded in the program.
 //!
-//! They are sent without comments and indentation, which are a tenth of them.
+//! They are served without comments and indentation, a tenth of their size.
 
 use std::sync::OnceLock;
 
@@ -10,22 +10,22 @@ pub(crate) struct Asset {
     /// Its path below `/debug/vars`.
     path: &'static str,
     pub(crate) content_type: &'static str,
-    /// The file as it was written.
+    /// The file's source.
     source: &'static str,
     sent: OnceLock<String>,
 }
 
 impl Asset {
-    /// What is sent.
+    /// The bytes served.
     pub(crate) fn bytes(&'static self) -> &'static [u8] {
         let is_code = [SCRIPT, CSS].contains(&self.content_type);
         self.sent.get_or_init(|| shorten(self.source, is_code)).as_bytes()
     }
 }
 
-/// Leaves out indentation, and of code the comments that have lines of their own.
+/// Removes indentation, and from code the comments on their own lines.
 ///
-/// The files keep to what that asks of them: no text reaches over the end of a line.
+/// The files must not have strings that span lines.
 fn shorten(source: &str, is_code: bool) -> String {
     let mut out = String::with_capacity(source.len());
     let mut in_comment = false;
@@ -59,7 +59,7 @@ macro_rules! assets {
     };
 }
 
-/// All of them; the first is the page itself.
+/// All files; the first is the page itself.
 static ASSETS: [Asset; 15] = assets! {
     "/ui": HTML, "index.html";
     "/ui/app.js": SCRIPT, "app.js";
@@ -78,7 +78,7 @@ static ASSETS: [Asset; 15] = assets! {
     "/ui/view.js": SCRIPT, "view.js";
 };
 
-/// What the page may do: load its own files and ask its own origin, nothing else.
+/// Allows the page to load its own files and to query its own origin, nothing else.
 pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
      style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; \
      frame-ancestors 'none'; form-action 'none'";
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(shorten("<p>\n  // text\n", false), "<p>\n// text\n");
     }
 
-    /// What leaving out lines and indentation would change.
+    /// Constructs that removing lines and indentation would change.
     #[test]
     fn no_text_reaches_over_the_end_of_a_line() {
         for asset in ASSETS.iter().filter(|asset| asset.content_type == SCRIPT) {
@@ -143,7 +143,7 @@ mod tests {
         }
     }
 
-    /// What the policy would refuse, or would make a request elsewhere.
+    /// Constructs that the policy would block, or that would send a request elsewhere.
     #[test]
     fn nothing_is_inline_and_nothing_comes_from_elsewhere() {
         for asset in &ASSETS {

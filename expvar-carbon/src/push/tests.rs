@@ -1,4 +1,4 @@
-//! The push in paused time, its lines taken from the queue.
+//! The push in paused time, with lines taken from the queue.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 use super::*;
 use crate::{Carbon, Handle};
 
-/// The wall clock of these tests begins here, 3 s after a boundary, and runs with tokio's.
+/// The start of these tests' wall clock, 3 s after a boundary; it runs with tokio's clock.
 const BEGIN: Duration = Duration::from_secs(1_000_003);
 
 struct Stage {
@@ -16,11 +16,11 @@ struct Stage {
     sender: Sender,
     handle: Option<Handle>,
     registry: Registry,
-    /// How much the wall clock is ahead, in seconds.
+    /// How far the wall clock is ahead, in seconds.
     ahead: Arc<AtomicU64>,
 }
 
-/// A push to nobody, each 10 s.
+/// A push without a server, every 10 s.
 fn stage(registry: &Registry, jitter: f64) -> Stage {
     let carbon = Carbon::new("127.0.0.1:1").registry(registry).exclude("expvar.**");
     let (handle, mut push) = carbon.interval(Duration::from_secs(10)).build().unwrap();
@@ -34,7 +34,7 @@ fn stage(registry: &Registry, jitter: f64) -> Stage {
 }
 
 impl Stage {
-    /// What was handed over until `seconds` of the wall clock past BEGIN's minute.
+    /// The lines handed over until `seconds` of the wall clock past BEGIN's minute.
     async fn until(&self, seconds: f64) -> Vec<String> {
         sleep_until(self.start + Duration::from_secs_f64(seconds - 3.0)).await;
         let batches: Vec<_> = self.sender.destinations()[0].queue(|q| {

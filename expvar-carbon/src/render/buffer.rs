@@ -1,11 +1,10 @@
-//! Bytes that are appended in stores of fixed length.
+//! A byte buffer appended to in stores of fixed length.
 
 use std::fmt;
 
-/// Takes bytes in stores of fixed length: faster than copies of as many bytes as are wanted, which
-/// must find out first how many that is.
+/// Appends in stores of fixed length, which are faster than copies of variable length.
 ///
-/// All of the memory holds bytes at all times, so that more may be written than is kept.
+/// All of the memory is initialized, so that a store may write beyond the length.
 #[derive(Default)]
 pub(crate) struct Buffer {
     memory: Vec<u8>,
@@ -13,15 +12,14 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
-    /// `N` bytes behind the last one, to be written to before as many as are wanted are
-    /// [kept](Self::keep).
+    /// `N` bytes behind the end, to be written before some of them are [kept](Self::keep).
     #[inline]
     pub(crate) fn room<const N: usize>(&mut self) -> &mut [u8; N] {
         self.reserve(N);
         self.memory[self.len..].first_chunk_mut().expect("made room for as many")
     }
 
-    /// Makes the next `len` bytes, of those that there was [room](Self::room) for, part of it.
+    /// Extends the length by `len` of the bytes that there was [room](Self::room) for.
     #[inline]
     pub(crate) fn keep(&mut self, len: usize) {
         debug_assert!(self.len + len <= self.memory.len());
@@ -43,7 +41,7 @@ impl Buffer {
         }
     }
 
-    /// By a quarter at least: what it holds beyond its length is not only reserved but written.
+    /// Grows by at least a quarter: new memory is not only reserved but initialized.
     #[cold]
     fn grow(&mut self, more: usize) {
         let at_least = (self.len + more).max(self.memory.len() / 4 * 5);

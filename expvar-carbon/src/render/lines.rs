@@ -1,4 +1,4 @@
-//! Points rendered as lines: `name value timestamp`, one to a line.
+//! Points rendered as lines: `name value timestamp`.
 
 use std::borrow::Cow;
 
@@ -12,9 +12,9 @@ use crate::render::tags::Tags;
 
 /// A reusable buffer of rendered points.
 ///
-/// Whatever is put in, every server accepts every line that comes out: names are made safe
-/// ([`Path`] says how), and what could not be stored is refused and counted by reason. A point
-/// costs no allocation once the buffer has been as full before.
+/// Every server accepts every line in it: names are made safe (see [`Path`]), and invalid points
+/// are rejected and counted by reason. Appending does not allocate once the buffer has been as full
+/// before.
 ///
 /// ```
 /// let mut lines = expvar_carbon::Lines::new();
@@ -31,27 +31,27 @@ pub struct Lines {
     refused: Refused,
     rounded: u64,
     path: Path,
-    /// ` timestamp\n` of the time that was set last.
+    /// ` timestamp\n` of the current time.
     ending: Ending,
 }
 
-/// Lines that begin with up to as many bytes are begun with one copy of as many.
+/// Beginnings of lines up to this length are copied in one store.
 const SHORT: usize = 64;
 
 impl Lines {
-    /// An empty buffer.
+    /// Creates an empty buffer.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// An empty buffer whose every line carries `tags`.
+    /// Creates an empty buffer whose lines carry `tags`.
     pub fn tagged(tags: Tags) -> Self {
         Self { tags, ..Self::default() }
     }
 
-    /// Appends a point; `path` may be any text, and `timestamp` counts seconds since 1970.
+    /// Appends a point. `path` may be any text; `timestamp` is in seconds since 1970.
     ///
-    /// Returns whether it was taken; what was not is counted in [`refused`](Self::refused).
+    /// Returns whether it was accepted; [`refused`](Self::refused) counts the others.
     pub fn point(&mut self, path: &str, value: impl Into<Number>, timestamp: u64) -> bool {
         let mut scratch = std::mem::take(&mut self.path);
         scratch.clear();
@@ -61,9 +61,9 @@ impl Lines {
         taken
     }
 
-    /// Appends a point whose name a walk keeps in a [`Path`].
+    /// Appends a point whose name is in a [`Path`].
     ///
-    /// Returns whether it was taken, as [`point`](Self::point) does.
+    /// Returns whether it was accepted, like [`point`](Self::point).
     pub fn put(&mut self, path: &Path, value: impl Into<Number>, timestamp: u64) -> bool {
         if let Some(reason) = path.problem() {
             self.refuse(reason);
@@ -86,21 +86,21 @@ impl Lines {
         true
     }
 
-    /// Appends to `start` how the lines of a sound name begin.
+    /// Appends the beginning of a line for a valid name to `start`.
     pub(crate) fn begin(&self, path: &Path, start: &mut Vec<u8>) {
         start.extend_from_slice(path.as_str().as_bytes());
         start.extend_from_slice(self.tags.as_str().as_bytes());
         start.push(b' ');
     }
 
-    /// The name in a line that begins so.
+    /// The name in the beginning of a line.
     pub(crate) fn name<'s>(&self, start: &'s [u8]) -> Cow<'s, str> {
         let end = start.len().saturating_sub(self.tags.as_str().len() + 1);
         String::from_utf8_lossy(&start[..end])
     }
 
     /// Appends a point whose line [begins](Self::begin) with `len` bytes of `starts`; returns
-    /// whether it was taken.
+    /// whether it was accepted.
     pub(crate) fn finish(
         &mut self,
         starts: &[u8],
@@ -120,8 +120,8 @@ impl Lines {
         true
     }
 
-    /// Makes it the time of the points that are [appended](Self::append) next; returns whether
-    /// Graphite knows such a time.
+    /// Sets the time of the points [appended](Self::append) next; returns whether Graphite can
+    /// represent it.
     pub(crate) fn set_time(&mut self, timestamp: u64) -> bool {
         if self.ending.timestamp != timestamp {
             match Ending::new(timestamp) {
@@ -133,7 +133,7 @@ impl Lines {
     }
 
     /// Appends a point without a [problem](Number::problem), whose line begins with `len` bytes of
-    /// `starts`, at the time that was set.
+    /// `starts`, at the current time.
     #[inline(always)]
     pub(crate) fn append(&mut self, starts: &[u8], len: usize, value: Number) {
         self.rounded += u64::from(value.is_rounded());
@@ -152,17 +152,17 @@ impl Lines {
         self.points += 1;
     }
 
-    /// Counts a point that is not sent.
+    /// Counts a rejected point.
     pub fn refuse(&mut self, reason: Refusal) {
         self.refused.add(reason);
     }
 
-    /// The lines, each ended by a line feed.
+    /// The lines, each with a line feed.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.as_slice()
     }
 
-    /// How many bytes the lines take.
+    /// The length of the lines in bytes.
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
@@ -172,22 +172,22 @@ impl Lines {
         self.bytes.len() == 0
     }
 
-    /// How many points there are.
+    /// The number of points.
     pub fn points(&self) -> u64 {
         self.points
     }
 
-    /// How many points were refused since the last [`clear`](Self::clear), by reason.
+    /// The number of points rejected since the last [`clear`](Self::clear), by reason.
     pub fn refused(&self) -> &Refused {
         &self.refused
     }
 
-    /// How many integers beyond ±2⁵³ were taken: written exactly, but rounded by the server.
+    /// The number of integers beyond ±2⁵³: written exactly, but rounded by the server.
     pub fn rounded(&self) -> u64 {
         self.rounded
     }
 
-    /// Empties the buffer, whose lines went elsewhere, and keeps its counts.
+    /// Empties the buffer, whose lines were taken, and keeps its counts.
     pub(crate) fn taken(&mut self) {
         self.bytes.clear();
     }
@@ -201,10 +201,10 @@ impl Lines {
     }
 }
 
-/// Bytes that the end of a line is written in.
+/// Bytes for the end of a line.
 const ENDING_ROOM: usize = 16;
 
-/// ` timestamp\n`, with something spare behind it.
+/// ` timestamp\n`, with spare bytes after it.
 #[derive(Debug, Clone, Copy)]
 struct Ending {
     text: [u8; ENDING_ROOM],
@@ -213,7 +213,7 @@ struct Ending {
 }
 
 impl Ending {
-    /// `None` where Graphite knows no such time.
+    /// `None` if Graphite cannot represent the time.
     #[cold]
     fn new(timestamp: u64) -> Option<Self> {
         let known = 1..u64::from(u32::MAX);

@@ -1,23 +1,23 @@
-//! Names that every Carbon server stores under the name they were sent with.
+//! Names that every Carbon server stores unchanged.
 //!
-//! The rule, in the order in which it is applied to a text:
+//! The rules, in the order of application:
 //!
-//! 1. Dots separate segments; empty segments vanish, so that a leading, a trailing or a doubled
-//!    dot makes no difference.
-//! 2. Letters, marks and digits of every script and `_ - : #` stay. Every other character becomes
-//!    one `_`, and the segment gets an ending that tells it apart: `_` and the CRC-32 of its
-//!    original UTF-8 bytes, as eight hexadecimal digits. `a b` becomes `a_b_806c5cd3`, `a/b`
+//! 1. Dots separate segments; empty segments are removed, so leading, trailing and doubled dots
+//!    make no difference.
+//! 2. Letters, marks and digits of every script and `_ - : #` are kept. Every other character
+//!    becomes one `_`, and the segment gets a suffix that makes it unique: `_` and the CRC-32 of
+//!    its original UTF-8 bytes as eight hexadecimal digits. `a b` becomes `a_b_806c5cd3`, `a/b`
 //!    becomes `a_b_07f4401c`.
-//! 3. With [`Path::ascii`] only the letters and digits of ASCII stay.
-//! 4. A name without a segment, with a segment of more than [`SEGMENT_MAX_BYTES`], or longer in
-//!    all than [`NAME_MAX_BYTES`] is refused.
+//! 3. With [`Path::ascii`] only ASCII letters and digits are kept.
+//! 4. A name without a segment, with a segment longer than [`SEGMENT_MAX_BYTES`], or longer in all
+//!    than [`NAME_MAX_BYTES`] is rejected.
 //!
-//! carbon-cache and go-carbon store the names of rule 2 as they are; carbon-c-relay forwards only
-//! those of rule 3 unchanged, unless its `-c` names more. Neither leaves room for the whitespace
-//! that go-carbon splits at, for the slashes that leave the storage directory, for the semicolons
-//! that start tags, nor for the bytes that make carbon-cache close the connection. A whisper file
-//! is named `<segment>.wsp` and a file name holds 255 bytes; a path holds 4,096, of which the
-//! server's own directory takes a part.
+//! carbon-cache and go-carbon store names of rule 2 unchanged; carbon-c-relay forwards only those
+//! of rule 3 unchanged, unless its `-c` allows more. The rules exclude whitespace, at which
+//! go-carbon splits, slashes, which would leave the storage directory, semicolons, which start
+//! tags, and the bytes on which carbon-cache closes the connection. A whisper file is named
+//! `<segment>.wsp`, and a file name has at most 255 bytes; a path has 4,096, including the server's
+//! own directory.
 
 use std::fmt::Write;
 
@@ -26,14 +26,14 @@ use crate::render::refusal::Refusal;
 /// The longest segment that is sent, in bytes: a file name of 255 less `.wsp`.
 pub const SEGMENT_MAX_BYTES: usize = 251;
 
-/// The longest name that is sent, in bytes, without its tags: a file path of 4,096 less 256 for
-/// the server's directory and the file's ending.
+/// The longest name that is sent, in bytes, without tags: a file path of 4,096 less 256 for the
+/// server's directory and the file's suffix.
 pub const NAME_MAX_BYTES: usize = 3_840;
 
-/// A name under construction, segment by segment, always safe to send.
+/// A name under construction, segment by segment, always valid to send.
 ///
-/// Walks keep one and [`push`](Path::push) and [`truncate`](Path::truncate) it, so that a
-/// segment is made safe once for everything below it.
+/// A walk keeps one path and [`push`](Path::push)es and [`truncate`](Path::truncate)s it, so that
+/// each segment is made safe once for everything below it.
 ///
 /// ```
 /// let mut path = expvar_carbon::Path::new();
@@ -51,16 +51,16 @@ pub struct Path {
     ascii: bool,
 }
 
-/// Which limits a name is past, and all that lies below it.
+/// Which limits a name exceeds.
 #[derive(Debug, Clone, Copy, Default)]
 struct Excess {
-    /// A segment is longer than a server takes.
+    /// A segment is longer than a server accepts.
     is_overlong: bool,
-    /// A segment was so long that it was left out, with all behind it.
+    /// A segment was so long that it was omitted, with all after it.
     is_incomplete: bool,
 }
 
-/// A place in a [`Path`] to return to.
+/// A position in a [`Path`] to truncate to.
 ///
 /// ```
 /// let mut path = expvar_carbon::Path::new();
@@ -78,24 +78,25 @@ pub struct Mark {
 }
 
 impl Path {
-    /// An empty path.
+    /// Creates an empty path.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// An empty path that keeps letters and digits of ASCII alone, for relays that take no others.
+    /// Creates an empty path that keeps only ASCII letters and digits, for relays that accept no
+    /// others.
     pub fn ascii() -> Self {
         Self { ascii: true, ..Self::default() }
     }
 
-    /// One or the other.
+    /// An empty path of either kind.
     pub(crate) fn keeping(ascii: bool) -> Self {
         Self { ascii, ..Self::default() }
     }
 
     /// Appends `text`, whose dots separate segments.
     ///
-    /// Costs no allocation once the path has been as long before.
+    /// Does not allocate once the path has been as long before.
     pub fn push(&mut self, text: &str) {
         if is_plain(text) && !self.excess.is_incomplete && self.text.len() <= NAME_MAX_BYTES {
             if !self.text.is_empty() {
@@ -124,7 +125,7 @@ impl Path {
         if segment.is_empty() {
             return;
         }
-        // Bounds the buffer whatever is pushed; the name is past its limit from here on.
+        // Bounds the buffer; the name exceeds its limit from here on.
         if self.excess.is_incomplete
             || segment.len() > 4 * SEGMENT_MAX_BYTES
             || self.text.len() > NAME_MAX_BYTES
@@ -154,12 +155,12 @@ impl Path {
         }
     }
 
-    /// Where the path ends now.
+    /// The current end of the path.
     pub fn mark(&self) -> Mark {
         Mark { len: self.text.len(), excess: self.excess }
     }
 
-    /// Takes back everything pushed since `mark`.
+    /// Removes everything pushed since `mark`.
     pub fn truncate(&mut self, mark: Mark) {
         self.text.truncate(mark.len);
         self.excess = mark.excess;
@@ -176,12 +177,12 @@ impl Path {
         &self.text
     }
 
-    /// Whether there is no segment.
+    /// Whether the path has no segment.
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
 
-    /// Whether a segment was left out, so that what is here is the name of something else.
+    /// Whether a segment was omitted, so that the text is the name of something else.
     pub(crate) fn is_incomplete(&self) -> bool {
         self.excess.is_incomplete
     }
@@ -204,9 +205,9 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || unicode_ident::is_xid_continue(c)
 }
 
-/// Whether it is sent as it is: segments of safe bytes, none of them empty or too long.
+/// Whether a text is sent unchanged: safe, non-empty segments of valid length.
 ///
-/// Without a branch a byte, as most texts are.
+/// Branch-free per byte, because most texts are sent unchanged.
 #[inline]
 fn is_plain(text: &str) -> bool {
     const DOT: u8 = 1;
@@ -227,7 +228,7 @@ fn is_plain(text: &str) -> bool {
     let (mut others, mut before) = (0, DOT);
     for byte in text.bytes() {
         let kind = KINDS[byte as usize];
-        // Two dots in a row, or the first byte, are as bad as what is not safe.
+        // Adjacent dots, or a leading one, are unsafe too.
         others |= kind & (OTHER | before);
         before = kind;
     }

@@ -1,5 +1,4 @@
-//! What a reading keeps of names for the next one: as long as they are the same, nothing is made of
-//! them anew.
+//! A cache of names between collections: valid as long as the names are the same.
 
 use expvar::{Generation, Info, Number, Recall, Recorded, Shape, Step, Visitor};
 
@@ -7,63 +6,63 @@ use crate::render::reading::{Parts, Reader, Verdict};
 use crate::render::refusal::Refusal;
 use crate::render::selection::Counters;
 
-/// The variables of a registry or a map, in their order.
+/// The variables of a registry or a map, in order.
 #[derive(Default)]
 pub(crate) struct NameCache {
-    /// Which names it was made of.
+    /// The names for which it is valid.
     names: Option<Generation>,
     slots: Vec<Slot>,
-    /// How the points' lines begin, one after the other.
+    /// The beginnings of the points' lines, concatenated.
     starts: Vec<u8>,
     maps: Vec<NameCache>,
-    /// How many names the last reading had before each run of points: at the beginning, and after
-    /// whatever may have other names each time.
+    /// The number of names before each run of points in the last collection: at the start, and
+    /// after each variable whose names may vary.
     runs: Vec<usize>,
 }
 
-/// What becomes of a variable.
+/// The cached state of a variable.
 #[derive(Clone, Copy)]
 enum Slot {
-    /// One point, sent as it is: its line begins with so many bytes.
+    /// One point, sent unchanged: its line begins with this many bytes.
     Plain {
         len: u16,
     },
-    /// The same, but it was not rendered yet, or what is sent depends on the last reading, or
-    /// another variable had the name before.
+    /// One point that was not rendered yet, whose value depends on the last collection, or whose
+    /// name conflicts.
     Point {
         len: u16,
         counters: Counters,
     },
-    /// The next one of the maps.
+    /// The next of the maps.
     Map,
-    /// Named anew at each reading: a histogram, or what a function returns.
+    /// Named again at each collection: a histogram, or a function's value.
     Other,
     Refused(Refusal),
     Unwanted,
 }
 
-/// A reading: the visitor of a walk.
+/// One collection: the visitor of a walk.
 pub(crate) struct Walk<'r, 'p> {
     reader: &'r mut Reader,
     parts: &'r mut Parts<'p>,
-    /// The cache that the walk is in.
+    /// The cache of the current level.
     level: Level,
-    /// Those that it is in turn in, outermost first.
+    /// The enclosing levels, outermost first.
     above: Vec<Level>,
-    /// Whether the numbers of what was entered last only go up.
+    /// Whether the numbers of the last entered variable only go up.
     is_counter: bool,
-    /// Structures and arrays that the walk is in, of what a function returned.
+    /// The depth of structures and arrays in a function's value.
     inside: usize,
 }
 
-/// A cache and how far the walk is in it.
+/// A cache and the position in it.
 #[derive(Default)]
 struct Level {
     cache: NameCache,
     known: bool,
-    /// All names before this run of points, and so those of the run, are as in the last reading.
+    /// All names up to this run of points, and so those of the run, are as in the last collection.
     repeats: bool,
-    /// How many of the slots, of the bytes of the starts, of the maps and of the runs are done.
+    /// Positions in slots, starts, maps and runs.
     slots: usize,
     starts: usize,
     maps: usize,
@@ -71,7 +70,7 @@ struct Level {
 }
 
 impl<'r, 'p> Walk<'r, 'p> {
-    /// A reading with what the last one kept; [`finish`](Self::finish) gives what this one keeps.
+    /// Begins a collection with the last one's cache; [`finish`](Self::finish) returns the new one.
     pub(crate) fn new(reader: &'r mut Reader, root: NameCache, parts: &'r mut Parts<'p>) -> Self {
         let level = Level { cache: root, ..Level::default() };
         Self { reader, parts, level, above: Vec::new(), is_counter: false, inside: 0 }
@@ -81,7 +80,7 @@ impl<'r, 'p> Walk<'r, 'p> {
         self.level.cache
     }
 
-    /// Renders what is as in the last reading; else returns that it is not.
+    /// Renders a point from the cache; returns false on a miss.
     #[inline(always)]
     fn repeat(&mut self, number: Number) -> bool {
         let level = &mut self.level;
@@ -104,7 +103,7 @@ impl<'r, 'p> Walk<'r, 'p> {
         }
     }
 
-    /// Renders a variable that is one number, or none at the moment, and no structure.
+    /// Renders a variable that is one number, or currently none, and no structure.
     #[inline(never)]
     fn single(&mut self, number: Option<Number>) {
         if !self.level.known {
@@ -135,8 +134,8 @@ impl<'r, 'p> Walk<'r, 'p> {
         self.hand_over();
     }
 
-    /// Renders a point whose line begins with `len` bytes, and returns what it is next time, should
-    /// all names before it be the same.
+    /// Renders a point whose line begins with `len` bytes, and returns its slot for the next
+    /// collection.
     fn point(&mut self, len: u16, counters: Counters, number: Option<Number>) -> Slot {
         let level = &mut self.level;
         let start = &level.cache.starts[level.starts..][..usize::from(len)];
@@ -177,8 +176,8 @@ impl<'r, 'p> Walk<'r, 'p> {
         }
     }
 
-    /// Begins what is named anew at each reading. Returns false where the last reading found a
-    /// number here: this one passes over it, and the next learns all names anew.
+    /// Begins a variable that is named again at each collection. Returns false if the last one
+    /// found a number here: this collection skips it, and the next learns all names again.
     fn begin_other(&mut self) -> bool {
         if !self.level.known {
             self.level.cache.slots.push(Slot::Other);
@@ -207,7 +206,7 @@ impl Visitor for Walk<'_, '_> {
         if self.inside == 0 && self.level.known {
             match self.level.cache.slots.get(self.level.slots) {
                 Some(Slot::Map | Slot::Other) | None => {}
-                // It was named in the last reading, or is not sent.
+                // Its name is cached, or it is not sent.
                 Some(_) => return,
             }
         }

@@ -1,34 +1,32 @@
-//! Numbers as they are written into a line.
+//! Numbers in a line.
 
 use expvar::Number;
 use expvar::json::put_unsigned;
 
 use crate::render::refusal::Refusal;
 
-/// The largest integer that Carbon, which keeps floats of 64 bits, stores as it is: 2⁵³.
+/// The largest integer that Carbon stores exactly in its 64-bit floats: 2⁵³.
 pub const EXACT_MAX: u64 = 1 << 53;
 
-/// Whole floats from here on are written with an exponent.
+/// Whole floats from here on have an exponent.
 const POSITIONAL_END: u64 = 10_u64.pow(16);
 
-/// Bytes that a number is [put](Number::put) into.
+/// The room that [`put`](Number::put) needs.
 pub(crate) const NUMBER_ROOM: usize = 32;
 
-/// What becomes of a number in a line: an integer is written exactly, a float with the fewest digits
-/// that read back as the same float.
+/// How a number is written: an integer exactly, a float with the fewest digits that round-trip.
 pub(crate) trait Written: Copy {
-    /// Whether Carbon's float of 64 bits may round it: an integer beyond ±2⁵³.
+    /// Whether Carbon's 64-bit float may round it: an integer beyond ±2⁵³.
     fn is_rounded(self) -> bool;
 
-    /// Why it is not sent, if it is not.
+    /// Why it is not sent, if so.
     fn problem(self) -> Option<Refusal>;
 
-    /// What was added to a count that stood at `before`; all of it where the count began anew.
+    /// The increase of a count since `before`; all of it if the count was reset.
     fn added_since(self, before: Self) -> Self;
 
-    /// Writes the digits to the beginning of `room`, and returns how many bytes they are: 24 at
-    /// most. What is behind them may be overwritten too. The number must have no
-    /// [`problem`](Self::problem).
+    /// Writes the digits to the beginning of `room` and returns their number, at most 24. May
+    /// overwrite the bytes after them. The number must have no [`problem`](Self::problem).
     fn put(self, room: &mut [u8; NUMBER_ROOM]) -> usize;
 }
 

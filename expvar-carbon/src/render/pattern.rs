@@ -1,13 +1,13 @@
-//! Patterns over full paths, as Graphite's users write them.
+//! Patterns over full paths, in Graphite's syntax.
 
 use regex::RegexSet;
 
 use expvar_push::ConfigError;
 
-/// Any of several patterns.
+/// A list of patterns.
 ///
-/// `*` is anything within a segment, `**` anything at all, `?` one character, `[abc]` and `[a-z]`
-/// one of several, `{a,b}` either. A pattern matches the whole path.
+/// `*` matches within a segment, `**` anything, `?` one character, `[abc]` and `[a-z]` one of
+/// several, `{a,b}` either. A pattern must match the whole path.
 #[derive(Debug, Clone)]
 pub(crate) struct Patterns(RegexSet);
 
@@ -24,13 +24,13 @@ impl Patterns {
         self.0.is_match(path)
     }
 
-    /// The place of the first pattern that matches.
+    /// The index of the first matching pattern.
     pub(crate) fn first(&self, path: &str) -> Option<usize> {
         self.0.is_match(path).then(|| self.0.matches(path).iter().next()).flatten()
     }
 }
 
-/// The regular expression that means the same.
+/// Translates to a regular expression.
 fn expression(field: &str, pattern: &str) -> Result<String, ConfigError> {
     let bad = |problem: &str, remedy: &str| {
         Err(ConfigError::new(field, format!("{pattern:?} {problem}"), remedy))

@@ -1,8 +1,8 @@
-//! What stands before every name, with what tells this process from others.
+//! The prefix of all names, which identifies the process.
 
 use expvar_push::ConfigError;
 
-/// Replaces `{host}`, `{pid}` and `{exe}` in a prefix, each by one segment.
+/// Replaces `{host}`, `{pid}` and `{exe}` in a prefix by one segment each.
 pub(crate) fn expand(prefix: &str) -> Result<String, ConfigError> {
     let bad = |problem: String, remedy: &str| Err(ConfigError::new("prefix", problem, remedy));
     if prefix.is_empty() {
@@ -37,7 +37,7 @@ pub(crate) fn expand(prefix: &str) -> Result<String, ConfigError> {
     Ok(out + rest)
 }
 
-/// The name of this program's file, without its ending.
+/// The name of the program's file, without its extension.
 fn exe() -> String {
     let path = std::env::current_exe().ok();
     let stem = path.as_deref().and_then(|path| path.file_stem());

@@ -1,4 +1,4 @@
-//! Renders a registry's values as lines: one walk, nothing allocated a variable.
+//! Renders a registry's values as lines in one walk, without allocating for each variable.
 
 use std::collections::HashMap;
 
@@ -14,67 +14,66 @@ use crate::render::refusal::Refusal;
 use crate::render::selection::{Counters, Selection};
 use expvar_push::Moment;
 
-/// Renders a registry's values as lines, reading after reading.
+/// Renders a registry's values as lines, collection after collection.
 ///
-/// It remembers what it saw last where something is sent of an interval; the variables
-/// themselves are never changed.
+/// Keeps the previous values where an increase is sent; variables are never changed.
 pub(crate) struct Reader {
-    /// What is kept of the registry's names.
+    /// The cache of the registry's names.
     root: NameCache,
     selection: Selection,
     path: Path,
-    /// Where the prefix ends in the path, and the variable's own name begins.
+    /// The end of the prefix in the path.
     prefix: Mark,
     name_at: usize,
     renamed: Path,
-    /// How the line begins of a point that is named anew.
+    /// The beginning of the line for a point that is not cached.
     start: Vec<u8>,
     lines: Lines,
     clashes: Conflicts,
-    /// The last name that was refused because another variable has it.
+    /// The last name rejected because of a conflict.
     clash: Option<String>,
-    /// Where the path ended before each step that the walk is in.
+    /// The ends of the path before each step of the walk.
     marks: Vec<Mark>,
-    /// By the hash of how their lines begin.
+    /// By the hash of the beginnings of their lines.
     counters: HashMap<u64, Seen, BuildIdentity>,
     histograms: HashMap<Box<str>, SeenHistogram>,
     interval: Snapshot,
     readings: u64,
     timestamp: u64,
-    /// Whether Graphite knows such a time: else every point is refused.
+    /// Whether Graphite can represent the time: otherwise every point is rejected.
     is_time: bool,
     interval_secs: f64,
 }
 
-/// A counter as it was seen, and in which reading.
+/// A counter's last value, and the collection in which it was seen.
 struct Seen {
     value: Number,
     reading: u64,
 }
 
-/// A histogram as it was seen, and in which reading.
+/// A histogram's last values, and the collection in which they were seen.
 struct SeenHistogram {
     value: Snapshot,
     stamp: Stamp,
     reading: u64,
 }
 
-/// Who takes lines away while more of them are rendered, and from how many bytes on.
+/// A consumer of lines during rendering, and the size of its parts.
 pub(crate) struct Parts<'p> {
     pub(crate) bytes: usize,
     pub(crate) take: &'p mut dyn FnMut(&mut Lines),
 }
 
-/// What becomes of a number.
+/// What to do with a number.
 pub(crate) enum Verdict {
-    /// It is sent as this.
+    /// Send it in this form.
     Sent(Counters),
     Refused(Refusal),
     Unwanted,
 }
 
 impl Reader {
-    /// `prefix` stands before every name; `lines` may carry tags.
+    /// `prefix` precedes every name; `lines` may carry tags.
     pub(crate) fn new(prefix: &str, selection: Selection, lines: Lines) -> Self {
         let empty = Path::keeping(selection.ascii);
         let mut path = empty.clone();
@@ -101,13 +100,13 @@ impl Reader {
         }
     }
 
-    /// Reads every variable and appends its lines to [`lines`](Self::lines).
+    /// Collects every variable and appends its lines to [`lines`](Self::lines).
     pub(crate) fn read(&mut self, registry: &Registry, moment: Moment, interval_secs: u64) {
         let mut all = Parts { bytes: usize::MAX, take: &mut |_| () };
         self.read_in_parts(registry, moment, interval_secs, &mut all);
     }
 
-    /// The same, with lines taken away meanwhile; the last ones are left.
+    /// Like [`read`](Self::read), with parts taken during rendering; the last one remains.
     pub(crate) fn read_in_parts(
         &mut self,
         registry: &Registry,
@@ -126,25 +125,25 @@ impl Reader {
         registry.visit_recalling(|_| {}, &mut walk);
         self.root = walk.finish();
         if self.clashes.end() {
-            // Something came or went: what went is forgotten.
+            // Names have changed: forget those that are gone.
             let reading = self.readings;
             self.counters.retain(|_, seen| seen.reading == reading);
             self.histograms.retain(|_, seen| seen.reading == reading);
         }
     }
 
-    /// What the last reading rendered, to be taken and cleared.
+    /// The lines of the last collection, to be taken and cleared.
     #[inline]
     pub(crate) fn lines(&mut self) -> &mut Lines {
         &mut self.lines
     }
 
-    /// The last name that was refused because another variable has it, if that is news.
+    /// The last name rejected because of a conflict, if it is new.
     pub(crate) fn take_conflict(&mut self) -> Option<String> {
         self.clash.take()
     }
 
-    /// Remembers where the path ends, to come [back](Self::back_to_mark).
+    /// Marks the end of the path, to come [back](Self::back_to_mark) to.
     #[inline]
     pub(crate) fn mark(&mut self) {
         self.marks.push(self.path.mark());
@@ -157,7 +156,7 @@ impl Reader {
         }
     }
 
-    /// Goes a step further down.
+    /// Descends one step.
     pub(crate) fn push(&mut self, step: &str) {
         self.path.push(step);
     }
@@ -170,7 +169,7 @@ impl Reader {
         self.selection.arrays
     }
 
-    /// Names a number and renders it, where there is one: a point without one still has its name.
+    /// Names a number and renders it; without a value it is only named.
     pub(crate) fn number(&mut self, is_counter: bool, value: Option<Number>) {
         let mut start = std::mem::take(&mut self.start);
         start.clear();
@@ -184,9 +183,9 @@ impl Reader {
         self.start = start;
     }
 
-    /// Appends how the line of the number at the path begins, if it is sent.
+    /// Appends the beginning of the line for the number at the path, if it is sent.
     pub(crate) fn begin_line(&mut self, is_counter: bool, start: &mut Vec<u8>) -> Verdict {
-        // Patterns and renames are of whole names, and it is not known which this is.
+        // Patterns and renames need the whole name.
         if self.path.is_incomplete() {
             return Verdict::Refused(Refusal::LongName);
         }
@@ -216,24 +215,23 @@ impl Reader {
         Verdict::Sent(counters)
     }
 
-    /// What stands for the name in a line that begins so.
+    /// The hash of the name in the beginning of a line.
     pub(crate) fn hash(&self, start: &[u8]) -> u64 {
         self.clashes.hash(start)
     }
 
-    /// How many numbers were named so far in this reading.
+    /// The number of names so far in this collection.
     pub(crate) fn names(&self) -> usize {
         self.clashes.names()
     }
 
-    /// Whether all names so far in this reading are those of the last one, in its order, and points
-    /// are taken at all.
+    /// Whether all names so far equal the last collection's, in order, and the time is valid.
     pub(crate) fn repeats(&self) -> bool {
         self.is_time && !self.clashes.is_new()
     }
 
-    /// Renders a number whose name and place are those of the last reading, where it was sent, in a
-    /// line that begins with `len` bytes of `starts`.
+    /// Renders a number whose name and position equal the last collection's, where it was sent, in
+    /// a line that begins with `len` bytes of `starts`.
     #[inline(always)]
     pub(crate) fn repeat(&mut self, starts: &[u8], len: usize, value: Number) {
         self.clashes.repeat();
@@ -245,8 +243,8 @@ impl Reader {
         }
     }
 
-    /// Renders a number in a line that begins so, and whose name [hashes](Self::hash) so, unless
-    /// that name was there before: returns whether it was.
+    /// Renders a number in a line with this beginning and name [hash](Self::hash), unless the name
+    /// conflicts; returns whether it does.
     pub(crate) fn point(
         &mut self,
         start: &[u8],
@@ -281,7 +279,7 @@ impl Reader {
         self.lines.refuse(reason);
     }
 
-    /// What is sent of a counter that stands at `now`.
+    /// What to send of a counter with the value `now`.
     fn counted(&mut self, hash: u64, counters: Counters, now: Number) -> Option<Number> {
         let seen = Seen { value: now, reading: self.readings };
         let before = self.counters.insert(hash, seen).map(|seen| seen.value);
@@ -293,9 +291,9 @@ impl Reader {
         }
     }
 
-    /// Renders what a histogram recorded since the last reading.
+    /// Renders what a histogram recorded since the last collection.
     pub(crate) fn histogram(&mut self, histogram: &mut Recorded<'_>) {
-        // A name that is not known whole is none to compare under; each of its points is refused.
+        // An incomplete name cannot be compared; each of its points is rejected.
         if !self.path.is_incomplete() && !self.compare(histogram) {
             self.refuse(Refusal::Conflict);
             return;
@@ -317,7 +315,8 @@ impl Reader {
             .iter()
             .map(|&(name, q)| (name, either(interval.quantile(q), interval.quantile_float(q))));
         for (suffix, value) in head.into_iter().chain(quantiles) {
-            // Named also where nothing is sent: so the names stay the same from reading to reading.
+            // Named even if nothing is sent, so that names stay the same from collection to
+            // collection.
             let value = (!interval.is_empty()).then_some(value);
             self.mark();
             self.path.push(suffix);
@@ -327,8 +326,8 @@ impl Reader {
         self.interval = interval;
     }
 
-    /// Makes `interval` what a histogram recorded since the last reading. Returns false for another
-    /// one of a name that was there in this reading: their numbers must not be compared.
+    /// Sets `interval` to what a histogram recorded since the last collection. Returns false for a
+    /// second histogram of the same name: their numbers must not be compared.
     fn compare(&mut self, histogram: &mut Recorded<'_>) -> bool {
         let name = self.path.as_str().get(self.name_at..).unwrap_or_default();
         let stamp = histogram.total_stamp();

@@ -1,6 +1,7 @@
-//! Why a point is not sent, and how often that was so.
+//! Reasons for rejecting points, and their counts.
 
-/// Why a point is not sent: no server would store it, or it would spoil its neighbours.
+/// Why a point is rejected before it is sent: no server would store it, or it would damage other
+/// points.
 ///
 /// ```
 /// use expvar_carbon::{Lines, Refusal};
@@ -22,7 +23,7 @@ pub enum Refusal {
     Infinite,
     /// The timestamp is 0, or past the year 2106 (milliseconds, usually).
     Timestamp,
-    /// Another variable has this name after it was made safe.
+    /// Another variable has the same name after making it safe.
     Conflict,
     /// The line does not fit into a datagram of 1,400 bytes.
     LongDatagram,
@@ -53,7 +54,7 @@ impl Refusal {
         }
     }
 
-    /// What to do about it.
+    /// A remedy.
     pub fn remedy(self) -> &'static str {
         match self {
             Refusal::EmptyName => "give the variable a name",
@@ -67,7 +68,7 @@ impl Refusal {
     }
 }
 
-/// How many points were refused, by reason.
+/// How many points were rejected, by reason.
 ///
 /// ```
 /// let mut lines = expvar_carbon::Lines::new();
@@ -80,17 +81,17 @@ impl Refusal {
 pub struct Refused([u64; Refusal::ALL.len()]);
 
 impl Refused {
-    /// How many were refused for `reason`.
+    /// How many were rejected for `reason`.
     pub fn get(&self, reason: Refusal) -> u64 {
         self.0[reason as usize]
     }
 
-    /// How many were refused for any reason.
+    /// How many were rejected in total.
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
     }
 
-    /// Each reason with its count, also where it is 0.
+    /// Every reason with its count, including zeros.
     pub fn iter(&self) -> impl Iterator<Item = (Refusal, u64)> + '_ {
         Refusal::ALL.iter().map(|&reason| (reason, self.get(reason)))
     }

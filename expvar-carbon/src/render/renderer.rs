@@ -1,4 +1,4 @@
-//! A registry's lines without a server: to print, to test, to send otherwise.
+//! Renders a registry's lines without a server: to print, to test, to send by other means.
 
 use std::io::{self, Write};
 
@@ -8,7 +8,7 @@ use crate::render::lines::Lines;
 use crate::render::reading::{Parts, Reader};
 use expvar_push::Moment;
 
-/// What is written at once.
+/// The size of writes.
 const PART_BYTES: usize = 256 << 10;
 
 /// Renders a registry as [`Carbon`](crate::Carbon) would send it, without sending.
@@ -35,20 +35,20 @@ impl Renderer {
         Self { reader, registry, interval_secs, last: None }
     }
 
-    /// Reads every variable and renders its points with this timestamp, in seconds since 1970.
+    /// Collects every variable and renders its points with this timestamp, in seconds since 1970.
     ///
-    /// Deltas, rates and histograms are those since the reading before.
+    /// Deltas, rates and histograms cover the time since the previous collection.
     pub fn render(&mut self, timestamp: u64) -> &Lines {
         let moment = self.next(timestamp);
         self.reader.read(&self.registry, moment, self.interval_secs);
         self.reader.lines()
     }
 
-    /// The same into `out`, in writes of about 256 KiB, each while its lines are fresh in the
-    /// processor's cache; returns how many points there were.
+    /// Like [`render`](Self::render), but writes to `out` in pieces of about 256 KiB, while their
+    /// lines are in the processor's cache. Returns the number of points.
     ///
     /// # Errors
-    /// What `out` says. The reading is over all the same, and its further lines are lost.
+    /// Errors of `out`. The collection is then complete; its remaining lines are lost.
     pub fn render_to(&mut self, timestamp: u64, out: &mut impl Write) -> io::Result<u64> {
         let moment = self.next(timestamp);
         let mut written = Ok(());
@@ -64,7 +64,7 @@ impl Renderer {
         written.map(|()| self.reader.lines().points())
     }
 
-    /// Begins a reading.
+    /// Begins a collection.
     fn next(&mut self, timestamp: u64) -> Moment {
         self.reader.lines().clear();
         Moment {

@@ -1,4 +1,4 @@
-//! Which of the variables are sent, under which names, and counters as what.
+//! Which variables are sent, under which names, and how counters are sent.
 
 use std::collections::HashMap;
 
@@ -17,16 +17,16 @@ use expvar_push::ConfigError;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Counters {
-    /// Its value: everything since the process began.
+    /// Its total since the process started.
     #[default]
     Totals,
-    /// What was added since the reading before; all of it at the first.
+    /// Its increase since the previous collection; at the first one, its total.
     Deltas,
-    /// What was added, a second; nothing at the first reading.
+    /// Its increase per second; nothing at the first collection.
     Rates,
 }
 
-/// The settings as they are given.
+/// The settings as given.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Choices {
     pub(crate) include: Vec<String>,
@@ -38,7 +38,7 @@ pub(crate) struct Choices {
     pub(crate) ascii: bool,
 }
 
-/// The settings as they are used. Paths are without the prefix, and safe.
+/// The validated settings. Paths are safe and without the prefix.
 #[derive(Debug, Default)]
 pub(crate) struct Selection {
     include: Option<Patterns>,
@@ -95,8 +95,7 @@ impl Selection {
         special.copied().unwrap_or(self.counters)
     }
 
-    /// The new name of the longest renamed path that `path` is or lies below, and how much of
-    /// `path` it stands for.
+    /// The new name of the longest renamed prefix of `path`, and its length.
     pub(crate) fn rename(&self, path: &str) -> Option<(&str, usize)> {
         if self.renames.is_empty() {
             return None;

@@ -1,11 +1,11 @@
-//! Tags that every point carries: `;key=value`, sorted by key.
+//! Tags of every point: `;key=value`, sorted by key.
 
 use expvar_push::ConfigError;
 
-/// The most that the tags of a line may take, in bytes.
+/// The most bytes of a line's tags.
 pub const TAGS_MAX_BYTES: usize = 4_096;
 
-/// Tags that every point carries.
+/// Tags of every point.
 ///
 /// ```
 /// let tags = expvar_carbon::Tags::new().with("host", "h1")?.with("dc", "ams")?;
@@ -19,7 +19,7 @@ pub struct Tags {
 }
 
 impl Tags {
-    /// No tags.
+    /// Creates an empty list of tags.
     pub fn new() -> Self {
         Self::default()
     }
@@ -27,9 +27,9 @@ impl Tags {
     /// Adds a tag.
     ///
     /// # Errors
-    /// When a server would misread it: an empty key or value, the key `name` (it would replace
-    /// the point's own name), a repeated key, whitespace or control characters, one of `;!^=` in
-    /// the key, `;` in the value or `~` at its start, or more than [`TAGS_MAX_BYTES`] in all.
+    /// A server would misread the tag: an empty key or value, the key `name` (it would replace the
+    /// point's own name), a repeated key, whitespace or control characters, one of `;!^=` in the
+    /// key, `;` in the value or `~` at its start, or more than [`TAGS_MAX_BYTES`] in all.
     pub fn with(mut self, key: &str, value: &str) -> Result<Self, ConfigError> {
         let bad = |problem: &str, remedy: &str| {
             Err(ConfigError::new("tag", format!("{key:?} = {value:?} {problem}"), remedy))
@@ -61,7 +61,7 @@ impl Tags {
         Ok(self)
     }
 
-    /// The tags as they follow a name; nothing where there are none.
+    /// The tags as they follow a name; empty without tags.
     pub fn as_str(&self) -> &str {
         &self.text
     }

@@ -1,5 +1,4 @@
-//! What was written of plain numbers the last time, so that it need not be made again. The benchmark
-//! `prometheus` shows what that saves.
+//! A cache of the text around plain numbers. The benchmark `prometheus` measures what it saves.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
@@ -10,35 +9,35 @@ use super::MediaType;
 use super::samples::Type;
 use super::taken::{Hashed, Taken};
 
-/// What the last text was made of.
+/// The cache of the last text.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     media_type: Option<MediaType>,
-    /// The names of the variables that it was made of, and in which process: a child of a `fork` has
-    /// the same names, but started later. While both are the same, so are the entries.
+    /// The names of its variables, and the process: after a `fork` the names are the same but the
+    /// start is later. The entries are valid while both are equal.
     names: Option<(Generation, u32)>,
     /// The variables, in their order.
     pub(super) entries: Vec<Entry>,
-    /// What stands around each number, in the order of the entries.
+    /// The text around each number, in the order of the entries.
     pub(super) heads: Vec<u8>,
-    /// Bytes of the heads that no entry has any more.
+    /// Unused bytes in the heads.
     pub(super) lost: usize,
     pub(super) taken: Taken,
 }
 
 impl Known {
-    /// Whether the last text was made of these names.
+    /// Whether the cache is for these names.
     pub(super) fn is_of(&self, names: Generation) -> bool {
         self.names == Some((names, std::process::id()))
     }
 
-    /// Begins to remember what is made of these names.
+    /// Restarts the cache for these names.
     pub(super) fn learn(&mut self, names: Generation) {
         self.clear();
         self.names = Some((names, std::process::id()));
     }
 
-    /// Forgets all but the memory.
+    /// Empties the cache, and keeps its memory.
     pub(super) fn clear(&mut self) {
         self.names = None;
         self.entries.clear();
@@ -47,7 +46,7 @@ impl Known {
     }
 }
 
-/// A variable of the last text.
+/// A cached variable.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) name: Box<str>,
@@ -55,28 +54,28 @@ pub(super) struct Entry {
     pub(super) single: Option<Single>,
 }
 
-/// A variable that is one number: everything around it.
+/// A variable that is one number: the text around it.
 #[derive(Debug)]
 pub(super) struct Single {
-    /// Where in the heads lies what precedes the number, and what follows it beside a line feed.
+    /// The text before the number, and what follows it except a line feed, in the heads.
     pub(super) text: Range<usize>,
-    /// Bytes that precede it.
+    /// Length of the text before.
     pub(super) head: usize,
     pub(super) hashed: Hashed,
-    /// What its family is.
+    /// The type of its family.
     pub(super) kind: Type,
     pub(super) decimals: u32,
-    /// Which of the names that were taken are its own.
+    /// Its own names among those taken.
     pub(super) took: Range<usize>,
 }
 
-/// The last text of each format, in the escaping that it was asked in last. It takes about 350 bytes
-/// a variable and format.
+/// The last text of each format, in the last requested escaping. About 350 bytes for each variable
+/// and format.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Cache(Arc<[Mutex<Known>; 3]>);
 
 impl Cache {
-    /// What the last text was made of; `None` where somebody else writes one.
+    /// The cache for a media type; `None` if another thread uses it.
     pub(super) fn lock(&self, media_type: MediaType) -> Option<MutexGuard<'_, Known>> {
         let mut known = match self.0[media_type.format() as usize].try_lock() {
             Ok(known) => known,

@@ -1,16 +1,16 @@
-//! How names with other characters than ASCII letters, digits and `_` are written: Prometheus 3's
-//! escaping schemes.
+//! Prometheus 3's escaping schemes for names with characters other than ASCII letters, digits and
+//! `_`.
 //!
-//! Source: <https://prometheus.io/docs/instrumenting/escaping_schemes>. It says nothing of the case of
-//! hexadecimal digits; they are lower, as in names that Prometheus' own libraries make.
+//! Source: <https://prometheus.io/docs/instrumenting/escaping_schemes>. It leaves the case of
+//! hexadecimal digits open; they are lower case here, as in Prometheus' own libraries.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::samples::Type;
 
-/// How names are written that have other characters than ASCII letters, digits and `_`, for the
-/// variable `http.größe`. A client asks for one by `escaping=` in its `Accept` header.
+/// How names with characters other than ASCII letters, digits and `_` are written, shown for the
+/// variable `http.größe`. A client requests one by `escaping=` in its `Accept` header.
 ///
 /// ```
 /// use expvar_http::{Escaping, Format, MediaType, Prometheus};
@@ -24,15 +24,15 @@ use super::samples::Type;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Escaping {
-    /// `underscores`, for readers that say nothing: each of them is a `_`, also a colon:
-    /// `http_gr__e`.
+    /// `underscores`, the default: each becomes a `_`, also a colon: `http_gr__e`.
     #[default]
     Underscores,
-    /// `allow-utf-8`: as they are, in quotes: `{"http.größe"}`.
+    /// `allow-utf-8`: unchanged, in quotes: `{"http.größe"}`.
     Utf8,
     /// `dots`: a dot is `_dot_`, `_` is `__`, any other is `_`: `http_dot_gr__e`.
     Dots,
-    /// `values`: `U__`, and each by its number, `_` is `__`: `U__http_2e_gr_f6__df_e`.
+    /// `values`: prefix `U__`, then each by its code point, and `_` as `__`:
+    /// `U__http_2e_gr_f6__df_e`.
     Values,
 }
 
@@ -47,8 +47,8 @@ impl Escaping {
         }
     }
 
-    /// The one of that name. The specification of content negotiation spells `allow-utf8` what all
-    /// programs, and the specification of escaping, spell `allow-utf-8`.
+    /// Parses the parameter. The specification of content negotiation spells `allow-utf8`; programs
+    /// and the specification of escaping spell `allow-utf-8`.
     pub(super) fn of(name: &str) -> Option<Self> {
         match name {
             "allow-utf8" => Some(Self::Utf8),
@@ -58,7 +58,7 @@ impl Escaping {
         }
     }
 
-    /// Whether names are made of what was recorded, and not made legal first.
+    /// Whether names start from the recorded name rather than from the legal one.
     pub(super) fn is_exact(self) -> bool {
         self != Self::Underscores
     }
@@ -92,8 +92,8 @@ impl Escaping {
         escaped
     }
 
-    /// A family's name, without the ending of its samples. Where the underscore that the ending
-    /// begins with is to be doubled, the name ends in the first of the two.
+    /// A family's name without the suffix of its samples. Where the suffix's underscore would be
+    /// doubled, the name ends in the first of the two.
     pub(super) fn family(self, mut name: String, kind: Type) -> String {
         let doubles = match self {
             Self::Underscores | Self::Utf8 => return name,
@@ -110,7 +110,7 @@ impl Escaping {
     }
 }
 
-/// Whether every reader takes a name as it is.
+/// Whether every reader accepts the name.
 pub(super) fn is_legacy(name: &str) -> bool {
     !name.is_empty() && name.chars().enumerate().all(|(at, c)| is_legacy_at(c, at))
 }
@@ -135,8 +135,8 @@ mod tests {
         }
     }
 
-    /// Those of `prometheus/common`, but for what the specification wants otherwise: in dots, other
-    /// characters are one underscore.
+    /// Test cases of `prometheus/common`, except where the specification differs: in `dots`, other
+    /// characters become one underscore.
     #[test]
     fn names_that_prometheus_tests() {
         for (name, underscores, dots, values) in [

@@ -1,4 +1,4 @@
-//! How a variable that one does not own becomes a metric.
+//! Overrides how a variable becomes metrics.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use expvar::Unit;
 
 use super::names;
 
-/// How one variable becomes a metric: see [`Prometheus::map`](super::Prometheus::map). What is not
-/// told is as declared.
+/// How one variable becomes metrics. See [`Prometheus::map`](super::Prometheus::map). Default for
+/// each setting: as declared.
 ///
 /// ```
 /// use expvar_http::{Format, Mapping, Prometheus};
@@ -36,7 +36,7 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// For the variable of that name, which need not exist yet.
+    /// Creates a mapping for the variable of that name, which need not exist yet.
     pub fn new(variable: impl Into<String>) -> Self {
         Self {
             variable: variable.into(),
@@ -52,12 +52,12 @@ impl Mapping {
         }
     }
 
-    /// The exact name of the metric: neither unit nor `_total` follows it, and a text is a gauge of
-    /// that name. For dashboards that are there already.
+    /// Sets the exact name of the metric, without unit or `_total`; a text becomes a gauge of that
+    /// name. For existing dashboards.
     ///
-    /// Where the name ends in the unit that Prometheus sees (`_seconds`, `_bytes`, `_ratio`), values
-    /// are in it; else they are as recorded. In OpenMetrics a counter whose name does not end in
-    /// `_total` has the type `unknown`.
+    /// If the name ends in the unit that Prometheus sees (`_seconds`, `_bytes`, `_ratio`), values
+    /// are in that unit; otherwise they are as recorded. In OpenMetrics a counter whose name does
+    /// not end in `_total` has the type `unknown`.
     ///
     /// ```
     /// use expvar::{Counter, Registry};
@@ -75,60 +75,60 @@ impl Mapping {
         self
     }
 
-    /// The name of the metric; unit and `_total` follow it unless it ends in them.
+    /// Sets the name of the metric. Unit and `_total` are appended unless it ends in them.
     #[must_use]
     pub fn family(mut self, name: impl Into<String>) -> Self {
         self.family = Some(name.into());
         self
     }
 
-    /// The labels that stand for the keys of a map, or of what a function returns, level by level;
-    /// or, one more, for the text that is found there.
+    /// Sets the labels for the keys of a map or of a function's value, level by level. One more
+    /// label shows the text found there.
     #[must_use]
     pub fn labels<L: Into<String>>(mut self, labels: impl IntoIterator<Item = L>) -> Self {
         self.labels = Some(labels.into_iter().map(Into::into).collect());
         self
     }
 
-    /// A label that is the same for all that comes of the variable.
+    /// Adds a label with a constant value to all of the variable's samples.
     #[must_use]
     pub fn constant(mut self, label: impl Into<String>, value: impl Into<String>) -> Self {
         self.constants.push((label.into(), value.into()));
         self
     }
 
-    /// Its numbers only go up.
+    /// Declares that its numbers only go up.
     #[must_use]
     pub fn counter(mut self) -> Self {
         self.counter = Some(true);
         self
     }
 
-    /// Its numbers go up and down.
+    /// Declares that its numbers go up and down.
     #[must_use]
     pub fn gauge(mut self) -> Self {
         self.counter = Some(false);
         self
     }
 
-    /// The help text.
+    /// Sets the help text.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// The unit that the variable is recorded in.
+    /// Sets the unit in which the variable is recorded.
     #[must_use]
     pub fn unit(mut self, unit: Unit) -> Self {
         self.unit = Some(unit);
         self
     }
 
-    /// The upper bounds of a histogram's buckets, in the unit that Prometheus sees. The
-    /// histogram's own buckets are counted where they lie as a whole below a bound, so that values
-    /// within 6 % below it (more for a coarser precision) may count above it. A bound that the
-    /// histogram was declared with counts exactly.
+    /// Sets the upper bounds of a histogram's buckets, in the unit that Prometheus sees. Counts
+    /// only the histogram's own buckets that lie wholly below a bound, so values within 6 % below
+    /// it (more at a coarser precision) may count above. Bounds that the histogram was declared
+    /// with count exactly.
     #[doc(alias("set_buckets_for_metric", "linear_buckets", "exponential_buckets"))]
     #[must_use]
     pub fn buckets(mut self, bounds: impl Into<Vec<f64>>) -> Self {
@@ -136,7 +136,7 @@ impl Mapping {
         self
     }
 
-    /// Not shown at all.
+    /// Hides the variable.
     #[must_use]
     pub fn hide(mut self) -> Self {
         self.hidden = true;
@@ -163,7 +163,7 @@ impl Mapping {
     }
 }
 
-/// Whether labels can stand as they are, and none of them twice.
+/// Checks that label names are legal and distinct.
 pub(super) fn check_labels<'l>(labels: impl Iterator<Item = &'l str>) -> Result<(), String> {
     let mut seen: Vec<&str> = Vec::new();
     for label in labels {
@@ -179,7 +179,7 @@ pub(super) fn check_labels<'l>(labels: impl Iterator<Item = &'l str>) -> Result<
     Ok(())
 }
 
-/// A mapping cannot be used.
+/// An invalid mapping or setting.
 ///
 /// ```
 /// use expvar_http::{Mapping, Prometheus};
@@ -203,7 +203,7 @@ impl MappingError {
         Self { variable: variable.to_owned(), what }
     }
 
-    /// The variable that the mapping is for; empty where it is for all.
+    /// The variable of the mapping; empty for a setting of all variables.
     pub fn variable(&self) -> &str {
         &self.variable
     }

@@ -1,8 +1,8 @@
-//! The formats, and which of them a client gets.
+//! Formats and content negotiation.
 
 use super::escaping::Escaping;
 
-/// What metrics are written in.
+/// The format of metrics.
 ///
 /// ```
 /// use expvar_http::Format;
@@ -12,17 +12,17 @@ use super::escaping::Escaping;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
-    /// Prometheus text, version 0.0.4; 1.0.0 is the same with names in quotes.
+    /// Prometheus text, version 0.0.4. Version 1.0.0 is the same with quoted names.
     Text,
     /// OpenMetrics, version 1.0.0.
     OpenMetrics,
-    /// Prometheus' protobuf, `io.prometheus.client.MetricFamily`, each after its length. Histograms
-    /// are native ones, with classic buckets for readers that want those.
+    /// Prometheus' protobuf, `io.prometheus.client.MetricFamily`, length-delimited. Histograms are
+    /// native, with classic buckets for other readers.
     Protobuf,
 }
 
 impl Format {
-    /// The value of the `Content-Type` header, where the client names no escaping.
+    /// The value of the `Content-Type` header for a client that requests no escaping.
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::Text => "text/plain; version=0.0.4; charset=utf-8",
@@ -40,7 +40,7 @@ impl Format {
     }
 }
 
-/// A format, and how names are escaped in it: what a client asks for by its `Accept` header.
+/// A format and an escaping of names, as a client requests in its `Accept` header.
 ///
 /// ```
 /// use expvar_http::{Format, MediaType, Prometheus};
@@ -56,12 +56,12 @@ pub struct MediaType {
     escaping: Escaping,
     /// Text of version 1.0.0.
     is_text_1: bool,
-    /// The client named the escaping.
+    /// The client requested the escaping.
     is_named: bool,
 }
 
 impl MediaType {
-    /// A format with an escaping.
+    /// Creates a media type.
     pub const fn new(format: Format, escaping: Escaping) -> Self {
         let is_named = !matches!(escaping, Escaping::Underscores);
         Self { format, escaping, is_text_1: is_named && matches!(format, Format::Text), is_named }
@@ -77,10 +77,9 @@ impl MediaType {
         self.escaping
     }
 
-    /// What a client with this `Accept` header gets: of what it names, that with the highest `q`;
-    /// among equals protobuf before OpenMetrics before text. Versions other than 1.0.0 of
-    /// OpenMetrics, and other protobuf messages, are passed over; wildcards stand for text, and so
-    /// does a header that names nothing of this.
+    /// Negotiates by a client's `Accept` header: the highest `q` wins, among equals protobuf before
+    /// OpenMetrics before text. Ignores versions of OpenMetrics other than 1.0.0 and other protobuf
+    /// messages. Wildcards and headers without a known type mean text.
     ///
     /// ```
     /// use expvar_http::{Escaping, Format, MediaType};
@@ -92,7 +91,7 @@ impl MediaType {
     pub fn accepted(accept: &str) -> Self {
         let mut best = (0.0, Self::from(Format::Text));
         let ranges: Vec<Range> = split(accept, ',').filter_map(range).collect();
-        // What is named goes before what stands for it.
+        // Explicit ranges precede wildcards.
         let names_text = ranges.iter().any(Range::is_text);
         for Range { q, media_type, is_wildcard } in ranges {
             if is_wildcard && names_text {
@@ -128,14 +127,14 @@ impl MediaType {
     }
 }
 
-/// With names that every reader takes.
+/// With names that every reader accepts.
 impl From<Format> for MediaType {
     fn from(format: Format) -> Self {
         Self::new(format, Escaping::Underscores)
     }
 }
 
-/// One range of an `Accept` header: how much it is wanted, and what it is here.
+/// One range of an `Accept` header, with its quality and our type.
 struct Range {
     q: f64,
     media_type: MediaType,
@@ -148,7 +147,7 @@ impl Range {
     }
 }
 
-/// `None` for what there is not.
+/// `None` for an unknown type.
 fn range(range: &str) -> Option<Range> {
     let mut parts = split(range, ';');
     let media = parts.next()?.to_ascii_lowercase();
@@ -180,14 +179,14 @@ fn range(range: &str) -> Option<Range> {
         _ => return None,
     };
     let is_text_1 = format == Format::Text && version == Some("1.0.0");
-    // Text 1.0.0 has to say how names are escaped.
+    // Text 1.0.0 must state the escaping.
     let is_named = escaping.is_some() || is_text_1;
     let escaping = escaping.unwrap_or_default();
     let media_type = MediaType { format, escaping, is_text_1, is_named };
     Some(Range { q, media_type, is_wildcard: false })
 }
 
-/// Splits a header's value at a character that is not in quotes, and trims the parts.
+/// Splits a header's value at an unquoted character, and trims the parts.
 fn split(value: &str, at: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     let parts = value.split(move |c| {
@@ -243,7 +242,7 @@ mod tests {
                  encoding=delimited",
                 Protobuf,
             ),
-            // As Prometheus 2.42 asks where it wants native histograms.
+            // The request of Prometheus 2.42 with native histograms enabled.
             (
                 "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
                  encoding=delimited,application/openmetrics-text;version=1.0.0;q=0.8,\
@@ -251,7 +250,7 @@ mod tests {
                  q=0.5,*/*;q=0.1",
                 Protobuf,
             ),
-            // The specification's own, wrong as its last range is.
+            // The specification's example, including its invalid last range.
             (
                 "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
                  encoding=delimited;q=0.5,application/openmetrics-text;version=1.0.0;\
