@@ -177,9 +177,6 @@ fn stacks(profile: &Profile) -> Vec<u8> {
     let mut functions: Vec<String> = Vec::new();
     let mut rows = String::new();
     profile.for_each_stack(|stack, bytes, objects| {
-        if bytes == 0 && objects == 0 {
-            return;
-        }
         let separator = if rows.is_empty() { "" } else { "," };
         rows.push_str(separator);
         rows.push_str("[[");

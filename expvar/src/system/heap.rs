@@ -36,6 +36,7 @@
 
 mod chunks;
 mod filter;
+mod hook;
 mod mappings;
 mod pprof;
 mod profile;
@@ -62,6 +63,7 @@ pub const DEFAULT_RATE: usize = 512 << 10;
 pub fn start(rate: usize) {
     top::show();
     table::own();
+    hook::learn();
     sample::set_rate(rate.min(isize::MAX as usize / 64));
 }
 

@@ -159,12 +159,15 @@ impl Profile {
         text::write(self)
     }
 
-    /// Calls `f` for each stack with its functions, outermost first, and its live bytes and blocks.
+    /// Calls `f` for each stack with live blocks: its functions, outermost first, and its live bytes
+    /// and blocks. Of a difference, for each stack that changed.
     pub fn for_each_stack(&self, mut f: impl FnMut(&[&str], i64, i64)) {
         let mut names = Names::new();
-        for stack in &self.stacks {
+        let nothing = Estimate::default();
+        for stack in self.stacks.iter().filter(|stack| stack.live != nothing) {
             let symbols = names.stack(&stack.frames);
-            let functions: Vec<&str> = symbols.iter().rev().map(Symbol::name).collect();
+            let mut functions: Vec<&str> = symbols.iter().map(Symbol::name).collect();
+            functions.reverse();
             f(&functions, stack.live.bytes, stack.live.objects);
         }
     }

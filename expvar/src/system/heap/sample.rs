@@ -3,9 +3,11 @@
 use std::cell::Cell;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
+// std's, whose lock never allocates.
+use std::sync::{Mutex, PoisonError};
 
-use super::filter;
 use super::table::{self, FRAMES, Sample};
+use super::{filter, hook};
 use crate::system::alloc::trace;
 
 /// This file, as debug information names it.
@@ -24,7 +26,11 @@ thread_local! {
     static DRAWN: Cell<usize> = const { Cell::new(0) };
     /// State of the generator of distances; 0 before the first.
     static RANDOM: Cell<u64> = const { Cell::new(0) };
+    /// Whether the next block gives its stack to `PROBED`, whatever the rate.
+    static PROBES: Cell<bool> = const { Cell::new(false) };
 }
+
+static PROBED: Mutex<[usize; FRAMES]> = Mutex::new([0; FRAMES]);
 
 pub(super) fn rate() -> usize {
     RATE.load(Relaxed)
@@ -67,7 +73,8 @@ pub(in crate::system) fn put_back(block: *mut u8, sample: Option<Sample>) {
 #[inline(never)]
 fn allocated_cold(block: usize, size: usize) {
     let rate = rate();
-    if rate == 0 {
+    let probes = PROBES.get();
+    if rate == 0 && !probes {
         DRAWN.set(0);
         LEFT.set(LOOK_AGAIN);
         return;
@@ -78,7 +85,7 @@ fn allocated_cold(block: usize, size: usize) {
     }
     let drawn = match DRAWN.get() {
         // The thread's first allocation since sampling began: its distance is drawn like any other.
-        0 => {
+        0 if !probes => {
             let left = distance(rate).saturating_sub_unsigned(size);
             if left >= 0 {
                 DRAWN.set(rate);
@@ -91,21 +98,28 @@ fn allocated_cold(block: usize, size: usize) {
     };
     let mut frames = [0; FRAMES];
     let depth = trace(&mut frames);
-    table::enter(block, size, weight(size, drawn), below_here(&frames[..depth]));
+    // Read again, so that no compiler makes a second call of the one above, which would return to
+    // another address.
+    if PROBES.replace(false) {
+        *PROBED.lock().unwrap_or_else(PoisonError::into_inner) = frames;
+        return;
+    }
+    table::enter(block, size, weight(size, drawn), hook::below(&frames[..depth]));
     DRAWN.set(rate);
     LEFT.set(distance(rate));
 }
 
-/// Strips the frames of sampling itself, below the caller of `allocated_cold`. Works without a
-/// symbol table.
-fn below_here(frames: &[usize]) -> &[usize] {
-    let start = allocated_cold as fn(usize, usize) as usize;
-    // Of all return addresses, the one inside a function is nearest to its start.
-    let nearest = frames.iter().take(8).enumerate().min_by_key(|(_, ip)| ip.wrapping_sub(start));
-    match nearest {
-        Some((at, ip)) if ip.wrapping_sub(start) < 1 << 16 => &frames[at + 1..],
-        _ => frames,
-    }
+/// The stack of the first block that `f` allocates, zeros where it passes the hook by. Others must
+/// not call it meanwhile.
+#[inline(never)]
+pub(super) fn stack_of(f: impl FnOnce()) -> [usize; FRAMES] {
+    *PROBED.lock().unwrap_or_else(PoisonError::into_inner) = [0; FRAMES];
+    let left = LEFT.replace(-1);
+    PROBES.set(true);
+    f();
+    PROBES.set(false);
+    LEFT.set(left);
+    *PROBED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How many blocks of that size a sampled one represents: the inverse of the probability that a

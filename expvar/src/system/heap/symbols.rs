@@ -27,6 +27,16 @@ pub(super) struct Symbol {
     /// 0 if unknown.
     pub(super) line: u32,
     known: bool,
+    whose: Whose,
+}
+
+/// Whose code a function is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// Of taking the sample, or of the way from a program to its allocator.
+    Allocator,
+    Standard,
+    Program,
 }
 
 impl Symbol {
@@ -112,7 +122,7 @@ impl Names {
             }
             None => format!("{address:#x}"),
         };
-        Symbol { name, file: String::new(), line: 0, known: false }
+        Symbol { name, file: String::new(), line: 0, known: false, whose: Whose::Program }
     }
 
     /// Comments on the names, for the profile's readers.
@@ -133,35 +143,51 @@ impl Names {
 
     /// The start of a stack for attribution: the first frame, and the first of the functions
     /// inlined there, that is neither the allocator's nor the standard library's. For a stack of
-    /// only those, the first frame outside the allocator. The innermost frame is the hook's and is
-    /// skipped even without a name.
+    /// only those, the first frame outside the allocator.
     pub(super) fn begin(&mut self, frames: &[usize]) -> Begin {
-        let find = |names: &mut Self, is_skipped: fn(&Symbol) -> bool| {
+        let find = |names: &mut Self, begins: fn(&Symbol) -> bool| {
             frames.iter().enumerate().find_map(|(frame, &address)| {
                 let symbols = names.at(address);
-                let begins = |symbol: &Symbol| !is_skipped(symbol) && (symbol.known || frame > 0);
                 let symbol = symbols.iter().position(begins)?;
                 Some(Begin { frame, symbol })
             })
         };
-        let own = find(self, is_standard).or_else(|| find(self, is_allocator));
+        let own = find(self, |symbol| symbol.whose == Whose::Program)
+            .or_else(|| find(self, |symbol| symbol.whose != Whose::Allocator));
         own.unwrap_or(Begin { frame: 0, symbol: 0 })
     }
 
     /// The functions of a stack, innermost first, from its [`begin`](Self::begin) on.
-    pub(super) fn stack(&mut self, frames: &[usize]) -> Vec<Symbol> {
+    pub(super) fn stack(&mut self, frames: &[usize]) -> Functions {
         let begin = self.begin(frames);
         let frames = frames.get(begin.frame..).unwrap_or_default();
-        let symbols = frames.iter().flat_map(|&frame| self.at(frame).to_vec());
-        symbols.skip(begin.symbol).collect()
+        Functions {
+            places: frames.iter().map(|&frame| self.at(frame)).collect(),
+            skipped: begin.symbol,
+        }
     }
 
     /// The name of the innermost function outside the standard library.
     pub(super) fn site(&mut self, frames: &[usize]) -> String {
         let stack = self.stack(frames);
-        let is_named = |symbol: &&Symbol| !is_standard(symbol) && !symbol.name.starts_with('{');
-        let own = stack.iter().find(is_named).or(stack.first());
+        let is_named =
+            |symbol: &&Symbol| symbol.whose == Whose::Program && !symbol.name.starts_with('{');
+        let own = stack.iter().find(is_named).or(stack.iter().next());
         own.map_or_else(|| "(unknown)".to_owned(), |symbol| symbol.name.clone())
+    }
+}
+
+/// The functions of a stack.
+pub(super) struct Functions {
+    places: Vec<Arc<[Symbol]>>,
+    /// Those that the first place begins with and the stack does not.
+    skipped: usize,
+}
+
+impl Functions {
+    /// Innermost first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Symbol> {
+        self.places.iter().flat_map(|place| &**place).skip(self.skipped)
     }
 }
 
@@ -185,12 +211,14 @@ fn look_up(address: usize) -> Vec<Symbol> {
         if let Some(file) = file.and_then(Path::file_name).filter(|_| name.starts_with('{')) {
             name = format!("{name} in {}", file.display());
         }
-        symbols.push(Symbol {
-            name,
-            file: file.map(|file| file.display().to_string()).unwrap_or_default(),
-            line: symbol.lineno().unwrap_or(0),
-            known: true,
-        });
+        let file = file.map(|file| file.display().to_string()).unwrap_or_default();
+        let whose = match (is_allocator(&name, &file), is_standard(&name, &file)) {
+            (true, _) => Whose::Allocator,
+            (false, true) => Whose::Standard,
+            (false, false) => Whose::Program,
+        };
+        let line = symbol.lineno().unwrap_or(0);
+        symbols.push(Symbol { name, file, line, known: true, whose });
     });
     symbols
 }
@@ -199,7 +227,7 @@ fn look_up(address: usize) -> Vec<Symbol> {
 ///
 /// Debug information may have only the short name of an inlined function, so its file is checked as
 /// well.
-fn is_allocator(symbol: &Symbol) -> bool {
+fn is_allocator(name: &str, file: &str) -> bool {
     const NAMES: [&str; 7] = [
         "backtrace::",
         "expvar::system::alloc::",
@@ -209,7 +237,6 @@ fn is_allocator(symbol: &Symbol) -> bool {
         "alloc::alloc::",
         "<alloc::alloc::",
     ];
-    let (name, file) = (symbol.name.as_str(), symbol.file.as_str());
     NAMES.iter().any(|start| name.starts_with(start))
         || name.contains("as core::alloc::global::GlobalAlloc>")
         || [sample::FILE, alloc::FILE].iter().any(|ours| file.ends_with(ours))
@@ -218,14 +245,13 @@ fn is_allocator(symbol: &Symbol) -> bool {
 }
 
 /// Whether a function is the standard library's.
-fn is_standard(symbol: &Symbol) -> bool {
+fn is_standard(name: &str, file: &str) -> bool {
     const NAMES: [&str; 4] = ["alloc::", "core::", "std::", "hashbrown::"];
     const FOLDERS: [&str; 4] =
         ["/library/alloc/src/", "/library/core/src/", "/library/std/src/", "/hashbrown-"];
-    let name = symbol.name.trim_start_matches(['<', '&']);
-    is_allocator(symbol)
-        || NAMES.iter().any(|start| name.starts_with(start))
-        || FOLDERS.iter().any(|folder| symbol.file.contains(folder))
+    let name = name.trim_start_matches(['<', '&']);
+    NAMES.iter().any(|start| name.starts_with(start))
+        || FOLDERS.iter().any(|folder| file.contains(folder))
 }
 
 #[cfg(test)]
@@ -239,7 +265,8 @@ mod tests {
         let mut names = Names::new();
         let stack = names.stack(&frames[..depth]);
         let own = "a_function_is_found_by_an_address_in_it";
-        assert!(stack.iter().any(|symbol| symbol.name.contains(own)), "{stack:?}");
+        let functions: Vec<&str> = stack.iter().map(Symbol::name).collect();
+        assert!(functions.iter().any(|function| function.contains(own)), "{functions:?}");
         assert!(names.site(&frames[..depth]).contains(own));
     }
 
