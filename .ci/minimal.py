@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Builds the published crates with the oldest dependencies that their manifests allow.
+"""Builds the published crates with the oldest Rust and dependencies that their manifests allow.
 
 Development dependencies must not count, since a user does not have them: the crates are copied to
 target/minimal without them and resolved there. Needs a nightly cargo, or RUSTC_BOOTSTRAP=1.
@@ -53,7 +53,22 @@ def needs(name, crates):
     return found
 
 
-def build(name, crates):
+def oldest():
+    """Chooses the oldest Rust for cargo, where rustup can install it."""
+    package = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]
+    version = package["rust-version"]
+    install = ["rustup", "toolchain", "install", version, "--profile", "minimal"]
+    try:
+        done = subprocess.run(install, capture_output=True, timeout=300)
+        if done.returncode == 0:
+            return [f"+{version}"]
+    except (OSError, subprocess.TimeoutExpired):
+        pass
+    print(f"skipped: Rust {version} cannot be had; the one that is here builds")
+    return []
+
+
+def build(name, crates, rust):
     to = TO / name
     shutil.rmtree(to, ignore_errors=True)
     members = []
@@ -73,8 +88,8 @@ def build(name, crates):
         "CARGO_TARGET_DIR": str(TO / "target"),
     }
     for command in (
-        ["cargo", "generate-lockfile", "-q", "-Z", "direct-minimal-versions"],
-        ["cargo", "check", "-q", "--workspace", "--all-features"],
+        ["cargo", *rust, "generate-lockfile", "-q", "-Z", "direct-minimal-versions"],
+        ["cargo", *rust, "check", "-q", "--workspace", "--all-features"],
     ):
         subprocess.run(command, cwd=to, env=environment, check=True)
     print(name, "builds with the oldest dependencies that it allows")
@@ -85,8 +100,9 @@ def main():
     for member, manifest in published():
         name = tomllib.loads(manifest)["package"]["name"]
         crates[name] = (member, without_development(manifest))
+    rust = oldest()
     for name in crates:
-        build(name, crates)
+        build(name, crates, rust)
 
 
 if __name__ == "__main__":

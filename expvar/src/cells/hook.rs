@@ -85,7 +85,9 @@ fn add_cold(page: usize, cell: usize, n: u64) {
     shared[SUM].fetch_add(n, Relaxed);
     if (cold == 1 || cold.is_multiple_of(PRICE)) && !BUSY.replace(true) {
         // Registers the destructor first: a thread that cannot release copies must not take any.
-        // Registering may allocate, which re-enters this function at the thread's first allocation.
+        // Without a list of destructors in the C library (macOS, Windows, musl), std keeps one in
+        // memory of the system's allocator. Before Rust 1.93 it used the global allocator, and a
+        // registration inside another one aborted the process.
         if HELD.try_with(|_| ()).is_ok() && cold != 1 {
             (0..2).for_each(lease);
         }

@@ -21,12 +21,15 @@
 //! hook takes no lock and allocates nothing but the memory for these cells, 144 KiB for 128
 //! threads. So it works before `main`, during thread teardown, and in threads that record nothing
 //! else. A thread without cells of its own (before it has earned them, past the limit, late in
-//! teardown) adds to shared ones, which is slower and equally exact. Tested on Linux.
+//! teardown) adds to shared ones, which is slower and equally exact. Tested on Linux. On macOS,
+//! Windows and musl it relies on Rust 1.93, the first whose standard library does not allocate for
+//! thread-local destructors through the global allocator.
 
-// The only file of the crate with `unsafe`: the `GlobalAlloc` implementation, and the few C calls
-// without a safe form in the standard library.
+// The only files of the crate with `unsafe`: the `GlobalAlloc` implementation, and in `calls` the
+// few C calls without a safe form in the standard library.
 #![allow(unsafe_code)]
 
+pub(crate) mod calls;
 mod class;
 mod counts;
 
@@ -144,19 +147,6 @@ unsafe impl<A: GlobalAlloc, const BY_SIZE: bool> GlobalAlloc for Counting<A, BY_
     }
 }
 
-/// Nanoseconds on one of the system's clocks, `None` for an unknown clock.
-#[cfg(all(feature = "process", any(target_os = "linux", target_os = "android")))]
-pub(crate) fn clock_ns(clock: libc::clockid_t) -> Option<u64> {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is to a `timespec` of our own, which the call fills or leaves alone; any
-    // number may be given as clock, and an unknown one is refused.
-    if unsafe { libc::clock_gettime(clock, &mut time) } != 0 {
-        return None;
-    }
-    let seconds = u64::try_from(time.tv_sec).ok()?;
-    seconds.checked_mul(1_000_000_000)?.checked_add(u64::try_from(time.tv_nsec).ok()?)
-}
-
 /// Writes the return addresses of the calling thread's stack, innermost first, and returns their
 /// number. Allocates nothing and takes no lock.
 #[cfg(feature = "heap")]
@@ -176,38 +166,4 @@ pub(super) fn trace(frames: &mut [usize]) -> usize {
         });
     }
     depth
-}
-
-/// The system's resource counts of this process.
-#[cfg(all(feature = "process", any(target_os = "linux", target_os = "android")))]
-pub(crate) fn resource_usage() -> Option<libc::rusage> {
-    let mut usage = std::mem::MaybeUninit::zeroed();
-    // SAFETY: the pointer is to memory of our own, large enough for a `rusage`.
-    if unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) } != 0 {
-        return None;
-    }
-    // SAFETY: the call succeeded, so it is filled; and zeros are a valid `rusage` anyway.
-    Some(unsafe { usage.assume_init() })
-}
-
-/// Bytes that mimalloc has committed for the process; reads its own counter.
-#[cfg(feature = "mimalloc")]
-pub(crate) fn mimalloc_committed_bytes() -> u64 {
-    let mut ignored = [0_usize; 7];
-    let [elapsed, user, system, resident, peak, peak_committed, faults] = &mut ignored;
-    let mut committed = 0;
-    // SAFETY: each of the pointers is to a `usize` of our own that the call fills.
-    unsafe {
-        libmimalloc_sys::mi_process_info(
-            elapsed,
-            user,
-            system,
-            resident,
-            peak,
-            &mut committed,
-            peak_committed,
-            faults,
-        );
-    }
-    committed as u64
 }

@@ -189,7 +189,7 @@ fn allocator(live_bytes: u64, status: &Status) -> Option<Allocator> {
     }
     #[cfg(feature = "mimalloc")]
     {
-        let mapped = crate::alloc::mimalloc_committed_bytes();
+        let mapped = crate::alloc::calls::mimalloc_committed_bytes();
         if serves(mapped, live_bytes) {
             let in_use = anonymous(status).min(mapped);
             return Some(Allocator {

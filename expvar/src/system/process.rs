@@ -17,8 +17,11 @@
 //! A forked child shows its own values. In a PID namespace without its own `/proc`,
 //! `thread_cpu_seconds` is absent.
 //!
-//! Tested on Linux. macOS and Windows have `resident_bytes` and `virtual_bytes` (crate
-//! `memory-stats`); other systems have none.
+//! Tested on Linux. macOS and Windows have `resident_bytes`, `peak_resident_bytes`, `virtual_bytes`,
+//! processor time, `threads`, `open_fds`, start time and uptime; macOS also has `max_fds`, page
+//! faults and context switches. On Windows `open_fds` counts handles of every kind, and
+//! `virtual_bytes` is the commit charge. The code for macOS is compiled for it, but was not run.
+//! Other systems have none.
 //!
 //! A value that cannot be read is absent; the others are not affected. The variable
 //! `expvar.unreadable` counts files that should be readable: no `/proc`, no permission, an unknown
@@ -42,6 +45,8 @@ mod record;
 pub(crate) mod status;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod threads;
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "macos"))]
+mod usage;
 
 pub use cgroup::Cgroup;
 pub use pressure::{Pressure, Stall, Stalls};

@@ -8,8 +8,8 @@ use super::files::Files;
 use super::pressure::Pressure;
 use super::status::Status;
 use super::threads::Threads;
-use super::{Process, micros, seconds};
-use crate::alloc::{clock_ns, resource_usage};
+use super::{Process, seconds, usage};
+use crate::alloc::calls::clock_ns;
 
 /// The process's start time, in nanoseconds after boot.
 #[derive(Clone, Copy, Debug)]
@@ -78,15 +78,7 @@ impl Reader {
 
     /// Values that a system call gives more cheaply or precisely than a file.
     fn ask_system(&mut self, process: &mut Process) {
-        if let Some(usage) = resource_usage() {
-            let count = |value: libc::c_long| u64::try_from(value).ok();
-            process.cpu_user_seconds = duration(usage.ru_utime);
-            process.cpu_system_seconds = duration(usage.ru_stime);
-            process.minor_page_faults = count(usage.ru_minflt);
-            process.major_page_faults = count(usage.ru_majflt);
-            process.voluntary_context_switches = count(usage.ru_nvcsw);
-            process.involuntary_context_switches = count(usage.ru_nivcsw);
-        }
+        usage::ask(process);
         process.open_fds = open_fds();
         if self.started.is_none() {
             self.started = started_ns(&mut self.files).map(Started);
@@ -108,11 +100,6 @@ impl Started {
         let booted_ns = clock_ns(libc::CLOCK_BOOTTIME)?;
         Some(seconds(booted_ns.saturating_sub(self.0)))
     }
-}
-
-fn duration(time: libc::timeval) -> Option<f64> {
-    let whole = u64::try_from(time.tv_sec).ok()?;
-    Some(whole as f64 + micros(u64::try_from(time.tv_usec).ok()?))
 }
 
 /// The process's start after boot, in whole ticks of usually 10 ms.

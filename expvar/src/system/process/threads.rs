@@ -5,7 +5,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 
 use super::files::Files;
 use super::seconds;
-use crate::alloc::clock_ns;
+use crate::alloc::calls::clock_ns;
 
 /// One directory per thread.
 const TASKS: &str = "/proc/self/task";
