@@ -34,6 +34,7 @@ use routes::{Routes, Running};
 /// All calls share their variables. If a name is taken by another kind of variable, nothing is
 /// shown, and the variable `expvar.clashes` says so; [`Layer::publish`] returns that as an error.
 #[doc(alias("middleware", "TraceLayer"))]
+#[must_use]
 pub fn layer() -> Layer {
     static ROUTES: OnceLock<Routes> = OnceLock::new();
     let publish = || {

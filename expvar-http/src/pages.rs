@@ -21,6 +21,7 @@ use http::Uri;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Page {
     /// The `Content-Type`, such as `text/html; charset=utf-8`.
     pub content_type: &'static str,
@@ -30,6 +31,7 @@ pub struct Page {
 
 impl Page {
     /// Creates a page of that content type.
+    #[must_use]
     pub fn new(content_type: &'static str, body: impl Into<Bytes>) -> Self {
         Self { content_type, body: body.into() }
     }

@@ -123,6 +123,7 @@ struct Settings {
 
 impl Prometheus {
     /// Creates settings under which declarations alone determine metrics.
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }

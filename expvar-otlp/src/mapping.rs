@@ -42,6 +42,7 @@ pub(crate) enum Numbers {
 
 impl Mapping {
     /// For the variable of that name, which need not exist yet.
+    #[must_use]
     pub fn new(variable: impl Into<String>) -> Self {
         Self {
             variable: variable.into(),

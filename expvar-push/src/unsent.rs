@@ -2,6 +2,7 @@
 
 /// Points not sent, or sent but not confirmed, when a deadline passed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Unsent {
     /// Points that were not written to any connection: of several servers that get the same the
     /// slowest one's, of those that share the points all of theirs.

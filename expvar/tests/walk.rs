@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Once};
 
 use expvar::{
-    Counter, FloatGauge, Gauge, Generation, Handle, Info, Map, Number, Recall, Registry, Step,
-    Text, Var, Visitor,
+    Counter, FloatGauge, Gauge, Generation, Info, Map, Number, Recall, Registry, Step, Text, Var,
+    Visitor,
 };
 use proptest::prelude::*;
 
@@ -45,9 +45,9 @@ impl Kept {
             Self::Gauge(var, _) => var.clone().into(),
             Self::Float(var, _) => var.clone().into(),
             Self::Text(var, _) => var.clone().into(),
-            Self::StaticCounter => Var::Counter(Handle::Static(&COUNTER)),
-            Self::StaticGauge => Var::Gauge(Handle::Static(&GAUGE)),
-            Self::StaticFloat => Var::FloatGauge(Handle::Static(&FLOAT)),
+            Self::StaticCounter => Var::Counter((&COUNTER).into()),
+            Self::StaticGauge => Var::Gauge((&GAUGE).into()),
+            Self::StaticFloat => Var::FloatGauge((&FLOAT).into()),
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Release;
 use std::time::{Duration, Instant};
 
 use expvar::__private::report_conflict;
-use expvar::{Counter, FloatGauge, Handle, Histogram, Info, Kind, Map, Registry, Unit, Var};
+use expvar::{Counter, FloatGauge, Histogram, Info, Kind, Map, Registry, Unit, Var};
 use metrics::Key;
 
 use crate::scale::{self, Scaled};
@@ -198,9 +198,9 @@ impl Family {
     ) -> bool {
         let name = key.name();
         let var = match self.kind {
-            Kind::Counter => Var::Counter(Handle::Shared(Arc::new(Counter::new()))),
-            Kind::Histogram => Var::Histogram(Handle::Shared(Arc::new(Histogram::floats()))),
-            _ => Var::FloatGauge(Handle::Shared(Arc::new(FloatGauge::new()))),
+            Kind::Counter => Var::from(Arc::new(Counter::new())),
+            Kind::Histogram => Var::from(Arc::new(Histogram::floats())),
+            _ => Var::from(Arc::new(FloatGauge::new())),
         };
         if self.sets.is_empty() {
             self.learn_labels(key, &set);
@@ -350,7 +350,7 @@ impl Family {
         match &self.top {
             Top::Foreign(_) => None,
             Top::Plain => self.sets.values().next().map(|member| member.var.clone()),
-            Top::Map(map) => Some(Var::Map(Handle::Shared(Arc::clone(map)))),
+            Top::Map(map) => Some(Var::from(Arc::clone(map))),
         }
     }
 

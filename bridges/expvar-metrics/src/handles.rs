@@ -23,8 +23,8 @@ impl Recorded {
     pub(crate) fn new(var: Option<&Var>, idle: Option<Idle>) -> Self {
         match var {
             Some(Var::Counter(counter)) => {
-                let held = match counter {
-                    Handle::Shared(counter) if idle.is_none() => Held::new(counter),
+                let held = match counter.as_arc() {
+                    Some(counter) if idle.is_none() => Held::new(counter),
                     _ => None,
                 };
                 Self::Counter(match held {

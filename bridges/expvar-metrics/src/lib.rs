@@ -80,6 +80,7 @@ pub struct Recorder {
 
 impl Recorder {
     /// A recorder into `registry`.
+    #[must_use]
     pub fn new(registry: &Registry) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let families = Families::new(registry.clone());

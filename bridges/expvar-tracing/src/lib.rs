@@ -68,6 +68,7 @@ const LIMIT: usize = 1000;
 ///
 /// Calls share their variables. Where a name is taken by something else, nothing is shown, and the
 /// variable `expvar.clashes` says so; [`Layer::publish`] gives that as an error.
+#[must_use]
 pub fn layer() -> Layer {
     static LAYER: OnceLock<Layer> = OnceLock::new();
     let publish = || {

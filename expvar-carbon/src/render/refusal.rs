@@ -12,6 +12,7 @@
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum Refusal {
     /// The name has no segment.
     EmptyName,
@@ -31,7 +32,9 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every reason.
-    pub const ALL: [Refusal; 7] = [
+    pub const ALL: &'static [Refusal] = &Self::EVERY;
+
+    pub(crate) const EVERY: [Refusal; 7] = [
         Refusal::EmptyName,
         Refusal::LongName,
         Refusal::NotANumber,
@@ -78,7 +81,7 @@ impl Refusal {
 /// assert_eq!(lines.refused().total(), 1);
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Refused([u64; Refusal::ALL.len()]);
+pub struct Refused([u64; Refusal::EVERY.len()]);
 
 impl Refused {
     /// How many were rejected for `reason`.
@@ -93,11 +96,11 @@ impl Refused {
 
     /// Every reason with its count, including zeros.
     pub fn iter(&self) -> impl Iterator<Item = (Refusal, u64)> + '_ {
-        Refusal::ALL.iter().map(|&reason| (reason, self.get(reason)))
+        Refusal::EVERY.iter().map(|&reason| (reason, self.get(reason)))
     }
 
     pub(crate) fn from_counts(count: impl Fn(Refusal) -> u64) -> Self {
-        Self(Refusal::ALL.map(count))
+        Self(Refusal::EVERY.map(count))
     }
 
     pub(crate) fn add(&mut self, reason: Refusal) {

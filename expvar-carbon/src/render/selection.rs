@@ -16,6 +16,7 @@ use expvar_push::ConfigError;
 /// # drop(carbon);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Counters {
     /// Its total since the process started.
     #[default]

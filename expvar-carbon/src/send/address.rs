@@ -14,6 +14,7 @@ use expvar_push::ConfigError;
 /// assert_eq!((address.scheme(), address.port()), (Scheme::Pickle, 2004));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Scheme {
     /// Lines over TCP; what an address without a scheme means.
     Tcp,

@@ -61,7 +61,7 @@ impl Spell {
 /// Tells the observer of what is dropped or refused, for ever.
 pub(super) async fn report(shared: &Shared) {
     let mut drops = Vec::new();
-    let mut refusals = vec![Spell::default(); Refusal::ALL.len()];
+    let mut refusals = vec![Spell::default(); Refusal::EVERY.len()];
     loop {
         let counts = &shared.counts;
         counts.deliver();
@@ -81,7 +81,7 @@ pub(super) async fn report(shared: &Shared) {
                 None => {}
             }
         }
-        for (reason, spell) in Refusal::ALL.into_iter().zip(&mut refusals) {
+        for (reason, spell) in Refusal::EVERY.into_iter().zip(&mut refusals) {
             match spell.look(counts.refusals(reason), |last| last.elapsed() >= QUIET) {
                 Some(News::Begins) => counts
                     .observer

@@ -50,7 +50,9 @@ pub enum Route {
 
 impl Route {
     /// Every route.
-    pub const ALL: [Route; 7] = [
+    pub const ALL: &'static [Route] = &Self::EVERY;
+
+    const EVERY: [Route; 7] = [
         Route::Failover,
         Route::Copy,
         Route::Any,
@@ -93,8 +95,8 @@ impl FromStr for Route {
     /// # Errors
     /// When it is unknown.
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        Route::ALL.into_iter().find(|route| route.name() == text).ok_or_else(|| {
-            let names = Route::ALL.map(Route::name).join(", ");
+        Route::EVERY.into_iter().find(|route| route.name() == text).ok_or_else(|| {
+            let names = Route::EVERY.map(Route::name).join(", ");
             ConfigError::new(
                 "route",
                 format!("{text:?} is unknown"),
@@ -114,6 +116,7 @@ impl FromStr for Route {
 /// # drop(carbon);
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Dialect {
     /// carbon-c-relay: of a tagged name the part before the tags is hashed, and what it would
     /// rewrite to `_` is hashed as that.

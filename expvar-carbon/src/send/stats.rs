@@ -23,6 +23,7 @@ use expvar_push::{Event, Observer};
 /// # Ok::<(), expvar_carbon::ConfigError>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Stats {
     /// Points written for the first time, to all destinations together.
     pub points_sent: u64,
@@ -70,7 +71,7 @@ pub(crate) struct Counts {
     pub(crate) points_unprotected: Arc<Counter>,
     pub(crate) points_rounded: Arc<Counter>,
     pub(crate) points_recovered: Arc<Counter>,
-    pub(crate) refused: [Arc<Counter>; Refusal::ALL.len()],
+    pub(crate) refused: [Arc<Counter>; Refusal::EVERY.len()],
     pub(crate) connects: Arc<Counter>,
     pub(crate) failures: Arc<Counter>,
     pub(crate) spool_failures: Arc<Counter>,
@@ -205,7 +206,7 @@ impl Counts {
             map.set(key, count.clone());
         }
         let refused = Map::new();
-        for reason in Refusal::ALL {
+        for reason in Refusal::EVERY {
             refused.set(reason.name(), self.refused[reason as usize].clone());
         }
         map.set("points_refused", refused);

@@ -23,6 +23,7 @@ use super::samples::Type;
 /// # Ok::<(), expvar::PublishError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Escaping {
     /// `underscores`, the default: each becomes a `_`, also a colon: `http_gr__e`.
     #[default]

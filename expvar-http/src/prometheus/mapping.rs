@@ -37,6 +37,7 @@ pub struct Mapping {
 
 impl Mapping {
     /// Creates a mapping for the variable of that name, which need not exist yet.
+    #[must_use]
     pub fn new(variable: impl Into<String>) -> Self {
         Self {
             variable: variable.into(),

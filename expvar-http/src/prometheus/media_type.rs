@@ -11,6 +11,7 @@ use super::escaping::Escaping;
 /// assert_eq!(Format::accepted("*/*"), Format::Text);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Format {
     /// Prometheus text, version 0.0.4. Version 1.0.0 is the same with quoted names.
     Text,

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use expvar::{Counter, Func, Registry};
+use expvar::{Counter, Func, Registry, Text};
 use expvar_http::{Page, Server};
 
 use crate::client::{Connection, Reply};
 
 /// A server in a process of its own, with limits that a shell sets. It shows a counter `a`, the
-/// bytes that live in it, and two functions that misbehave when they are [told](Self::tell) to: `long` and `stuck`.
+/// bytes that live in it, how often it was read, and what misbehaves when it is
+/// [told](Self::tell) to: a text `long` and a function `stuck`.
 pub(crate) struct Alone {
     child: Child,
     pub(crate) addr: SocketAddr,
@@ -60,7 +61,7 @@ impl Alone {
         Connection::to(self.addr).get(target)
     }
 
-    /// `long=BYTES`: the function `long` returns a text of that many bytes, another one each time.
+    /// `long=BYTES`: the text `long` has that many bytes.
     /// `stuck=1`: the function `stuck` does not return until `stuck=0`.
     pub(crate) fn tell(&self, what: &str) {
         assert_eq!(self.ask(&format!("/tell?{what}")).text(), "so be it\n");
@@ -81,7 +82,7 @@ impl Alone {
 /// What a test can change in the server.
 #[derive(Clone, Default)]
 struct Told {
-    long: Arc<AtomicUsize>,
+    long: Arc<Text>,
     is_stuck: Arc<AtomicBool>,
 }
 
@@ -89,12 +90,10 @@ impl Told {
     fn registry(&self) -> Registry {
         let registry = Registry::new();
         registry.publish("a", Counter::new()).unwrap();
-        let (length, renders) = (Arc::clone(&self.long), AtomicUsize::new(0));
-        let long = move || {
-            let text = "x".repeat(length.load(Relaxed));
-            format!("{}{text}", renders.fetch_add(1, Relaxed))
-        };
-        registry.publish("long", Func::new(long)).unwrap();
+        registry.publish("long", Arc::clone(&self.long)).unwrap();
+        // No two documents are the same.
+        let reads = AtomicUsize::new(0);
+        registry.publish("reads", Func::new(move || reads.fetch_add(1, Relaxed))).unwrap();
         let is_stuck = Arc::clone(&self.is_stuck);
         let stuck = move || {
             while is_stuck.load(Relaxed) {
@@ -111,7 +110,7 @@ impl Told {
         let (what, value) = uri.query().filter(|_| uri.path() == "/tell")?.split_once('=')?;
         let value = value.parse().unwrap();
         match what {
-            "long" => self.long.store(value, Relaxed),
+            "long" => self.long.set("x".repeat(value)),
             _ => self.is_stuck.store(value == 1, Relaxed),
         }
         Some(Page::new("text/plain", "so be it\n"))

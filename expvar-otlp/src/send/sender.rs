@@ -167,7 +167,9 @@ impl Sender {
 
     /// What is not sent.
     pub(crate) fn left(&self) -> Unsent {
-        let (points, bytes, unconfirmed) = self.0.queue.lock().queue.left(u64::MAX);
-        Unsent { points, bytes, unconfirmed }
+        let mut unsent = Unsent::default();
+        (unsent.points, unsent.bytes, unsent.unconfirmed) =
+            self.0.queue.lock().queue.left(u64::MAX);
+        unsent
     }
 }

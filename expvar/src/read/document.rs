@@ -142,7 +142,7 @@ fn write_histogram(buffer: &mut Vec<u8>, Reading { total, recent }: &Reading) {
     number(",\"max\":", recent.max(), recent.max_float());
     buffer.extend_from_slice(b",\"mean\":");
     write_plain(buffer, recent.mean());
-    for (name, q) in Quantiles::SHOWN {
+    for &(name, q) in Quantiles::SHOWN {
         buffer.extend_from_slice(b",\"");
         buffer.extend_from_slice(name.as_bytes());
         buffer.extend_from_slice(b"\":");

@@ -1,6 +1,7 @@
 //! The walk over a registry that every exporter visits.
 
 use std::cell::OnceCell;
+use std::fmt;
 use std::marker::PhantomData;
 use std::ptr;
 
@@ -279,6 +280,12 @@ impl Recorded<'_> {
             self.read = Read::Everything;
         }
         self.reading
+    }
+}
+
+impl fmt::Debug for Recorded<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorded").field("count", &self.count()).finish_non_exhaustive()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::Text;
 use crate::join::{Rest, join};
 use crate::spec::Spec;
 use crate::sync::Mutex;
-use crate::var::{Handle, Var};
+use crate::var::{Handle, Owner, Var};
 
 crate::vars! {
     /// Variables that are not shown, or not as declared, by name, with the reason.
@@ -100,7 +100,7 @@ impl Collected {
         let Declaration { spec, var, .. } = declaration;
         let Err(error) = registry.publish_declared(spec.name, var.clone(), spec.info()) else {
             self.holders.insert(spec.name, declaration);
-            if let Var::Counter(Handle::Static(counter)) = var {
+            if let Var::Counter(Handle(Owner::Static(counter))) = var {
                 counter.claim();
             }
             return;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::info::Info;
 use crate::map::Map;
 use crate::registry::{PublishError, Registry};
-use crate::var::{Handle, Publish, Var};
+use crate::var::{Handle, Owner, Publish, Var};
 
 /// Keeps a group's variables published until it is dropped. See [`group!`](crate::group).
 ///
@@ -111,7 +111,7 @@ impl Drop for Shown {
         for (name, map) in &self.maps {
             map.remove(&self.instance);
             // A declared map stays.
-            if let Handle::Shared(_) = map {
+            if let Handle(Owner::Shared(_)) = map {
                 self.registry.remove_if(name, |shown| same(shown, map) && map.is_empty());
             }
         }
@@ -125,8 +125,12 @@ fn map() -> Arc<Map> {
 /// Whether the published variable is this map.
 fn same(shown: &Var, map: &Handle<Map>) -> bool {
     match (shown, map) {
-        (Var::Map(Handle::Shared(shown)), Handle::Shared(map)) => Arc::ptr_eq(shown, map),
-        (Var::Map(Handle::Static(shown)), Handle::Static(map)) => std::ptr::eq(*shown, *map),
+        (Var::Map(Handle(Owner::Shared(shown))), Handle(Owner::Shared(map))) => {
+            Arc::ptr_eq(shown, map)
+        }
+        (Var::Map(Handle(Owner::Static(shown))), Handle(Owner::Static(map))) => {
+            std::ptr::eq(*shown, *map)
+        }
         _ => false,
     }
 }

@@ -9,7 +9,7 @@ use crate::map::Map;
 use crate::member::Member;
 use crate::spec::Levels;
 use crate::sync::Mutex;
-use crate::var::{Handle, Kind, Publish, Var, sealed};
+use crate::var::{Handle, Kind, Owner, Publish, Var, sealed};
 
 mod label;
 mod slot;
@@ -130,7 +130,7 @@ impl<V: Member, L: LabelSet> Family<V, L> {
 
     #[doc(hidden)]
     pub const fn __var(&'static self) -> Var {
-        Var::Map(Handle::Static(&self.own))
+        Var::Map(Handle(Owner::Static(&self.own)))
     }
 }
 
@@ -152,7 +152,7 @@ impl<V: Member, L: LabelSet> Publish for Arc<Family<V, L>> {
     type Handle = Self;
 
     fn into_var(self) -> (Var, Self::Handle) {
-        (Var::Map(Handle::Shared(self.shared())), self)
+        (Var::Map(Handle(Owner::Shared(self.shared()))), self)
     }
 
     fn from_var(_: &Var) -> Option<Self::Handle> {

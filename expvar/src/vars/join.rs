@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::histogram::Snapshot;
-use super::var::{Handle, Var};
+use super::var::{Handle, Owner, Var};
 
 /// What a static recorded in its own cells before it was merged. It may still grow by recordings in
 /// progress.
@@ -26,26 +26,30 @@ impl Rest {
 /// `None` if it cannot.
 pub(crate) fn join(late: &Var, first: &Var) -> Option<Vec<Rest>> {
     Some(match (late, first) {
-        (Var::Counter(Handle::Static(late)), Var::Counter(Handle::Static(first))) => {
+        (Var::Counter(Handle(Owner::Static(late))), Var::Counter(Handle(Owner::Static(first)))) => {
             late.join(first).into_iter().collect()
         }
-        (Var::Gauge(Handle::Static(late)), Var::Gauge(Handle::Static(first))) => {
+        (Var::Gauge(Handle(Owner::Static(late))), Var::Gauge(Handle(Owner::Static(first)))) => {
             late.join(first).into_iter().collect()
         }
-        (Var::FloatGauge(Handle::Static(late)), Var::FloatGauge(Handle::Static(first))) => {
+        (
+            Var::FloatGauge(Handle(Owner::Static(late))),
+            Var::FloatGauge(Handle(Owner::Static(first))),
+        ) => {
             late.join(first);
             Vec::new()
         }
-        (Var::Text(Handle::Static(late)), Var::Text(Handle::Static(first))) => {
+        (Var::Text(Handle(Owner::Static(late))), Var::Text(Handle(Owner::Static(first)))) => {
             late.join(first);
             Vec::new()
         }
-        (Var::Map(Handle::Static(late)), Var::Map(Handle::Static(first))) => {
+        (Var::Map(Handle(Owner::Static(late))), Var::Map(Handle(Owner::Static(first)))) => {
             vec![late.join(first)]
         }
-        (Var::Histogram(Handle::Static(late)), Var::Histogram(Handle::Static(first))) => {
-            late.join(first)?.into_iter().collect()
-        }
+        (
+            Var::Histogram(Handle(Owner::Static(late))),
+            Var::Histogram(Handle(Owner::Static(first))),
+        ) => late.join(first)?.into_iter().collect(),
         _ => return None,
     })
 }

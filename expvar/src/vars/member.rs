@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::family::{Shared, Slot, Twin};
-use crate::var::{Handle, Publish, Var};
+use crate::var::{Handle, Owner, Publish, Var};
 use crate::{Counter, FloatGauge, Gauge, Histogram, Map, Text};
 
 /// A kind of variable that a [`Map`] or a [`Family`](crate::Family) makes at first use.
@@ -33,7 +33,7 @@ macro_rules! members {
 
             fn of(var: &Var) -> Option<&Arc<Self>> {
                 match var {
-                    Var::$kind(Handle::Shared(member)) => Some(member),
+                    Var::$kind(Handle(Owner::Shared(member))) => Some(member),
                     _ => None,
                 }
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::cells::Reader;
 use crate::number::Number;
 use crate::prefetch::Prefetch;
-use crate::var::{Handle, Var};
+use crate::var::{Handle, Owner, Var};
 use crate::{FloatGauge, Gauge};
 
 /// The numbers among variables, for reading all of them in order.
@@ -40,11 +40,11 @@ impl Numbers {
                 }
                 None => Column::None,
             },
-            Var::Gauge(Handle::Shared(gauge)) => {
+            Var::Gauge(Handle(Owner::Shared(gauge))) => {
                 gauges.push(Arc::clone(gauge));
                 Column::Gauge
             }
-            Var::FloatGauge(Handle::Shared(gauge)) => {
+            Var::FloatGauge(Handle(Owner::Shared(gauge))) => {
                 floats.push(Arc::clone(gauge));
                 Column::Float
             }

@@ -85,7 +85,7 @@ impl Var {
     /// Called before the variable gets a name.
     pub(crate) fn named(&self) {
         match self {
-            Self::Counter(Handle::Shared(counter)) => counter.claim(),
+            Self::Counter(Handle(Owner::Shared(counter))) => counter.claim(),
             Self::Histogram(histogram) => histogram.watch(),
             _ => {}
         }
@@ -103,7 +103,7 @@ impl Var {
 
     /// Applies a declaration's options to a histogram without other owners, unless it has its own.
     pub(crate) fn wanting(&mut self, wanted: Wanted) {
-        if let Self::Histogram(Handle::Shared(histogram)) = self
+        if let Self::Histogram(Handle(Owner::Shared(histogram))) = self
             && !wanted.is_nothing()
             && let Some(histogram) = Arc::get_mut(histogram)
         {
@@ -167,20 +167,46 @@ impl Var {
 /// assert_eq!(registry.get("requests").unwrap().to_string(), "1");
 /// # Ok::<(), expvar::PublishError>(())
 /// ```
-#[derive(Debug)]
-pub enum Handle<T: 'static> {
-    /// A static.
+pub struct Handle<T: 'static>(pub(crate) Owner<T>);
+
+/// Who owns a variable.
+pub(crate) enum Owner<T: 'static> {
     Static(&'static T),
     /// Shared with its publisher.
     Shared(Arc<T>),
 }
 
+impl<T> Handle<T> {
+    /// The variable by reference count; `None` of a static.
+    pub fn as_arc(&self) -> Option<&Arc<T>> {
+        if let Owner::Shared(var) = &self.0 { Some(var) } else { None }
+    }
+}
+
+impl<T> From<Arc<T>> for Handle<T> {
+    fn from(var: Arc<T>) -> Self {
+        Self(Owner::Shared(var))
+    }
+}
+
+impl<T> From<&'static T> for Handle<T> {
+    fn from(var: &'static T) -> Self {
+        Self(Owner::Static(var))
+    }
+}
+
 impl<T> Clone for Handle<T> {
     fn clone(&self) -> Self {
-        match self {
-            Self::Static(var) => Self::Static(var),
-            Self::Shared(var) => Self::Shared(Arc::clone(var)),
-        }
+        Self(match &self.0 {
+            Owner::Static(var) => Owner::Static(var),
+            Owner::Shared(var) => Owner::Shared(Arc::clone(var)),
+        })
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Handle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
     }
 }
 
@@ -188,9 +214,9 @@ impl<T> Deref for Handle<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        match self {
-            Self::Static(var) => var,
-            Self::Shared(var) => var,
+        match &self.0 {
+            Owner::Static(var) => var,
+            Owner::Shared(var) => var,
         }
     }
 }
@@ -247,12 +273,12 @@ macro_rules! publish {
             type Handle = Self;
 
             fn into_var(self) -> (Var, Self::Handle) {
-                (Var::$kind(Handle::Shared(Arc::clone(&self))), self)
+                (Var::$kind(Handle(Owner::Shared(Arc::clone(&self)))), self)
             }
 
             fn from_var(var: &Var) -> Option<Self::Handle> {
                 match var {
-                    Var::$kind(Handle::Shared(var)) => Some(Arc::clone(var)),
+                    Var::$kind(Handle(Owner::Shared(var))) => Some(Arc::clone(var)),
                     _ => None,
                 }
             }
@@ -260,7 +286,7 @@ macro_rules! publish {
 
         impl From<Arc<$kind>> for Var {
             fn from(var: Arc<$kind>) -> Self {
-                Self::$kind(Handle::Shared(var))
+                Self::$kind(Handle(Owner::Shared(var)))
             }
         }
 
@@ -269,12 +295,12 @@ macro_rules! publish {
             type Handle = Self;
 
             fn into_var(self) -> (Var, Self::Handle) {
-                (Var::$kind(Handle::Static(self)), self)
+                (Var::$kind(Handle(Owner::Static(self))), self)
             }
 
             fn from_var(var: &Var) -> Option<Self::Handle> {
                 match var {
-                    Var::$kind(Handle::Static(var)) => Some(var),
+                    Var::$kind(Handle(Owner::Static(var))) => Some(var),
                     _ => None,
                 }
             }
@@ -306,7 +332,7 @@ macro_rules! declared {
 
             #[doc(hidden)]
             pub const fn __var(&'static self) -> Var {
-                Var::$kind(Handle::Static(self))
+                Var::$kind(Handle(Owner::Static(self)))
             }
         }
     )*};

@@ -81,15 +81,17 @@ pub struct Reading {
 /// The quantiles that exporters show, with their names.
 ///
 /// ```
-/// let names = expvar::Quantiles::SHOWN.map(|(name, _)| name);
+/// let names: Vec<&str> = expvar::Quantiles::SHOWN.iter().map(|&(name, _)| name).collect();
 /// assert_eq!(names, ["p50", "p90", "p95", "p99", "p999"]);
 /// ```
+#[derive(Debug)]
+#[non_exhaustive]
 pub struct Quantiles;
 
 impl Quantiles {
     /// Names and quantiles, ascending.
-    pub const SHOWN: [(&'static str, f64); 5] =
-        [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999)];
+    pub const SHOWN: &'static [(&'static str, f64)] =
+        &[("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999)];
 }
 
 /// A range of values, `low` and `high` included, and how many were recorded in it.

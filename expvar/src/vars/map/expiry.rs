@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use crate::var::{Handle, Var};
+use crate::var::{Handle, Owner, Var};
 
 use super::{Child, Map};
 
@@ -92,15 +92,15 @@ impl Child {
     fn is_only_in_map(&self) -> bool {
         let ours = 1 + usize::from(self.known.is_some()) + usize::from(self.held.get().is_some());
         match &self.var {
-            Var::Counter(Handle::Shared(var)) => Arc::strong_count(var) == ours,
-            Var::Gauge(Handle::Shared(var)) => Arc::strong_count(var) == ours,
-            Var::FloatGauge(Handle::Shared(var)) => Arc::strong_count(var) == ours,
-            Var::Text(Handle::Shared(var)) => Arc::strong_count(var) == ours,
-            Var::Histogram(Handle::Shared(var)) => {
+            Var::Counter(Handle(Owner::Shared(var))) => Arc::strong_count(var) == ours,
+            Var::Gauge(Handle(Owner::Shared(var))) => Arc::strong_count(var) == ours,
+            Var::FloatGauge(Handle(Owner::Shared(var))) => Arc::strong_count(var) == ours,
+            Var::Text(Handle(Owner::Shared(var))) => Arc::strong_count(var) == ours,
+            Var::Histogram(Handle(Owner::Shared(var))) => {
                 let twins = self.held.get().map_or(Some(0), |held| held.idle_twins());
                 twins.is_some_and(|twins| Arc::strong_count(var) == ours + twins)
             }
-            Var::Map(Handle::Shared(var)) => Arc::strong_count(var) == ours,
+            Var::Map(Handle(Owner::Shared(var))) => Arc::strong_count(var) == ours,
             // A static always has another owner; a function may return another value at any time.
             _ => false,
         }

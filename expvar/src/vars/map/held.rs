@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use crate::histogram::Histogram;
 use crate::member::Member;
 use crate::sync::Mutex;
-use crate::var::{Handle, Var};
+use crate::var::{Handle, Owner, Var};
 
 use super::query::Query;
 use super::table::{Remembered, Table};
@@ -84,7 +84,7 @@ impl Held {
 
     /// A handle for the calling thread alone; `None` if that is `var`, or the kind has no twins.
     fn twin(&self) -> Option<Var> {
-        let Var::Histogram(Handle::Shared(histogram)) = &self.var else { return None };
+        let Var::Histogram(Handle(Owner::Shared(histogram))) = &self.var else { return None };
         if !self.taken.swap(true, Relaxed) {
             return None;
         }
@@ -125,7 +125,7 @@ pub(super) fn with<M: Member, R>(query: &Query<'_>, f: impl FnOnce(&Arc<M>) -> R
 
 impl Drop for Known {
     fn drop(&mut self) {
-        if let Some(Var::Histogram(Handle::Shared(handle))) = &self.twin {
+        if let Some(Var::Histogram(Handle(Owner::Shared(handle)))) = &self.twin {
             let mut twins = self.held.twins.lock();
             let same = |twin: &&mut Twin| std::ptr::eq(twin.handle.as_ptr(), Arc::as_ptr(handle));
             if let Some(twin) = twins.iter_mut().find(same) {
