@@ -4,7 +4,7 @@ import { choice, make, write } from './chart.js';
 import { human, plural, visible } from './format.js';
 
 const ROW = 21; // px
-const LEAST = 0.002; // of the width; what is narrower is left out
+const LEAST = 8; // px; what is narrower is left out, and is in the table
 const SHOWN = 20; // functions in the table
 
 const empty = (name, up) => ({ name, up, now: 0, was: 0, below: new Map() });
@@ -70,6 +70,7 @@ export class Flame {
     const words = this.search.value.toLowerCase();
     const size = (node) => Math.max(node.now, node.was);
     this.frames = [];
+    const least = LEAST / (this.graph.clientWidth || 800);
     let found = 0;
     const place = (node, depth, left, width, inside) => {
       const hit = words !== '' && node.name.toLowerCase().includes(words);
@@ -80,7 +81,7 @@ export class Flame {
       const whole = Math.max(size(node), below.reduce((sum, one) => sum + size(one), 0));
       for (const one of below) {
         const share = width * size(one) / whole;
-        if (share >= LEAST) place(one, depth + 1, left, share, inside || hit);
+        if (share >= least) place(one, depth + 1, left, share, inside || hit);
         left += share;
       }
     };
