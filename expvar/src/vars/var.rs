@@ -169,7 +169,7 @@ impl Var {
 /// ```
 pub struct Handle<T: 'static>(pub(crate) Owner<T>);
 
-/// Who owns a variable.
+/// How a variable is owned.
 pub(crate) enum Owner<T: 'static> {
     Static(&'static T),
     /// Shared with its publisher.
@@ -177,7 +177,7 @@ pub(crate) enum Owner<T: 'static> {
 }
 
 impl<T> Handle<T> {
-    /// The variable by reference count; `None` of a static.
+    /// The shared variable; `None` for a static.
     pub fn as_arc(&self) -> Option<&Arc<T>> {
         if let Owner::Shared(var) = &self.0 { Some(var) } else { None }
     }

@@ -1,4 +1,4 @@
-//! Calls of the operating system for which the standard library has no safe form.
+//! System calls without a safe form in the standard library.
 
 #[cfg(all(
     feature = "process",
@@ -17,7 +17,7 @@ use windows_sys::Win32::{
     System::Threading::{GetCurrentProcess, GetProcessHandleCount, GetProcessTimes},
 };
 
-/// Nanoseconds on one of the system's clocks, `None` where there is no such clock.
+/// Nanoseconds on one of the system's clocks, `None` for an unknown clock.
 #[cfg(all(feature = "process", any(target_os = "linux", target_os = "android")))]
 pub(crate) fn clock_ns(clock: libc::clockid_t) -> Option<u64> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -30,7 +30,7 @@ pub(crate) fn clock_ns(clock: libc::clockid_t) -> Option<u64> {
     seconds.checked_mul(1_000_000_000)?.checked_add(u64::try_from(time.tv_nsec).ok()?)
 }
 
-/// What the system has counted for this process.
+/// The system's resource counts of this process.
 #[cfg(all(
     feature = "process",
     any(target_os = "linux", target_os = "android", target_os = "macos")
@@ -45,7 +45,7 @@ pub(crate) fn resource_usage() -> Option<libc::rusage> {
     Some(unsafe { usage.assume_init() })
 }
 
-/// What macOS knows of this process and its threads.
+/// macOS's statistics of this process and its threads.
 #[cfg(all(feature = "process", target_os = "macos"))]
 pub(crate) fn task_info() -> Option<libc::proc_taskallinfo> {
     let mut info = MaybeUninit::<libc::proc_taskallinfo>::zeroed();
@@ -60,7 +60,7 @@ pub(crate) fn task_info() -> Option<libc::proc_taskallinfo> {
     (filled == size).then(|| unsafe { info.assume_init() })
 }
 
-/// How many files this process may have open; `None` without a limit.
+/// The limit of open files; `None` if there is none.
 #[cfg(all(feature = "process", target_os = "macos"))]
 pub(crate) fn open_files_limit() -> Option<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
@@ -69,8 +69,7 @@ pub(crate) fn open_files_limit() -> Option<u64> {
     (read && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
 }
 
-/// When this process started, and its processor time in the kernel and in the program, in units of
-/// 100 ns; the start since 1601.
+/// Start time since 1601, kernel time and user time of this process, in units of 100 ns.
 #[cfg(all(feature = "process", windows))]
 pub(crate) fn process_times() -> Option<[u64; 3]> {
     let mut times = [FILETIME { dwLowDateTime: 0, dwHighDateTime: 0 }; 4];
@@ -83,7 +82,7 @@ pub(crate) fn process_times() -> Option<[u64; 3]> {
     Some([units(started), units(kernel), units(user)])
 }
 
-/// The memory of this process.
+/// Memory counters of this process.
 #[cfg(all(feature = "process", windows))]
 pub(crate) fn process_memory() -> Option<PROCESS_MEMORY_COUNTERS> {
     let size = size_of::<PROCESS_MEMORY_COUNTERS>() as u32;
@@ -93,7 +92,7 @@ pub(crate) fn process_memory() -> Option<PROCESS_MEMORY_COUNTERS> {
     (read != 0).then_some(counters)
 }
 
-/// Handles that this process has open: of files, and of all else that the system hands out.
+/// Open handles of this process: files and every other kind.
 #[cfg(all(feature = "process", windows))]
 pub(crate) fn open_handles() -> Option<u32> {
     let mut handles = 0;
@@ -102,7 +101,7 @@ pub(crate) fn open_handles() -> Option<u32> {
     (read != 0).then_some(handles)
 }
 
-/// Threads of this process, from a list of all processes.
+/// Number of threads of this process, from a snapshot of all processes.
 #[cfg(all(feature = "process", windows))]
 pub(crate) fn process_threads() -> Option<u32> {
     // SAFETY: takes no pointers.
@@ -120,12 +119,12 @@ pub(crate) fn process_threads() -> Option<u32> {
         // SAFETY: as above.
         more = unsafe { Process32NextW(list, &mut entry) } != 0;
     }
-    // SAFETY: the list is ours, and nobody uses it from here on.
+    // SAFETY: the list is ours and not used after this.
     unsafe { CloseHandle(list) };
     threads
 }
 
-/// Bytes that mimalloc has committed, for the whole process; a load of its own counter.
+/// Bytes that mimalloc has committed for the process; reads its own counter.
 #[cfg(feature = "mimalloc")]
 pub(crate) fn mimalloc_committed_bytes() -> u64 {
     let mut ignored = [0_usize; 7];

@@ -1,7 +1,7 @@
-//! The return addresses of taking a sample, which no stack begins with.
+//! The return addresses of the sampler and the hook, which are stripped from every stack.
 //!
-//! Where the hook is inlined into its caller there are fewer of them, and a stripped program has no
-//! names to tell. So they are learned: what the stacks of two different callers have in common.
+//! Their number depends on inlining, and a stripped program has no names. So they are learned: they
+//! are the common prefix of the stacks of two different callers.
 
 use std::hint::black_box;
 use std::sync::Once;
@@ -11,16 +11,16 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::sample::stack_of;
 use super::table::FRAMES;
 
-/// Different addresses that are kept; a release build has some 10, an unoptimized one up to 50.
+/// Most addresses that are kept. A release build has about 10, an unoptimized one up to 50.
 const MAX: usize = 64;
 
 /// The addresses, then zeros.
 static HOOK: [AtomicUsize; MAX] = [const { AtomicUsize::new(0) }; MAX];
 
-/// The frames of a stack that are not those of taking it.
+/// Strips the sampler's and the hook's frames from a stack.
 pub(super) fn below(frames: &[usize]) -> &[usize] {
     let own = frames.iter().take_while(|&&frame| is_known(frame)).count();
-    // A stack of nothing else is the caller's all the same.
+    // A stack of only those is kept whole.
     if own < frames.len() { &frames[own..] } else { frames }
 }
 
@@ -32,7 +32,7 @@ fn is_known(frame: usize) -> bool {
     known().any(|address| address == frame)
 }
 
-/// Learns the addresses, once. Before it no sample may be taken.
+/// Learns the addresses, once. Must run before the first sample.
 pub(super) fn learn() {
     static LEARNED: Once = Once::new();
     LEARNED.call_once(|| {
@@ -53,7 +53,7 @@ fn add(frame: usize) {
     }
 }
 
-/// The stacks of each way to the allocator. `N` makes another function of it, with other code.
+/// Takes a stack through each entry point of the allocator. Each `N` is a function of its own.
 #[cold]
 #[inline(never)]
 fn probe<const N: usize>() -> [[usize; FRAMES]; 4] {

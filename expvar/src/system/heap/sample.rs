@@ -26,7 +26,7 @@ thread_local! {
     static DRAWN: Cell<usize> = const { Cell::new(0) };
     /// State of the generator of distances; 0 before the first.
     static RANDOM: Cell<u64> = const { Cell::new(0) };
-    /// Whether the next block gives its stack to `PROBED`, whatever the rate.
+    /// Whether the next allocation stores its stack in `PROBED`, at any rate.
     static PROBES: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -98,8 +98,8 @@ fn allocated_cold(block: usize, size: usize) {
     };
     let mut frames = [0; FRAMES];
     let depth = trace(&mut frames);
-    // Read again, so that no compiler makes a second call of the one above, which would return to
-    // another address.
+    // Read again instead of branching on `probes`: else the compiler may duplicate the call of
+    // `trace`, and the copies return to different addresses.
     if PROBES.replace(false) {
         *PROBED.lock().unwrap_or_else(PoisonError::into_inner) = frames;
         return;
@@ -109,8 +109,8 @@ fn allocated_cold(block: usize, size: usize) {
     LEFT.set(distance(rate));
 }
 
-/// The stack of the first block that `f` allocates, zeros where it passes the hook by. Others must
-/// not call it meanwhile.
+/// The stack of the first block that `f` allocates; zeros if the hook is not the allocator. Only
+/// one thread may call it at a time.
 #[inline(never)]
 pub(super) fn stack_of(f: impl FnOnce()) -> [usize; FRAMES] {
     *PROBED.lock().unwrap_or_else(PoisonError::into_inner) = [0; FRAMES];

@@ -33,7 +33,7 @@ pub(super) struct Symbol {
 /// Whose code a function is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Whose {
-    /// Of taking the sample, or of the way from a program to its allocator.
+    /// The sampler's, the hook's, or the call path into the allocator.
     Allocator,
     Standard,
     Program,
@@ -180,7 +180,7 @@ impl Names {
 /// The functions of a stack.
 pub(super) struct Functions {
     places: Vec<Arc<[Symbol]>>,
-    /// Those that the first place begins with and the stack does not.
+    /// Number of functions to skip at the first place.
     skipped: usize,
 }
 

@@ -50,7 +50,7 @@ impl Reader {
     }
 }
 
-/// Fills in what the system tells; returns how many calls failed.
+/// Fills in what is available; returns the number of failed calls.
 #[cfg(not(any(target_os = "macos", windows)))]
 fn ask(_: &mut Process) -> u64 {
     0

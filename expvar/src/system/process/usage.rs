@@ -1,9 +1,9 @@
-//! What `getrusage` tells of the process.
+//! Processor time, page faults and context switches, by `getrusage`.
 
 use super::{Process, micros};
 use crate::alloc::calls::resource_usage;
 
-/// Fills in processor time, page faults and context switches. False where the call failed.
+/// Fills them in. Returns false if the call failed.
 pub(super) fn ask(process: &mut Process) -> bool {
     let Some(usage) = resource_usage() else { return false };
     let count = |value: libc::c_long| u64::try_from(value).ok();
@@ -13,7 +13,7 @@ pub(super) fn ask(process: &mut Process) -> bool {
     process.major_page_faults = count(usage.ru_majflt);
     process.voluntary_context_switches = count(usage.ru_nvcsw);
     process.involuntary_context_switches = count(usage.ru_nivcsw);
-    // Elsewhere it is in kilobytes, and a file has it.
+    // In bytes on macOS alone. Linux has it in a file.
     #[cfg(target_os = "macos")]
     {
         process.peak_resident_bytes = count(usage.ru_maxrss);

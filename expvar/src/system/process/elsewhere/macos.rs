@@ -1,9 +1,9 @@
-//! What macOS tells of the process.
+//! The process on macOS.
 
 use super::super::{Process, micros, usage};
 use crate::alloc::calls::{open_files_limit, task_info};
 
-/// Fills in what there is; returns how many calls failed.
+/// Fills in what is available; returns the number of failed calls.
 pub(super) fn ask(process: &mut Process) -> u64 {
     let used = usage::ask(process);
     let task = task_info();

@@ -1,12 +1,12 @@
-//! What Windows tells of the process.
+//! The process on Windows.
 
 use super::super::Process;
 use crate::alloc::calls::{open_handles, process_memory, process_threads, process_times};
 
-/// From the start of Windows' count of time to that of Unix's, in units of 100 ns.
+/// The Unix epoch in Windows' time: units of 100 ns since 1601.
 const UNIX_EPOCH: u64 = 116_444_736_000_000_000;
 
-/// Fills in what there is; returns how many calls failed.
+/// Fills in what is available; returns the number of failed calls.
 pub(super) fn ask(process: &mut Process) -> u64 {
     let seconds = |units: u64| units as f64 / 1e7;
     let times = process_times();
