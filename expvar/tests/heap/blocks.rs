@@ -2,6 +2,7 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, mpsc};
 
 use expvar::heap;
@@ -26,6 +27,30 @@ fn blocks_that_other_threads_free_leave_nothing() {
     drop(sender);
     assert_eq!(frees.join().unwrap(), 40_000);
     assert_eq!(live(&heap::profile().unwrap(), "sent_away"), (0, 0));
+}
+
+#[test]
+fn blocks_that_are_freed_while_a_profile_is_read_leave_nothing() {
+    #[inline(never)]
+    fn freed_meanwhile() -> Box<[u8; 512]> {
+        Box::new(black_box([7; 512]))
+    }
+    let _alone = alone(1);
+    let held: Vec<_> = (0..5000).map(|_| freed_meanwhile()).collect();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // It holds the table most of the time.
+        scope.spawn(|| {
+            while !stop.load(Relaxed) {
+                black_box(heap::profile());
+            }
+        });
+        (0..10_000).for_each(|_| drop(freed_meanwhile()));
+        stop.store(true, Relaxed);
+    });
+    let size = size_of_val(&*held[0]) as i64;
+    let expected = (held.len() as i64 * size, held.len() as i64);
+    assert_eq!(live(&heap::profile().unwrap(), "freed_meanwhile"), expected);
 }
 
 #[test]
