@@ -1,4 +1,4 @@
-//! From lines to servers: queues, connections, the spool.
+//! Sends lines to servers: queues, connections, the spool.
 
 pub(crate) mod address;
 pub(crate) mod cluster;

@@ -1,4 +1,4 @@
-//! A walk over a registry, encoded as OTLP: `opentelemetry.proto.metrics.v1`.
+//! Encodes a walk over a registry as OTLP: `opentelemetry.proto.metrics.v1`.
 
 pub(crate) mod attributes;
 pub(crate) mod convention;

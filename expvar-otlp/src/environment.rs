@@ -1,4 +1,4 @@
-//! The variables that OpenTelemetry's specification gives to every exporter.
+//! OpenTelemetry's environment variables for exporters.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use percent_encoding::percent_decode_str;
 use crate::send::pack::{Compression, Protocol};
 use crate::settings::{Histograms, Temporality};
 
-/// What the environment says. What it does not say is `None`.
+/// Settings from the environment; `None` if not set.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Environment {
     /// `OTEL_SDK_DISABLED`, or no exporter for metrics.
     pub(crate) disabled: bool,
     /// An endpoint for all signals.
     pub(crate) endpoint: Option<String>,
-    /// One for metrics, which is used as it stands.
+    /// An endpoint for metrics, used unchanged.
     pub(crate) metrics_endpoint: Option<String>,
     pub(crate) protocol: Option<Protocol>,
     pub(crate) compression: Option<Compression>,
@@ -30,28 +30,28 @@ pub(crate) struct Environment {
     pub(crate) export_timeout: Option<Duration>,
     pub(crate) service_name: Option<String>,
     pub(crate) resource: Vec<(String, String)>,
-    /// Variables that cannot be used, and what is wrong with them.
+    /// Invalid variables, with the problem.
     pub(crate) problems: Vec<(String, String)>,
 }
 
-/// One variable that is set.
+/// A variable that is set.
 struct Set {
     name: String,
     value: String,
 }
 
 impl Environment {
-    /// Reads it through `get`. A value that is empty counts as not set; one that cannot be used
-    /// counts as not set and is a problem, as the specification says.
+    /// Reads the environment through `get`. An empty value counts as not set; an invalid one is
+    /// ignored and reported, as specified.
     ///
     /// # Errors
-    /// When it asks for gRPC, which is not spoken here.
+    /// It requests gRPC, which is not supported.
     pub(crate) fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let get = |name: &str| {
             let value = get(name)?.trim().to_owned();
             (!value.is_empty()).then(|| Set { name: name.to_owned(), value })
         };
-        // That of metrics goes before that of all signals.
+        // A setting for metrics precedes that for all signals.
         let exporter = |suffix: &str| {
             get(&format!("OTEL_EXPORTER_OTLP_METRICS_{suffix}"))
                 .or_else(|| get(&format!("OTEL_EXPORTER_OTLP_{suffix}")))
@@ -69,7 +69,7 @@ impl Environment {
                 Some(set) if set.value == "grpc" => {
                     return Err(ConfigError::new(
                         set.name,
-                        "gRPC is not spoken here",
+                        "gRPC is not supported",
                         "set it to http/protobuf or http/json, and the endpoint to the collector's \
                          port for HTTP, 4318",
                     ));
@@ -144,8 +144,8 @@ fn millis(set: Option<Set>, problems: &mut Problems) -> Option<Duration> {
     }
 }
 
-/// `key=value` pairs after commas, percent-encoded. One that is none makes the whole useless. No
-/// value is ever shown: headers are secrets.
+/// Parses percent-encoded `key=value` pairs separated by commas. One malformed pair invalidates
+/// all. Values are never shown: headers are secrets.
 fn pairs(set: Option<Set>, problems: &mut Problems) -> Vec<(String, String)> {
     let Some(Set { name, value }) = set else { return Vec::new() };
     let decode = |text: &str| {

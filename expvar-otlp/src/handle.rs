@@ -1,4 +1,4 @@
-//! What the owner of a running push holds.
+//! The handle of a running push.
 
 use std::fmt;
 use std::ops::Deref;
@@ -12,10 +12,10 @@ use crate::send::stats::Stats;
 
 /// A running push.
 ///
-/// Dropping it does not end the push, which then runs as long as the process does, as
-/// `expvar_http::spawn` does: but what the program did last is not pushed when it ends. Keep the
-/// [`drop_guard`](Self::drop_guard) in `main` for that, or call [`close`](Self::close) or
-/// [`shutdown`](Self::shutdown) there.
+/// Dropping it does not stop the push, which runs until the process ends, like
+/// `expvar_http::spawn`; the last values are then not pushed. To push them, keep the
+/// [`drop_guard`](Self::drop_guard) in `main`, or call [`close`](Self::close) or
+/// [`shutdown`](Self::shutdown) at its end.
 #[must_use = "the push goes on without it, but what the program does last is not pushed: \
               keep its drop_guard() in main"]
 pub struct Handle {
@@ -49,47 +49,45 @@ impl Handle {
         Ok(self)
     }
 
-    /// What the push has counted so far.
+    /// The push's statistics so far.
     pub fn stats(&self) -> Stats {
         self.sender.counts().stats()
     }
 
-    /// Reads the certificates and keys of an `https://` endpoint again: connections from now on use
-    /// them.
+    /// Reloads the certificates and keys of an `https://` endpoint, for new connections.
     ///
     /// # Errors
-    /// When a file cannot be used; then all goes on with what was read before.
+    /// A file is invalid; the previous certificates stay in use.
     #[cfg(feature = "tls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
     pub fn reload_tls(&self) -> Result<(), ConfigError> {
         self.identity.as_ref().map_or(Ok(()), expvar_push::Identity::reload)
     }
 
-    /// Waits until everything read so far has been answered, or the time is over, and
-    /// returns what is left then. Takes no reading of its own.
+    /// Waits until everything collected so far is answered, or the time is over, and returns what
+    /// is unsent. Does not collect.
     pub async fn flush(&self, within: Duration) -> Unsent {
         self.task.flush(within).await.unwrap_or_else(|| self.sender.left())
     }
 
-    /// The same as [`flush`](Self::flush) for callers outside of async code: blocks the thread.
+    /// Like [`flush`](Self::flush), outside of async code: blocks the thread.
     pub fn flush_blocking(&self, within: Duration) -> Unsent {
         self.task.flush_blocking(within).unwrap_or_else(|| self.sender.left())
     }
 
-    /// Takes a last reading, sends what waits, ends, and returns what is left when the
-    /// [`shutdown_timeout`](crate::Otlp::shutdown_timeout) is over.
+    /// Collects once more, sends what is queued, ends, and returns what is unsent at the
+    /// [`shutdown_timeout`](crate::Otlp::shutdown_timeout).
     pub async fn shutdown(self) -> Unsent {
         self.task.shutdown().await.unwrap_or_else(|| self.sender.left())
     }
 
-    /// The same as [`shutdown`](Self::shutdown) for callers outside of async code: blocks the
-    /// thread.
+    /// Like [`shutdown`](Self::shutdown), outside of async code: blocks the thread.
     pub fn close(self) -> Unsent {
         self.task.close().unwrap_or_else(|| self.sender.left())
     }
 
-    /// [Closes](Self::close) the push when the guard is dropped: kept in `main`, what the program
-    /// did last is pushed when it returns or panics.
+    /// [Closes](Self::close) the push when the guard is dropped. Keep it in `main` to push the last
+    /// values when `main` returns or panics.
     ///
     /// ```no_run
     /// # use expvar_otlp::Otlp;
@@ -110,9 +108,9 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// Takes a last reading when it is dropped, sends what waits within the
+/// On drop, collects once more, sends what is queued within the
 /// [`shutdown_timeout`](crate::Otlp::shutdown_timeout), and ends the push. Blocks the thread
-/// meanwhile; does nothing where the push has ended.
+/// meanwhile. Does nothing if the push has ended.
 #[must_use = "it closes the push at once unless it is kept: `let _guard = …`"]
 #[derive(Debug)]
 pub struct DropGuard(Handle);

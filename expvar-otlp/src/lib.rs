@@ -7,13 +7,14 @@
 //! # Ok::<(), expvar_otlp::ConfigError>(())
 //! ```
 //!
-//! - [`Otlp`] reads a registry at exact intervals and sends what it reads; [`Handle`] ends it.
+//! - [`Otlp`] collects a registry at exact intervals and sends the points; [`Handle`] ends it.
 //! - [`Renderer`] encodes the same requests without sending them.
-//! - [`Mapping`] says how one variable becomes a metric: name, attributes, unit, bounds.
-//! - [`Histograms`] and [`Temporality`] choose among what OTLP has for one thing.
-//! - [`Points`] and [`Sender`] are for programs that have points of their own.
-//! - [`Event`] tells an operator of outages, of points that are dropped or rejected, and of their end.
-//! - [`Stats`] tells how it goes; `expvar.otlp` shows the same as a variable.
+//! - [`Mapping`] overrides how one variable becomes a metric: name, attributes, unit, bounds.
+//! - [`Histograms`] and [`Temporality`] choose among OTLP's representations.
+//! - [`Points`] and [`Sender`] are for programs with points of their own.
+//! - [`Event`] reports outages, dropped points and rejected points, at the beginning and at the
+//!   end.
+//! - [`Stats`] are the statistics; the variable `expvar.otlp` shows the same.
 //!
 //! # Features
 //! | feature | default | what |

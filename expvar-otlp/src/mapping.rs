@@ -1,12 +1,12 @@
-//! How one variable becomes a metric.
+//! Overrides how one variable becomes a metric.
 
 use expvar::Unit;
 use expvar_push::ConfigError;
 
 use crate::encode::name;
 
-/// How one variable becomes a metric: see [`Otlp::map`](crate::Otlp::map). What is not set is as
-/// declared.
+/// How one variable becomes a metric. See [`Otlp::map`](crate::Otlp::map). Default for each
+/// setting: as declared.
 ///
 /// ```
 /// use expvar::{Counter, Registry};
@@ -32,7 +32,7 @@ pub struct Mapping {
     pub(crate) hidden: bool,
 }
 
-/// What numbers are.
+/// The instrument of a variable's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Numbers {
     Counters,
@@ -41,7 +41,7 @@ pub(crate) enum Numbers {
 }
 
 impl Mapping {
-    /// For the variable of that name, which need not exist yet.
+    /// Creates a mapping for the variable of that name, which need not exist yet.
     #[must_use]
     pub fn new(variable: impl Into<String>) -> Self {
         Self {
@@ -57,73 +57,72 @@ impl Mapping {
         }
     }
 
-    /// The metric's name. The names of a structure's members follow it.
+    /// Sets the metric's name. Names of a structure's members are appended.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// The attributes that stand for the keys of a map, or of what a function returns, level by
-    /// level.
+    /// Sets the attributes for the keys of a map or of a function's value, level by level.
     #[must_use]
     pub fn labels<L: Into<String>>(mut self, labels: impl IntoIterator<Item = L>) -> Self {
         self.labels = Some(labels.into_iter().map(Into::into).collect());
         self
     }
 
-    /// An attribute that is the same for all that comes of the variable.
+    /// Adds an attribute with a constant value to all of the variable's points.
     #[must_use]
     pub fn constant(mut self, attribute: impl Into<String>, value: impl Into<String>) -> Self {
         self.constants.push((attribute.into(), value.into()));
         self
     }
 
-    /// Its numbers only go up: a monotonic sum.
+    /// Declares that its numbers only go up: a monotonic sum.
     #[must_use]
     pub fn counter(mut self) -> Self {
         self.numbers = Some(Numbers::Counters);
         self
     }
 
-    /// Its numbers are states that nobody adds up: a gauge.
+    /// Declares that its numbers are states that must not be summed: a gauge.
     #[must_use]
     pub fn gauge(mut self) -> Self {
         self.numbers = Some(Numbers::Gauges);
         self
     }
 
-    /// Its numbers go up and down, and those of several processes may be added up, such as the
-    /// length of a queue: a sum that is not monotonic, an `UpDownCounter` there.
+    /// Declares that its numbers go up and down and can be summed over processes, such as the
+    /// length of a queue: a sum that is not monotonic, OpenTelemetry's `UpDownCounter`.
     #[must_use]
     pub fn up_down(mut self) -> Self {
         self.numbers = Some(Numbers::UpDown);
         self
     }
 
-    /// The description.
+    /// Sets the description.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// The unit that the variable is recorded in.
+    /// Sets the unit in which the variable is recorded.
     #[must_use]
     pub fn unit(mut self, unit: Unit) -> Self {
         self.unit = Some(unit);
         self
     }
 
-    /// The upper bounds of a histogram's buckets, in the unit that it is recorded in. The
-    /// histogram's own buckets are counted where they lie as a whole below a bound.
+    /// Sets the upper bounds of a histogram's buckets, in the recorded unit. Counts only the
+    /// histogram's own buckets that lie wholly below a bound.
     #[must_use]
     pub fn buckets(mut self, bounds: impl Into<Vec<f64>>) -> Self {
         self.buckets = Some(bounds.into());
         self
     }
 
-    /// Not sent at all.
+    /// Hides the variable.
     #[must_use]
     pub fn hide(mut self) -> Self {
         self.hidden = true;

@@ -25,7 +25,7 @@ use crate::send::pack::{Compression, Pack, Protocol};
 use crate::send::sender::Sender;
 use crate::settings::{Histograms, Settings, Temporality};
 
-/// Where a collector listens unless something else is said.
+/// The default endpoint of collectors.
 const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,29 +34,29 @@ const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
 
 /// Pushes a registry to an OpenTelemetry collector at exact intervals: OTLP over HTTP.
 ///
-/// At each whole multiple of the interval every variable is read, and its points carry that boundary
-/// as their time. They are handed over a moment later (up to a tenth of the interval, different for
-/// each process) and, where there are many, in requests of about a mebibyte over a quarter of the
-/// interval.
+/// At each whole multiple of the interval every variable is collected, and its points have that
+/// boundary as their time. They are sent after a short delay (up to a tenth of the interval,
+/// different for each process), in requests of about a mebibyte, spread over a quarter of the
+/// interval if there are many.
 ///
 /// What is sent:
 ///
 /// | variable | metric |
 /// |---|---|
-/// | `Counter`, and what is declared as counting | a monotonic sum |
-/// | `Gauge`, `FloatGauge` | a gauge; a sum that goes up and down where it is [mapped](Mapping::up_down) so |
+/// | `Counter`, and what is declared `counter` | a monotonic sum |
+/// | `Gauge`, `FloatGauge` | a gauge, or if [mapped](Mapping::up_down) so a sum that is not monotonic |
 /// | `Histogram` | an exponential histogram, or one with explicit bounds: see [`Histograms`] |
-/// | `Map`, `Family` | one metric whose points have the keys as attributes, by their labels' names |
+/// | `Map`, `Family` | one metric whose points have the keys as attributes, named by the labels |
 /// | `Func` | each number in its JSON: members' names follow the variable's, elements have the attribute `index` |
 /// | `Text` | a gauge `<name>.info` of 1 with the attribute `value`; the texts of a map or structure whose name ends in `info` are the attributes of one point |
-/// | `process` | under the names of the semantic conventions (`process.cpu.time`, …); what they do not know as `expvar.process.…` |
-/// | `memstats` | `memstats.heap_inuse` and so on; no convention knows a native process's heap |
+/// | `process` | under the names of the semantic conventions (`process.cpu.time`, …); the others as `expvar.process.…` |
+/// | `memstats` | `memstats.heap_inuse` and so on; no convention covers a native process's heap |
 ///
 /// Units are UCUM's (`By`, `ns`, `{requests}`), values are as recorded. A number above 2⁶³ - 1 is sent as a
 /// floating-point number.
 ///
-/// What it does itself it shows as `expvar.otlp` in the same registry (`expvar.otlp.2` where there
-/// is one already).
+/// Its own statistics are the variable `expvar.otlp` in the same registry (`expvar.otlp.2` if that
+/// name is taken).
 ///
 /// ```no_run
 /// let otlp = expvar_otlp::Otlp::new("http://collector:4318").service_name("shop").spawn()?;
@@ -66,13 +66,16 @@ const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
 /// ```
 ///
 /// # The environment
+/// Settings that the program does not set are taken from the environment, as specified; settings
+/// for metrics precede those for all signals. An invalid value is ignored, reported as an event and
+/// shown in `expvar.otlp`.
 ///
 /// What is not set here is taken from the environment, as the specification says; what is set for
 /// metrics goes before what is set for all signals. A value that cannot be used is ignored, told
 /// as an event and shown in `expvar.otlp`.
 ///
 /// | variable | here | default |
-/// |---|---|---|
+/// | `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`, used unchanged | [`new`](Self::new) | |
 /// | `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`, used as it stands | [`new`](Self::new) | |
 /// | `OTEL_EXPORTER_OTLP_ENDPOINT`, with `/v1/metrics` below it | [`new`](Self::new) | `http://localhost:4318` |
 /// | `OTEL_EXPORTER_OTLP[_METRICS]_PROTOCOL` | [`protocol`](Self::protocol) | `http/protobuf`; `http/json`; `grpc` is an error |
@@ -132,7 +135,7 @@ type Identity = Option<expvar_push::Identity>;
 #[cfg(not(feature = "tls"))]
 type Identity = ();
 
-/// What a push is made of.
+/// The validated parts of a push.
 struct Plan {
     disabled: bool,
     endpoint: Endpoint,
@@ -148,15 +151,15 @@ struct Plan {
 }
 
 impl Otlp {
-    /// A push of the global registry to the collector at `endpoint`, every 60 s.
+    /// Creates a push of the global registry to the collector at `endpoint`, every 60 s.
     ///
-    /// The endpoint is one for all signals: metrics go to `/v1/metrics` below it, which may be
-    /// written already.
+    /// The endpoint is the one for all signals: `/v1/metrics` is appended unless the URL ends in
+    /// it.
     pub fn new(endpoint: impl Into<String>) -> Self {
         Self { endpoint: Some(endpoint.into()), ..Self::from_env() }
     }
 
-    /// A push of the global registry to the collector that the environment names.
+    /// Creates a push of the global registry to the collector that the environment names.
     pub fn from_env() -> Self {
         Self {
             endpoint: None,
@@ -181,37 +184,37 @@ impl Otlp {
         }
     }
 
-    /// Takes nothing from the environment.
+    /// Ignores the environment.
     pub fn without_env(mut self) -> Self {
         self.is_alone = true;
         self
     }
 
-    /// The registry to read. Default: the global one.
+    /// Sets the registry to read. Default: the global one.
     pub fn registry(mut self, registry: &Registry) -> Self {
         self.registry = registry.clone();
         self
     }
 
-    /// How often values are read: whole seconds.
+    /// Sets the interval of collections, in whole seconds.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = Some(interval);
         self
     }
 
-    /// How long an attempt may take, from the connection to the answer.
+    /// Sets the timeout of an attempt, from connecting to the response.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// How long the end may take. Default: 5 s.
+    /// Sets the shutdown timeout. Default: 5 s.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.shutdown_timeout = timeout;
         self
     }
 
-    /// How much is kept for a collector that is away, in bytes of requests. Default: 64 MiB.
+    /// Sets how many bytes of requests to queue for an unreachable collector. Default: 64 MiB.
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.queue_bytes = bytes;
         self
@@ -223,58 +226,57 @@ impl Otlp {
         self
     }
 
-    /// What the service is called: the resource's `service.name`.
+    /// Sets the name of the service: the resource's `service.name`.
     pub fn service_name(mut self, name: impl Into<String>) -> Self {
         self.service_name = Some(name.into());
         self
     }
 
-    /// Adds an attribute of the resource, or replaces one: `service.instance.id` (a random UUID by
-    /// default), `host.name`, `process.pid` and the SDK's are there already. An empty value takes it
-    /// away.
+    /// Sets an attribute of the resource. Set by default: `service.instance.id` (a random UUID),
+    /// `host.name`, `process.pid` and the SDK's. An empty value removes one.
     pub fn resource(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.resource.push((key.into(), value.into()));
         self
     }
 
-    /// How requests are encoded.
+    /// Sets the encoding of requests.
     pub fn protocol(mut self, protocol: Protocol) -> Self {
         self.protocol = Some(protocol);
         self
     }
 
-    /// How requests are compressed.
+    /// Sets the compression of requests.
     pub fn compression(mut self, compression: Compression) -> Self {
         self.compression = Some(compression);
         self
     }
 
-    /// Whether totals are sent or what was added.
+    /// Sets whether to send totals or increases.
     pub fn temporality(mut self, temporality: Temporality) -> Self {
         self.temporality = Some(temporality);
         self
     }
 
-    /// How histograms are sent.
+    /// Sets how histograms are sent.
     pub fn histograms(mut self, histograms: Histograms) -> Self {
         self.histograms = Some(histograms);
         self
     }
 
-    /// Says how one variable is sent; the last mapping of a variable counts.
+    /// Adds a mapping; the last one of a variable wins.
     pub fn map(mut self, mapping: Mapping) -> Self {
         self.mappings.push(mapping);
         self
     }
 
-    /// Leaves out the library's own variables: `memstats`, `process`, `cmdline` and what begins with
-    /// `expvar.`.
+    /// Excludes the library's own variables: `memstats`, `process`, `cmdline` and names that begin
+    /// with `expvar.`.
     pub fn without_library(mut self) -> Self {
         self.without_library = true;
         self
     }
 
-    /// Whom to trust on `https://` endpoints, and who we are.
+    /// Sets trust and client identity for `https://` endpoints.
     #[cfg(feature = "tls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
     pub fn tls(mut self, tls: Tls) -> Self {
@@ -282,8 +284,8 @@ impl Otlp {
         self
     }
 
-    /// Calls `observer` when something goes wrong that an operator wants to hear of, and when it is
-    /// over. An event's text is one line for a log.
+    /// Sets an observer that is called when a problem for an operator begins and when it is over.
+    /// An event's text is one line for a log.
     ///
     /// ```
     /// let otlp = expvar_otlp::Otlp::new("http://collector:4318").on_event(|event| eprintln!("{event}"));
@@ -293,32 +295,32 @@ impl Otlp {
         self
     }
 
-    /// Pushes until `shutdown` resolves; then takes a last reading, sends what waits within the
-    /// [`shutdown_timeout`](Self::shutdown_timeout) and returns what is left.
+    /// Pushes until `shutdown` resolves; then collects once more, sends what is queued within the
+    /// [`shutdown_timeout`](Self::shutdown_timeout) and returns what is unsent.
     ///
-    /// One task of the tokio runtime that it is awaited in.
+    /// Runs as one task in the caller's tokio runtime.
     ///
     /// # Errors
-    /// When a setting cannot be used; the error names it and the remedy.
+    /// A setting is invalid. The error names it and a remedy.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Unsent, ConfigError> {
         let (_handle, push) = self.build()?;
         Ok(push.run(shutdown).await)
     }
 
-    /// Pushes from a thread of its own for as long as the process runs, or until the handle closes
-    /// it. Dropping the handle does not: see [`Handle`] for what to keep in `main`.
+    /// Pushes from a thread of its own until the process ends or the handle closes it. Dropping the
+    /// handle does not stop it: see [`Handle`] for what to keep in `main`.
     ///
     /// # Errors
-    /// When a setting cannot be used, or no thread can be had; the error names the remedy.
+    /// A setting is invalid, or no thread can be started. The error names a remedy.
     pub fn spawn(self) -> Result<Handle, ConfigError> {
         let (handle, push) = self.build()?;
         handle.spawn(push)
     }
 
-    /// Makes the handle, and the push to run as a task of a tokio runtime.
+    /// Builds the handle, and the push to run as a task in a tokio runtime.
     ///
     /// # Errors
-    /// When a setting cannot be used; the error names it and the remedy.
+    /// A setting is invalid. The error names it and a remedy.
     pub fn build(self) -> Result<(Handle, Push), ConfigError> {
         let plan = self.plan(|name| std::env::var(name).ok())?;
         let (sender, driver, _identity) = self.connect(&plan)?;
@@ -338,11 +340,11 @@ impl Otlp {
         Ok((handle, push))
     }
 
-    /// Makes a sender of points that are a program's own, and its driver, which is to be run as a
-    /// task of a tokio runtime. The registry, the resource and mappings are not used.
+    /// Builds a sender for points of the program's own, and its driver, to run as a task in a tokio
+    /// runtime. Registry, resource and mappings are not used.
     ///
     /// # Errors
-    /// When a setting cannot be used; the error names it and the remedy.
+    /// A setting is invalid. The error names it and a remedy.
     pub fn sender(self) -> Result<(crate::points::Sender, Driver), ConfigError> {
         let plan = self.plan(|name| std::env::var(name).ok())?;
         let (sender, driver, _) = self.connect(&plan)?;
@@ -370,10 +372,10 @@ impl Otlp {
         Ok((sender, driver, identity))
     }
 
-    /// Encodes as this push would, without sending.
+    /// Builds a renderer with the settings of this push, without sending.
     ///
     /// # Errors
-    /// When a setting cannot be used; the error names it and the remedy.
+    /// A setting is invalid. The error names it and a remedy.
     pub fn renderer(self) -> Result<Renderer, ConfigError> {
         let plan = self.plan(|name| std::env::var(name).ok())?;
         let reader = Reader::new(Arc::new(plan.settings), started());
@@ -385,7 +387,7 @@ impl Otlp {
             true => Environment::default(),
             false => match Environment::read(get) {
                 Ok(env) => env,
-                // What is set here goes before.
+                // Settings in the program take precedence.
                 Err(_) if self.protocol.is_some() => Environment::default(),
                 Err(error) => return Err(error),
             },
@@ -513,8 +515,7 @@ impl Otlp {
     }
 }
 
-/// When the program began, where the system says so: what is counted, is counted since then. In
-/// nanoseconds since 1970.
+/// When the program started, if the system tells, in nanoseconds since 1970: the start of counts.
 fn started() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let started = expvar::process::read().start_time_seconds.map(Duration::from_secs_f64);

@@ -1,4 +1,4 @@
-//! Points of a program's own: of other processes, say, which it collects.
+//! Points of the program's own, such as those that it collects from other processes.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::encode::request::Envelope;
 use crate::send::pack::Pack;
 use crate::send::stats::Stats;
 
-/// Points on their way into requests, each of a resource: see [`Otlp::sender`](crate::Otlp::sender).
+/// A buffer of points by resource, for requests. See [`Otlp::sender`](crate::Otlp::sender).
 ///
 /// ```
 /// use expvar_otlp::Points;
@@ -31,13 +31,13 @@ pub struct Points {
     envelope: Option<Envelope>,
     metrics: Message,
     name: String,
-    /// Points in the request, and of the resource that is not ended.
+    /// Points in the request, and of the resource under construction.
     count: u64,
     open: u64,
 }
 
 impl Points {
-    /// No points.
+    /// Creates an empty buffer.
     pub fn new() -> Self {
         Self::default()
     }
@@ -52,8 +52,8 @@ impl Points {
         self.envelope = Some(Envelope::new(&attributes));
     }
 
-    /// Adds a gauge at a time in nanoseconds since 1970. What a metric's name must not have becomes
-    /// a `_`. Returns false for a name of more than 255 bytes.
+    /// Adds a gauge at a time in nanoseconds since 1970. Characters that a metric's name must not
+    /// have become `_`. Returns false for a name of more than 255 bytes.
     pub fn gauge(&mut self, name: &str, number: impl Into<Number>, time: u64) -> bool {
         self.name.clear();
         name::push(&mut self.name, name);
@@ -70,7 +70,7 @@ impl Points {
         true
     }
 
-    /// Takes back the points of the resource that is not ended.
+    /// Removes the points of the resource under construction.
     pub fn forget(&mut self) {
         self.metrics.clear();
         self.open = 0;
@@ -87,24 +87,24 @@ impl Points {
         self.forget();
     }
 
-    /// Adds the ended points of another.
+    /// Appends the finished points of another buffer.
     pub fn append(&mut self, other: &mut Points) {
         self.request.append(other.request.as_bytes());
         self.count += other.count;
         other.clear();
     }
 
-    /// How many points there are in the resources that are ended.
+    /// The number of points of finished resources.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// How many bytes they take.
+    /// The size in bytes.
     pub fn bytes(&self) -> usize {
         self.request.len()
     }
 
-    /// Forgets all points and keeps the memory.
+    /// Removes all points and keeps the memory.
     pub fn clear(&mut self) {
         self.request.clear();
         self.count = 0;
@@ -112,8 +112,8 @@ impl Points {
     }
 }
 
-/// Sends points of a program's own; made by [`Otlp::sender`](crate::Otlp::sender). Clones share the
-/// queue.
+/// Sends points of the program's own; made by [`Otlp::sender`](crate::Otlp::sender). Clones share
+/// the queue.
 #[derive(Clone)]
 pub struct Sender {
     sender: crate::send::sender::Sender,
@@ -125,7 +125,7 @@ impl Sender {
         Self { sender, pack }
     }
 
-    /// Takes the points over, as one request, and leaves none. Never waits.
+    /// Queues the points as one request, and empties the buffer. Never blocks.
     pub fn send(&self, points: &mut Points) {
         let (count, request) = (points.count, points.request.as_bytes());
         if count > 0 {
@@ -134,19 +134,19 @@ impl Sender {
         points.clear();
     }
 
-    /// What was counted so far.
+    /// The statistics so far.
     pub fn stats(&self) -> Stats {
         self.sender.counts().stats()
     }
 
-    /// What `expvar.otlp` of a push shows, as a map to publish.
+    /// The statistics as a map to publish, like `expvar.otlp` of a push.
     pub fn variables(&self) -> expvar::Map {
         let map = expvar::Map::new();
         self.sender.counts().show(&map);
         map
     }
 
-    /// Sends what waits, ends the driver, and returns what is left when the time is over.
+    /// Sends what is queued, ends the driver, and returns what is unsent when the time is over.
     pub async fn shutdown(&self, within: Duration) -> Unsent {
         self.sender.shutdown(within).await
     }

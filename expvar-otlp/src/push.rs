@@ -1,4 +1,4 @@
-//! The task behind [`Otlp`](crate::Otlp): a registry on its way to a collector.
+//! The task behind [`Otlp`](crate::Otlp): collects a registry for a collector.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::send::pack::Pack;
 use crate::send::sender::Sender;
 use crate::trouble::Troubles;
 
-/// What a push is made of.
+/// The parts of a push.
 pub(crate) struct Parts {
     pub(crate) registry: Registry,
     pub(crate) interval: Duration,
@@ -24,12 +24,12 @@ pub(crate) struct Parts {
     pub(crate) reader: Reader,
     pub(crate) envelope: Envelope,
     pub(crate) pack: Pack,
-    /// Variables of the environment that cannot be used.
+    /// Invalid environment variables.
     pub(crate) problems: Vec<(String, String)>,
     pub(crate) disabled: bool,
 }
 
-/// The task that pushes: [`run`](Push::run) it in a tokio runtime.
+/// The task that pushes. [`run`](Push::run) it in a tokio runtime.
 #[must_use = "nothing is sent until it runs"]
 pub struct Push {
     task: Task<Exporter>,
@@ -41,18 +41,18 @@ pub struct Push {
     disabled: bool,
 }
 
-/// Reads the registry into requests, and hands those to the sender.
+/// Encodes the registry to requests, and hands them to the sender.
 struct Exporter {
     registry: Registry,
     reader: Reader,
     envelope: Envelope,
     pack: Pack,
     sender: Sender,
-    /// How many parts of the reading are handed over.
+    /// How many parts of the collection were handed over.
     handed: usize,
     last_clash: Arc<Text>,
     troubles: Troubles,
-    /// The last reading's time.
+    /// The time of the last collection.
     last: u64,
     disabled: bool,
 }
@@ -78,7 +78,7 @@ impl Push {
         (handle, Self { task, driver, registry, sender, last_clash, problems, disabled })
     }
 
-    /// Takes another clock than the wall's and another jitter than a random one: for tests.
+    /// For tests: replaces the wall clock and the random delay.
     #[doc(hidden)]
     pub fn in_time(
         &mut self,
@@ -89,8 +89,8 @@ impl Push {
         self
     }
 
-    /// Pushes until `shutdown` resolves or the handle closes it; then takes a last reading, sends
-    /// what waits within the deadline and returns what is left.
+    /// Pushes until `shutdown` resolves or the handle closes it; then collects once more, sends
+    /// what is queued within the deadline and returns what is unsent.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Unsent {
         for (setting, problem) in &self.problems {
             let (setting, problem) = (setting.clone(), problem.clone());
@@ -106,7 +106,7 @@ impl Push {
         left
     }
 
-    /// What is shown of it.
+    /// The statistics as a map.
     fn variables(&self) -> Map {
         let map = Map::new();
         self.sender.counts().show(&map);
@@ -124,8 +124,8 @@ impl Push {
 }
 
 impl Exporter {
-    /// The time of a reading's points: the boundary that it belongs to, unless that is not yet, or
-    /// a reading had it before.
+    /// The time of a collection's points: its boundary, unless that is in the future or was already
+    /// used.
     fn time(&self, moment: Moment) -> u64 {
         let boundary = Duration::from_secs(moment.timestamp).as_nanos() as u64;
         let now = moment.now.as_nanos() as u64;

@@ -10,10 +10,10 @@ use crate::encode::reader::Reader;
 use crate::encode::refusal::Refused;
 use crate::encode::request::Envelope;
 
-/// Encodes a registry reading after reading, as a push with the same settings would: made by
+/// Encodes a registry as a push with the same settings would. Made by
 /// [`Otlp::renderer`](crate::Otlp::renderer).
 ///
-/// Deltas are those since its own reading before.
+/// Deltas cover the time since its own previous collection.
 pub struct Renderer {
     reader: Reader,
     envelope: Envelope,
@@ -25,14 +25,15 @@ impl Renderer {
         Self { reader, envelope, registry }
     }
 
-    /// Reads every variable now, and returns the requests: `ExportMetricsServiceRequest`, as
-    /// protobuf. There is more than one where there are many points.
+    /// Collects every variable now, and returns the requests: `ExportMetricsServiceRequest` as
+    /// protobuf, more than one if there are many points.
     pub fn to_requests(&mut self) -> Vec<Bytes> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.to_requests_at(now.as_nanos() as u64)
     }
 
-    /// The same with points of this time, in nanoseconds since 1970.
+    /// Like [`to_requests`](Self::to_requests), with points of this time, in nanoseconds since
+    /// 1970.
     pub fn to_requests_at(&mut self, time: u64) -> Vec<Bytes> {
         self.reader.read(&self.registry, time);
         let (metrics, parts) = self.reader.metrics();
@@ -54,7 +55,7 @@ impl Renderer {
         (parts.iter().map(|part| part.points).sum(), metrics.len())
     }
 
-    /// Reads every variable now, and returns the requests as JSON, one a line.
+    /// Collects every variable now, and returns the requests as JSON, one on each line.
     pub fn to_json(&mut self) -> String {
         let mut out = Vec::new();
         for request in self.to_requests() {
@@ -64,7 +65,7 @@ impl Renderer {
         String::from_utf8_lossy(&out).into_owned()
     }
 
-    /// What the last reading refused.
+    /// Points that the last collection rejected.
     pub fn refused(&self) -> Refused {
         self.reader.refused()
     }

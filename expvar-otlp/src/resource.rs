@@ -1,10 +1,10 @@
-//! What the metrics are of: this service, this instance of it, this host.
+//! The resource: this service, instance and host.
 
 use expvar_push::random_bits;
 
 use crate::encode::attributes::{Attributes, Value};
 
-/// The attributes that tell processes apart, in the order in which they are sent.
+/// The resource's attributes, in order.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Resource {
     attributes: Vec<(String, Text)>,
@@ -17,7 +17,7 @@ enum Text {
 }
 
 impl Resource {
-    /// What this process can say of itself.
+    /// The attributes known of this process.
     pub(crate) fn of_process() -> Self {
         let mut resource = Self::default();
         resource.set("service.name", &default_service_name());
@@ -35,7 +35,7 @@ impl Resource {
         self.set("telemetry.sdk.version", env!("CARGO_PKG_VERSION"));
     }
 
-    /// Sets an attribute, in place of one of that name. An empty value takes it away.
+    /// Sets an attribute, replacing one of that name. An empty value removes it.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         let at = self.attributes.iter().position(|(known, _)| known == name);
         match (at, value.is_empty()) {

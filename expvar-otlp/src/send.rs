@@ -1,4 +1,4 @@
-//! Requests on their way to a collector.
+//! Sends requests to a collector.
 
 pub(crate) mod answer;
 pub(crate) mod body;

@@ -1,24 +1,24 @@
-//! What is sent of a registry, and how.
+//! Which variables are sent, and how.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::mapping::Mapping;
 
-/// Whether sums and histograms are sent as totals or as what was added:
+/// Whether sums and histograms are sent as totals or as increases:
 /// `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`.
 ///
-/// Sums that go up and down are totals in any case.
+/// Sums that are not monotonic are always totals.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Temporality {
-    /// Totals since the start. A point that is lost takes nothing with it.
+    /// Totals since the start. A lost point loses no information.
     #[default]
     Cumulative,
-    /// What was added since the point before. What did not change is not sent. See
-    /// [`Otlp`](crate::Otlp#deltas) for what becomes of a request that was not answered.
+    /// Increases since the previous point. Unchanged series are not sent. See
+    /// [`Otlp`](crate::Otlp#deltas) for requests that were not answered.
     Delta,
-    /// Deltas of counters and histograms, totals of what functions return.
+    /// Deltas of counters and histograms, totals of functions' values.
     LowMemory,
 }
 
@@ -26,34 +26,34 @@ pub enum Temporality {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Histograms {
-    /// As exponential histograms, without an estimate.
+    /// As exponential histograms, exactly.
     ///
-    /// A histogram here has 2^`precision` buckets of equal width between two powers of two; an
-    /// exponential one of scale `s` has 2^`s` whose bounds are powers of 2^(1/2^`s`). Only the
-    /// powers of two are bounds of both, so what is sent has scale 0: one bucket for each factor
-    /// of two, each the sum of whole buckets. As long as all values are whole numbers below
-    /// 2^(`precision` + 1) (32 by default) each of them has a bucket of its own here, and the
-    /// scale is the finest, up to 20, that takes at most 160 buckets.
+    /// A histogram has 2^`precision` buckets of equal width for each factor of two; an exponential
+    /// histogram of scale `s` has 2^`s` with bounds that are powers of 2^(1/2^`s`). They share only
+    /// the powers of two as bounds, so the scale is 0: one bucket for each factor of two, each the
+    /// sum of whole buckets. If all values are whole numbers below 2^(`precision` + 1) (32 by
+    /// default), each has its own bucket, and the scale is the finest, up to 20, that needs at most
+    /// 160 buckets.
     ///
-    /// Zeros are `zero_count`; of fractions those up to 2⁻³⁰ are, which `zero_threshold` says. `min` and
-    /// `max` are sent where they are known exactly. A whole number from 2^(`precision` + 1) on that
-    /// is a power of two counts in the bucket above it rather than below: the data model says to
-    /// disregard which bound is inclusive where formats are translated.
+    /// Zeros are in `zero_count`; for fractions also values up to 2⁻³⁰, given as `zero_threshold`.
+    /// `min` and `max` are sent if they are known exactly. A whole number from 2^(`precision` + 1)
+    /// on that is a power of two counts in the bucket above it: the data model says to disregard
+    /// which bound is inclusive when formats are translated.
     ///
-    /// A histogram that was declared with bounds of its own, which count exactly, has those.
+    /// A histogram declared with bounds, which count exactly, is sent with these bounds.
     #[default]
     Exponential,
-    /// With explicit bounds at powers of two (below them by one for whole numbers, where the bound
-    /// is inclusive) over the range that values of the unit have: the same bounds in every process.
-    /// Counts are exact.
+    /// With explicit bounds at powers of two (less one for whole numbers, because the bound is
+    /// inclusive) over the unit's range of values: the same bounds in every process. Counts are
+    /// exact.
     Explicit,
-    /// With explicit bounds at the bounds of this library's own buckets, where values lie: exact,
-    /// and as fine as they were recorded. Bounds come with values, so this is for receivers that
-    /// take any, one service's at a time.
+    /// With explicit bounds at this library's own non-empty buckets: exact, and as fine as
+    /// recorded. Bounds vary with the values, so the receiver must accept any, and must not
+    /// aggregate services.
     Own,
 }
 
-/// What is sent of a registry.
+/// Which variables are sent, and how.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
     pub(crate) mappings: HashMap<String, Arc<Mapping>>,

@@ -1,4 +1,4 @@
-//! Points that are refused before they are sent, told once when it begins and once when it is over.
+//! Reports points rejected before sending: once when it begins and once when it is over.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use tokio::time::Instant;
 
 use crate::encode::refusal::{Refusal, Refused};
 
-/// It is over when none were refused for so long.
+/// Rejection is over after this long without one.
 const QUIET: Duration = Duration::from_secs(600);
 
-/// What is refused now, by reason.
+/// The current rejections, by reason.
 #[derive(Default)]
 pub(crate) struct Troubles([Option<Trouble>; 3]);
 
@@ -20,7 +20,7 @@ struct Trouble {
 }
 
 impl Troubles {
-    /// Takes in what a reading refused.
+    /// Updates with the counts of a collection.
     pub(crate) fn update(&mut self, refused: Refused, tell: impl Fn(&Event)) {
         let reasons = [
             (Refusal::Conflict, refused.clash),

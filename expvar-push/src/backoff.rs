@@ -1,14 +1,14 @@
-//! How long to wait before trying again.
+//! Exponential backoff with jitter.
 
 use std::time::Duration;
 
-/// The first wait is at most this.
+/// The upper bound of the first wait.
 const FIRST: Duration = Duration::from_secs(1);
-/// No wait is longer.
+/// The upper bound of all waits.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Waits drawn evenly from zero to a ceiling that doubles from 1 s to 60 s ("full jitter"), so
-/// that a thousand clients of one server do not come back at one moment.
+/// Waits drawn uniformly from zero to a bound that doubles from 1 s to 60 s ("full jitter"), so
+/// that many clients of one server do not retry at the same moment.
 ///
 /// ```
 /// let mut backoff = expvar_push::Backoff::new();
@@ -21,22 +21,22 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The first wait is at most this.
+    /// The upper bound of the first wait.
     pub const FIRST: Duration = FIRST;
 
-    /// Begins at 1 s.
+    /// Creates a backoff that starts at 1 s.
     pub fn new() -> Self {
         Self { ceiling: FIRST }
     }
 
-    /// The next wait; `random` is even over 0..1.
+    /// Returns the next wait. `random` must be uniform over 0..1.
     pub fn next(&mut self, random: f64) -> Duration {
         let wait = self.ceiling.mul_f64(random.clamp(0.0, 1.0));
         self.ceiling = (self.ceiling * 2).min(LONGEST);
         wait
     }
 
-    /// It worked: begin at 1 s again.
+    /// Starts over at 1 s, after a success.
     pub fn reset(&mut self) {
         self.ceiling = FIRST;
     }

@@ -1,7 +1,7 @@
-//! What was written shares its names with what was written before it.
+//! Compression of written lines: names shared with earlier lines are stored once.
 //!
-//! What was written is kept for the resend window, and each reading of a service has the same
-//! names as the one before it: lines that share them keep their values only, about a fifth.
+//! Written lines are kept for the resend window, and each collection of a service has the same
+//! names as the previous one. Lines that share them keep only their values, about a fifth.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -9,31 +9,31 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
-/// Less than this is kept as it is.
+/// Smaller batches are kept unchanged.
 const MIN_BYTES: usize = 512;
-/// How many names are known before the first search for those that nobody has any more.
+/// The number of shared names before the first cleanup of unused ones.
 const MIN_KNOWN: usize = 64;
 
-/// What a queue keeps of a batch.
+/// The stored content of a batch.
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
     Whole(Bytes),
     Values(Arc<Values>),
 }
 
-/// The values of lines whose names and timestamp lie elsewhere.
+/// The values of lines whose names and timestamp are stored elsewhere.
 #[derive(Debug)]
 pub(crate) struct Values {
     names: Arc<Names>,
-    /// Each value, and a line end.
+    /// Each value with a line end.
     values: Box<[u8]>,
-    /// How every line ends: a space, the timestamp, the line end.
+    /// The end of each line: a space, the timestamp, a line feed.
     tail: Box<[u8]>,
-    /// Of the whole lines.
+    /// The length of the whole lines.
     len: usize,
 }
 
-/// How lines begin: their names, each with the space after it.
+/// The beginnings of lines: names, each with a space.
 #[derive(Debug)]
 struct Names {
     text: Box<[u8]>,
@@ -49,7 +49,7 @@ impl Content {
         }
     }
 
-    /// The whole; costs a copy where names are shared.
+    /// The whole lines; copies if names are shared.
     pub(crate) fn bytes(&self) -> Bytes {
         match self {
             Content::Whole(bytes) => bytes.clone(),
@@ -59,7 +59,7 @@ impl Content {
 }
 
 impl Values {
-    /// None where the lines have other names, or not all one timestamp.
+    /// `None` if the lines have other names, or more than one timestamp.
     fn of(lines: &[u8], names: &Arc<Names>) -> Option<Self> {
         let first = &lines[..=memchr::memchr(b'\n', lines)?];
         let tail = &first[memchr::memrchr(b' ', first)?..];
@@ -109,17 +109,17 @@ impl Names {
     }
 }
 
-/// Finds the names that batches share.
+/// Finds names shared by batches.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Packer {
     /// By the hash of the first name.
     known: HashMap<u64, Weak<Names>>,
-    /// How many there may be before those that nobody has are looked for.
+    /// The size that triggers a cleanup of unused names.
     most: usize,
 }
 
 impl Packer {
-    /// Lets lines share their names where others have the same.
+    /// Shares a content's names with earlier ones, if they are the same.
     pub(crate) fn pack(&mut self, content: &mut Content) {
         if let Content::Whole(lines) = content
             && let Some(values) = self.values(lines)

@@ -1,10 +1,10 @@
-//! A setting that cannot be used: which one, why, and what to write instead.
+//! Configuration errors.
 
 use std::fmt;
 
-/// A setting that cannot be used, found before anything starts.
+/// An invalid setting, detected before anything starts.
 ///
-/// Its text is one line: the field, what is wrong with it, and the remedy.
+/// Displayed on one line: the setting, the problem, and a remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     field: String,
@@ -13,7 +13,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// A setting that is called `field` in the program; the rest is for whoever wrote it.
+    /// Creates an error for the setting `field`.
     pub fn new(
         field: impl Into<String>,
         problem: impl Into<String>,
@@ -22,17 +22,17 @@ impl ConfigError {
         Self { field: field.into(), problem: problem.into(), remedy: remedy.into() }
     }
 
-    /// The setting's name, as the builder's method is called.
+    /// The setting, named like the builder's method.
     pub fn field(&self) -> &str {
         &self.field
     }
 
-    /// What is wrong with it.
+    /// The problem.
     pub fn problem(&self) -> &str {
         &self.problem
     }
 
-    /// What to write instead.
+    /// The remedy.
     pub fn remedy(&self) -> &str {
         &self.remedy
     }

@@ -1,34 +1,33 @@
-//! What an operator wants to hear of: trouble when it begins, and its end.
+//! Events for operators: the beginning and end of a problem.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What an operator wants to hear of, once when it begins and once when it is over.
+/// A problem that an operator should know, reported once when it begins and once when it is over.
 ///
-/// Its text is one line for a log: what happened, where, and what to do about it where something
-/// can be done.
+/// Displayed as one line for a log: what happened, where, and a remedy if there is one.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A destination cannot be reached, or does not keep its connections. Points wait.
+    /// A destination is unreachable, or closes its connections. Points are queued.
     Away {
         /// The destination's addresses.
         destination: String,
         /// Why the last attempt failed.
         error: String,
     },
-    /// A destination that was [away](Self::Away) takes points again.
+    /// A destination that was [away](Self::Away) accepts points again.
     Back {
         /// The destination's addresses.
         destination: String,
         /// How long it was away.
         after: Duration,
-        /// Points that were dropped meanwhile because the queue was full.
+        /// Points dropped in that time because the queue was full.
         dropped: u64,
     },
-    /// A destination's queue is full: its oldest points are dropped for newer ones.
+    /// A destination's queue is full: its oldest points are dropped.
     Dropping {
         /// The destination's addresses.
         destination: String,
@@ -37,70 +36,69 @@ pub enum Event {
     Dropped {
         /// The destination's addresses.
         destination: String,
-        /// Points that were dropped since [`Dropping`](Self::Dropping).
+        /// Points dropped since [`Dropping`](Self::Dropping).
         points: u64,
     },
-    /// Points are refused that no server would store.
+    /// Invalid points, which no server would store, are rejected before sending.
     Refusing {
-        /// Why, in a word or two.
+        /// The reason, in a word or two.
         reason: &'static str,
-        /// What to do about it.
+        /// The remedy.
         remedy: &'static str,
     },
-    /// None were refused for this reason for ten minutes.
+    /// None were rejected for this reason for ten minutes.
     Refused {
-        /// Why they were refused.
+        /// The reason.
         reason: &'static str,
-        /// Points that were refused since [`Refusing`](Self::Refusing).
+        /// Points rejected since [`Refusing`](Self::Refusing).
         points: u64,
     },
-    /// A destination answers that it does not take what it is sent, and would not take it a second
-    /// time.
+    /// A destination rejects what it is sent, permanently: it is not resent.
     Rejecting {
         /// The destination's addresses.
         destination: String,
-        /// What it says.
+        /// The server's response.
         problem: String,
-        /// What to do about it.
+        /// The remedy.
         remedy: String,
     },
-    /// It takes everything again.
+    /// The destination accepts everything again.
     Rejected {
         /// The destination's addresses.
         destination: String,
-        /// Points that it did not take since [`Rejecting`](Self::Rejecting).
+        /// Points that it rejected since [`Rejecting`](Self::Rejecting).
         points: u64,
     },
-    /// A setting of the environment cannot be used, and counts as not set.
+    /// A setting in the environment is invalid and was ignored.
     Ignored {
         /// The variable's name.
         setting: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// The spool takes no more points: they are kept in memory only.
+    /// Writes to the spool fail: points are kept in memory only.
     SpoolFailed {
         /// The spool's directory.
         directory: String,
-        /// What the system says.
+        /// The system's error.
         error: String,
     },
-    /// The spool takes points again, those included that it did not take before.
+    /// The spool can be written again; it now has all points.
     SpoolRecovered {
         /// The spool's directory.
         directory: String,
     },
-    /// Something in the spool's directory was not read, or read in part.
+    /// A file in the spool's directory was not read, or only in part.
     SpoolDamaged {
         /// The file.
         file: String,
-        /// What is wrong with it, and what became of it.
+        /// The problem, and what happened to the file.
         problem: String,
     },
 }
 
 impl Event {
-    /// Whether something is wrong now; otherwise something that was wrong is over.
+    /// Whether a problem begins; otherwise one is over.
     pub fn is_trouble(&self) -> bool {
         match self {
             Event::Away { .. }
@@ -167,19 +165,19 @@ impl fmt::Display for Event {
     }
 }
 
-/// Whom events are told; nobody by default.
+/// The observer of events; none by default.
 #[derive(Clone, Default)]
 pub struct Observer(Option<Arc<Tell>>);
 
 type Tell = dyn Fn(&Event) + Send + Sync;
 
 impl Observer {
-    /// Calls `observer` with each event.
+    /// Creates an observer that calls a function with each event.
     pub fn new(observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(observer)))
     }
 
-    /// Tells the observer. Hold no lock: this is foreign code. If it panics, the sender goes on.
+    /// Calls the observer. Hold no lock: this is foreign code. If it panics, the sender continues.
     pub fn tell(&self, event: &Event) {
         if let Some(observer) = &self.0 {
             let _ = catch_unwind(AssertUnwindSafe(|| observer(event)));

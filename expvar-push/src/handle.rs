@@ -1,4 +1,4 @@
-//! What the owner of a running push holds.
+//! The handle of a running push.
 
 use std::sync::mpsc as blocking;
 use std::thread::JoinHandle;
@@ -11,18 +11,18 @@ use crate::error::ConfigError;
 use crate::thread::spawn;
 use crate::unsent::Unsent;
 
-/// What a handle asks of its task.
+/// A handle's request to its task.
 pub enum Order {
-    /// Send what waits.
+    /// Send what is queued.
     Flush(Duration, Reply),
-    /// Take a last reading, send what waits, end.
+    /// Collect once more, send what is queued, end.
     Close(Duration, Reply),
 }
 
-/// Is told what is left.
+/// Called with what is unsent.
 pub type Reply = Box<dyn FnOnce(Unsent) + Send>;
 
-/// The owner's end of a [`Task`](crate::Task). Dropping it leaves the task running.
+/// The handle of a [`Task`](crate::Task). Dropping it leaves the task running.
 pub struct Handle {
     orders: mpsc::Sender<Order>,
     shutdown_timeout: Duration,
@@ -34,10 +34,10 @@ impl Handle {
         Self { orders, shutdown_timeout, thread: Mutex::new(None) }
     }
 
-    /// Runs the task, which is this handle's, on a thread of its own.
+    /// Runs this handle's task on a thread of its own.
     ///
     /// # Errors
-    /// When no thread can be had.
+    /// No thread can be started.
     pub fn spawn(
         self,
         name: &str,
@@ -47,26 +47,26 @@ impl Handle {
         Ok(self)
     }
 
-    /// Waits until everything read so far has arrived, or the time is over. Takes no reading of its
-    /// own. None where the task has ended.
+    /// Waits until everything collected so far has arrived, or the time is over. Does not collect.
+    /// `None` if the task has ended.
     pub async fn flush(&self, within: Duration) -> Option<Unsent> {
         self.order(|reply| Order::Flush(within, reply)).await
     }
 
-    /// The same as [`flush`](Self::flush) for callers outside of async code: blocks the thread.
+    /// Like [`flush`](Self::flush), outside of async code: blocks the thread.
     pub fn flush_blocking(&self, within: Duration) -> Option<Unsent> {
         self.wait(within, |reply| Order::Flush(within, reply))
     }
 
-    /// Takes a last reading, sends what waits within the shutdown timeout, and ends the task. None
-    /// where it has ended already.
+    /// Collects once more, sends what is queued within the shutdown timeout, and ends the task.
+    /// `None` if it has already ended.
     pub async fn shutdown(&self) -> Option<Unsent> {
         let within = self.shutdown_timeout;
         self.order(|reply| Order::Close(within, reply)).await
     }
 
-    /// The same as [`shutdown`](Self::shutdown) for callers outside of async code: blocks the
-    /// thread until the task's own has ended.
+    /// Like [`shutdown`](Self::shutdown), outside of async code: blocks until the task's thread has
+    /// ended.
     pub fn close(&self) -> Option<Unsent> {
         let within = self.shutdown_timeout;
         let left = self.wait(within, |reply| Order::Close(within, reply));
@@ -82,7 +82,7 @@ impl Handle {
         let reply = Box::new(move |left| {
             let _ = reply.send(left);
         });
-        // Where nobody runs any more the reply is dropped, and the answer an error.
+        // If the task has ended, the reply is dropped, and the answer is an error.
         let _ = self.orders.send(order(reply)).await;
         answer.await.ok()
     }
@@ -93,7 +93,7 @@ impl Handle {
             let _ = reply.send(left);
         });
         let _ = self.orders.try_send(order(reply));
-        // It answers in time; a second more is for a machine that is busy. No answer comes where a
+        // The task answers in time; the extra second is for a busy machine. There is no answer if a
         // variable's function hangs.
         answer.recv_timeout(within.saturating_add(Duration::from_secs(1))).ok()
     }

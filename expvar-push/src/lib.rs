@@ -1,14 +1,14 @@
-//! What expvar's pushing exporters share.
+//! Building blocks of expvar's push exporters.
 //!
-//! Programs use the exporters, `expvar-carbon` for one. This crate is for whoever writes another:
+//! Programs use the exporters, such as `expvar-carbon`. This crate is for authors of further ones:
 //!
-//! - [`Schedule`] says when to read: at whole intervals of the wall clock. [`Task`] does it, and
-//!   hands what was read to an [`Export`]; [`Handle`] flushes and ends it.
-//! - [`Queue`] is what waits, bounded; [`Spool`] its copy on disk; [`Backoff`] the pauses between
-//!   attempts.
-//! - [`connect`] and [`race`] reach a host that has several addresses; [`Tls`] says whom to trust.
-//! - [`Event`] is what an operator wants to hear of, [`ConfigError`] a setting that cannot be used,
-//!   [`Unsent`] what a deadline left over.
+//! - [`Schedule`] says when to collect: at whole intervals of the wall clock. [`Task`] collects and
+//!   passes the points to an [`Export`]; [`Handle`] flushes and ends it.
+//! - [`Queue`] holds unsent batches, bounded; [`Spool`] is its copy on disk; [`Backoff`] paces
+//!   retries.
+//! - [`connect`] and [`race`] connect to a host with several addresses; [`Tls`] configures trust.
+//! - [`Event`] reports problems to operators, [`ConfigError`] an invalid setting, [`Unsent`] what
+//!   was not sent by a deadline.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -1,8 +1,8 @@
-//! What waits to be sent, and what may have to be sent again: one bounded list with a cursor.
+//! A bounded queue of batches to send and to resend: one list with a cursor.
 //!
-//! Batches before the cursor were written to a connection and are kept until nobody can have
-//! lost them; those after it wait. A lost connection moves its batches behind the cursor, so that
-//! what is sent again goes oldest first and before anything newer without a second list.
+//! Batches before the cursor were written to a connection and are kept until they cannot be lost
+//! any more; those after it are unsent. When a connection is lost its batches move after the
+//! cursor, so that resent batches go oldest first and before newer ones, without a second list.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,15 +12,15 @@ use tokio::time::Instant;
 
 use crate::content::{Content, Packer};
 
-/// What a batch costs beside its bytes; counted so that many small batches stay bounded too.
+/// The cost of a batch beside its bytes, so that many small batches are bounded too.
 const OVERHEAD_BYTES: usize = 128;
 
-/// What was handed over at once.
+/// Bytes that are sent as a unit.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// What is to be sent.
+    /// The bytes to send.
     pub bytes: Bytes,
-    /// How many points it is.
+    /// The number of points in them.
     pub points: u64,
 }
 
@@ -29,12 +29,12 @@ struct Entry {
     seq: u64,
     content: Content,
     points: u64,
-    /// How it was last written.
+    /// When and where it was last written.
     written: Option<Written>,
 }
 
 impl Entry {
-    /// What it counts for: the whole, whether its names are shared or not.
+    /// Its cost: the whole length, whether or not names are shared.
     fn cost(&self) -> usize {
         self.content.len() + OVERHEAD_BYTES
     }
@@ -49,39 +49,39 @@ impl Entry {
 struct Written {
     at: Instant,
     connection: u64,
-    /// Where it ended in its connection's bytes.
+    /// Its end in its connection's byte stream.
     end: u64,
     state: State,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// The connection is there, or nobody has said what became of it.
+    /// The connection is open, or its state is unknown.
     Open,
-    /// The connection waits for its server to close, which shows that it has read everything.
+    /// The connection waits for its server to close, which confirms that it has read everything.
     Closing,
-    /// The server did not close in time. All bytes were acknowledged.
+    /// The server did not close in time, but acknowledged all bytes.
     Unconfirmed,
     /// The server has read it.
     Confirmed,
 }
 
-/// What had to go to make room.
+/// Batches dropped to make room.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Dropped {
     /// Points that were never written.
     pub points: u64,
-    /// Points that were written once and can no longer be written again.
+    /// Points that were written but can no longer be resent.
     pub unprotected: u64,
 }
 
-/// The list. Batches are numbered in the order in which they enter.
+/// A bounded list of batches, numbered in order of arrival.
 #[derive(Debug, Clone)]
 pub struct Queue {
     entries: VecDeque<Entry>,
-    /// How many entries, from the front, were written to the present connection.
+    /// The number of entries at the front that were written to the current connection.
     written: usize,
-    /// How many after those are being written.
+    /// The number of entries after those that are being written.
     taken: usize,
     bytes: usize,
     limit: usize,
@@ -90,14 +90,14 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// An empty queue that keeps at most so many bytes; a batch counts 128 more than its own.
+    /// Creates an empty queue of at most `limit` bytes; a batch costs 128 more than its length.
     pub fn new(limit: usize) -> Self {
         let (entries, packer) = (VecDeque::new(), None);
         Self { entries, written: 0, taken: 0, bytes: 0, limit, next_seq: 0, packer }
     }
 
-    /// Whether lines that were written share their names with those before them. Carbon's lines of
-    /// a service take about a fifth then, for some 20 ns a line. They count as before.
+    /// Sets whether written lines share their names with earlier ones. Carbon lines of a service
+    /// then take about a fifth, for about 20 ns a line. They cost the same as before.
     pub fn share_names(&mut self, share: bool) {
         match (share, &self.packer) {
             (true, None) => self.packer = Some(Packer::default()),
@@ -106,29 +106,29 @@ impl Queue {
         }
     }
 
-    /// Lets the next batch have the number `seq`, which is higher than any so far.
+    /// Sets the number of the next batch to `seq`, which must be higher than any so far.
     pub fn skip_to(&mut self, seq: u64) {
         self.next_seq = self.next_seq.max(seq);
     }
 
-    /// The number that the next batch gets.
+    /// The number of the next batch.
     pub fn next_seq(&self) -> u64 {
         self.next_seq
     }
 
     /// The lowest number of a batch still kept, or that of the next one.
     pub fn first_seq(&self) -> u64 {
-        // What waits is in order; what was written lies as the connections left it.
+        // Unsent batches are in order; written ones are in any.
         let kept = self.entries.iter().take(self.written + self.taken + 1).map(|e| e.seq);
         kept.min().unwrap_or(self.next_seq)
     }
 
-    /// How many bytes it keeps.
+    /// The bytes that it holds.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Appends a batch and drops the oldest ones that no longer fit.
+    /// Appends a batch, and drops the oldest ones that no longer fit.
     pub fn push(&mut self, batch: Batch) -> Dropped {
         let (content, points) = (Content::Whole(batch.bytes), batch.points);
         let entry = Entry { seq: self.next_seq, content, points, written: None };
@@ -138,14 +138,14 @@ impl Queue {
         self.make_room()
     }
 
-    /// Keeps at most so many bytes from now on, and drops the oldest batches that no longer fit.
+    /// Sets the limit in bytes, and drops the oldest batches that no longer fit.
     pub fn set_limit(&mut self, limit: usize) -> Dropped {
         self.limit = limit;
         self.make_room()
     }
 
-    /// Appends another queue's batches under new numbers; nothing is being written from either.
-    /// What was written stays so, and goes again after what waits here if it must.
+    /// Appends another queue's batches under new numbers; neither may be writing. Written batches
+    /// stay written, and if resent follow the unsent ones here.
     pub fn append(&mut self, other: &Queue) -> Dropped {
         let mut waiting = self.entries.split_off(self.written);
         for (at, entry) in other.entries.iter().enumerate() {
@@ -166,7 +166,7 @@ impl Queue {
     fn make_room(&mut self) -> Dropped {
         let mut dropped = Dropped::default();
         while self.bytes > self.limit {
-            // What is being written stays: it is on its way.
+            // Batches being written stay.
             let at = if self.written > 0 { 0 } else { self.taken };
             let Some(entry) = self.entries.remove(at) else {
                 break;
@@ -182,7 +182,7 @@ impl Queue {
         dropped
     }
 
-    /// Takes waiting batches of about `bytes` in all, at least one if there is one, to write them.
+    /// Takes unsent batches of about `bytes` in all, but at least one, to write them.
     pub fn take(&mut self, bytes: usize, into: &mut Vec<Batch>) {
         let mut sum = 0;
         while let Some(entry) = self.entries.get(self.written + self.taken) {
@@ -195,8 +195,8 @@ impl Queue {
         }
     }
 
-    /// Marks what was taken as written to a connection, at these ends in its bytes. Returns how
-    /// many points went for the first time and how many again.
+    /// Marks the taken batches as written to a connection, with their ends in its byte stream.
+    /// Returns how many points were sent for the first time and how many were resent.
     pub fn wrote(
         &mut self,
         at: Instant,
@@ -219,16 +219,16 @@ impl Queue {
         (first, again)
     }
 
-    /// What was taken was not written whole: it waits again.
+    /// Returns the taken batches to the unsent ones: they were not written completely.
     pub fn untake(&mut self) {
         self.taken = 0;
     }
 
-    /// A connection is gone. Of what was written to it, that since `since` waits again, and what
-    /// lies past `acknowledged` in its bytes where that is known; the rest is forgotten.
+    /// Marks a connection as lost. What was written to it since `since`, or past `acknowledged` in
+    /// its byte stream if that is known, is unsent again; the rest is removed.
     ///
-    /// What earlier connections brought since `since` waits again too, as a server that died may
-    /// not have stored it; not what is in a connection whose server has yet to close it.
+    /// What earlier connections wrote since `since` is unsent again too, because a server that died
+    /// may not have stored it; except on connections that still wait for their server to close.
     pub fn lost(
         &mut self,
         connection: Option<u64>,
@@ -258,7 +258,7 @@ impl Queue {
             }
         }
         self.written = kept.len();
-        // What is being written on another connection stays in front of what waits.
+        // Batches being written on another connection stay before the unsent ones.
         kept.extend(self.entries.drain(..self.taken));
         for entry in kept.into_iter().chain(again).rev() {
             self.entries.push_front(entry);
@@ -267,19 +267,19 @@ impl Queue {
         waiting.sort_by_key(|entry| entry.seq);
     }
 
-    /// What was written to a connection, whose write side is closed now, is kept until it is
+    /// Marks a connection's sending side as closed: its batches are kept until
     /// [confirmed](Self::confirm), [unconfirmed](Self::unconfirm) or [lost](Self::lost).
     pub fn closing(&mut self, connection: u64) {
         self.mark(connection, State::Closing);
     }
 
-    /// The peer has closed in answer to our closing: it has read all that was written. It is
-    /// still kept for the window, as the peer may die before it has stored it.
+    /// Marks a connection as closed by the peer after our close: it has read everything. Its
+    /// batches are kept for the window, because the peer may die before it has stored them.
     pub fn confirm(&mut self, connection: u64) {
         self.mark(connection, State::Confirmed);
     }
 
-    /// Nobody waits any longer for the peer's closing. It has acknowledged everything.
+    /// Gives up waiting for the peer's close. It has acknowledged everything.
     pub fn unconfirm(&mut self, connection: u64) {
         self.mark(connection, State::Unconfirmed);
     }
@@ -294,7 +294,7 @@ impl Queue {
         }
     }
 
-    /// Forgets what was confirmed.
+    /// Removes confirmed batches.
     pub fn forget_confirmed(&mut self) {
         let confirmed = |e: &Entry| e.written.is_some_and(|w| w.state == State::Confirmed);
         let mut kept = 0;
@@ -310,9 +310,9 @@ impl Queue {
         self.written = kept;
     }
 
-    /// Forgets what was written more than `window` ago, if its connection does not wait for its
-    /// server's closing and, where that can be known, all of it was acknowledged: of `open`, the
-    /// connection in use, so many bytes.
+    /// Removes batches written more than `window` ago, unless their connection waits for its server
+    /// to close or, if known, bytes are unacknowledged: of `open`, the current connection, this
+    /// many are acknowledged.
     pub fn trim(&mut self, now: Instant, window: Duration, open: Option<(u64, u64)>) {
         let old = self
             .entries
@@ -343,18 +343,18 @@ impl Queue {
         self.entries.front().filter(|_| self.written > 0)?.written.map(|written| written.at)
     }
 
-    /// What waits or is being written, in order.
+    /// The batches that are unsent or being written, in order.
     pub fn waiting(&self) -> impl Iterator<Item = Batch> {
         self.entries.iter().skip(self.written).map(Entry::batch)
     }
 
-    /// Whether anything waits to be written.
+    /// Whether any batch is unsent.
     pub fn is_waiting(&self) -> bool {
         self.entries.len() > self.written + self.taken
     }
 
-    /// Points and bytes that wait or are being written, and points that were written and may
-    /// still be lost, of the batches numbered below `before`.
+    /// Points and bytes that are unsent or being written, and points that were written and may
+    /// still be lost, of batches numbered below `before`.
     pub fn left(&self, before: u64) -> (u64, u64, u64) {
         let (mut points, mut bytes, mut unconfirmed) = (0, 0, 0);
         for (at, entry) in self.entries.iter().enumerate() {
@@ -372,8 +372,8 @@ impl Queue {
         (points, bytes, unconfirmed)
     }
 
-    /// Whether a batch numbered below `before` waits, or was written to a connection that nobody
-    /// has begun to close.
+    /// Whether a batch numbered below `before` is unsent, or was written to a connection that is
+    /// not closing.
     pub fn is_unflushed(&self, before: u64) -> bool {
         let mut entries = self.entries.iter().enumerate();
         entries.any(|(at, entry)| {

@@ -1,4 +1,4 @@
-//! Reaches a host that has several addresses, some of which may be dead.
+//! Connects to a host with several addresses, some of which may be unreachable.
 
 use std::future::poll_fn;
 use std::io;
@@ -10,23 +10,22 @@ use std::time::Duration;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout};
 
-/// How long an address has the race for itself before the next one is tried beside it:
-/// "Connection Attempt Delay", RFC 8305, section 5.
+/// How long to wait for one address before trying the next in parallel: "Connection Attempt Delay",
+/// RFC 8305, section 5.
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
-/// Connects to a host by whichever of its addresses answers first; it is resolved anew each time.
-/// The lookup and each address have this limit each.
+/// Connects to the first address of a host that answers. Resolves the host each time. `limit`
+/// applies to the lookup and to each address.
 ///
 /// # Errors
-/// When the host has no address, or none answers: the last one's error.
+/// The host has no address, or none answers: the last one's error.
 pub async fn connect(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
     let addresses = timeout(limit, lookup_host((host, port))).await??;
     race(addresses, |address| async move { timeout(limit, TcpStream::connect(address)).await? })
         .await
 }
 
-/// The addresses with the two families in turn, in the resolver's order otherwise: RFC 8305,
-/// section 4.
+/// Alternates the address families, in the resolver's order otherwise: RFC 8305, section 4.
 fn alternate(found: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     let found: Vec<_> = found.collect();
     let first_is_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
@@ -43,12 +42,12 @@ fn alternate(found: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     }
 }
 
-/// The first connection to any of `addresses` ("happy eyeballs", RFC 8305): each address is tried
-/// when the one before it has failed, or has not answered for 250 ms, and goes on being
-/// tried beside those after it.
+/// Returns the first connection to any of `addresses` ("happy eyeballs", RFC 8305). Each address is
+/// tried when the previous one has failed or has not answered for 250 ms; earlier attempts
+/// continue.
 ///
 /// # Errors
-/// The last address's error when all have failed.
+/// The last address's error if all have failed.
 pub async fn race<C, F: Future<Output = io::Result<C>>>(
     addresses: impl Iterator<Item = SocketAddr>,
     connect: impl Fn(SocketAddr) -> F,
@@ -71,11 +70,11 @@ pub async fn race<C, F: Future<Output = io::Result<C>>>(
     }
 }
 
-/// The attempts that have not ended: one for each address at most.
+/// The attempts in progress: at most one for each address.
 struct Tried<F>(Vec<Pin<Box<F>>>);
 
 impl<F: Future> Tried<F> {
-    /// What the next attempt that ends came to. None where there is none.
+    /// The result of the next attempt to end; `None` without any.
     async fn next(&mut self) -> Option<F::Output> {
         poll_fn(|cx| {
             for at in 0..self.0.len() {

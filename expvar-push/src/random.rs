@@ -1,14 +1,14 @@
-//! Numbers that differ from process to process, for jitter.
+//! Random numbers for jitter.
 
 use std::hash::{BuildHasher, RandomState};
 
-/// A number from 0 to 1, another one each time: what jitter is drawn from. No secret: std's hash
-/// keys, which are random for each thread, are all that it is made of.
+/// Returns a random number from 0 to 1. Not cryptographic: made from std's hash keys, which are
+/// random for each thread.
 pub fn random() -> f64 {
     (random_bits() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// The same as 64 bits.
+/// Returns 64 random bits. See [`random`].
 pub fn random_bits() -> u64 {
     RandomState::new().hash_one(())
 }

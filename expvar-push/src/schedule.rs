@@ -1,19 +1,19 @@
-//! When values are read: at whole intervals of the wall clock, whatever that clock does.
+//! When to collect: at whole intervals of the wall clock, even if the clock jumps.
 
 use std::time::Duration;
 
-/// The longest sleep, so that a clock that jumps, or a machine that wakes, is noticed.
+/// The longest sleep, so that a jump of the clock or a wake-up of the machine is noticed.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// When values are read.
+/// Schedules collections.
 ///
-/// A reading belongs to a boundary: a timestamp that is a multiple of the interval. Each boundary
-/// has one reading at most.
+/// A collection belongs to a boundary: a timestamp that is a multiple of the interval. Each
+/// boundary has at most one.
 ///
-/// - The clock went ahead, or the machine slept: the last boundary passed is read, those before it
-///   are skipped and counted.
-/// - The clock went back by up to an interval: the next boundary is waited for.
-/// - It went back further: its new time is taken, and boundaries come a second time.
+/// - The clock jumped forward, or the machine slept: the last boundary passed is collected, earlier
+///   ones are skipped and counted.
+/// - The clock went back by up to an interval: waits for the next boundary.
+/// - The clock went back further: the new time is accepted, and boundaries repeat.
 #[derive(Debug)]
 pub struct Schedule {
     interval_secs: u64,
@@ -24,24 +24,24 @@ pub struct Schedule {
 /// What to do now.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Due {
-    /// Look again after so long.
+    /// Poll again after this time.
     Wait(Duration),
-    /// Read now.
+    /// Collect now.
     Read(Moment),
 }
 
-/// One reading.
+/// The time of one collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     /// The boundary, in seconds since 1970.
     pub timestamp: u64,
-    /// How long after it the reading is.
+    /// How long after the boundary the collection is.
     pub late: Duration,
-    /// The clock then, since 1970: at the end it may be before the boundary.
+    /// The clock at that moment, since 1970; the last collection may be before its boundary.
     pub now: Duration,
-    /// Boundaries that went by unread before it.
+    /// Boundaries skipped before it.
     pub skipped: u64,
-    /// Seconds since the reading before, by their timestamps; none at the first one.
+    /// Seconds since the previous collection's timestamp; `None` at the first.
     pub since_last_secs: Option<u64>,
 }
 
@@ -53,7 +53,7 @@ impl Moment {
 }
 
 impl Schedule {
-    /// Begins with the next boundary after `now`, which counts from 1970.
+    /// Creates a schedule that starts with the next boundary after `now`, counted from 1970.
     pub fn new(interval_secs: u64, now: Duration) -> Self {
         let interval_secs = interval_secs.max(1);
         let mut schedule = Self { interval_secs, next: 0, last: None };
@@ -66,7 +66,7 @@ impl Schedule {
         now.as_secs() / self.interval_secs * self.interval_secs
     }
 
-    /// What to do at `now`. A reading is handed out once.
+    /// Returns what to do at `now`. Each collection is returned once.
     pub fn poll(&mut self, now: Duration) -> Due {
         let next = Duration::from_secs(self.next);
         let interval = Duration::from_secs(self.interval_secs);
@@ -91,8 +91,8 @@ impl Schedule {
         Due::Read(moment)
     }
 
-    /// The reading at the end: for the last boundary where it is unread, else for the next one,
-    /// whose own reading this process will not see.
+    /// Returns the last collection: for the current boundary if it is not collected yet, else for
+    /// the next one.
     pub fn finish(&mut self, now: Duration) -> Moment {
         let boundary = self.boundary(now);
         let timestamp = self.last.map_or(boundary, |last| boundary.max(last + self.interval_secs));
@@ -114,7 +114,7 @@ mod tests {
         Duration::from_secs_f64(secs)
     }
 
-    /// Lets the clock run for `seconds` as a sleeper that is told how long to sleep would.
+    /// Runs the clock for `seconds`, sleeping as long as told.
     fn run(schedule: &mut Schedule, clock: &mut f64, seconds: f64) -> Vec<Moment> {
         let (end, mut read) = (*clock + seconds, Vec::new());
         while *clock < end {

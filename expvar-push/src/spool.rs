@@ -1,15 +1,18 @@
-//! The queue kept on disk, so that a crash of this process loses nothing.
+//! A queue's copy on disk, so that a crash of the process loses nothing.
 //!
-//! A directory holds a `lock` file and segments, `<number>.spool`, in the order of their numbers.
-//! A segment starts with a line that names its format; then come records: a head of 20 bytes, numbers in
-//! little-endian order, and the batch.
+//! A directory has a `lock` file and segments, `<number>.spool`, in the order of their numbers. A
+//! segment starts with a line that names its format, followed by records: a header of 20 bytes,
+//! little-endian, and the batch.
 //!
 //! | bytes | what |
 //! |---|---|
 //! | 4 | CRC-32 of everything after it, the batch included |
 //! | 4 | length of the batch |
-//! | 8 | the batch's number |
-//! | 4 | its points; the largest number for a mark: all batches numbered below this are done with |
+//! | 4 | its points; the largest number marks all batches numbered below this as completed |
+//! A segment is removed when all its batches are completed. The disk holds at most the queue's
+//! limit and two segments. Records reach the kernel at once, the disk at the end of a segment: a
+//! killed process loses nothing, a power failure loses the last segment. A damaged record affects
+//! only itself. Files of another or a later format are left unchanged and reported.
 //!
 //! A segment goes when all its batches are done with. The disk holds the queue's limit and two
 //! segments at most. Records reach the kernel at once, the disk at the end of a segment: a killed
@@ -25,7 +28,7 @@ use fs4::FileExt;
 
 use crate::queue::Batch;
 
-/// The version of the format. Files of a later one are left to whoever can read them.
+/// The version of the format. Files of a later version are left unchanged.
 const VERSION: &str = "1";
 const HEAD_BYTES: usize = 20;
 const MARK: u32 = u32::MAX;
@@ -34,16 +37,16 @@ const MARK: u32 = u32::MAX;
 #[derive(Debug)]
 pub struct Spool {
     dir: PathBuf,
-    /// How a segment starts.
+    /// The beginning of a segment.
     header: Vec<u8>,
-    /// Held, so that no other process uses the directory.
+    /// Locks the directory against other processes.
     hold: Hold,
     segments: Vec<Segment>,
-    /// The last segment, where it is open for writing.
+    /// The last segment, if it is open for writing.
     file: Option<File>,
     next_segment: u64,
     segment_bytes: u64,
-    /// All batches numbered below this are done with, as the disk knows.
+    /// All batches numbered below this are completed, according to the disk.
     done: u64,
     record: Vec<u8>,
 }
@@ -56,25 +59,25 @@ struct Segment {
     bytes: u64,
 }
 
-/// What a directory held.
+/// The content of a directory.
 #[derive(Debug, Default)]
 pub struct Recovered {
-    /// With their numbers, in order.
+    /// The batches with their numbers, in order.
     pub batches: Vec<(u64, Batch)>,
-    /// The number that the next batch gets.
+    /// The number of the next batch.
     pub next_seq: u64,
-    /// Records that were torn or damaged.
+    /// Torn or damaged records.
     pub damaged: u64,
-    /// Files that were not read, or read in part, with what is wrong with them.
+    /// Files that were not read, or only in part, with the reason.
     pub problems: Vec<(PathBuf, String)>,
 }
 
 impl Spool {
-    /// Opens `dir`, makes it if need be, and reads what it holds. `kind` names the program whose
-    /// batches these are, as the files' first line; a segment holds an eighth of `limit`.
+    /// Opens `dir`, creating it if necessary, and reads its content. `kind` is the program's name
+    /// in the files' first line; a segment has an eighth of `limit`.
     ///
     /// # Errors
-    /// When the directory cannot be used, or another process uses it.
+    /// The directory cannot be used, or another process uses it.
     pub fn open(dir: &Path, kind: &str, limit: usize) -> io::Result<(Self, Recovered)> {
         std::fs::create_dir_all(dir)?;
         let mut spool = Self {
@@ -102,7 +105,7 @@ impl Spool {
         }
         found.next_seq = found.next_seq.max(spool.done);
         found.batches.retain(|(seq, _)| *seq >= spool.done);
-        // A batch that was written again has one number.
+        // A batch that was written twice has one number.
         found.batches.sort_by_key(|(seq, _)| *seq);
         found.batches.dedup_by_key(|(seq, _)| *seq);
         spool.drop_done()?;
@@ -114,14 +117,14 @@ impl Spool {
         let (mut at, mut next_seq, damaged) = (self.header.len(), 0, found.damaged);
         if !data.starts_with(&self.header) {
             if self.header.starts_with(&data) {
-                // It ended before it began.
+                // An incomplete first line.
                 return std::fs::remove_file(path);
             }
             let problem = match self.later_version(&data) {
                 Some(version) => {
                     format!("it has the format {version} of a later release, and is left to that")
                 }
-                // Its first line is damaged, or it is none of ours.
+                // Its first line is damaged, or it is a foreign file.
                 None if read_record(&data, at).is_none() => {
                     "it is no spool of this program, and is left as it is".into()
                 }
@@ -165,7 +168,7 @@ impl Spool {
         Ok(())
     }
 
-    /// The version that a file of a later release names.
+    /// The version in a file of a later release.
     fn later_version<'d>(&self, data: &'d [u8]) -> Option<&'d str> {
         let kind = &self.header[..self.header.len() - VERSION.len() - 1];
         let line = data.strip_prefix(kind)?.split(|&b| b == b'\n').next()?;
@@ -173,11 +176,11 @@ impl Spool {
         (version.len() < 20 && version.parse::<u64>().is_ok()).then_some(version)
     }
 
-    /// Makes the directory again if somebody has removed it, or the segment that is being written.
-    /// Returns whether that was so: then all batches that are kept must be appended again.
+    /// Recreates the directory, or the current segment, if it was removed. Returns whether it was:
+    /// then all batches must be appended again.
     ///
     /// # Errors
-    /// When the directory cannot be made, or another process was faster.
+    /// The directory cannot be created, or another process was faster.
     pub fn renew(&mut self) -> io::Result<bool> {
         let is_there = self.hold.is_of(&self.dir);
         if is_there && self.file.as_ref().is_none_or(is_linked) {
@@ -192,10 +195,10 @@ impl Spool {
         Ok(true)
     }
 
-    /// Appends batches, and moves `next_seq` on past each one that is on disk.
+    /// Appends batches, and advances `next_seq` past each one that is on disk.
     ///
     /// # Errors
-    /// When the disk takes no more; what was written of the failed record is cut off again.
+    /// The write failed; an incomplete record is removed again.
     pub fn append(&mut self, batches: &[(u64, Batch)], next_seq: &mut u64) -> io::Result<()> {
         for (seq, batch) in batches {
             let points = u32::try_from(batch.points).unwrap_or(MARK - 1).min(MARK - 1);
@@ -208,41 +211,41 @@ impl Spool {
         Ok(())
     }
 
-    /// Notes that all batches numbered below `seq` are done with, and removes what held only
-    /// those.
+    /// Marks all batches numbered below `seq` as completed, and removes segments with only such
+    /// batches.
     ///
     /// # Errors
-    /// When the disk takes no more, or a segment cannot be removed.
+    /// The write failed, or a segment cannot be removed.
     pub fn done_below(&mut self, seq: u64) -> io::Result<()> {
         if seq <= self.done {
             return Ok(());
         }
         self.done = seq;
         let marked = self.write(seq, MARK, b"");
-        // Also where the mark did not fit: this makes room.
+        // Even if the mark did not fit: this frees space.
         self.drop_done()?;
         marked
     }
 
-    /// Where it is.
+    /// The directory.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Follows the queue's limit.
+    /// Adopts a new limit of the queue.
     pub fn set_limit(&mut self, limit: usize) {
         self.segment_bytes = segment_bytes(limit);
     }
 
-    /// How much the segments take.
+    /// The size of the segments.
     pub fn bytes(&self) -> u64 {
         self.segments.iter().map(|s| s.bytes).sum()
     }
 
-    /// Gets everything to the disk itself.
+    /// Flushes everything to the disk.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// The disk failed.
     pub fn sync(&self) -> io::Result<()> {
         self.file.as_ref().map_or(Ok(()), File::sync_data)
     }
@@ -265,7 +268,7 @@ impl Spool {
         let crc = crc32fast::hash(&self.record[4..]);
         self.record[..4].copy_from_slice(&crc.to_le_bytes());
         if let Err(error) = file.write_all(&self.record) {
-            // Whatever follows must not come after half a record.
+            // No record may follow an incomplete one.
             if file.set_len(segment.bytes).is_err() {
                 self.seal();
             }
@@ -290,12 +293,12 @@ impl Spool {
 
     fn seal(&mut self) {
         if let Some(file) = self.file.take() {
-            // The kernel has it; what it cannot get to the disk no one else can either.
+            // The kernel has the data; an error here cannot be handled.
             let _ = file.sync_data();
         }
     }
 
-    /// Removes segments from the front, so that a mark outlives the batches that it speaks of.
+    /// Removes segments from the front, so that a mark outlives the batches it refers to.
     fn drop_done(&mut self) -> io::Result<()> {
         let closed = self.segments.len() - usize::from(self.file.is_some());
         let done = self.segments[..closed].iter().take_while(|s| s.next_seq <= self.done).count();
@@ -307,15 +310,15 @@ fn segment_bytes(limit: usize) -> u64 {
     (limit as u64 / 8).clamp(64 << 10, 8 << 20)
 }
 
-/// The number in a segment's name; far from the end of numbers.
+/// The number in a segment's name; rejects numbers near the maximum.
 fn number(path: &Path) -> Option<u64> {
     let is_segment = path.extension().is_some_and(|e| e == "spool");
     let number = path.file_stem()?.to_str()?.parse().ok()?;
     (is_segment && number < 1 << 62).then_some(number)
 }
 
-/// Where the next sound record is after a damaged one at `at`: behind it, where its length is
-/// sound, or anywhere. None where there is no other.
+/// The next valid record after a damaged one at `at`: directly after it if its length is valid, or
+/// anywhere. `None` if there is no other.
 fn next_record(data: &Bytes, at: usize, next_seq: u64) -> Option<usize> {
     if let Some(head) = data.get(at..at + HEAD_BYTES) {
         let length = u32::from_le_bytes([4, 5, 6, 7].map(|n| head[n]));
@@ -324,7 +327,7 @@ fn next_record(data: &Bytes, at: usize, next_seq: u64) -> Option<usize> {
             return Some(end);
         }
     }
-    // Text read as a number is far from any that can follow: few places cost a checksum.
+    // Text read as a number is far from any valid one, so few positions need a checksum.
     let follows = |at: &usize| {
         let seq = data
             .get(at + 8..at + 16)
@@ -334,8 +337,8 @@ fn next_record(data: &Bytes, at: usize, next_seq: u64) -> Option<usize> {
     (at + 1..data.len()).filter(follows).find(|&at| read_record(data, at).is_some())
 }
 
-/// What keeps other processes out of a directory: a lock on a file in it, and one on the directory
-/// itself where the system has such, so that the file may be removed.
+/// Locks a directory against other processes: a lock on a file in it and, where the system supports
+/// that, on the directory itself, so that the file may be removed.
 #[derive(Debug)]
 struct Hold {
     _file: File,
@@ -352,7 +355,7 @@ impl Hold {
         #[cfg(unix)]
         let dir = {
             let dir = File::open(dir)?;
-            // Network file systems have no locks on directories; the file's must do there.
+            // Network file systems have no locks on directories; the file's lock must suffice.
             if let Err(fs4::TryLockError::WouldBlock) = FileExt::try_lock(&dir) {
                 return Err(in_use());
             }
@@ -365,7 +368,7 @@ impl Hold {
         })
     }
 
-    /// Whether the directory at this path is still the one that is held.
+    /// Whether the directory at this path is still the locked one.
     fn is_of(&self, path: &Path) -> bool {
         #[cfg(unix)]
         {
@@ -398,7 +401,7 @@ enum Record {
     Done(u64),
 }
 
-/// Reads the record at `at`, if a whole and sound one is there, and says where it ends.
+/// Reads the record at `at`, if it is complete and valid, and returns its end.
 fn read_record(data: &Bytes, at: usize) -> Option<(Record, usize)> {
     let head = data.get(at..at + HEAD_BYTES)?;
     let word = |from: usize| u32::from_le_bytes([0, 1, 2, 3].map(|n| head[from + n]));

@@ -1,4 +1,4 @@
-//! The task behind a push: reads at boundaries, hands over with jitter and pace.
+//! The task behind a push: collects at boundaries, and hands over with jitter and pacing.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,25 +13,25 @@ use crate::random::random;
 use crate::schedule::{Due, Moment, Schedule};
 use crate::unsent::Unsent;
 
-/// How one exporter reads, and where it takes what it has read.
+/// An exporter's collection and sending.
 pub trait Export: Send {
-    /// Reads every variable for this moment. What was read before has been handed over.
+    /// Collects every variable for this moment. The previous collection was handed over.
     fn read(&mut self, moment: Moment);
 
-    /// Hands over the next part of what was read, or all that is left of it; returns how many parts
-    /// are left. Never waits.
+    /// Hands over the next part of the collection, or with `all` the rest; returns how many parts
+    /// remain. Never blocks.
     fn hand_over(&mut self, all: bool) -> usize;
 
     /// Sends what was handed over, and calls `reply` when it has arrived or the time is over.
     fn flush(&mut self, within: Duration, reply: Reply);
 
-    /// Sends what was handed over, ends, and returns what is left when the time is over.
+    /// Sends what was handed over, ends, and returns what is unsent when the time is over.
     fn shutdown(&mut self, within: Duration) -> impl Future<Output = Unsent> + Send;
 }
 
-/// Reads at whole intervals of the wall clock and hands over what was read: a moment later, up to
-/// a tenth of the interval, different for each process, and over a quarter of the interval where
-/// it has many parts.
+/// Collects at whole intervals of the wall clock. Hands the points over after a delay of up to a
+/// tenth of the interval, different for each process, and over a quarter of the interval if there
+/// are many parts.
 #[must_use = "nothing is sent until it runs"]
 pub struct Task<E> {
     export: E,
@@ -39,12 +39,12 @@ pub struct Task<E> {
     shutdown_timeout: Duration,
     orders: mpsc::Receiver<Order>,
     clock: Box<dyn Fn() -> Duration + Send + Sync>,
-    /// The share of a tenth of the interval by which this process sends later than others.
+    /// This process's delay as a fraction of a tenth of the interval.
     jitter: f64,
     shown: Shown,
 }
 
-/// What is shown of the readings.
+/// Statistics of collections.
 #[derive(Default)]
 struct Shown {
     readings: Arc<Counter>,
@@ -55,7 +55,7 @@ struct Shown {
 }
 
 impl<E: Export> Task<E> {
-    /// A task, which is to be [run](Self::run), and its handle.
+    /// Creates a task, to be [run](Self::run), and its handle.
     pub fn new(export: E, interval: Duration, shutdown_timeout: Duration) -> (Handle, Self) {
         let (orders, received) = mpsc::channel(16);
         let task = Self {
@@ -70,8 +70,7 @@ impl<E: Export> Task<E> {
         (Handle::new(orders, shutdown_timeout), task)
     }
 
-    /// Takes another clock than the wall's, which counts from 1970, and another jitter than a
-    /// random one: for tests.
+    /// For tests: replaces the wall clock, counted from 1970, and the random delay.
     #[doc(hidden)]
     pub fn in_time(
         &mut self,
@@ -83,7 +82,7 @@ impl<E: Export> Task<E> {
         self
     }
 
-    /// Adds to `map` what there is to tell of the readings.
+    /// Adds the statistics of collections to `map`.
     pub fn show(&self, map: &Map) {
         let shown = &self.shown;
         map.set("readings", shown.readings.clone());
@@ -93,13 +92,13 @@ impl<E: Export> Task<E> {
         map.set("last_reading_seconds", shown.last_reading_seconds.clone());
     }
 
-    /// Pushes until `shutdown` resolves or the handle closes it; then takes a last reading, sends
-    /// what waits within the deadline and returns what is left.
+    /// Pushes until `shutdown` resolves or the handle closes it; then collects once more, sends
+    /// what is queued within the deadline and returns what is unsent.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Unsent {
         tokio::pin!(shutdown);
         let mut schedule = Schedule::new(self.interval.as_secs(), (self.clock)());
-        // When the next part of what was read goes, and the pause after it: all of them together
-        // take a quarter of the interval.
+        // When to hand over the next part, and the pause after it: all parts together take a
+        // quarter of the interval.
         let (mut next_part, mut pause) = (None, None);
         let mut has_handle = true;
         loop {
@@ -112,7 +111,7 @@ impl<E: Export> Task<E> {
             let wait = match schedule.poll((self.clock)()) {
                 Due::Wait(wait) => wait,
                 Due::Read(moment) => {
-                    // What is left of the push before goes first: it is older.
+                    // The rest of the previous collection goes first.
                     self.export.hand_over(true);
                     self.read(moment);
                     let jitter = self.interval.mul_f64(self.jitter / 10.0);
@@ -135,7 +134,7 @@ impl<E: Export> Task<E> {
                     }
                     Some(Order::Close(within, reply)) => (within, Some(reply)),
                     None => {
-                        // A handle that is not kept is no wish to end.
+                        // A dropped handle does not end the task.
                         has_handle = false;
                         continue;
                     }
@@ -166,8 +165,8 @@ impl<E: Export> Task<E> {
     }
 }
 
-/// Publishes what an exporter shows of itself, as `name` or, where that is taken, as `name.2` and
-/// so on; returns under which name.
+/// Publishes an exporter's statistics as `name` or, if that is taken, as `name.2` and so on;
+/// returns the name.
 pub fn publish_beside(registry: &Registry, name: &str, map: Map) -> Option<String> {
     let map = Arc::new(map);
     let others = (2..100).map(|n| format!("{name}.{n}"));

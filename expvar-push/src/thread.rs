@@ -1,14 +1,14 @@
-//! A thread of a push's own.
+//! The thread of a push.
 
 use std::io;
 use std::thread::JoinHandle;
 
 use crate::error::ConfigError;
 
-/// Runs `task` in a runtime on a thread of its own, which is named so.
+/// Runs `task` in a runtime on a thread with this name.
 ///
 /// # Errors
-/// When no thread can be had.
+/// No thread can be started.
 pub fn spawn(
     name: &str,
     task: impl Future<Output = ()> + Send + 'static,
@@ -20,7 +20,7 @@ pub fn spawn(
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
     let run = move || {
         runtime.block_on(task);
-        // A name that is being looked up may take long; it is not worth waiting for.
+        // A DNS lookup in progress may take long; do not wait for it.
         runtime.shutdown_background();
     };
     std::thread::Builder::new().name(name.into()).spawn(run).map_err(cannot)

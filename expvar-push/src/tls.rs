@@ -1,4 +1,4 @@
-//! TLS: whom to trust, and who we are.
+//! TLS: trust and client identity.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -13,9 +13,9 @@ use tokio_rustls::TlsConnector;
 
 use crate::error::ConfigError;
 
-/// Whom to trust on `tls://` addresses, and who we are.
+/// Trust and client identity for TLS connections.
 ///
-/// Without a CA of its own it trusts those that the system trusts.
+/// Default: trusts the system's CA certificates and presents no client certificate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tls {
     ca: Option<PathBuf>,
@@ -24,18 +24,18 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// The system's roots, no client certificate.
+    /// Creates the default settings: the system's roots, no client certificate.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Trusts the certificates in this PEM file, and no others.
+    /// Trusts only the certificates in this PEM file.
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.ca = Some(path.into());
         self
     }
 
-    /// Shows the server this certificate chain with its private key, both PEM files.
+    /// Presents this certificate chain with its private key; both are PEM files.
     pub fn client_certificate(
         mut self,
         chain: impl Into<PathBuf>,
@@ -45,7 +45,7 @@ impl Tls {
         self
     }
 
-    /// Expects the server's certificate to be for this name rather than for the address's host.
+    /// Sets the name that the server's certificate must have. Default: the address's host.
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
         self
@@ -86,7 +86,7 @@ impl Tls {
         Ok(Connector { connector: TlsConnector::from(Arc::new(config)), name })
     }
 
-    /// A hash of what the files hold; of one that cannot be read, that it cannot.
+    /// A hash of the files' content; an unreadable file hashes as such.
     fn content(&self) -> u64 {
         let client = self.client.iter().flat_map(|(chain, key)| [chain, key]);
         let mut hasher = DefaultHasher::new();
@@ -139,35 +139,35 @@ fn unreadable(field: &'static str, path: &Path, error: &dyn std::fmt::Display) -
     )
 }
 
-/// What a connection to a `tls://` address is made with.
+/// What a `tls://` connection is made with.
 #[derive(Clone)]
 pub struct Connector {
-    /// Trusts and shows what the files held.
+    /// Trusts and presents the files' content.
     pub connector: TlsConnector,
-    /// The name that the server's certificate must be for; that of its host where there is none.
+    /// The name that the server's certificate must have; `None` for the address's host.
     pub name: Option<ServerName<'static>>,
 }
 
-/// The settings with what their files held when they were last read. Clones share it.
+/// The settings with the files' content when they were last read. Clones share it.
 #[derive(Clone)]
 pub struct Identity(Arc<Read>);
 
 struct Read {
     settings: Tls,
     connector: Mutex<Connector>,
-    /// A hash of what the files held.
+    /// A hash of the files' content.
     content: AtomicU64,
     generation: AtomicU64,
 }
 
-/// Tells readings apart, whoever's they are.
+/// Generations are unique over all settings.
 static NEXT_GENERATION: AtomicU64 = AtomicU64::new(1);
 
 impl Identity {
     /// Reads the files.
     ///
     /// # Errors
-    /// When they cannot be used.
+    /// A file is invalid.
     pub fn new(settings: Tls) -> Result<Self, ConfigError> {
         let content = AtomicU64::new(settings.content());
         let connector = Mutex::new(settings.connector()?);
@@ -175,27 +175,27 @@ impl Identity {
         Ok(Self(Arc::new(Read { settings, connector, content, generation })))
     }
 
-    /// Whether the other one has read the same of the same files. The system's roots count as the
+    /// Whether the other has the same content of the same files. The system's roots count as the
     /// same.
     pub fn is_same(&self, other: &Identity) -> bool {
         let contents = [self, other].map(|read| read.0.content.load(Relaxed));
         self.0.settings == other.0.settings && contents[0] == contents[1]
     }
 
-    /// What a connection is made with now.
+    /// What to make a connection with now.
     pub fn connector(&self) -> Connector {
         self.0.connector.lock().clone()
     }
 
-    /// Another number each time the files are read, and for each of those that read them.
+    /// A number that changes each time the files are read, unique over all settings.
     pub fn generation(&self) -> u64 {
         self.0.generation.load(Relaxed)
     }
 
-    /// Reads the files again.
+    /// Reloads the files.
     ///
     /// # Errors
-    /// When they cannot be used; then what was read before stays.
+    /// A file is invalid; the previous content stays in use.
     pub fn reload(&self) -> Result<(), ConfigError> {
         let content = self.0.settings.content();
         let fresh = self.0.settings.connector()?;

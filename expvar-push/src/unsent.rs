@@ -1,14 +1,14 @@
-//! What is left when a deadline passed.
+//! What was unsent at a deadline.
 
 /// Points not sent, or sent but not confirmed, when a deadline passed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unsent {
-    /// Points that were not written to any connection: of several servers that get the same the
-    /// slowest one's, of those that share the points all of theirs.
+    /// Points not written to any connection. If several servers get copies, the slowest one's; if
+    /// they share the points, the sum.
     pub points: u64,
-    /// The bytes of those lines.
+    /// The size of those lines.
     pub bytes: u64,
-    /// Points that were written, but whose server had not shown yet that it had read them.
+    /// Points written without a confirmation that the server has read them.
     pub unconfirmed: u64,
 }

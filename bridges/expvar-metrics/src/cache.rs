@@ -1,4 +1,4 @@
-//! What a thread knows of metrics' handles, so that finding a known one takes no lock.
+//! A thread's cache of metric handles, so that finding a known one takes no lock.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -12,14 +12,14 @@ use metrics::Key;
 
 use crate::handles::Recorded;
 
-/// Metrics that one thread remembers at the most, of all recorders together; it then starts anew.
+/// The size of a thread's cache, over all recorders; it is emptied when full.
 const LIMIT: usize = 4096;
 
 thread_local! {
     static KNOWN: RefCell<Known> = RefCell::new(Known::default());
 }
 
-/// Keys come with a hash.
+/// Keys are hashes.
 type Known = HashMap<u64, Place, BuildIdentity>;
 
 struct Place {
@@ -30,7 +30,7 @@ struct Place {
     live: Arc<AtomicBool>,
 }
 
-/// The handle of a metric that the calling thread used before.
+/// The cached handle of a metric.
 #[inline]
 pub(crate) fn get(recorder: u64, kind: Kind, key: &Key) -> Option<Recorded> {
     let known = |known: &RefCell<Known>| {
@@ -39,13 +39,13 @@ pub(crate) fn get(recorder: u64, kind: Kind, key: &Key) -> Option<Recorded> {
         // Pairs with the store in `Families::expire`.
         let live = place.live.load(Acquire);
         let same = live && place.recorder == recorder && place.key == *key;
-        // A handle of another kind under the same hash is told by what it is.
+        // The hash may belong to another kind: compare kinds too.
         same.then(|| place.recorded.clone())
     };
     KNOWN.try_with(known).ok().flatten()
 }
 
-/// Remembers a handle in the calling thread.
+/// Caches a handle for the calling thread.
 pub(crate) fn put(recorder: u64, kind: Kind, key: &Key, recorded: Recorded, live: Arc<AtomicBool>) {
     let hash = hash(recorder, kind, key);
     let place = Place { recorder, key: key.to_retained(), recorded, live };
@@ -54,7 +54,7 @@ pub(crate) fn put(recorder: u64, kind: Kind, key: &Key, recorded: Recorded, live
         let forgotten = (known.len() >= LIMIT).then(|| std::mem::take(&mut *known));
         Some((known.insert(hash, place), forgotten))
     });
-    // Dropped when the cache is no longer borrowed.
+    // Dropped after the cache is released.
     drop(old);
 }
 

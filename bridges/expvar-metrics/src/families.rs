@@ -1,4 +1,4 @@
-//! Which variable a metric's name and labels stand for.
+//! Maps a metric's name and labels to a variable.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use metrics::Key;
 
 use crate::scale::{self, Scaled};
 
-/// Names, and names that were described.
+/// The most names, and the most described names.
 const NAMES: usize = 10_000;
-/// Labels of a set.
+/// The most labels of a set.
 const LABELS: usize = 8;
-/// Stands for a value of each label of a set past the limit.
+/// The value of each label of the set past the limit.
 const OTHER: &str = "(other)";
 
 /// The metrics of one recorder.
@@ -28,7 +28,7 @@ pub(crate) struct Families {
     told: HashMap<Box<str>, (Box<str>, Unit)>,
 }
 
-/// What has one name.
+/// All metrics of one name.
 struct Family {
     kind: Kind,
     /// In the order of the maps' levels.
@@ -37,12 +37,12 @@ struct Family {
     top: Top,
 }
 
-/// The variable of one set.
+/// The variable of one label set.
 struct Member {
     var: Var,
-    /// False once it expired, for those who remember it.
+    /// False once it expired, for caches and handles.
     live: Arc<AtomicBool>,
-    /// What it was when it was last seen to change, and when.
+    /// A fingerprint at its last change, and the time of that.
     seen: u64,
     since: Instant,
 }
@@ -54,24 +54,24 @@ impl Member {
     }
 }
 
-/// Label names and values, by name.
+/// Label names and values, sorted by name.
 type Set = Box<[(Box<str>, Box<str>)]>;
 
-/// What the registry shows.
+/// The variable that the registry shows.
 enum Top {
-    /// A variable that was there before, for the set without labels; of a histogram, what converts
-    /// units.
+    /// A variable published by the program, used for the set without labels; for a histogram, with
+    /// a conversion of units.
     Foreign(Option<Arc<Scaled>>),
-    /// The set without labels, which is the only one.
+    /// The set without labels, as the only one.
     Plain,
     Map(Arc<Map>),
 }
 
-/// What [`Families::find_or_make`] found.
+/// The result of [`Families::find_or_make`].
 pub(crate) struct Found {
-    /// `None` where nothing is shown.
+    /// `None` if nothing is shown.
     pub(crate) var: Option<Var>,
-    /// What to record through in place of `var`.
+    /// Record through this instead of `var`.
     pub(crate) scaled: Option<Arc<Scaled>>,
     /// False once it expired.
     pub(crate) live: Arc<AtomicBool>,
@@ -93,7 +93,7 @@ impl Families {
         self.sets = sets;
     }
 
-    /// What a metric records into, made if need be.
+    /// The variable of a metric, made if missing.
     pub(crate) fn find_or_make(&mut self, kind: Kind, key: &Key) -> Found {
         let nothing = |overflowed| Found {
             var: None,
@@ -140,7 +140,7 @@ impl Families {
         self.expire_after.is_some()
     }
 
-    /// Removes the sets that nothing was recorded into for the time that was set.
+    /// Removes the sets that were idle for the timeout.
     pub(crate) fn expire(&mut self, now: Instant) {
         let Some(after) = self.expire_after else { return };
         let registry = &self.registry;
@@ -154,7 +154,7 @@ impl Families {
         });
     }
 
-    /// Keeps what is told about a name, and tells the registry if it has it.
+    /// Stores the description of a name, and updates the registry.
     pub(crate) fn describe(&mut self, name: &str, unit: Option<metrics::Unit>, help: &str) {
         if !self.told.contains_key(name) && self.told.len() >= NAMES {
             return;
@@ -178,7 +178,7 @@ impl Family {
         Self { kind, labels: Vec::new(), sets: HashMap::new(), top: Top::Plain }
     }
 
-    /// A member, as it is recorded into.
+    /// A member's variable.
     fn found(&self, member: &Member, overflowed: bool) -> Found {
         let scaled = match &self.top {
             Top::Foreign(scaled) => scaled.clone(),
@@ -188,7 +188,7 @@ impl Family {
         Found { var, scaled, live, overflowed }
     }
 
-    /// Adds a set that is not there; false where the registry has no place for it.
+    /// Adds a new set; false if the registry has no place for it.
     fn add(
         &mut self,
         registry: &Registry,
@@ -263,7 +263,7 @@ impl Family {
     }
 
     fn expire(&mut self, now: Instant, after: Duration) {
-        // What was there before is its publisher's.
+        // The program's own variable is never removed.
         if matches!(self.top, Top::Foreign(_)) {
             return;
         }
@@ -275,11 +275,11 @@ impl Family {
             if now.saturating_duration_since(member.since) < after {
                 return false;
             }
-            // Pairs with the loads in the threads' caches and in handles.
+            // Pairs with the loads in thread caches and handles.
             member.live.store(false, Release);
             let idle = print(&member.var) == member.seen;
             if !idle {
-                // Somebody recorded just now: whoever looks again finds the same variable.
+                // It was just recorded into: the next lookup finds the same variable.
                 member.live = Arc::new(AtomicBool::new(true));
                 member.since = now;
             }
@@ -300,7 +300,7 @@ impl Family {
         }
     }
 
-    /// Adds a set's labels that are new, in the order in which the metric has them.
+    /// Adds a set's new labels, in the metric's order.
     fn learn_labels(&mut self, key: &Key, set: &Set) {
         let given = key.labels().map(|label| label.key().into());
         for name in given.chain(set.iter().map(|(name, _)| name.clone())) {
@@ -310,7 +310,7 @@ impl Family {
         }
     }
 
-    /// All sets as maps in maps.
+    /// All sets as nested maps.
     fn tree(&self) -> Arc<Map> {
         let map = Arc::new(Map::new());
         for (set, member) in &self.sets {
@@ -327,7 +327,7 @@ impl Family {
         })
     }
 
-    /// The set that takes what comes past the limit.
+    /// The set for everything past the limit.
     fn other(&self) -> Set {
         let labels = self.labels.iter().cloned();
         let mut set: Vec<_> = labels.map(|label| (label, OTHER.into())).collect();
@@ -340,12 +340,12 @@ impl Family {
 
     fn show(&self, registry: &Registry, name: &str, told: Option<&(Box<str>, Unit)>) {
         if let Some(var) = self.top_var() {
-            // A name that the registry took once stays legal.
+            // A name that was accepted once stays legal.
             let _ = registry.replace(name, var, self.info(told));
         }
     }
 
-    /// What the registry shows; `None` where that is not ours.
+    /// The variable to show; `None` if it is the program's own.
     fn top_var(&self) -> Option<Var> {
         match &self.top {
             Top::Foreign(_) => None,
@@ -363,7 +363,7 @@ impl Family {
     }
 }
 
-/// A metric's labels in order. One that is empty is none, as everywhere in Prometheus.
+/// A metric's labels, sorted. An empty one is omitted, as in Prometheus.
 fn set_of(key: &Key) -> Set {
     let labels = key.labels().filter(|label| !label.value().is_empty());
     let pairs = labels.map(|label| (label.key().into(), label.value().into()));
@@ -373,7 +373,7 @@ fn set_of(key: &Key) -> Set {
     set.into()
 }
 
-/// Puts a variable at the end of a path, with the maps that lead there.
+/// Puts a variable at the end of a path, making the maps on the way.
 fn put<'a>(top: &Arc<Map>, path: impl Iterator<Item = &'a str>, var: &Var) {
     let mut path = path.peekable();
     let mut map = Arc::clone(top);
@@ -386,7 +386,7 @@ fn put<'a>(top: &Arc<Map>, path: impl Iterator<Item = &'a str>, var: &Var) {
     }
 }
 
-/// Takes a variable out, and the maps that are empty then.
+/// Removes a variable, and maps that become empty.
 fn take(map: &Map, path: &[&str]) {
     let [key, rest @ ..] = path else { return };
     if rest.is_empty() {
@@ -399,7 +399,7 @@ fn take(map: &Map, path: &[&str]) {
     }
 }
 
-/// A number that changes with every recording, but for a gauge that is set to what it is.
+/// A fingerprint that changes with every recording, except when a gauge is set to its value.
 fn print(var: &Var) -> u64 {
     match var {
         Var::Counter(counter) => counter.get(),
@@ -409,13 +409,12 @@ fn print(var: &Var) -> u64 {
     }
 }
 
-/// The unit of a variable that is there.
+/// The unit of an existing variable.
 fn declared(registry: &Registry, name: &str) -> Unit {
     registry.info(name).map_or(Unit::None, |info| info.get_unit())
 }
 
-/// Whether a metric that is described so can go into a variable that was there before; it is named
-/// where not.
+/// Whether a metric with this description fits an existing variable; reports a conflict if not.
 fn fits(registry: &Registry, name: &str, kind: Kind, described: Unit) -> bool {
     let declared = declared(registry, name);
     let fits = scale::fits(described, declared, kind == Kind::Histogram);

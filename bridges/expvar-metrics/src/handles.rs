@@ -1,4 +1,4 @@
-//! The variables as `metrics` records into them.
+//! The variables with the interface of `metrics`.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -48,14 +48,14 @@ impl Recorded {
     }
 }
 
-/// A variable that a registry shows, as `metrics` wants it.
+/// A variable with the interface of `metrics`.
 struct Shown<T: 'static> {
     var: Handle<T>,
-    /// Where metrics expire.
+    /// `None` unless metrics expire.
     idle: Option<Idle>,
 }
 
-/// Where a metric is found again that expired while somebody held a handle on it.
+/// How to find a metric again that expired while a handle existed.
 pub(crate) struct Idle {
     pub(crate) live: Arc<AtomicBool>,
     pub(crate) recorder: Recorder,
@@ -63,7 +63,7 @@ pub(crate) struct Idle {
 }
 
 impl<T> Shown<T> {
-    /// What is shown now, if that is no longer this.
+    /// The current variable, if it is another one.
     #[inline]
     fn again(&self, kind: Kind) -> Option<Recorded> {
         let idle = self.idle.as_ref()?;
@@ -72,7 +72,7 @@ impl<T> Shown<T> {
     }
 }
 
-/// A counter that does not expire, with its cell at hand.
+/// A counter that does not expire, with its cell.
 struct Held {
     cell: u32,
     counter: Arc<Counter>,
@@ -95,9 +95,9 @@ impl CounterFn for Held {
     }
 }
 
-/// Raises a counter to a value, if it is below.
+/// Raises a counter to a value, if it is lower.
 fn raise(counter: &Counter, value: u64) {
-    /// Held so that two of these do not both add the same difference.
+    /// Held so that two threads do not both add the same difference.
     static RAISING: Mutex<()> = Mutex::new(());
     let _raising = RAISING.lock();
     counter.add(value.saturating_sub(counter.get()));

@@ -1,4 +1,4 @@
-//! Shows what libraries record through the [`metrics`] crate as [`expvar`] variables.
+//! A recorder for the [`metrics`] crate that shows what libraries record as [`expvar`] variables.
 //!
 //! ```
 //! let registry = expvar::Registry::new();
@@ -10,25 +10,26 @@
 //! assert_eq!(registry.to_json(), "{\n\"jobs\": {\"mail\": 2}\n}\n");
 //! ```
 //!
-//! - A metric without labels is a variable of its name: a counter is a [`Counter`](expvar::Counter), a gauge a
-//!   [`FloatGauge`](expvar::FloatGauge), a histogram one [of fractions](expvar::Histogram::floats).
-//!   Where the registry has such a variable already, the two are one. A histogram that is declared in
-//!   a unit of time gets what is recorded, in seconds or in the unit of time that the metric is
-//!   described in, in its own; other units that differ are a clash.
-//! - Labels make it a [`Map`](expvar::Map) of maps, a level a label, in the order in which labels were first
-//!   seen; a label that a set lacks is the key `""`. The variable's [`Info`](expvar::Info) names the labels, so
-//!   that Prometheus gets them back.
-//! - Descriptions and units become the variable's [`Info`](expvar::Info), whether they come before or after.
-//! - A handle that is held records into the variable's own cells. `counter!` and the like find
-//!   theirs in a cache of the calling thread, of up to 4,096 metrics: no lock.
-//! - Bounds: 10,000 names, and 10,000 label sets a name ([`Recorder::label_sets`]; 1,000 for
-//!   histograms, whose sets take 12 KiB a thread) of up to 8 labels. What comes past them goes to
-//!   the label set `(other)`, or for a name is dropped; `expvar.overflows` counts each time.
-//! - A name that is used for two kinds is the first one's; the other records nothing, and
-//!   `expvar.clashes` says so. So does a name that no variable can have.
+//! - A metric without labels is a variable of the same name: a counter is a
+//!   [`Counter`](expvar::Counter), a gauge a [`FloatGauge`](expvar::FloatGauge), a histogram one
+//!   [of fractions](expvar::Histogram::floats). An existing variable of that name and kind is used.
+//!   A histogram declared in a unit of time converts recorded values to it, from seconds or from
+//!   the described unit of time; other units that differ are a conflict.
+//! - Labels make it a [`Map`](expvar::Map) of maps, one level for each label in the order of first
+//!   use; a missing label is the key `""`. The variable's [`Info`](expvar::Info) has the label
+//!   names, so that Prometheus shows them.
+//! - Descriptions and units become the variable's [`Info`](expvar::Info), whether they come before
+//!   or after the first recording.
+//! - A handle records into the variable's own cells. `counter!` and its siblings look it up in a
+//!   thread-local cache of up to 4,096 metrics, without a lock.
+//! - Limits: 10,000 names, and 10,000 label sets for each name ([`Recorder::label_sets`]; 1,000 for
+//!   histograms, whose sets take 12 KiB a thread) of up to 8 labels. Further sets are recorded as
+//!   `(other)`, further names are dropped; `expvar.overflows` counts both.
+//! - A name used for two kinds is the first one's; the other records nothing, and `expvar.clashes`
+//!   names both. So it does for invalid names.
 //!
-//! By default nothing is ever taken out: a metric that is no longer recorded keeps its last value.
-//! [`Recorder::idle_timeout`] removes what was not recorded for a time.
+//! By default nothing expires: a metric that is no longer recorded keeps its last value.
+//! [`Recorder::idle_timeout`] removes idle ones.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
@@ -53,17 +54,17 @@ mod scale;
 use families::Families;
 use handles::{Idle, Recorded};
 
-/// Makes the [`global`](expvar::global()) registry the place where everything that is recorded
-/// through `metrics` in this process goes.
+/// Installs a recorder into the [`global`](expvar::global()) registry for everything that this
+/// process records through `metrics`.
 ///
 /// # Errors
-/// Another recorder was installed before.
+/// Another recorder is already installed.
 #[doc(alias("install_recorder", "set_global_recorder"))]
 pub fn install() -> Result<(), InstallError> {
     Recorder::new(expvar::global()).install()
 }
 
-/// A `metrics` recorder that keeps what it gets in a [`Registry`].
+/// A `metrics` recorder that records into a [`Registry`].
 ///
 /// ```
 /// let registry = expvar::Registry::new();
@@ -73,13 +74,13 @@ pub fn install() -> Result<(), InstallError> {
 /// ```
 #[derive(Clone)]
 pub struct Recorder {
-    /// Tells recorders apart in threads' caches.
+    /// Distinguishes recorders in thread caches.
     id: u64,
     families: Arc<Mutex<Families>>,
 }
 
 impl Recorder {
-    /// A recorder into `registry`.
+    /// Creates a recorder into `registry`.
     #[must_use]
     pub fn new(registry: &Registry) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -87,19 +88,20 @@ impl Recorder {
         Self { id: NEXT.fetch_add(1, Relaxed), families: Arc::new(Mutex::new(families)) }
     }
 
-    /// Keeps at most `sets` label sets of each counter and gauge, and a tenth of that of each
-    /// histogram.
+    /// Sets the maximum number of label sets of each counter and gauge; a histogram has a tenth of
+    /// that.
     #[must_use]
     pub fn label_sets(self, sets: usize) -> Self {
         self.families.lock().limit_sets(sets);
         self
     }
 
-    /// Removes the label sets that nothing was recorded into for this long, as pods and users come
-    /// and go; they make room for others. A set that comes back starts at zero, also through a handle
-    /// that was held meanwhile. A gauge that is set to the value that it has counts as idle.
+    /// Removes label sets that were idle for this long, as with pods and users that come and go;
+    /// they make room for others. A set that returns starts at zero, also through an existing
+    /// handle. A gauge set to its current value counts as idle.
     ///
-    /// A thread looks every eighth of the time, at least every second, until the recorder is gone.
+    /// A thread checks every eighth of the time, but at least every second, until the recorder is
+    /// dropped.
     #[must_use]
     pub fn idle_timeout(self, timeout: Duration) -> Self {
         self.families.lock().expire_after(timeout);
@@ -112,21 +114,21 @@ impl Recorder {
                 thread::sleep(every);
             }
         };
-        // Without a thread nothing expires; there is nobody to tell here.
+        // Without a thread nothing expires; there is no way to report it here.
         let _ = thread::Builder::new().name("expvar-metrics".into()).spawn(sweep);
         self
     }
 
-    /// Does what the thread of [`idle_timeout`](Self::idle_timeout) does, as if it were then.
+    /// Runs one check of [`idle_timeout`](Self::idle_timeout) as if at that time.
     #[doc(hidden)]
     pub fn expire_at(&self, now: Instant) {
         self.families.lock().expire(now);
     }
 
-    /// Makes this the recorder of the process.
+    /// Installs this as the recorder of the process.
     ///
     /// # Errors
-    /// Another recorder was installed before.
+    /// Another recorder is already installed.
     pub fn install(self) -> Result<(), InstallError> {
         metrics::set_global_recorder(self).map_err(|_| InstallError(()))
     }
@@ -152,7 +154,7 @@ impl Recorder {
             Some(scaled) => Recorded::Histogram(metrics::Histogram::from_arc(Arc::clone(scaled))),
             None => Recorded::new(found.var.as_ref(), expires.then(idle)),
         };
-        // What overflowed is not remembered, so that each time counts.
+        // An overflow is not cached, so that each one counts.
         if found.overflowed {
             count_overflow();
         } else {
@@ -210,7 +212,7 @@ impl fmt::Debug for Recorder {
     }
 }
 
-/// The process has a `metrics` recorder already.
+/// The process already has a `metrics` recorder.
 ///
 /// ```standalone_crate
 /// expvar_metrics::install().unwrap();

@@ -1,4 +1,4 @@
-//! What `metrics` records, in the unit of a variable that was there before.
+//! Converts recorded values to the unit of an existing variable.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -7,23 +7,23 @@ use expvar::__private::report_conflict;
 use expvar::{Handle, Histogram, Unit};
 use metrics::HistogramFn;
 
-/// A histogram of the service's own, which may have a unit and may take whole numbers alone.
+/// An existing histogram, possibly with a unit, or of whole numbers.
 ///
 /// `metrics` records durations in seconds, unless the metric is described in another unit of time.
 pub(crate) struct Scaled {
     var: Handle<Histogram>,
     name: Box<str>,
-    /// How many of the declared unit are a second; 0 where that is no unit of time.
+    /// How many of the declared unit make a second; 0 if it is not a unit of time.
     declared: u32,
-    /// How many of the unit that is recorded are a second.
+    /// How many of the recorded unit make a second.
     recorded: AtomicU64,
     whole: bool,
-    /// Whether it was told that fractions are lost.
+    /// Whether the loss of fractions was reported.
     told: AtomicBool,
 }
 
 impl Scaled {
-    /// The same histogram as it is declared, for a metric that is described so.
+    /// Wraps a histogram for a metric with this description.
     pub(crate) fn new(var: Handle<Histogram>, name: &str, declared: Unit, described: Unit) -> Self {
         let whole = !var.snapshot().is_float();
         let scaled = Self {
@@ -38,7 +38,7 @@ impl Scaled {
         scaled
     }
 
-    /// Takes over the unit in which the metric is described.
+    /// Adopts the described unit.
     pub(crate) fn describe(&self, described: Unit) {
         self.recorded.store(per_second(described).unwrap_or(1).into(), Relaxed);
     }
@@ -60,7 +60,7 @@ impl HistogramFn for Scaled {
         if self.declared > 0 {
             let recorded = self.recorded.load(Relaxed) as f64;
             let value = value * f64::from(self.declared) / recorded;
-            // To the nearest: what comes of a multiplication may be just below a whole number.
+            // Rounded: a product may be just below a whole number.
             self.var.record_float(if self.whole { value.round() } else { value });
             return;
         }
@@ -71,8 +71,8 @@ impl HistogramFn for Scaled {
     }
 }
 
-/// Whether what is described in one unit can go into a variable of another; a histogram converts
-/// units of time.
+/// Whether a described unit fits a variable of the declared one; a histogram converts units of
+/// time.
 pub(crate) fn fits(described: Unit, declared: Unit, converts: bool) -> bool {
     let are_times = per_second(described).is_some() && per_second(declared).is_some();
     described == declared
@@ -81,7 +81,7 @@ pub(crate) fn fits(described: Unit, declared: Unit, converts: bool) -> bool {
         || (converts && are_times)
 }
 
-/// How many of a unit of time are a second.
+/// How many of a unit of time make a second.
 fn per_second(unit: Unit) -> Option<u32> {
     match unit {
         Unit::Seconds => Some(1),

@@ -1,17 +1,17 @@
-//! How busy workers were of late.
+//! The recent busy ratio of workers.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// What is shown goes back this far where somebody has read then.
+/// The age of the window, if it was read then.
 const SPAN: Duration = Duration::from_secs(10);
-/// Readings closer together than this share a note.
+/// Reads closer together than this share a note.
 const STEP: Duration = Duration::from_secs(1);
 
-/// Notes of how long workers had been busy. Reading only adds to them, so that any number of
-/// readers see the same.
+/// Notes of the workers' busy time. Reads only add notes, so that any number of readers see the
+/// same.
 pub(crate) struct Window {
     notes: Mutex<VecDeque<(Instant, Duration)>>,
 }
@@ -21,7 +21,7 @@ impl Window {
         Self { notes: Mutex::new(VecDeque::from([(now, Duration::ZERO)])) }
     }
 
-    /// The share of its time for which a worker was busy, from 0 to 1.
+    /// The fraction of time that workers were busy, from 0 to 1.
     pub(crate) fn ratio(&self, now: Instant, busy: Duration, workers: usize) -> f64 {
         let mut notes = self.notes.lock();
         while notes.get(1).is_some_and(|next| now.saturating_duration_since(next.0) >= SPAN) {

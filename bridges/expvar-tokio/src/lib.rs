@@ -14,13 +14,13 @@
 //! |---|---|---|
 //! | `tokio.workers` | worker threads | `tokio_workers` |
 //! | `tokio.alive_tasks` | tasks that were spawned and have not ended | `tokio_alive_tasks` |
-//! | `tokio.global_queue_depth` | tasks that wait in the queue of all workers | `tokio_global_queue_depth` |
-//! | `tokio.busy_ratio` | share of the workers' time that was spent on tasks, in the last ten seconds or since the last reading | `tokio_busy_ratio` |
+//! | `tokio.global_queue_depth` | tasks in the shared queue of all workers | `tokio_global_queue_depth` |
+//! | `tokio.busy_ratio` | fraction of the workers' time spent on tasks, over the last ten seconds or since the last read | `tokio_busy_ratio` |
 //! | `tokio.busy` | seconds spent on tasks, by worker | `tokio_busy_seconds_total{worker="0"}` |
-//! | `tokio.parks` | times that a worker went to sleep for want of work | `tokio_parks_total{worker="0"}` |
-//! | `tokio.park_unparks` | times that it went to sleep or woke: odd while it sleeps | `tokio_park_unparks_total{worker="0"}` |
+//! | `tokio.parks` | times that a worker parked for lack of work | `tokio_parks_total{worker="0"}` |
+//! | `tokio.park_unparks` | times that a worker parked or unparked: odd while it is parked | `tokio_park_unparks_total{worker="0"}` |
 //!
-//! A program that is built with `RUSTFLAGS="--cfg tokio_unstable"` has these too:
+//! A program built with `RUSTFLAGS="--cfg tokio_unstable"` also has:
 //!
 //! | variable | what |
 //! |---|---|
@@ -30,15 +30,15 @@
 //! | `tokio.local_queue_depth` | tasks that wait in each worker's own queue, by worker |
 //! | `tokio.polls`, `tokio.steals`, `tokio.steal_operations`, `tokio.noops`, `tokio.local_schedules`, `tokio.overflows` | counts by worker |
 //! | `tokio.stalls` | times that a worker was awake for over 100 ms without a new poll, by thread: `0 ThreadId(2)` is worker 0 |
-//! | `tokio.mean_poll_time` | nanoseconds that a poll takes of late, by worker |
+//! | `tokio.mean_poll_time` | recent mean time of a poll in nanoseconds, by worker |
 //!
-//! A thread looks at the workers every 20 ms for `tokio.stalls`; it ends with what `publish`
-//! returned. What tasks of one kind do, in any build: [`Tasks`].
+//! For `tokio.stalls` a thread checks the workers every 20 ms, until the returned guard is dropped.
+//! To record the tasks of one kind, in any build, use [`Tasks`].
 //!
-//! Tokio counts polls only there: without it `tokio.busy` and `tokio.parks` are what tells of
-//! them. A worker's own numbers are as old as the last time it slept, so a worker that is blocked
-//! shows as one that no longer parks. On targets without 64-bit atomics `busy`, `busy_ratio`,
-//! `parks` and `park_unparks` are absent, as tokio has none of them.
+//! Tokio counts polls only in such builds; in others, use `tokio.busy` and `tokio.parks`. A
+//! worker's own numbers are updated when it parks, so a blocked worker shows as one that no longer
+//! parks. On targets without 64-bit atomics tokio lacks `busy`, `busy_ratio`, `parks` and
+//! `park_unparks`, and so they are absent.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
@@ -61,11 +61,11 @@ mod tasks;
 
 pub use tasks::{Instrumented, Tasks};
 
-/// Shows the runtime that the caller is in under `prefix` in the [`global`](expvar::global())
-/// registry, until what is returned is dropped.
+/// Publishes the variables of the current runtime under `prefix` in the
+/// [`global`](expvar::global()) registry, until the returned guard is dropped.
 ///
 /// # Errors
-/// A name is taken: another runtime has the prefix. Nothing stays shown then.
+/// A name is taken: another runtime has the prefix. Nothing stays published then.
 ///
 /// # Panics
 /// Outside a tokio runtime.
@@ -73,7 +73,7 @@ pub fn publish(prefix: &str) -> Result<Runtime, PublishError> {
     Runtime::publish(expvar::global(), prefix, &Handle::current())
 }
 
-/// A runtime's variables, shown for as long as this is held.
+/// Keeps a runtime's variables published until it is dropped.
 ///
 /// ```
 /// let registry = expvar::Registry::new();
@@ -93,10 +93,10 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Shows a runtime under `prefix`, until what is returned is dropped.
+    /// Publishes a runtime's variables under `prefix`, until the returned guard is dropped.
     ///
     /// # Errors
-    /// A name is taken: another runtime has the prefix. Nothing stays shown then.
+    /// A name is taken: another runtime has the prefix. Nothing stays published then.
     pub fn publish(
         registry: &Registry,
         prefix: &str,
@@ -118,7 +118,7 @@ impl Runtime {
         Ok(shown.runtime)
     }
 
-    /// Leaves the variables shown for as long as the process runs.
+    /// Keeps the variables published for the rest of the process.
     pub fn keep(mut self) {
         self.names.clear();
         #[cfg(all(tokio_unstable, target_has_atomic = "64"))]
@@ -188,7 +188,7 @@ impl Shown<'_> {
         self.by_worker("local_queue_depth", Info::new().help(help), |m, w| {
             m.worker_local_queue_depth(w)
         })?;
-        let help = "Time that a poll takes of late.";
+        let help = "Recent mean time of a poll.";
         let info = Info::new().help(help).unit(Unit::Nanoseconds);
         self.by_worker("mean_poll_time", info, |m, w| {
             u64::try_from(m.worker_mean_poll_time(w).as_nanos()).unwrap_or(u64::MAX)

@@ -1,4 +1,4 @@
-//! Workers that are stuck in one poll.
+//! Detects workers that are stuck in one poll.
 
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -8,31 +8,31 @@ use std::time::{Duration, Instant};
 use expvar::{Info, Map, PublishError, Registry};
 use tokio::runtime::RuntimeMetrics;
 
-/// How long a worker may be awake without polling anything anew.
+/// How long a worker may run without a new poll.
 const STALLED: Duration = Duration::from_millis(100);
-/// How often the workers are looked at.
+/// The interval of checks.
 const EVERY: Duration = Duration::from_millis(20);
 
-/// A thread that watches a runtime's workers until this is dropped.
+/// A thread that checks a runtime's workers until this is dropped.
 pub(crate) struct Watch {
     stop: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What was seen of a worker.
+/// A worker's state at the last check.
 #[derive(Clone, Copy)]
 struct Worker {
     parks: u64,
     polls: u64,
     since: Instant,
-    /// Whether it was counted already for this stay.
+    /// Whether this stall was already counted.
     counted: bool,
 }
 
 impl Worker {
-    /// Takes what is seen now; whether the worker has just become a stalled one.
+    /// Updates the state; returns whether a stall has just begun.
     fn stalls(&mut self, parks: u64, polls: u64, now: Instant) -> bool {
-        // Odd while it sleeps.
+        // Odd while it is parked.
         let asleep = parks % 2 == 1;
         if asleep || parks != self.parks || polls != self.polls {
             *self = Self { parks, polls, since: now, counted: false };
@@ -44,7 +44,7 @@ impl Worker {
     }
 }
 
-/// Shows `name`, stalls by thread, and starts to watch.
+/// Publishes `name`, stalls by thread, and starts the thread.
 pub(crate) fn watch(
     registry: &Registry,
     name: &str,
@@ -80,7 +80,7 @@ pub(crate) fn watch(
 }
 
 impl Watch {
-    /// Goes on watching for as long as the process runs.
+    /// Keeps checking for the rest of the process.
     pub(crate) fn keep(mut self) {
         if let Some(stop) = self.stop.take() {
             std::mem::forget(stop);

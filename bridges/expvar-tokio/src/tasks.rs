@@ -1,4 +1,4 @@
-//! What instrumented tasks do: how often and how long they are polled, and how long they wait.
+//! Instrumented tasks: how often and how long they are polled, and how long they wait.
 
 use std::fmt;
 use std::future::Future;
@@ -13,10 +13,10 @@ use expvar::{Counter, Gauge, Histogram, Info, PublishError, Registry, Unit};
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 
-/// A poll that takes longer is counted as slow, unless [`Tasks::slow_after`] says otherwise.
+/// Slower polls are counted as slow. Changed by [`Tasks::slow_after`].
 const SLOW: Duration = Duration::from_micros(50);
 
-/// Records what the tasks of one kind do.
+/// Records the tasks of one kind.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -29,17 +29,17 @@ const SLOW: Duration = Duration::from_micros(50);
 ///
 /// | variable | what |
 /// |---|---|
-/// | `started` | tasks that were instrumented |
-/// | `alive` | those of them that have not ended |
-/// | `cancelled` | those that were dropped before they were ready |
+/// | `started` | instrumented tasks |
+/// | `alive` | tasks that have not ended |
+/// | `cancelled` | tasks dropped before completion |
 /// | `first_poll_delay` | nanoseconds from `instrument` to the first poll |
-/// | `scheduled` | nanoseconds from being woken to being polled: how long tasks wait for a worker |
-/// | `idle` | nanoseconds from the end of a poll to being woken: how long they wait for what they await |
-/// | `poll` | nanoseconds that a poll takes: long ones keep a worker from other tasks |
+/// | `scheduled` | nanoseconds from a wake-up to the poll: waiting for a worker |
+/// | `idle` | nanoseconds from the end of a poll to the next wake-up: waiting for what the task awaits |
+/// | `poll` | nanoseconds of a poll: long ones keep a worker from other tasks |
 /// | `slow_polls` | polls of more than 50 µs |
 ///
-/// Tasks of the same prefix share their variables, which stay when the tasks are gone. Waking a
-/// task takes one clock reading, polling it two.
+/// Tasks with the same prefix share their variables, which stay when the tasks have ended. A
+/// wake-up costs one clock reading, a poll two.
 #[derive(Clone)]
 pub struct Tasks {
     vars: Arc<Vars>,
@@ -58,7 +58,7 @@ struct Vars {
 }
 
 impl Tasks {
-    /// Shows the variables under `prefix`; those that are there already are shared.
+    /// Publishes the variables under `prefix`; existing ones are shared.
     ///
     /// # Errors
     /// A name is taken by a variable of another kind.
@@ -87,7 +87,7 @@ impl Tasks {
         })
     }
 
-    /// Counts polls that take longer than this as slow. Default: 50 µs.
+    /// Sets the duration from which a poll is slow. Default: 50 µs.
     #[must_use]
     pub fn slow_after(self, slow_after: Duration) -> Self {
         let Vars {
@@ -116,7 +116,7 @@ impl Tasks {
         }
     }
 
-    /// A future that does what `future` does, and is recorded.
+    /// Wraps a future to record its polls.
     pub fn instrument<F: Future>(&self, future: F) -> Instrumented<F> {
         self.vars.started.inc();
         self.vars.alive.inc();
@@ -146,7 +146,7 @@ impl fmt::Debug for Tasks {
 }
 
 pin_project! {
-    /// A future that is recorded: see [`Tasks::instrument`].
+    /// A recorded future. See [`Tasks::instrument`].
     ///
     /// ```
     /// use expvar_tokio::{Instrumented, Tasks};
@@ -169,18 +169,18 @@ pin_project! {
 struct Task {
     vars: Arc<Vars>,
     start: Instant,
-    /// No poll was seen yet.
+    /// There was no poll yet.
     first: bool,
-    /// When the last poll ended.
+    /// The end of the last poll.
     polled_until: Option<Instant>,
     done: bool,
     waking: Arc<Waking>,
 }
 
-/// What is given to the future as its waker: notes the time and wakes the task.
+/// The future's waker: notes the time and wakes the task.
 struct Waking {
     start: Instant,
-    /// Nanoseconds from the start to the first wake since the last poll.
+    /// Nanoseconds from the start to the first wake-up since the last poll.
     woken: AtomicU64,
     waker: Mutex<Waker>,
 }

@@ -17,16 +17,16 @@
 //! | `tracing.events` | events, by level and target | `tracing_events_total{level="ERROR",target="shop::cart"}` |
 //! | `tracing.spans` | nanoseconds from a span's start to its end, by name | `tracing_spans_seconds{span="checkout"}` |
 //!
-//! Events are those that reach the layer: give it a filter of its own (`Layer::with_filter`) to
-//! count others than are printed. Each map holds up to 1,000 entries; what is past that is counted
-//! as `(other)`. A target is the module unless the event says otherwise, so both are bounded in
-//! most programs. Nothing is allocated for an event that was counted before in the same thread.
+//! The layer's filter determines which events count: give it its own (`Layer::with_filter`) to
+//! count others than are printed. Each map has up to 1,000 entries; further ones are counted as
+//! `(other)`. The default target is the module, so targets and levels are bounded in most programs.
+//! Counting an event that the same thread has counted before does not allocate.
 //!
 //! # Exemplars
-//! Histograms that are declared to keep exemplars show the trace that a thread works for: the field
-//! `trace_id` of the innermost span that has one, and its `span_id`. For trace ids that another layer
-//! keeps, such as that of OpenTelemetry, see [`Layer::trace_ids`]. Spans cost nothing more until such
-//! a histogram records.
+//! Histograms declared with exemplars get the thread's current trace: the field `trace_id` of the
+//! innermost span that has one, and its `span_id`. For trace ids that another layer stores, such as
+//! OpenTelemetry's, see [`Layer::trace_ids`]. Spans cost nothing more until such a histogram
+//! records.
 //!
 //! ```
 //! use tracing_subscriber::prelude::*;
@@ -61,13 +61,13 @@ mod trace;
 
 use trace::Trace;
 
-/// Entries of each map.
+/// The most entries of each map.
 const LIMIT: usize = 1000;
 
-/// The layer of the [`global`](expvar::global()) registry, under `tracing`.
+/// Returns the layer of the [`global`](expvar::global()) registry, under `tracing`.
 ///
-/// Calls share their variables. Where a name is taken by something else, nothing is shown, and the
-/// variable `expvar.clashes` says so; [`Layer::publish`] gives that as an error.
+/// All calls share their variables. If a name is taken by another kind of variable, nothing is
+/// shown, and the variable `expvar.clashes` says so; [`Layer::publish`] returns that as an error.
 #[must_use]
 pub fn layer() -> Layer {
     static LAYER: OnceLock<Layer> = OnceLock::new();
@@ -95,15 +95,15 @@ pub struct Layer {
     trace_ids: Option<TraceIds>,
 }
 
-/// Finds a trace id in what another layer keeps of a span.
+/// Finds a trace id in another layer's extensions of a span.
 type TraceIds = Arc<dyn Fn(&Extensions<'_>) -> Option<String> + Send + Sync>;
 
 impl Layer {
-    /// A layer whose variables are under `prefix` in `registry`; layers with the same ones share
-    /// them.
+    /// Creates a layer whose variables are under `prefix` in `registry`; layers with the same
+    /// arguments share them.
     ///
     /// # Errors
-    /// A name is taken by something that is no map.
+    /// A name is taken by something that is not a map.
     pub fn publish(registry: &Registry, prefix: &str) -> Result<Self, PublishError> {
         trace::set_hook();
         let events = Info::new().help("Events.").labels(["level", "target"]).counter();
@@ -120,9 +120,9 @@ impl Layer {
         })
     }
 
-    /// Takes the trace ids of exemplars from what another layer keeps of a span, where the span has no
-    /// field `trace_id`. `find` runs when a thread enters a span, for it and those around it, from the
-    /// first record into a histogram with exemplars on.
+    /// Sets a function that finds the exemplars' trace id in what another layer stores in a span,
+    /// for spans without a field `trace_id`. From the first recording into a histogram with
+    /// exemplars on, `find` runs when a thread enters a span, for it and its parents.
     ///
     /// ```
     /// /// What another layer puts there.
@@ -143,7 +143,7 @@ impl Layer {
 }
 
 impl Layer {
-    /// Tells layers that record elsewhere apart.
+    /// Distinguishes layers that record elsewhere.
     fn id(&self) -> usize {
         Arc::as_ptr(&self.spans).addr()
     }
@@ -153,7 +153,7 @@ fn map() -> Map {
     Map::with_limit(LIMIT)
 }
 
-/// The time of a span in one layer. A subscriber may have several that record elsewhere.
+/// The time of a span in one layer. A subscriber may have several.
 struct Running {
     /// [`Layer::id`].
     layer: usize,

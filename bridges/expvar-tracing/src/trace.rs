@@ -1,4 +1,4 @@
-//! The trace that a thread works for, which histograms' exemplars show.
+//! The current trace of a thread, for histograms' exemplars.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -10,15 +10,15 @@ use tracing_core::Field;
 use tracing_core::field::{FieldSet, Visit};
 use tracing_core::span::Id;
 
-/// Whether a histogram with exemplars has asked. Before, entering a span costs nothing more.
+/// Whether a histogram with exemplars has recorded. Before, entering a span costs nothing more.
 static IS_ASKED: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    /// The spans with a trace that the thread is in.
+    /// The entered spans that have a trace.
     static ENTERED: RefCell<Vec<(Id, Trace)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What a span says of its trace.
+/// The trace of a span.
 #[derive(Clone, Default)]
 pub(crate) struct Trace {
     trace_id: Option<Arc<str>>,
@@ -26,7 +26,7 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    /// Whether spans with these fields may say something of their trace.
+    /// Whether spans with these fields may have a trace.
     pub(crate) fn is_in(fields: &FieldSet) -> bool {
         fields.field("trace_id").is_some()
     }
@@ -56,11 +56,11 @@ impl Visit for Trace {
     }
 }
 
-/// Lets histograms with exemplars ask here, unless the program has a hook of its own.
+/// Sets the trace hook, unless the program has one.
 pub(crate) fn set_hook() {
     expvar::set_trace_hook(|give| {
         IS_ASKED.store(true, Relaxed);
-        // None in a thread that ends.
+        // `None` in a thread that ends.
         let _ = ENTERED.try_with(|entered| {
             let Ok(entered) = entered.try_borrow() else { return };
             let Some((_, trace)) = entered.last() else { return };
@@ -75,7 +75,7 @@ pub(crate) fn set_hook() {
     });
 }
 
-/// Notes that the thread is in a span now, if `find` finds its trace.
+/// Pushes an entered span, if `find` finds its trace.
 pub(crate) fn enter(id: &Id, find: impl FnOnce() -> Option<Trace>) {
     if IS_ASKED.load(Relaxed)
         && let Some(trace) = find()
@@ -84,7 +84,7 @@ pub(crate) fn enter(id: &Id, find: impl FnOnce() -> Option<Trace>) {
     }
 }
 
-/// Notes that the thread has left a span.
+/// Pops a span.
 pub(crate) fn exit(id: &Id) {
     if !IS_ASKED.load(Relaxed) {
         return;
@@ -97,7 +97,7 @@ pub(crate) fn exit(id: &Id) {
     });
 }
 
-/// Notes what a span that the thread may be in says now.
+/// Updates the trace of an entered span.
 pub(crate) fn update(id: &Id, trace: &Trace) {
     let _ = ENTERED.try_with(|entered| {
         let mut entered = entered.borrow_mut();

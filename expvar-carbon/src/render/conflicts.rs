@@ -1,4 +1,4 @@
-//! Finds names that two variables share, at the cost of a hash and a comparison a name.
+//! Detects names that two variables share, at the cost of a hash and a comparison for each name.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;
@@ -6,12 +6,12 @@ use std::hash::BuildHasher;
 use expvar::__private::BuildIdentity;
 use foldhash::fast::RandomState;
 
-/// Finds the second and later uses of a name within one reading.
+/// Detects the second and later uses of a name within one collection.
 ///
-/// Readings mostly name the same variables in the same order. So the names' hashes are kept in
-/// order with their verdicts, and as long as a reading follows the one before, each name costs a
-/// comparison; only from the first difference on a set is used. A hash of 63 bits takes two of a
-/// million names for one with a probability of 5·10⁻⁸.
+/// Collections mostly name the same variables in the same order. So the names' hashes are kept in
+/// order with their verdicts, and while a collection repeats the previous one, each name costs a
+/// comparison. From the first difference on a set is used. With 63-bit hashes, the probability of a
+/// collision among a million names is 5·10⁻⁸.
 ///
 /// ```
 /// let mut clashes = expvar_carbon::Conflicts::default();
@@ -31,34 +31,34 @@ pub struct Conflicts {
 }
 
 impl Conflicts {
-    /// Begins a reading.
+    /// Begins a collection.
     pub fn begin(&mut self) {
         self.at = 0;
         self.diverged = false;
     }
 
-    /// Whether `name` was there before in this reading.
+    /// Whether `name` was already used in this collection.
     pub fn is_conflict(&mut self, name: &str) -> bool {
         self.is_repeated(self.hash(name.as_bytes()))
     }
 
-    /// What stands for a name here.
+    /// The hash of a name.
     pub(crate) fn hash(&self, name: &[u8]) -> u64 {
         self.hasher.hash_one(name) & !1
     }
 
-    /// How many names there were so far in this reading.
+    /// The number of names so far in this collection.
     pub(crate) fn names(&self) -> usize {
         self.at
     }
 
-    /// Counts a name that is known to be the last reading's at this place.
+    /// Counts a name known to be the same as the last collection's at this position.
     #[inline]
     pub(crate) fn repeat(&mut self) {
         self.at += 1;
     }
 
-    /// Whether the name of this [`hash`](Self::hash) was there before in this reading.
+    /// Whether the name of this [`hash`](Self::hash) was already used in this collection.
     #[inline]
     pub(crate) fn is_repeated(&mut self, hash: u64) -> bool {
         match self.names.get(self.at) {
@@ -89,12 +89,12 @@ impl Conflicts {
         self.seen.extend(self.names.iter().map(|name| name & !1));
     }
 
-    /// Whether the last verdict is of this reading, rather than repeated from the one before.
+    /// Whether the last verdict is new, rather than repeated from the previous collection.
     pub fn is_new(&self) -> bool {
         self.diverged
     }
 
-    /// Ends a reading; returns whether the names differ from the reading before.
+    /// Ends a collection; returns whether the names differ from the previous one.
     pub fn end(&mut self) -> bool {
         let changed = self.diverged || self.at < self.names.len();
         self.names.truncate(self.at);

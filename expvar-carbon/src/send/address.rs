@@ -1,11 +1,11 @@
-//! Where a server listens, and what it speaks: `tcp://host:2003` and its kin.
+//! Server addresses with their protocol: `tcp://host:2003` and others.
 
 use std::fmt;
 use std::str::FromStr;
 
 use expvar_push::ConfigError;
 
-/// What is spoken to a server.
+/// The protocol of a server.
 ///
 /// ```
 /// use expvar_carbon::{Address, Scheme};
@@ -16,7 +16,7 @@ use expvar_push::ConfigError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Scheme {
-    /// Lines over TCP; what an address without a scheme means.
+    /// Lines over TCP; the default without a scheme.
     Tcp,
     /// Lines in datagrams of at most 1,400 bytes.
     Udp,
@@ -43,7 +43,7 @@ impl Scheme {
     }
 }
 
-/// Where a server listens, and what it speaks.
+/// The address and protocol of a server.
 ///
 /// ```
 /// use expvar_carbon::{Address, Scheme};
@@ -63,7 +63,7 @@ pub struct Address {
 }
 
 impl Address {
-    /// What is spoken there.
+    /// The protocol.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
@@ -78,7 +78,7 @@ impl Address {
         self.port
     }
 
-    /// The instance, which tells servers of one host apart in a relay's hashes.
+    /// The instance, which distinguishes servers of one host in a relay's hashes.
     pub fn instance(&self) -> Option<&str> {
         self.instance.as_deref()
     }
@@ -87,11 +87,11 @@ impl Address {
 impl FromStr for Address {
     type Err = ConfigError;
 
-    /// Reads `scheme://host:port`, `host:port`, `scheme://[v6]:port` or `unix:///path`; all but the
-    /// last may be followed by an instance: `host:port=a`.
+    /// Parses `scheme://host:port`, `host:port`, `scheme://[v6]:port` or `unix:///path`. All but
+    /// the last may be followed by an instance: `host:port=a`.
     ///
     /// # Errors
-    /// When the scheme is unknown, or the host or the port is missing.
+    /// The scheme is unknown, or the host or the port is missing.
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         let bad = |problem: &str, remedy: String| {
             Err(ConfigError::new("address", format!("{text:?} {problem}"), remedy))

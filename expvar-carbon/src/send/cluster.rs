@@ -1,11 +1,11 @@
-//! Servers that share a route.
+//! Clusters: servers that share a route.
 
 use expvar_push::ConfigError;
 
 use crate::send::address::Address;
 use crate::send::route::{Dialect, Hashing, Route, Router};
 
-/// Servers that share a route: for the names that a pattern matches, see
+/// Servers that share a route, for names that match a pattern. See
 /// [`SenderBuilder::matching`](crate::SenderBuilder::matching).
 ///
 /// ```
@@ -28,7 +28,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// A cluster of one server so far, as [`Address`] writes it.
+    /// Creates a cluster with one server ([`Address`]).
     pub fn to(address: impl Into<String>) -> Self {
         Self::default().and(address)
     }
@@ -39,31 +39,32 @@ impl Cluster {
         self
     }
 
-    /// Which of the servers get a point. The first that answers by default.
+    /// Sets which of the servers get a point. Default: the first one that answers.
     pub fn route(mut self, route: Route) -> Self {
         self.route = route;
         self
     }
 
-    /// How many servers get each point, where a hash chooses. Default: 1.
+    /// Sets how many servers get each point with a hash route. Default: 1.
     pub fn replication(mut self, copies: usize) -> Self {
         self.replication = Some(copies);
         self
     }
 
-    /// Whose hashes are meant. carbon-c-relay's by default.
+    /// Sets whose hashes to use. Default: carbon-c-relay's.
     pub fn dialect(mut self, dialect: Dialect) -> Self {
         self.dialect = dialect;
         self
     }
 
-    /// Whether the copies of a point go to different hosts (carbon-relay's `DIVERSE_REPLICAS`).
+    /// Sets whether the copies of a point go to different hosts (carbon-relay's
+    /// `DIVERSE_REPLICAS`).
     pub fn diverse(mut self, diverse: bool) -> Self {
         self.diverse = diverse;
         self
     }
 
-    /// Chooses servers as this cluster's route does.
+    /// Builds a router that chooses servers as this cluster's route does.
     ///
     /// ```
     /// use expvar_carbon::{Cluster, Route};
@@ -74,7 +75,7 @@ impl Cluster {
     /// ```
     ///
     /// # Errors
-    /// When a setting cannot be used, or the route does not choose by names.
+    /// A setting is invalid, or the route does not choose by names.
     pub fn router(&self) -> Result<Router, ConfigError> {
         let addresses = self.parse()?;
         if !self.route.is_hash() {

@@ -10,11 +10,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::{TcpStream, UdpSocket};
 
-/// The longest datagram, in bytes: what passes an Ethernet in one piece.
+/// The longest datagram, in bytes: fits an Ethernet frame.
 pub(crate) const DATAGRAM_MAX_BYTES: usize = 1_400;
-/// So many datagrams go at once; more would overflow a receiver's buffer of the usual 208 KiB.
+/// Datagrams sent in one burst; more could overflow a receiver's usual buffer of 208 KiB.
 const BURST_DATAGRAMS: u32 = 32;
-/// The rest after a burst: 4.5 MB/s in all.
+/// The pause after a burst; limits the rate to 4.5 MB/s.
 const BURST_PAUSE: Duration = Duration::from_millis(10);
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -27,7 +27,7 @@ pub(crate) enum Connection {
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
     #[cfg(unix)]
     Unix(UnixStream),
-    /// With the datagrams sent since the last rest.
+    /// With the number of datagrams since the last pause.
     Udp(UdpSocket, u32),
     #[cfg(test)]
     Memory(tokio::io::DuplexStream),
@@ -47,7 +47,7 @@ impl Connection {
         }
     }
 
-    /// The TCP connection below, if there is one.
+    /// The underlying TCP connection, if any.
     pub(crate) fn tcp(&self) -> Option<&TcpStream> {
         match self {
             Connection::Tcp(stream) => Some(stream),
@@ -57,8 +57,8 @@ impl Connection {
         }
     }
 
-    /// Whether the peer has closed, asked of the kernel now rather than of the runtime, which
-    /// may not have heard yet.
+    /// Whether the peer has closed. Asks the kernel, because the runtime may not have been notified
+    /// yet.
     pub(crate) fn is_closed(&self) -> Option<io::Error> {
         #[cfg(unix)]
         let unix = match self {
@@ -76,7 +76,7 @@ impl Connection {
         }
     }
 
-    /// Waits until the peer has closed or the connection has failed. What it says is ignored.
+    /// Waits until the peer has closed or the connection has failed. Ignores received data.
     pub(crate) async fn until_closed(&mut self) -> io::Error {
         let mut ignored = [0; 512];
         loop {
@@ -93,9 +93,9 @@ impl Connection {
         }
     }
 
-    /// Writes a part of `bytes`, which are whole lines or frames, and returns how many it wrote.
-    /// One datagram, or none where the first line does not fit into one: then it is an error of
-    /// the kind [`InvalidInput`](io::ErrorKind::InvalidInput).
+    /// Writes a prefix of `bytes`, which are whole lines or frames, and returns its length. Over
+    /// UDP one datagram, or an error of kind [`InvalidInput`](io::ErrorKind::InvalidInput) if the
+    /// first line does not fit into one.
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let Connection::Udp(socket, burst) = self else {
             return match self.stream() {
@@ -115,7 +115,7 @@ impl Connection {
         socket.send(datagram).await
     }
 
-    /// Passes on what the connection itself still holds.
+    /// Flushes the connection's own buffer.
     pub(crate) async fn flush(&mut self) -> io::Result<()> {
         match self.stream() {
             Ok(stream) => stream.flush().await,
@@ -123,7 +123,7 @@ impl Connection {
         }
     }
 
-    /// Closes our side. The peer closes its own when it has read everything.
+    /// Closes the sending side. The peer closes its own when it has read everything.
     pub(crate) async fn shutdown(&mut self) -> io::Result<()> {
         match self.stream() {
             Ok(stream) => stream.shutdown().await,
@@ -131,7 +131,7 @@ impl Connection {
         }
     }
 
-    /// Waits for the peer to close its side. Datagrams are read when they are sent.
+    /// Waits for the peer to close its side. Datagrams count as read when they are sent.
     pub(crate) async fn until_read(&mut self) -> io::Result<()> {
         if let Ok(stream) = self.stream() {
             let mut ignored = [0; 512];

@@ -1,4 +1,4 @@
-//! One queue on its way to one server, or to the first of several that answers.
+//! A destination: one queue for one server, or for the first of several that answers.
 
 mod acknowledged;
 mod carried;
@@ -31,72 +31,72 @@ use live::Live;
 use session::Session;
 use store::Store;
 
-/// The longest wait before the next attempt once a deadline runs.
+/// The longest pause between attempts once a deadline runs.
 const HURRY: Duration = Duration::from_millis(250);
 
-/// How a destination behaves.
+/// A destination's timeouts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Policy {
-    /// For each step of connecting, and for each write.
+    /// Timeout of each step of connecting, and of each write.
     pub(crate) timeout: Duration,
-    /// How far back to send again after a lost connection; nothing when zero.
+    /// How far back to resend after a lost connection; zero for none.
     pub(crate) window: Duration,
 }
 
-/// One queue, shared by those who fill it and the one that empties it.
+/// A queue shared by its producers and its one sending task.
 pub(crate) struct Destination {
-    /// Its place among the sender's.
+    /// Its index in the sender.
     pub(crate) index: usize,
     /// In order of preference.
     pub(crate) addresses: Vec<Address>,
     queue: Mutex<Queue>,
-    /// Wakes the part that sends.
+    /// Wakes the sending task.
     wake: Notify,
-    /// Wakes those that wait for servers to close.
+    /// Wakes tasks that wait for servers to close.
     asked: Notify,
-    /// Points that this queue had no room for.
+    /// Points dropped because this queue was full.
     dropped: AtomicU64,
-    /// The queue's copy on disk; none after [`take_spool`](Self::take_spool). Locked before the
+    /// The queue's copy on disk; `None` after [`take_spool`](Self::take_spool). Locked before the
     /// queue.
     store: Mutex<Option<Store>>,
-    /// Where the spool is, if there is one.
+    /// The directory of the spool, if there is one.
     pub(crate) spool_dir: Option<PathBuf>,
     spool_wake: Notify,
-    /// From the destination before, until it is driven; for the one after, from then on.
+    /// Connections from the predecessor until this is driven; for the successor afterwards.
     carried: Mutex<Carried>,
 }
 
 /// How a connection ended.
 enum End {
-    /// By us, and the server has yet to close it; perhaps in favour of a better one.
+    /// Closed by us, and waiting for the server to close; perhaps replaced by a better one.
     Closing(Closing, Option<Live>),
-    /// By the peer or by an error; with how many bytes were acknowledged, where that is known.
+    /// Closed by the peer or by an error, with the number of acknowledged bytes if known.
     Lost(io::Error, Option<u64>),
-    /// It goes on, in another destination.
+    /// Handed over to another destination.
     Carried(Live),
 }
 
-/// Who tells a destination what to do, and hears from it.
+/// The owner of a destination: gives commands and receives results.
 pub(crate) trait Host: Sync {
-    /// What `destination` is to do now.
+    /// The current command for `destination`.
     fn command(&self, destination: &Destination) -> Command;
-    /// A server has read everything that was written to it.
+    /// Called when a server has read everything written to it.
     fn confirmed(&self);
 }
 
-/// What is asked of a destination.
+/// A command to a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Command {
-    /// Send what comes.
+    /// Send what arrives.
     Serve,
-    /// Send what waits, and see to it that it was read.
+    /// Send what is queued, and confirm that it was read.
     Flush,
-    /// The same, then end.
+    /// Flush, then end.
     Close,
-    /// End the connection, then end, whatever waits: other destinations take it over. At this moment at
-    /// the latest the connection counts as lost.
+    /// Close the connection and end, without emptying the queue: other destinations take it over.
+    /// The connection counts as lost at this time at the latest.
     Leave(Instant),
-    /// End, whatever waits: another destination takes it over, and the connections too.
+    /// End without emptying the queue: another destination takes over queue and connections.
     HandOver,
 }
 
@@ -128,16 +128,16 @@ impl Destination {
         }
     }
 
-    /// Calls `f` with the queue. Nothing that waits happens under this lock.
+    /// Calls `f` with the locked queue. `f` must not block.
     pub(crate) fn queue<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
         f(&mut self.queue.lock())
     }
 
-    /// Takes a batch over. Where there is a spool the batch is in it when this returns, unless the
-    /// disk fails.
+    /// Appends a batch to the queue. With a spool, the batch is on disk when this returns, unless
+    /// the disk fails.
     pub(crate) fn push(&self, batch: Batch, counts: &Counts) {
         let store = self.spool_dir.is_some().then(|| self.store.lock());
-        // Whoever drives the destination does not rest while something waits, but for a moment.
+        // The sending task only idles while the queue is empty.
         let (waited, seq, dropped) =
             self.queue(|q| (q.is_waiting(), q.next_seq(), q.push(batch.clone())));
         if !waited {
@@ -153,12 +153,12 @@ impl Destination {
         }
     }
 
-    /// Points that this queue had no room for.
+    /// Points dropped because this queue was full.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
     }
 
-    /// Counts on from another queue's dropped points.
+    /// Adds another queue's dropped points.
     pub(crate) fn count_on(&self, dropped: u64) {
         self.dropped.fetch_add(dropped, Relaxed);
     }
@@ -169,13 +169,13 @@ impl Destination {
         addresses.join(", ")
     }
 
-    /// Lets [`drive`](Self::drive) ask its host again.
+    /// Makes [`drive`](Self::drive) get the command again.
     pub(crate) fn wake(&self) {
         self.wake.notify_one();
         self.asked.notify_waiters();
     }
 
-    /// Sends what the queue gets until the host's command is to close and nothing waits, or to end.
+    /// Sends from the queue until the command is to close and the queue is empty, or to end.
     pub(crate) async fn drive<D: Dial>(
         &self,
         dial: &D,
@@ -196,8 +196,8 @@ impl Destination {
         *self.carried.lock() = Carried { live, closing, away: health.into_away() };
     }
 
-    /// Connects and sends, one connection after another. Those that it has closed from our side go
-    /// to `settling`. Returns the one that goes on in another destination.
+    /// Connects and sends, one connection after another. Connections closed by us go to `settling`.
+    /// Returns the connection to hand over.
     async fn send<D: Dial>(
         &self,
         dial: &D,
@@ -226,7 +226,8 @@ impl Destination {
             };
             let (id, server, since) = (live.id, live.server.clone(), live.since);
             let end = Session { destination: self, policy, health, live }.run(dial, host).await;
-            // A server that accepts and hangs up at once gets no more attempts than a dead one.
+            // A server that accepts and closes at once gets no more attempts than an unreachable
+            // one.
             if since.elapsed() >= Backoff::FIRST {
                 backoff.reset();
             }
@@ -247,7 +248,7 @@ impl Destination {
         None
     }
 
-    /// Waits until something waits to be sent; returns false when there is nothing left to do.
+    /// Waits until the queue has something to send; false if there is nothing left to do.
     async fn wait_for_work(&self, policy: Policy, host: &impl Host, closing: &AtomicUsize) -> bool {
         loop {
             if host.command(self).is_to_end() {
@@ -260,11 +261,11 @@ impl Destination {
             if waiting {
                 return true;
             }
-            // A connection that is closing may fail yet, and its points wait again.
+            // A closing connection may still fail, and its points must then be resent.
             if host.command(self) == Command::Close && closing.load(Relaxed) == 0 {
                 return false;
             }
-            // Not before a moment: what is in a closing connection is kept for longer.
+            // Not at once: points of a closing connection are kept longer.
             let expiry = oldest.map(|at| (at + policy.window).max(Instant::now() + HURRY));
             tokio::select! {
                 () = self.wake.notified() => {}
@@ -299,7 +300,7 @@ impl Destination {
         Err(io::Error::new(kind, errors.join("; ")))
     }
 
-    /// Tells the queue that a connection was lost, or that none can be had.
+    /// Tells the queue that a connection was lost, or that none can be made.
     fn lost(&self, policy: Policy, connection: Option<u64>, acknowledged: Option<u64>) {
         let since = match policy.window {
             Duration::ZERO => None,
@@ -311,14 +312,14 @@ impl Destination {
         self.queue(|q| q.lost(connection, since, acknowledged));
     }
 
-    /// Waits until this destination's work goes to others.
+    /// Waits for the command to end.
     async fn until_left(&self, host: &impl Host) {
         while !host.command(self).is_to_end() {
             self.wake.notified().await;
         }
     }
 
-    /// Waits before the next attempt, not for long once somebody waits for us.
+    /// Pauses before the next attempt, briefly once a flush or close is waiting.
     async fn pause(&self, wait: Duration, host: &impl Host) {
         let start = Instant::now();
         loop {
@@ -335,7 +336,7 @@ impl Destination {
     }
 }
 
-/// Tells connections apart, those of other destinations included: queues are handed on.
+/// Ids are unique over all destinations, because queues are handed over.
 static NEXT_CONNECTION: AtomicU64 = AtomicU64::new(1);
 
 #[cfg(test)]

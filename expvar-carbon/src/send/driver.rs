@@ -1,4 +1,4 @@
-//! The lossless sender's work: drives the destinations, and answers who waits for them.
+//! The sender's task: drives the destinations, and answers waiting callers.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -21,7 +21,7 @@ use expvar_push::ConfigError;
 use expvar_push::Queue;
 use expvar_push::Unsent;
 
-/// The part that does the work: [`run`](Driver::run) it in a tokio runtime.
+/// The task that sends. [`run`](Driver::run) it in a tokio runtime.
 ///
 /// ```
 /// # let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -38,50 +38,50 @@ pub struct Driver {
     shared: Arc<Shared>,
 }
 
-/// What the handles and the driver share.
+/// State shared by the handles and the driver.
 pub(crate) struct Shared {
-    /// Locked before the requests, and those before a destination's queue.
+    /// Locked before the requests, which are locked before a destination's queue.
     setup: RwLock<Setup>,
     pub(crate) counts: Arc<Counts>,
     requests: Mutex<Requests>,
     changed: Notify,
     change_asked: Notify,
-    /// The driver settles the spools: they go to no other destinations any more.
+    /// The driver is finishing the spools: they can no longer be handed over.
     pub(crate) has_ended: Mutex<bool>,
-    /// No more is taken in.
+    /// No more lines are accepted.
     closed: AtomicBool,
 }
 
 #[derive(Default)]
 struct Requests {
     flushes: Vec<Flush>,
-    /// The deadline of the end.
+    /// The shutdown deadline.
     closing: Option<Instant>,
     changes: VecDeque<Change>,
-    /// The destinations end, as others take over.
+    /// The destinations are ending, as others take over.
     leaving: Option<Leaving>,
-    /// The driver has ended: nobody answers any more.
+    /// The driver has ended: nothing will be answered.
     ended: bool,
 }
 
-/// How destinations end of which others take the work over.
+/// How destinations end when others take over.
 pub(crate) struct Leaving {
-    /// Connections that nobody takes over count as lost then.
+    /// Connections that are not handed over then count as lost.
     pub(crate) latest: Instant,
-    /// For each destination, whether another one takes its connections over.
+    /// For each destination, whether its connections are handed over.
     pub(crate) hands_over: Vec<bool>,
 }
 
 struct Flush {
-    /// For each destination, the number of the first batch that came later.
+    /// For each destination, the number of the first batch after the request.
     before: Vec<u64>,
     deadline: Instant,
-    /// It ends the sender: answered when that has ended.
+    /// A shutdown: answered when the sender has ended.
     closing: bool,
     reply: Box<dyn FnOnce(Unsent) + Send>,
 }
 
-/// Settings that take the place of the present ones.
+/// New settings.
 pub(crate) struct Change {
     pub(crate) settings: SenderBuilder,
     pub(crate) within: Duration,
@@ -115,13 +115,13 @@ impl Shared {
         self.closed.load(Relaxed)
     }
 
-    /// The present setup, which stays while this is held. Nothing that waits happens meanwhile.
+    /// The current setup, unchanged while the guard is held. Do not block meanwhile.
     pub(crate) fn setup(&self) -> RwLockReadGuard<'_, Setup> {
         self.setup.read()
     }
 
-    /// Asks for all that was sent so far to be read within this time, and for the end then if
-    /// `closing`; `reply` is called with what is left.
+    /// Requests that everything sent so far is read within this time, and then the shutdown if
+    /// `closing`. Calls `reply` with what is unsent.
     pub(crate) fn request(
         &self,
         within: Duration,
@@ -152,7 +152,7 @@ impl Shared {
         setup.destinations.iter().for_each(|destination| destination.wake());
     }
 
-    /// Asks for other settings; dropping the reply says that the sender has ended.
+    /// Requests new settings. The reply is dropped if the sender has ended.
     pub(crate) fn change(&self, change: Change) {
         let mut requests = self.requests.lock();
         if !requests.ended {
@@ -162,7 +162,7 @@ impl Shared {
         }
     }
 
-    /// The next settings that somebody asks for.
+    /// Waits for the next request of new settings.
     pub(crate) async fn next_change(&self) -> Change {
         loop {
             let change = self.requests.lock().changes.pop_front();
@@ -173,14 +173,14 @@ impl Shared {
         }
     }
 
-    /// Lets `exchange` make another setup of the present one, while nobody sends.
+    /// Replaces the setup by `exchange` of it, while no sends are in progress.
     pub(crate) fn exchange(&self, exchange: impl FnOnce(&Setup) -> Setup) {
         let mut setup = self.setup.write();
         *setup = exchange(&setup);
         let mut requests = self.requests.lock();
         requests.leaving = None;
         for flush in &mut requests.flushes {
-            // Batches may have other numbers now: all that was sent so far is waited for.
+            // Batches may be renumbered: wait for all that was sent so far.
             flush.before = setup
                 .destinations
                 .iter()
@@ -208,7 +208,7 @@ impl Shared {
         left
     }
 
-    /// Answers the requests that are fulfilled or over, and returns the next deadline.
+    /// Answers the requests that are done or expired, and returns the next deadline.
     fn settle(&self) -> Option<Instant> {
         let now = Instant::now();
         let flushes = std::mem::take(&mut self.requests.lock().flushes);
@@ -233,14 +233,14 @@ impl Shared {
             requests.changes.clear();
             std::mem::take(&mut requests.flushes)
         };
-        // Where the driver was dropped rather than ended, its spools are still held.
+        // If the driver was dropped before its end, its spools are still open.
         self.setup().destinations.iter().for_each(|destination| drop(destination.take_spool()));
         for flush in flushes {
             (flush.reply)(self.left(Some(&flush.before)));
         }
     }
 
-    /// What `of` says of the queue of which it says most.
+    /// The largest value of `of` over all queues.
     pub(crate) fn fullest(&self, of: fn(&Queue) -> u64) -> u64 {
         self.setup()
             .destinations
@@ -304,8 +304,9 @@ impl Driver {
         Self { shared }
     }
 
-    /// Sends until `shutdown` resolves, or [`Sender::shutdown`](crate::Sender::shutdown) is called, or all handles are
-    /// gone; then sends what waits within the deadline and returns what is left.
+    /// Sends until `shutdown` resolves, [`Sender::shutdown`](crate::Sender::shutdown) is called, or
+    /// all handles are dropped; then sends what is queued within the deadline and returns what is
+    /// unsent.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Unsent {
         let shared = &self.shared;
         let _ended = Ended(shared.clone());
@@ -352,7 +353,7 @@ impl Driver {
         left
     }
 
-    /// Drives the present destinations to their end; returns who follows them, if somebody does.
+    /// Drives the current destinations to their end; returns their successors, if any.
     async fn serve(&self) -> Option<Handover> {
         let shared = &self.shared;
         let setup = shared.setup().clone();
@@ -377,7 +378,7 @@ impl Driver {
     }
 }
 
-/// Marks the end however it comes, so that nobody waits for an answer.
+/// Marks the end, also on a panic, so that no caller waits forever.
 struct Ended(Arc<Shared>);
 
 impl Drop for Ended {

@@ -1,4 +1,4 @@
-//! Other settings for a sender that runs: what waits moves to the new destinations, in order.
+//! Applies new settings to a running sender: moves queues to new destinations, in order.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,21 +15,21 @@ use expvar_push::ConfigError;
 use expvar_push::Spool;
 use expvar_push::{Batch, Queue};
 
-/// A deadline that is none.
+/// A practically infinite deadline.
 const FOREVER: Duration = Duration::from_secs(1 << 30);
 
-/// Settings that are ready to take the place of the present ones.
+/// New settings, ready to be applied.
 pub(crate) struct Handover {
     prepared: Prepared,
-    /// For each new destination, the present one whose queue it takes over; none where what waits is
-    /// given to the servers anew.
+    /// For each new destination, the index of the one whose queue it takes over; `None` if queued
+    /// lines are routed again.
     predecessors: Option<Vec<Option<usize>>>,
     reply: oneshot::Sender<Result<(), ConfigError>>,
 }
 
 impl Handover {
-    /// Waits for other settings that can be used, and opens what they name; those that cannot be
-    /// used are answered with the reason. Returns how the present destinations end, too.
+    /// Waits for valid new settings, and opens what they need. Invalid ones are answered with the
+    /// error. Also returns how the current destinations end.
     pub(crate) async fn prepare(shared: &Shared, setup: &Setup) -> (Handover, Leaving) {
         loop {
             let change = shared.next_change().await;
@@ -50,12 +50,12 @@ impl Handover {
                 Ok(Err(error)) => error,
                 Err(error) => ConfigError::new("sender", error.to_string(), "report this"),
             };
-            // Whoever asked may have stopped waiting for the answer.
+            // The requester may have stopped waiting.
             let _ = change.reply.send(Err(problem));
         }
     }
 
-    /// Puts the new destinations in the place of the old ones, which have ended.
+    /// Replaces the old destinations, which have ended.
     pub(crate) async fn carry_out(self, shared: &Arc<Shared>) {
         let (prepared, shared) = (self.prepared, shared.clone());
         let move_all = move || shared.hand_over(prepared, self.predecessors.as_deref());
@@ -67,7 +67,7 @@ impl Handover {
 }
 
 impl Shared {
-    /// Moves what the destinations hold to new ones. Blocks while spools are written.
+    /// Moves the queues to new destinations. Blocks while spools are written.
     fn hand_over(&self, prepared: Prepared, predecessors: Option<&[Option<usize>]>) {
         let has_ended = self.has_ended.lock();
         if *has_ended {
@@ -99,11 +99,11 @@ impl Shared {
         });
         counts.spool_bytes.store(0, std::sync::atomic::Ordering::Relaxed);
         let destinations = self.setup().destinations.clone();
-        // All of them, whatever the first one says.
+        // Writes all of them, even if one fails.
         let written =
             destinations.iter().filter(|destination| destination.write_spool(counts)).count();
         if written < destinations.len() {
-            // The old spools keep what the new ones do not have.
+            // The old spools keep what the new ones lack.
             return;
         }
         for (destination, spool) in old.destinations.iter().zip(spools) {
@@ -117,8 +117,8 @@ impl Shared {
     }
 }
 
-/// The destination that takes over the queue of the one `before` it, and the spool where the directory
-/// is the same.
+/// Makes the destination that takes over the queue of `before`, with its spool if the directory is
+/// the same.
 fn successor(
     index: usize,
     opened: Opened,
@@ -158,7 +158,7 @@ fn successor(
     destination
 }
 
-/// A destination with nothing of the old ones but, where it has the same directory, a spool.
+/// Makes a destination with an empty queue, with a spool if the directory is the same.
 fn reopened(
     index: usize,
     opened: Opened,
@@ -181,7 +181,7 @@ fn reopened(
     Destination::new(index, opened.plan.addresses, queue, spool)
 }
 
-/// Gives what waits to the new destinations, as if it were sent now. Of copies, what the slowest has.
+/// Routes queued lines to the new destinations. Of copies, uses the slowest destination's queue.
 fn reroute(old: &Setup, new: &Setup, counts: &Counts) {
     let waits = |at: &usize| old.destinations[*at].queue(|q| q.left(u64::MAX).0);
     for (destinations, copies) in &old.routing.clusters {
@@ -207,8 +207,8 @@ fn reroute(old: &Setup, new: &Setup, counts: &Counts) {
     }
 }
 
-/// For each new destination, the present one whose queue it takes over; none where another hash gives
-/// what waits to other servers.
+/// For each new destination, the index of the one whose queue it takes over; `None` if another hash
+/// routes lines to other servers.
 fn predecessors(prepared: &Prepared, setup: &Setup) -> Option<Vec<Option<usize>>> {
     let routings = [&setup.routing, &prepared.routing];
     let splits = routings.iter().any(|routing| routing.splits());
@@ -223,9 +223,9 @@ fn predecessors(prepared: &Prepared, setup: &Setup) -> Option<Vec<Option<usize>>
     )
 }
 
-/// Whose queue a destination to `addresses` takes over: of those that served one of its servers the one
-/// that got furthest, since what that one has sent is where the new destination would send it. Where
-/// there is none, the one that got least far: its points have reached none of the new servers.
+/// The predecessor of a destination to `addresses`: of those that sent to one of its servers the
+/// most advanced one, because what that has sent is already there. Without any, the least advanced
+/// one: none of its points has reached the new servers.
 fn predecessor(
     addresses: &[crate::send::address::Address],
     spool: &Disk,

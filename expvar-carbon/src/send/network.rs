@@ -1,4 +1,4 @@
-//! Connects to servers: by any of their addresses, and over TLS.
+//! Connects to servers: tries all addresses of a host, and adds TLS.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use crate::send::connection::Connection;
 #[cfg(feature = "tls")]
 use expvar_push::Identity;
 
-/// A way to connect to addresses.
+/// A way to connect.
 pub(crate) trait Dial: Send + Sync {
     /// Connects to `address`, each step within `timeout`.
     fn dial(
@@ -26,7 +26,7 @@ pub(crate) trait Dial: Send + Sync {
         timeout: Duration,
     ) -> impl Future<Output = io::Result<Connection>> + Send;
 
-    /// Changes when certificates were read again: connections made before are to be renewed.
+    /// Changes when certificates are reloaded: earlier connections must then be renewed.
     fn generation(&self) -> u64 {
         0
     }
@@ -46,7 +46,7 @@ impl Dial for Network {
             let stream = timeout(limit, UnixStream::connect(address.host())).await??;
             return Ok(Connection::Unix(stream));
         }
-        // Resolved anew each time, as servers move.
+        // Resolved each time, because servers move.
         let found = lookup_host((address.host(), address.port()));
         race(timeout(limit, found).await??, |ip| async move {
             match address.scheme() {
@@ -67,8 +67,8 @@ impl Dial for Network {
 }
 
 impl Network {
-    /// Keeps to what the present one has read of the same files, if that is what they still hold:
-    /// then its connections need no renewal.
+    /// Keeps the current certificates if the files are unchanged, so that connections need no
+    /// renewal.
     #[cfg_attr(not(feature = "tls"), allow(clippy::needless_pass_by_ref_mut, unused_variables))]
     pub(crate) fn join(&mut self, present: &Network) {
         #[cfg(feature = "tls")]

@@ -9,8 +9,8 @@ pub(crate) const FRAME_MAX_BYTES: usize = 1 << 20;
 const START: &[u8] = b"\x80\x02](";
 const END: &[u8] = b"e.";
 
-/// Appends `lines`, which are as [`Lines`](crate::Lines) renders them, as frames of at most
-/// `limit` bytes. What is no line is passed over.
+/// Appends `lines`, rendered by [`Lines`](crate::Lines), as frames of at most `limit` bytes. Skips
+/// malformed lines.
 pub(crate) fn encode(lines: &[u8], limit: usize, out: &mut Vec<u8>) {
     let mut frame = None;
     let points = lines.split(|&b| b == b'\n').filter_map(parse);
@@ -30,7 +30,7 @@ pub(crate) fn encode(lines: &[u8], limit: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// Leaves room for the length, begins the pickle, and returns where it begins.
+/// Begins a frame; returns its position.
 fn open(out: &mut Vec<u8>) -> usize {
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(START);
@@ -52,7 +52,7 @@ fn write((name, value, timestamp): (&str, f64, i64), out: &mut Vec<u8>) {
             out.push(b'J');
             out.extend_from_slice(&timestamp.to_le_bytes());
         }
-        // Past 2038: a long of 8 bytes.
+        // After 2038: a long of 8 bytes.
         Err(_) => {
             out.extend_from_slice(b"\x8a\x08");
             out.extend_from_slice(&timestamp.to_le_bytes());

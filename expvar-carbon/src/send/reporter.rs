@@ -1,4 +1,4 @@
-//! Tells of points that are dropped or refused: when it begins, and when it is over.
+//! Reports when points begin to be dropped or rejected, and when that is over.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use crate::render::refusal::Refusal;
 use crate::send::driver::Shared;
 use expvar_push::Event;
 
-/// How often what has begun is looked at.
+/// The interval of checks while something is wrong.
 const LOOK: Duration = Duration::from_secs(1);
-/// A refusal is over when there was none for so long: longer than most intervals.
+/// Rejection is over after this long without one: longer than most intervals.
 const QUIET: Duration = Duration::from_secs(600);
 
-/// Something that goes wrong again and again: it is told of once.
+/// A repeating problem, reported once.
 #[derive(Default, Clone)]
 struct Spell {
-    /// The count when it was last looked at.
+    /// The count at the last check.
     count: u64,
     began: Option<Began>,
 }
@@ -27,17 +27,17 @@ struct Began {
     last: Instant,
 }
 
-/// What is new about a spell.
+/// A change of the problem's state.
 enum News {
     Begins,
-    /// After so many.
+    /// Over, after this many.
     Ends(u64),
 }
 
 impl Spell {
-    /// `is_over` is asked since when there was nothing new.
+    /// `is_over` gets the time since when nothing was new.
     fn look(&mut self, count: u64, is_over: impl FnOnce(Instant) -> bool) -> Option<News> {
-        // Fewer than before: other settings have begun a new queue.
+        // The count fell: new settings began a new queue.
         let before = std::mem::replace(&mut self.count, count);
         match &mut self.began {
             None if count > before => {
@@ -58,7 +58,7 @@ impl Spell {
     }
 }
 
-/// Tells the observer of what is dropped or refused, for ever.
+/// Reports dropped and rejected points to the observer, forever.
 pub(super) async fn report(shared: &Shared) {
     let mut drops = Vec::new();
     let mut refusals = vec![Spell::default(); Refusal::EVERY.len()];

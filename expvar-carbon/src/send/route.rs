@@ -1,4 +1,4 @@
-//! Which of several servers get a point: the hashes of Graphite's own relays.
+//! Routes: which of several servers get a point, by the hashes of Graphite's relays.
 
 mod hash;
 mod jump;
@@ -18,8 +18,8 @@ use ring::Ring;
 
 /// Which of several servers get a point.
 ///
-/// The hashes choose by the point's name, as a relay of the same settings in the same
-/// [`Dialect`] would: points go to the same servers without one.
+/// The hash routes choose by the point's name, like a relay with the same settings in the same
+/// [`Dialect`]: points go to the same servers without a relay.
 ///
 /// ```
 /// use expvar_carbon::{Carbon, Route};
@@ -30,17 +30,17 @@ use ring::Ring;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Route {
-    /// The first server that answers; the preferred ones are tried again every minute.
+    /// The first server that answers; preferred ones are retried every minute.
     #[default]
     Failover,
     /// Every server.
     Copy,
-    /// Any one server, by turns; those that are away are left out.
+    /// One of the servers in turn; unreachable ones are skipped.
     Any,
     /// Carbon's consistent hash: a ring of MD5 positions, 100 for each server.
     CarbonCh,
     /// The same with FNV-1a positions. In the [dialect](Dialect) of carbon-relay all servers need
-    /// instances: without them the ring gives nearly everything to one of them.
+    /// instances: without them nearly everything goes to one of them.
     Fnv1aCh,
     /// Jump consistent hash of FNV-1a; only carbon-c-relay has it.
     JumpFnv1aCh,
@@ -62,7 +62,7 @@ impl Route {
         Route::Mmh3Ch,
     ];
 
-    /// The route as relays' configurations write it.
+    /// The route's name in relays' configurations.
     pub fn name(self) -> &'static str {
         match self {
             Route::Failover => "failover",
@@ -90,10 +90,10 @@ impl fmt::Display for Route {
 impl FromStr for Route {
     type Err = ConfigError;
 
-    /// Reads the [name](Self::name).
+    /// Parses the [name](Self::name).
     ///
     /// # Errors
-    /// When it is unknown.
+    /// The name is unknown.
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         Route::EVERY.into_iter().find(|route| route.name() == text).ok_or_else(|| {
             let names = Route::EVERY.map(Route::name).join(", ");
@@ -106,7 +106,7 @@ impl FromStr for Route {
     }
 }
 
-/// Whose hashes are meant: the two relays place servers and names differently.
+/// Whose hashes to use: the two relays place servers and names differently.
 ///
 /// ```
 /// use expvar_carbon::{Carbon, Dialect, Route};
@@ -118,21 +118,21 @@ impl FromStr for Route {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Dialect {
-    /// carbon-c-relay: of a tagged name the part before the tags is hashed, and what it would
-    /// rewrite to `_` is hashed as that.
+    /// carbon-c-relay: hashes a tagged name without its tags, and a name with the characters that
+    /// it would rewrite to `_` as rewritten.
     #[default]
     CRelay,
-    /// carbon-relay, of Graphite itself: the whole name is hashed, its tags included.
+    /// Graphite's carbon-relay: hashes the whole name, including tags.
     Carbon,
 }
 
 impl FromStr for Dialect {
     type Err = ConfigError;
 
-    /// Reads `c-relay` or `carbon`.
+    /// Parses `c-relay` or `carbon`.
     ///
     /// # Errors
-    /// When it is neither.
+    /// It is neither.
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         match text {
             "c-relay" => Ok(Dialect::CRelay),
@@ -166,10 +166,10 @@ pub(crate) struct Hashing {
     pub(crate) diverse: bool,
 }
 
-/// Chooses servers by the names of points, and remembers what it chose: made by
+/// Chooses servers by the names of points, with a cache. Made by
 /// [`Cluster::router`](crate::Cluster::router).
 ///
-/// At most 260,000 names are remembered, in 4 MiB.
+/// The cache holds at most 260,000 names, in 4 MiB.
 ///
 /// ```
 /// use expvar_carbon::{Cluster, Route};
@@ -232,7 +232,7 @@ impl Router {
             Choice::Ring(ring) => ring.servers(),
             Choice::Jump(_) => servers.len(),
         };
-        // carbon-c-relay looks for the missing one for ever. carbon-relay makes do with fewer.
+        // carbon-c-relay searches for the missing one forever. carbon-relay uses fewer.
         if dialect == Dialect::CRelay && reached < replication {
             let lost = if reached < servers.len() {
                 ": servers of one host and instance have one place on the ring"
@@ -248,8 +248,8 @@ impl Router {
         Ok(Self { dialect, replication, choice, memory: Memory::new(), scratch: Vec::new() })
     }
 
-    /// The servers that get the point of this name, the tags included, by their places among the
-    /// cluster's. The first is the one that gets it where there is one copy.
+    /// The servers for the point of this name, including tags, as indices in the cluster. The first
+    /// is the one that gets it with a replication of 1.
     #[inline]
     pub fn route(&mut self, name: &[u8]) -> &[u16] {
         let hash = self.memory.hash(name);
@@ -278,8 +278,8 @@ impl Router {
     }
 }
 
-/// A name as carbon-c-relay hashes it: without its tags, and with an underscore for each byte that
-/// it does not take.
+/// The name as carbon-c-relay hashes it: without tags, and with an underscore for each byte that it
+/// does not accept.
 fn rewrite(name: &[u8], out: &mut Vec<u8>) {
     out.clear();
     let name = name.split(|&b| b == b';').next().unwrap_or_default();

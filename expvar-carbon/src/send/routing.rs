@@ -1,4 +1,4 @@
-//! Gives each line to the destinations of its servers.
+//! Routes each line to its destinations.
 
 use std::collections::HashMap;
 
@@ -12,11 +12,11 @@ use crate::send::route::{Route, Router};
 
 /// Which destinations get a line.
 pub(crate) struct Routing {
-    /// The settings that it was made of.
+    /// The settings that it was built from.
     pub(crate) settings: Vec<(Option<String>, Cluster)>,
-    /// None where each destination gets every line.
+    /// `None` if each destination gets every line.
     splitter: Option<Mutex<Splitter>>,
-    /// For each cluster its destinations, and whether each of them gets all of its lines.
+    /// For each cluster its destinations, and whether each gets all of its lines.
     pub(crate) clusters: Vec<(Vec<usize>, bool)>,
 }
 
@@ -24,36 +24,36 @@ pub(crate) struct Routing {
 struct Splitter {
     rules: Rules,
     targets: Vec<Target>,
-    /// Lines for each destination, and then for each cluster that gives them to any of its destinations.
+    /// Lines for each destination, then for each cluster that uses any of its destinations.
     buffers: Vec<(Vec<u8>, u64)>,
 }
 
 enum Target {
     All(Vec<usize>),
-    /// Any of these destinations, by turns; its lines are gathered in this buffer.
+    /// One of these destinations in turn; lines are gathered in this buffer.
     Any(Vec<usize>, usize),
-    /// The destinations from here on, as the router says.
+    /// The destinations from this index on, chosen by the router.
     Hash(usize, Box<Router>),
 }
 
-/// Which cluster a name belongs to: that of the first pattern that matches, or the last one.
+/// The cluster of a name: that of the first matching pattern, or the last one.
 struct Rules {
     patterns: Option<Patterns>,
     default: usize,
     known: HashMap<Box<[u8]>, usize>,
 }
 
-/// Names that a rule is remembered for.
+/// The most names in the cache of rules.
 const KNOWN_MAX: usize = 1 << 16;
 
-/// The addresses of each destination, in the order of the destinations, and what chooses among them.
+/// The addresses of each destination, in order, and the routing among them.
 pub(crate) struct Destinations {
     pub(crate) addresses: Vec<Vec<Address>>,
     pub(crate) routing: Routing,
 }
 
 impl Routing {
-    /// The last of the clusters has no pattern: it gets what no other does.
+    /// The last of the clusters has no pattern: it gets all other names.
     pub(crate) fn plan(
         settings: Vec<(Option<String>, Cluster)>,
     ) -> Result<Destinations, ConfigError> {
@@ -99,7 +99,7 @@ impl Routing {
         })
     }
 
-    /// Which of the rules a destination serves; none for what no rule matches.
+    /// The rule of a destination; `None` for the default cluster.
     pub(crate) fn rule_of(&self, destination: usize) -> Option<usize> {
         let cluster = self
             .clusters
@@ -113,8 +113,8 @@ impl Routing {
         self.splitter.is_some()
     }
 
-    /// Calls `give` with each destination's part of the lines and how many points it is; where all destinations
-    /// get all, once with none. `waiting` says how much waits in a destination.
+    /// Calls `give` with each destination's part of the lines and its number of points; once
+    /// without a destination if all get everything. `waiting` returns a destination's queue length.
     pub(crate) fn split(
         &self,
         lines: &[u8],
@@ -143,7 +143,7 @@ impl Routing {
                 && let Some(&destination) =
                     destinations.iter().min_by_key(|destination| waiting(**destination))
             {
-                // By turns, where as much waits everywhere.
+                // In turn, if all queues are equally long.
                 destinations.rotate_left(1);
                 let (lines, points) = std::mem::take(&mut buffers[*buffer]);
                 buffers[destination].0.extend_from_slice(&lines);

@@ -1,4 +1,4 @@
-//! The lossless sender's handle: takes rendered lines over, and asks for a flush or the end.
+//! The sender's handle: accepts rendered lines, flushes, shuts down.
 
 pub(crate) mod builder;
 
@@ -21,14 +21,13 @@ use expvar_push::Batch;
 use expvar_push::Unsent;
 use expvar_push::{ConfigError, spawn};
 
-/// The most that one batch holds: [`Sender::send`] cuts what is longer at line ends.
+/// The maximum size of a batch: [`Sender::send`] splits longer input at line ends.
 const BATCH_BYTES: usize = 64 << 10;
 
-/// Gets rendered lines to the servers and loses none of them on the way.
+/// Sends rendered lines to servers without losing any.
 ///
-/// A cheap handle; clones share one queue. When the last one goes, what still waits is sent
-/// within the [`shutdown_timeout`](SenderBuilder::shutdown_timeout), where the sender has its
-/// own thread.
+/// Cheap to clone; clones share one queue. If the sender has its own thread, dropping the last
+/// handle sends what is queued within the [`shutdown_timeout`](SenderBuilder::shutdown_timeout).
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -48,14 +47,14 @@ pub struct Sender {
     owner: Arc<Owner>,
 }
 
-/// Ends the sender when the last handle goes.
+/// Ends the sender when the last handle is dropped.
 struct Owner {
     shared: Arc<Shared>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
 impl Sender {
-    /// Begins a sender's settings.
+    /// Creates a builder with default settings.
     pub fn builder() -> SenderBuilder {
         SenderBuilder::new()
     }
@@ -74,26 +73,26 @@ impl Sender {
         Ok(self)
     }
 
-    /// Takes the lines over and leaves the buffer empty, its counts included.
+    /// Appends the lines to the queue, and empties the buffer including its counts.
     ///
-    /// They are written at once; within 50 ms of the last write they are gathered first.
-    /// Where the queue is full the oldest lines are dropped and counted. Never waits for the
-    /// network; with a [spool](SenderBuilder::spool_dir) it writes to the disk. Costs one copy of
-    /// the bytes and one allocation for each 64 KiB.
+    /// Lines are written at once; within 50 ms of the last write they are gathered first. If the
+    /// queue is full, the oldest lines are dropped and counted. Never waits for the network; with a
+    /// [spool](SenderBuilder::spool_dir) it writes to disk. Costs one copy of the bytes and one
+    /// allocation for each 64 KiB.
     pub fn send(&self, lines: &mut Lines) {
         self.owner.shared.counts.absorb(lines);
         self.send_part(lines.as_bytes(), lines.points());
         lines.clear();
     }
 
-    /// Takes over a part of some lines, which ends where one of them ends.
+    /// Appends a part of some lines, which ends at a line end.
     pub(crate) fn send_part(&self, lines: &[u8], points: u64) {
         let shared = &self.owner.shared;
         if shared.is_closed() {
             shared.counts.points_dropped.add(points);
             return;
         }
-        // Held throughout: whoever changes the settings finds all of these lines or none.
+        // Held throughout, so that a change of settings sees all of these lines or none.
         let setup = shared.setup();
         let waiting = |destination: usize| setup.destinations[destination].queue(|q| q.bytes());
         setup.routing.split(lines, points, waiting, |destination, rest, points| {
@@ -107,8 +106,8 @@ impl Sender {
         });
     }
 
-    /// A map that shows, live, what [`stats`](Self::stats) tells: to be published under a name
-    /// of the program's choice.
+    /// A map that shows [`stats`](Self::stats) live, to be published under a name of the program's
+    /// choice.
     pub fn variables(&self) -> Map {
         let map = self.owner.shared.counts.variables();
         let shared = Arc::downgrade(&self.owner.shared);
@@ -130,16 +129,17 @@ impl Sender {
         map
     }
 
-    /// What it has counted so far.
+    /// The statistics so far.
     pub fn stats(&self) -> Stats {
         self.owner.shared.stats()
     }
 
-    /// Waits until everything that was sent before this call has been read by the servers, or
-    /// the time is over, and returns what is left then.
+    /// Waits until the servers have read everything that was sent before this call, or the time is
+    /// over, and returns what is unsent.
     ///
-    /// To know that a server has read, the connection is closed from our side and the server's
-    /// closing awaited; the next line opens a new one. Datagrams count as read when they are sent.
+    /// To confirm that a server has read everything, the connection is closed from our side and the
+    /// server's close is awaited; the next line opens a new connection. Datagrams count as read
+    /// when they are sent.
     pub async fn flush(&self, within: Duration) -> Unsent {
         let (reply, answer) = oneshot::channel();
         self.owner.shared.request(within, false, move |left| {
@@ -148,30 +148,30 @@ impl Sender {
         answer.await.unwrap_or_else(|_| self.owner.shared.left(None))
     }
 
-    /// The same as [`flush`](Self::flush) for callers outside of async code: blocks the thread.
+    /// Like [`flush`](Self::flush), outside of async code: blocks the thread.
     pub fn flush_blocking(&self, within: Duration) -> Unsent {
         self.wait(within, false)
     }
 
-    /// Takes other settings; what waits goes on under them, in its order, and lines are taken in
-    /// all the while.
+    /// Changes the settings. Queued lines are kept in order under the new settings, and lines are
+    /// accepted all the while.
     ///
-    /// Whatever can fail is done first: then the old settings stay, and nothing has happened. PEM
-    /// files are read again. Connections go on, if their servers stay and those files hold what
-    /// they held; others are closed, and their servers get all the time to read that
-    /// [`flush`](Self::flush) gives them. A spool whose directory stays is kept open; one whose
-    /// directory changes gives what it holds to the new queue and is left empty.
+    /// Everything that can fail is done first; on an error the old settings stay in force. PEM
+    /// files are read again. A connection continues if its server stays and the files are
+    /// unchanged; other connections are closed, and their servers get the time to read that
+    /// [`flush`](Self::flush) gives them. A spool whose directory stays is kept open; if the
+    /// directory changes, the old spool moves to the new queue and is left empty.
     ///
-    /// From several servers that each got a copy to one of them it is that one's queue that goes
-    /// on; new servers get what the slowest one still waited for. Where another hash gives lines
-    /// to other servers, or nobody takes a server's queue over, its connections are waited for
-    /// within this time; what was written to one that does not end in it is sent again as after a
-    /// lost connection where its queue goes on.
+    /// When servers that each got a copy become one of them, that one's queue continues; new
+    /// servers get the slowest one's queue. If another hash routes lines to other servers, or a
+    /// server's queue has no successor, its connections are awaited within this time; what was
+    /// written to one that does not finish is resent, as after a lost connection, if its queue
+    /// continues.
     ///
-    /// The counts go on.
+    /// Statistics continue.
     ///
     /// # Errors
-    /// A setting that cannot be used, or the sender has ended.
+    /// A setting is invalid, or the sender has ended.
     pub async fn reconfigure(
         &self,
         settings: SenderBuilder,
@@ -183,8 +183,8 @@ impl Sender {
         answer.await.unwrap_or_else(|_| Err(ended()))
     }
 
-    /// Takes in nothing more, sends what waits, and ends; returns what is left when the time is
-    /// over. A spool's directory is free then.
+    /// Accepts no more lines, sends what is queued, ends, and returns what is unsent when the time
+    /// is over. The spool's directory is then free.
     pub async fn shutdown(&self, within: Duration) -> Unsent {
         let (reply, answer) = oneshot::channel();
         self.owner.shared.request(within, true, move |left| {
@@ -193,8 +193,7 @@ impl Sender {
         answer.await.unwrap_or_else(|_| self.owner.shared.left(None))
     }
 
-    /// The same as [`shutdown`](Self::shutdown) for callers outside of async code: blocks the
-    /// thread.
+    /// Like [`shutdown`](Self::shutdown), outside of async code: blocks the thread.
     pub fn close(&self, within: Duration) -> Unsent {
         self.wait(within, true)
     }
@@ -204,34 +203,34 @@ impl Sender {
         self.owner.shared.request(within, closing, move |left| {
             let _ = reply.send(left);
         });
-        // The driver answers in time; a second more is for a machine that is busy.
+        // The driver answers in time; the extra second is for a busy machine.
         answer
             .recv_timeout(within.saturating_add(Duration::from_secs(1)))
             .unwrap_or_else(|_| self.owner.shared.left(None))
     }
 
-    /// Reads the certificates and keys again that [`Tls`](crate::Tls) names, as after they were
-    /// renewed. Connections to `tls://` addresses are closed when what waits is written, and made
-    /// anew with what was read.
+    /// Reloads the certificates and keys of [`Tls`](crate::Tls), after they were renewed.
+    /// Connections to `tls://` addresses are closed once their queue is written, and made again
+    /// with the new ones.
     ///
     /// # Errors
-    /// When a file cannot be used; then all goes on with what was read before.
+    /// A file is invalid; the previous certificates stay in use.
     #[cfg(feature = "tls")]
     pub fn reload_tls(&self) -> Result<(), ConfigError> {
         self.owner.shared.reload_tls()
     }
 
-    /// Flushes, and calls `reply` rather than waiting.
+    /// Flushes, and calls `reply` instead of waiting.
     pub(crate) fn flush_then(&self, within: Duration, reply: Box<dyn FnOnce(Unsent) + Send>) {
         self.owner.shared.request(within, false, reply);
     }
 
-    /// What is left now.
+    /// What is unsent now.
     pub(crate) fn left(&self) -> Unsent {
         self.owner.shared.left(None)
     }
 
-    /// Takes over what rendering counted.
+    /// Adds the counts of rendering.
     pub(crate) fn absorb(&self, lines: &Lines) {
         self.owner.shared.counts.absorb(lines);
     }
@@ -247,7 +246,7 @@ impl Sender {
     }
 }
 
-/// Cuts lines into batches.
+/// Splits lines into batches.
 pub(crate) fn batches(mut rest: &[u8], mut points: u64) -> impl Iterator<Item = Batch> {
     std::iter::from_fn(move || {
         let batch;
@@ -262,7 +261,7 @@ pub(crate) fn batches(mut rest: &[u8], mut points: u64) -> impl Iterator<Item = 
     })
 }
 
-/// Where to cut: after the last line that ends within `most` bytes, or after the first line.
+/// Where to split: after the last line that ends within `most` bytes, or after the first line.
 pub(crate) fn cut(lines: &[u8], most: usize) -> usize {
     if lines.len() <= most {
         return lines.len();

@@ -1,4 +1,4 @@
-//! What a sender runs on: its destinations, and how they are reached.
+//! A sender's destinations and network.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub(crate) struct Setup {
     pub(crate) shutdown_timeout: Duration,
 }
 
-/// Checked settings, of which nothing is open yet.
+/// Validated settings; nothing is open yet.
 pub(crate) struct Plan {
     pub(crate) destinations: Vec<DestinationPlan>,
     pub(crate) routing: Arc<Routing>,
@@ -40,7 +40,7 @@ pub(crate) struct DestinationPlan {
     pub(crate) spool_dir: Option<PathBuf>,
 }
 
-/// One destination whose spool, if it has one, can be used.
+/// A destination's settings with its spool open.
 pub(crate) struct Opened {
     pub(crate) plan: DestinationPlan,
     pub(crate) spool: Disk,
@@ -49,7 +49,7 @@ pub(crate) struct Opened {
 /// Where a destination's spool comes from.
 pub(crate) enum Disk {
     None,
-    /// A destination that runs has this directory open.
+    /// A running destination has this directory open.
     InUse(PathBuf),
     Fresh(Spool, Recovered),
 }
@@ -58,7 +58,7 @@ impl DestinationPlan {
     /// Opens the destination's spool, unless a running destination has its directory open.
     ///
     /// # Errors
-    /// When the directory cannot be used.
+    /// The directory cannot be used.
     pub(crate) fn open(self, running: &[Arc<Destination>]) -> Result<Opened, ConfigError> {
         let Some(dir) = &self.spool_dir else {
             return Ok(Opened { plan: self, spool: Disk::None });
@@ -79,12 +79,12 @@ impl DestinationPlan {
 }
 
 impl Opened {
-    /// Whether a destination that runs has its directory open.
+    /// Whether a running destination has its directory open.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.spool, Disk::InUse(_))
     }
 
-    /// The destination of a new sender, with what its spool held.
+    /// The destination of a new sender, with the content of its spool.
     pub(crate) fn destination(self, index: usize, counts: &Counts) -> Destination {
         let mut queue = Queue::new(self.plan.queue_bytes);
         queue.share_names(self.plan.share_names);
@@ -99,7 +99,7 @@ impl Opened {
     }
 }
 
-/// Puts what a spool held into the queue.
+/// Puts the content of a spool into the queue.
 pub(crate) fn recover(queue: &mut Queue, found: Recovered, counts: &Counts) {
     counts.spool_records_damaged.add(found.damaged);
     for (path, problem) in found.problems {
@@ -119,7 +119,7 @@ impl Plan {
     /// Opens all spools.
     ///
     /// # Errors
-    /// When one of them cannot be used; then none of the new ones stays open.
+    /// One of them cannot be used; then all are closed again.
     pub(crate) fn open(self, running: &[Arc<Destination>]) -> Result<Prepared, ConfigError> {
         let destinations =
             self.destinations.into_iter().map(|destination| destination.open(running));
@@ -133,7 +133,7 @@ impl Plan {
     }
 }
 
-/// Settings whose files and directories are known to be usable.
+/// Settings whose files and directories are usable.
 pub(crate) struct Prepared {
     pub(crate) destinations: Vec<Opened>,
     pub(crate) routing: Arc<Routing>,
@@ -143,7 +143,7 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// The setup with the destinations that `destination` makes.
+    /// The setup with the destinations made by `destination`.
     pub(crate) fn begin(self, mut destination: impl FnMut(usize, Opened) -> Destination) -> Setup {
         let destinations = self.destinations.into_iter().enumerate();
         Setup {
@@ -158,12 +158,12 @@ impl Prepared {
     }
 }
 
-/// The directory of a destination's spool below the one that is configured: its server's where there are
-/// several destinations, and its rule's.
+/// The directory of a destination's spool, below the configured one: named for its server if there
+/// are several destinations, and for its rule.
 pub(crate) fn spool_dir(dir: &Path, server: Option<&Address>, rule: Option<usize>) -> PathBuf {
     let server = server.map(|address| address.to_string().replace(['/', ':'], "_"));
     match (server, rule) {
-        // The queue outlives a change of servers.
+        // The queue stays through a change of servers.
         (None, _) => dir.join("queue"),
         (Some(server), None) => dir.join(server),
         (Some(server), Some(rule)) => dir.join(format!("{rule}_{server}")),

@@ -1,4 +1,4 @@
-//! What the sender counts about itself.
+//! The sender's statistics.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -14,7 +14,7 @@ use crate::render::refusal::{Refusal, Refused};
 use expvar_push::Dropped;
 use expvar_push::{Event, Observer};
 
-/// A snapshot of what the sender counts about itself; everything since it was made.
+/// A snapshot of the sender's statistics since it was built.
 ///
 /// ```
 /// let sender = expvar_carbon::Sender::builder().to("127.0.0.1:2003").spawn()?;
@@ -27,42 +27,42 @@ use expvar_push::{Event, Observer};
 pub struct Stats {
     /// Points written for the first time, to all destinations together.
     pub points_sent: u64,
-    /// Points written again after a lost connection.
+    /// Points resent after a lost connection.
     pub points_resent: u64,
     /// Points dropped, oldest first, because the queue was full.
     pub points_dropped: u64,
-    /// Points that had to leave the window of what can be sent again, because the queue was full.
+    /// Points that left the resend window early because the queue was full.
     pub points_unprotected: u64,
-    /// Points refused, by reason.
+    /// Points rejected before sending, by reason.
     pub refused: Refused,
     /// Integers beyond ±2⁵³: sent exactly, rounded by Carbon.
     pub points_rounded: u64,
-    /// Bytes kept, waiting and written ones; the fullest destination's.
+    /// Bytes kept, queued and written, of the fullest destination.
     pub queue_bytes: u64,
-    /// Points that wait; the fullest destination's.
+    /// Queued points of the fullest destination.
     pub queue_points: u64,
     /// Connections made.
     pub connects: u64,
-    /// Connections that could not be made, or were lost.
+    /// Connections that failed or were lost.
     pub failures: u64,
-    /// The last failure, in words; empty when there was none.
+    /// The last error as text; empty without one.
     pub last_error: String,
-    /// How long ago something was last written; none when never.
+    /// The time since the last write; `None` before the first.
     pub last_success_age: Option<Duration>,
     /// Bytes kept on disk.
     pub spool_bytes: u64,
-    /// Writes to the spool that failed.
+    /// Failed writes to the spool.
     pub spool_failures: u64,
-    /// Torn or damaged records that an earlier process left in the spool.
+    /// Torn or damaged records found in the spool of an earlier process.
     pub spool_records_damaged: u64,
-    /// Points that an earlier process left in the spool.
+    /// Points found in the spool of an earlier process.
     pub points_recovered: u64,
 }
 
-/// Events that wait to be told; more are forgotten.
+/// The most events waiting for the observer; more are discarded.
 const PENDING_MAX: usize = 64;
 
-/// The live counts. None of them is touched more than once a batch.
+/// The live counts. None changes more than once for each batch.
 #[derive(Debug)]
 pub(crate) struct Counts {
     pub(crate) points_sent: Arc<Counter>,
@@ -79,11 +79,11 @@ pub(crate) struct Counts {
     pub(crate) spool_bytes: AtomicU64,
     pub(crate) last_push_seconds: Arc<FloatGauge>,
     pub(crate) observer: Observer,
-    /// Events that the observer has not been told yet.
+    /// Events not yet reported to the observer.
     pending: Mutex<Vec<Event>>,
-    /// Points were dropped or refused, or events are pending.
+    /// Points were dropped or rejected, or events are pending.
     pub(crate) trouble: Notify,
-    /// When the push began that is on its way.
+    /// When the current push began.
     push_began: Mutex<Option<Instant>>,
     last_error: Arc<Text>,
     last_success: Mutex<Option<Instant>>,
@@ -117,7 +117,7 @@ impl Default for Counts {
 }
 
 impl Counts {
-    /// Takes over what rendering refused.
+    /// Adds the rejected points of rendering.
     pub(crate) fn absorb(&self, lines: &Lines) {
         if lines.refused().total() > 0 {
             for (reason, count) in lines.refused().iter() {
@@ -133,12 +133,12 @@ impl Counts {
         self.trouble.notify_one();
     }
 
-    /// Points refused for this reason.
+    /// Points rejected for this reason.
     pub(crate) fn refusals(&self, reason: Refusal) -> u64 {
         self.refused[reason as usize].get()
     }
 
-    /// Tells the observer of these soon: whoever calls this may hold locks, or be in a hurry.
+    /// Queues events for the observer: the caller may hold locks.
     pub(crate) fn tell(&self, events: Vec<Event>) {
         let mut pending = self.pending.lock();
         if !events.is_empty() && pending.len() < PENDING_MAX {
@@ -147,13 +147,13 @@ impl Counts {
         }
     }
 
-    /// Tells the observer what it has not been told yet. No lock may be held.
+    /// Reports queued events to the observer. Hold no lock.
     pub(crate) fn deliver(&self) {
         let pending = std::mem::take(&mut *self.pending.lock());
         pending.iter().for_each(|event| self.observer.tell(event));
     }
 
-    /// Points had to go to make room.
+    /// Points were dropped to make room.
     pub(crate) fn dropped(&self, dropped: Dropped) {
         if dropped != Dropped::default() {
             self.points_dropped.add(dropped.points);
@@ -167,7 +167,7 @@ impl Counts {
         self.note(what);
     }
 
-    /// Shows an error that is counted elsewhere.
+    /// Records an error that is counted elsewhere.
     pub(crate) fn note(&self, what: String) {
         self.last_error.set(what);
     }
@@ -176,19 +176,19 @@ impl Counts {
         *self.last_success.lock() = Some(at);
     }
 
-    /// A push is handed over that began then.
+    /// A push that began at this time is handed over.
     pub(crate) fn push_began(&self, at: Instant) {
         *self.push_began.lock() = Some(at);
     }
 
-    /// Everything that waited was written.
+    /// Everything queued was written.
     pub(crate) fn push_ended(&self, at: Instant) {
         if let Some(began) = self.push_began.lock().take() {
             self.last_push_seconds.set(at.duration_since(began).as_secs_f64());
         }
     }
 
-    /// A map that shows these counts, live.
+    /// A map that shows these counts live.
     pub(crate) fn variables(&self) -> Map {
         let map = Map::new();
         for (key, count) in [

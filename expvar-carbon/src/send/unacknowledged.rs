@@ -1,15 +1,14 @@
-//! How much of what was written the peer's kernel has not acknowledged.
+//! Written bytes that the peer's kernel has not acknowledged.
 
 #[cfg(target_os = "linux")]
 use std::net::SocketAddr;
 
 use tokio::net::TcpStream;
 
-/// Bytes that were written to `stream` and not acknowledged, sent or not; none where the system
-/// does not tell.
+/// Bytes written to `stream` and not acknowledged, sent or not; `None` if the system does not tell.
 ///
-/// Linux shows it as `tx_queue` in `/proc/self/net/tcp` (proc(5)), which is what the `SIOCOUTQ`
-/// request answers for one socket.
+/// Linux shows them as `tx_queue` in `/proc/self/net/tcp` (proc(5)), which equals the answer of
+/// `SIOCOUTQ` for a socket.
 #[cfg(target_os = "linux")]
 pub(crate) fn bytes(stream: &TcpStream) -> Option<u64> {
     let (local, peer) = (stream.local_addr().ok()?, stream.peer_addr().ok()?);
@@ -21,7 +20,7 @@ pub(crate) fn bytes(stream: &TcpStream) -> Option<u64> {
     find(&text, &shown(local), &shown(peer))
 }
 
-/// Other systems do not tell.
+/// Not available on other systems.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn bytes(_: &TcpStream) -> Option<u64> {
     None
@@ -37,7 +36,7 @@ fn find(table: &str, local: &str, peer: &str) -> Option<u64> {
     u64::from_str_radix(sent, 16).ok()
 }
 
-/// An address as that table shows it: words of 4 bytes in the machine's order.
+/// An address in the notation of that table: 4-byte words in native byte order.
 #[cfg(target_os = "linux")]
 fn shown(address: SocketAddr) -> String {
     let word = |bytes: &[u8]| {
@@ -65,7 +64,7 @@ mod tests {
             let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
             let (peer, _) = listener.accept().await.unwrap();
             assert_eq!(bytes(&stream), Some(0));
-            // Fill both kernels' buffers; what does not fit the peer's stays unacknowledged.
+            // Fills both kernels' buffers; what exceeds the peer's stays unacknowledged.
             let mut written = 0;
             while let Ok(n) = stream.try_write(&[b'x'; 65_536]) {
                 written += n as u64;

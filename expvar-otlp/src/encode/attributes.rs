@@ -5,26 +5,26 @@ use std::ops::Range;
 
 use expvar::protobuf::Message;
 
-/// The field of a number's point that attributes are.
+/// The field of attributes in a number's point.
 pub(crate) const OF_NUMBER: u32 = 7;
-/// The same of a histogram's point.
+/// The field of attributes in a histogram's point.
 pub(crate) const OF_HISTOGRAM: u32 = 9;
-/// The same of an exponential histogram's point, and of a resource.
+/// The field of attributes in an exponential histogram's point, and in a resource.
 pub(crate) const OF_EXPONENTIAL: u32 = 1;
 
-/// Attributes, encoded. Each key is there once: one that is there already gets a `_`.
+/// Encoded attributes. Keys are unique: a repeated one gets a `_`.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Attributes {
     encoded: Message,
-    /// Where each `KeyValue` ends, and its key lies.
+    /// The end of each `KeyValue`, and the position of its key.
     at: Vec<(usize, Range<usize>)>,
 }
 
-/// How many attributes there were.
+/// A number of attributes to truncate to.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Mark(usize);
 
-/// What one attribute is.
+/// The value of an attribute.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Value<'v> {
     Text(&'v str),
@@ -40,13 +40,13 @@ impl Attributes {
         Mark(self.at.len())
     }
 
-    /// Forgets all that came after.
+    /// Removes what was added after the mark.
     pub(crate) fn truncate(&mut self, mark: Mark) {
         self.at.truncate(mark.0);
         self.encoded.truncate(self.at.last().map_or(0, |(end, _)| *end));
     }
 
-    /// Adds one. An empty name is none, and is passed over.
+    /// Adds an attribute. An empty name is skipped.
     pub(crate) fn push(&mut self, name: &str, value: Value<'_>) {
         if name.is_empty() {
             return;
@@ -73,7 +73,7 @@ impl Attributes {
         self.at.push((end, key));
     }
 
-    /// Whether there is a key of this name with so many `_` behind it.
+    /// Whether there is a key of this name followed by `more` underscores.
     fn has(&self, name: &str, more: usize) -> bool {
         self.at.iter().any(|(_, key)| {
             let known = &self.encoded.as_bytes()[key.clone()];
@@ -83,7 +83,7 @@ impl Attributes {
         })
     }
 
-    /// Appends them as this field.
+    /// Appends the attributes as this field.
     pub(crate) fn put(&self, out: &mut Message, field: u32) {
         let mut start = 0;
         for &(end, _) in &self.at {

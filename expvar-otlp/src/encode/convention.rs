@@ -1,8 +1,8 @@
-//! What OpenTelemetry's semantic conventions call what `process` shows (version 1.44).
+//! OpenTelemetry's semantic conventions for the members of `process` (version 1.44).
 
 use crate::encode::metric::Kind;
 
-/// How a member of `process` is sent.
+/// The convention of a member of `process`.
 #[derive(Debug)]
 pub(crate) struct Convention {
     member: &'static str,
@@ -13,7 +13,7 @@ pub(crate) struct Convention {
     pub(crate) attribute: Option<(&'static str, &'static str)>,
 }
 
-/// The instrument that a convention names.
+/// The instrument of a convention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Instrument {
     Counter,
@@ -139,8 +139,7 @@ const PROCESS: &[Convention] = &[
     },
 ];
 
-/// What stands before the members of `process` that have none: the conventions' own name space is
-/// not ours to add to.
+/// The prefix of members of `process` without a convention: the conventions' namespace is reserved.
 pub(crate) const PROCESS_REST: &str = "expvar.process";
 
 /// The convention of a member of `process`.
@@ -148,7 +147,7 @@ pub(crate) fn of_process(member: &str) -> Option<&'static Convention> {
     PROCESS.iter().find(|convention| convention.member == member)
 }
 
-/// Appends a member of `memstats` as names are written here: `HeapInuse` is `heap_inuse`.
+/// Appends a member of `memstats` in snake case: `HeapInuse` becomes `heap_inuse`.
 pub(crate) fn push_snake(to: &mut String, member: &str) {
     let mut after_lower = false;
     for c in member.chars() {

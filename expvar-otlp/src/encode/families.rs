@@ -1,4 +1,4 @@
-//! The metrics of the variable that the walk is in, until it leaves.
+//! The metrics of the current variable.
 
 use std::collections::HashMap;
 
@@ -6,18 +6,18 @@ use expvar::protobuf::Message;
 
 use crate::encode::metric::{Kind, Metric, NUMBERS};
 
-/// Metrics in use, in the order in which they were needed; their memory is kept.
+/// Metrics in order of first use; their memory is reused.
 #[derive(Default)]
 pub(crate) struct Families {
     all: Vec<Family>,
     used: usize,
-    /// Of the variable's own name, by the kinds that a number can have.
+    /// Indices of metrics with the variable's own name, by kind of number.
     plain: [Option<usize>; NUMBERS],
-    /// By what stands for the name and kind.
+    /// By the hash of name and kind.
     named: HashMap<u64, usize>,
 }
 
-/// One metric that is being made.
+/// A metric under construction.
 struct Family {
     name: String,
     help: String,
@@ -27,11 +27,11 @@ struct Family {
     count: u64,
 }
 
-/// Metrics whose memory is kept from one variable to the next.
+/// How many metrics keep their memory between variables.
 const KEPT: usize = 256;
 
 impl Families {
-    /// The metric of the variable's own name, of this kind of number, where it is begun.
+    /// The metric with the variable's own name and this kind of number, if it has begun.
     #[inline]
     pub(crate) fn plain(&self, kind: Kind) -> Option<usize> {
         self.plain[kind.at()]
@@ -44,7 +44,7 @@ impl Families {
         at
     }
 
-    /// The metric that `hash` stands for.
+    /// The metric with this hash.
     pub(crate) fn named(&mut self, hash: u64, metric: &Metric<'_>) -> usize {
         if let Some(&at) = self.named.get(&hash) {
             return at;
@@ -94,8 +94,8 @@ impl Families {
         self.all[at].points.len()
     }
 
-    /// Writes what there is of one metric, whose points go on afterwards as another part of it.
-    /// Returns how many points that were.
+    /// Writes a metric's points so far; later points follow as another part of it. Returns the
+    /// number of points.
     pub(crate) fn write(&mut self, at: usize, out: &mut Message) -> u64 {
         let family = &mut self.all[at];
         let points = std::mem::take(&mut family.count);
@@ -108,12 +108,12 @@ impl Families {
         points
     }
 
-    /// Whether there is any.
+    /// The number of metrics.
     pub(crate) fn used(&self) -> usize {
         self.used
     }
 
-    /// Forgets all of them, which are written.
+    /// Removes all metrics, which are written.
     pub(crate) fn clear(&mut self) {
         self.used = 0;
         self.plain = [None; NUMBERS];

@@ -1,26 +1,26 @@
-//! A histogram's buckets, as those that OTLP knows.
+//! Converts a histogram's buckets to OTLP's.
 //!
-//! How they lie is told at [`Histograms`](crate::Histograms).
+//! See [`Histograms`](crate::Histograms) for the bounds.
 
 use expvar::protobuf::Message;
 use expvar::{Exemplar, Snapshot, Unit};
 
 use crate::encode::attributes::{self, Attributes, OF_EXPONENTIAL, OF_HISTOGRAM, OF_NUMBER};
 
-/// The upper bound of the lowest bucket of fractions, where zeros and what is below are.
+/// The upper bound of the lowest bucket of fractions, with zeros and negative values.
 const LEAST: f64 = 1.0 / (1_u64 << 30) as f64;
 /// Buckets that an exponential histogram has at most, as SDKs have.
 const MOST: i32 = 160;
 /// The finest scale that SDKs use.
 const FINEST: i32 = 20;
 
-/// The exemplars of a histogram, and since when they are news.
+/// The exemplars of a histogram, and the time from which they are new.
 pub(crate) struct Exemplars<'e> {
     pub(crate) all: &'e [Exemplar],
     pub(crate) since: u64,
 }
 
-/// Memory for the buckets of one point at a time.
+/// Buffers for the buckets of one point.
 #[derive(Default)]
 pub(crate) struct Buckets {
     counts: Vec<u64>,
@@ -64,8 +64,8 @@ impl Buckets {
         });
     }
 
-    /// Fills in the counts from the lowest bucket to the highest one that has any; returns the
-    /// scale, the lowest bucket's index, and what is in none.
+    /// Loads the counts from the lowest non-empty bucket to the highest; returns the scale, the
+    /// lowest bucket's index, and the zero count.
     fn load_exponential(&mut self, snapshot: &Snapshot) -> (i32, i32, u64) {
         self.counts.clear();
         if let (Some(max), Some(_)) = (snapshot.known_max(), snapshot.known_min()) {
@@ -86,7 +86,8 @@ impl Buckets {
         (0, offset.unwrap_or(0), zeros)
     }
 
-    /// The same where each value is known, and none is above `max`.
+    /// Like [`load_exponential`](Self::load_exponential), if every value is known exactly and none
+    /// exceeds `max`.
     fn load_values(&mut self, snapshot: &Snapshot, max: u64) -> (i32, i32, u64) {
         let mut zeros = 0;
         let mut lowest = None;
@@ -112,27 +113,27 @@ impl Buckets {
         (scale, offset, zeros)
     }
 
-    /// Takes these upper bounds.
+    /// Sets these upper bounds.
     pub(crate) fn set_bounds(&mut self, bounds: &[f64]) {
         self.bounds.clear();
         self.bounds.extend_from_slice(bounds);
     }
 
-    /// Takes powers of two as upper bounds, over the range that values of the unit have.
+    /// Sets powers of two as upper bounds, over the unit's range of values.
     pub(crate) fn set_powers(&mut self, unit: Unit, floats: bool) {
         self.bounds.clear();
-        // Of whole numbers the bound below is inclusive.
+        // The bound before is inclusive for whole numbers.
         let less = if floats { 0.0 } else { 1.0 };
         let exponents = unit.bucket_exponents(floats);
         self.bounds.extend(exponents.map(|exponent| 2_f64.powi(exponent) - less));
     }
 
-    /// Takes the bounds of the buckets that hold anything.
+    /// Sets the bounds of the non-empty buckets.
     pub(crate) fn set_own(&mut self, snapshot: &Snapshot) {
         self.bounds.clear();
         let floats = snapshot.is_float();
         for (low, high, _) in snapshot.buckets_float() {
-            // What lies between two of them is an empty bucket.
+            // Between two of them is an empty bucket.
             let below = if floats { low } else { low - 1.0 };
             if self.bounds.last() != Some(&below) && (low > 0.0) {
                 self.bounds.push(below);
@@ -143,7 +144,7 @@ impl Buckets {
         }
     }
 
-    /// Fills in the counts between the bounds; returns how many there are in all.
+    /// Loads the counts between the bounds; returns their sum.
     fn load_explicit(&mut self, snapshot: &Snapshot) -> u64 {
         self.counts.clear();
         let counted = snapshot.count();
@@ -171,7 +172,7 @@ impl Buckets {
         counted
     }
 
-    /// Appends a point of a histogram with the bounds that were taken.
+    /// Appends a point with explicit bounds.
     pub(crate) fn write_explicit(
         &mut self,
         points: &mut Message,
@@ -226,7 +227,7 @@ fn hexadecimal(text: &str) -> Option<Vec<u8>> {
     digits.map(|two| u8::from_str_radix(str::from_utf8(two).ok()?, 16).ok()).collect()
 }
 
-/// A sum that is no number, because an infinite value was recorded, is left out.
+/// Omits a sum that is not finite, after an infinite value was recorded.
 fn write_sum(point: &mut Message, field: u32, snapshot: &Snapshot) {
     let sum = snapshot.sum_float();
     if sum.is_finite() {
@@ -234,7 +235,7 @@ fn write_sum(point: &mut Message, field: u32, snapshot: &Snapshot) {
     }
 }
 
-/// The lowest and the highest value, where they are known.
+/// The lowest and the highest value, if known exactly.
 fn known(snapshot: &Snapshot) -> (Option<f64>, Option<f64>) {
     let float = |value: u64| value as f64;
     (snapshot.known_min().map(float), snapshot.known_max().map(float))
@@ -246,7 +247,7 @@ fn index(value: u64, scale: i32) -> i32 {
     if value.is_power_of_two() {
         return ((value.ilog2() as i32) << scale) - 1;
     }
-    // No power of two: its logarithm is no fraction of these.
+    // Not a power of two, so its logarithm is not a multiple of the step.
     ((value as f64).log2() * f64::from(1 << scale)).floor() as i32
 }
 

@@ -1,5 +1,4 @@
-//! What a reading keeps of names for the next one: as long as they are the same, nothing is made
-//! of them anew.
+//! A cache of names between collections: valid as long as the names are the same.
 
 use expvar::protobuf::Message;
 use expvar::{Generation, Info, Number, Recall, Recorded, Shape, Step, Visitor};
@@ -7,45 +6,45 @@ use expvar::{Generation, Info, Number, Recall, Recorded, Shape, Step, Visitor};
 use crate::encode::reader::{Learnt, Reader};
 use crate::encode::refusal::Refusal;
 
-/// The variables of a registry or a map, in their order.
+/// The variables of a registry or a map, in order.
 #[derive(Default)]
 pub(crate) struct NameCache {
-    /// Which names it was made of.
+    /// The names for which it is valid.
     names: Option<Generation>,
     slots: Vec<Slot>,
-    /// How the numbers begin, one after the other.
+    /// The beginnings of the numbers' points, concatenated.
     heads: Message,
     maps: Vec<NameCache>,
 }
 
-/// What becomes of a variable.
+/// The cached state of a variable.
 #[derive(Clone, Copy)]
 enum Slot {
     /// One number.
     Number(Learnt),
-    /// The next one of the maps.
+    /// The next of the maps.
     Map,
-    /// Named anew at each reading.
+    /// Named again at each collection.
     Other,
     /// Not sent.
     Hidden,
     Refused(Refusal),
 }
 
-/// A reading: the visitor of a walk.
+/// One collection: the visitor of a walk.
 pub(crate) struct Walk<'r> {
     reader: &'r mut Reader,
-    /// The cache that the walk is in.
+    /// The cache of the current level.
     level: Level,
-    /// Those that it is in turn in, outermost first.
+    /// The enclosing levels, outermost first.
     above: Vec<Level>,
-    /// What the walk is in, outermost first.
+    /// The enclosing maps and structures, outermost first.
     opened: Vec<Opened>,
-    /// Structures and arrays that the walk is in, of what a function returned.
+    /// The depth of structures and arrays in a function's value.
     inside: usize,
-    /// Whether the variable that the walk is in is not sent.
+    /// Whether the current variable is not sent.
     hidden: bool,
-    /// Whether what was entered last was named.
+    /// Whether the last entered value was named.
     named: bool,
 }
 
@@ -54,23 +53,23 @@ pub(crate) struct Walk<'r> {
 enum Opened {
     Map,
     Function,
-    /// It is passed over.
+    /// Skipped.
     Nothing,
 }
 
-/// A cache and how far the walk is in it.
+/// A cache and the position in it.
 #[derive(Default)]
 struct Level {
     cache: NameCache,
     known: bool,
-    /// How many of the slots, of the bytes of the heads and of the maps are done.
+    /// Positions in slots, heads and maps.
     slots: usize,
     heads: usize,
     maps: usize,
 }
 
 impl<'r> Walk<'r> {
-    /// A reading with what the last one kept; [`finish`](Self::finish) gives what this one keeps.
+    /// Begins a collection with the last one's cache; [`finish`](Self::finish) returns the new one.
     pub(crate) fn new(reader: &'r mut Reader, root: NameCache) -> Self {
         let level = Level { cache: root, ..Level::default() };
         reader.place.depth = 0;
@@ -89,7 +88,7 @@ impl<'r> Walk<'r> {
         self.level.cache
     }
 
-    /// Encodes a number that the last reading knew. Returns false where it did not.
+    /// Encodes a number from the cache; returns false on a miss.
     #[inline(always)]
     fn repeat(&mut self, number: Number) -> bool {
         let level = &mut self.level;
@@ -107,7 +106,7 @@ impl<'r> Walk<'r> {
         true
     }
 
-    /// Takes the slot of what is entered, which is learnt where it is not known.
+    /// The slot of the entered variable, learnt if it is not known.
     fn slot(
         &mut self,
         learn: impl FnOnce(&mut Reader, &mut NameCache, bool) -> Slot,
@@ -127,13 +126,13 @@ impl<'r> Walk<'r> {
         (slot, is_new)
     }
 
-    /// A variable or a map's value that is one number.
+    /// A variable or map value that is one number.
     fn single(&mut self, number: Number) {
         let whole = self.above.is_empty();
         let (slot, is_new) = self.slot(|reader, cache, whole| {
             match reader.learn(whole, &mut cache.heads) {
                 Ok(learnt) => Slot::Number(learnt),
-                // Another variable's: it may go.
+                // Another variable has the series; it may go away.
                 Err(Refusal::Conflict) => Slot::Other,
                 Err(reason) => Slot::Refused(reason),
             }
@@ -151,13 +150,13 @@ impl<'r> Walk<'r> {
             Slot::Other if self.named => self.reader.number(number),
             Slot::Other | Slot::Hidden => {}
             Slot::Refused(reason) => self.reader.refuse(reason),
-            // A function that returned something else the last time.
+            // A function whose value had another structure last time.
             Slot::Map => self.pass_map(),
         }
     }
 
-    /// Begins what is named anew at each reading. Returns false where the last reading found
-    /// something else here: this one passes over it, and the next learns all names anew.
+    /// Begins a variable that is named again at each collection. Returns false if the last one
+    /// found something else here: this collection skips it, and the next learns all names again.
     fn begin_other(&mut self) -> bool {
         let (slot, _) = self.slot(|_, _, _| Slot::Other);
         match slot {
@@ -179,7 +178,7 @@ impl<'r> Walk<'r> {
         self.level.cache.names = None;
     }
 
-    /// Begins a map. Returns false as [`begin_other`](Self::begin_other) does.
+    /// Begins a map. Returns false like [`begin_other`](Self::begin_other).
     fn begin_map(&mut self) -> bool {
         let (slot, _) = self.slot(|_, cache, _| {
             cache.maps.push(NameCache::default());
@@ -223,7 +222,7 @@ impl Visitor for Walk<'_> {
         if self.inside == 0 && self.level.known {
             match self.level.cache.slots.get(self.level.slots) {
                 Some(Slot::Map | Slot::Other) => {}
-                // It was named in the last reading, or is not sent.
+                // Its name is cached, or it is not sent.
                 _ => return,
             }
         }

@@ -1,4 +1,4 @@
-//! Where in a variable the walk is, as a metric's name and a point's attributes.
+//! The position of the walk in a variable: a metric's name and a point's attributes.
 
 use std::sync::Arc;
 
@@ -8,38 +8,38 @@ use crate::encode::attributes::{self, Attributes, Value};
 use crate::encode::{convention, name, unit};
 use crate::mapping::Mapping;
 
-/// Where in a variable the walk is.
+/// The position of the walk in a variable.
 #[derive(Default)]
 pub(crate) struct Place {
-    /// The metric's name: the variable's and those of members, each after a point.
+    /// The metric's name: the variable's, then members, separated by dots.
     pub(crate) name: String,
     pub(crate) attributes: Attributes,
-    /// What was said of the variable.
+    /// The metadata of the variable.
     pub(crate) variable: Said,
-    /// What was said of what was entered last.
+    /// The metadata of the last entered value.
     pub(crate) leaf: Said,
     pub(crate) mapping: Option<Arc<Mapping>>,
     /// Whether its texts are attributes of one point.
     pub(crate) is_info: bool,
-    /// Whose names have conventions.
+    /// The library's own variable, if it is one with conventions.
     library: Option<Library>,
     /// Steps from the walk's top, the variable itself the first.
     pub(crate) depth: usize,
-    /// What lies around, from the top.
+    /// The enclosing shapes, from the top.
     shapes: Vec<Shape>,
-    /// How deep the value lies below which keys are named by labels.
+    /// The depth of the value whose keys have labels.
     labelled: Option<usize>,
-    /// Arrays that are entered, each with an attribute of its own.
+    /// The number of enclosing arrays, each with an attribute.
     arrays: usize,
     marks: Vec<Mark>,
-    /// Texts by depth and key, which are attributes of one point.
+    /// Texts by depth and key, to become attributes of one point.
     texts: Vec<(usize, String, String)>,
     /// The key that was entered last.
     key: String,
     label: String,
 }
 
-/// What a walk says of a value.
+/// Metadata of a value.
 #[derive(Default)]
 pub(crate) struct Said {
     pub(crate) help: String,
@@ -48,7 +48,7 @@ pub(crate) struct Said {
     pub(crate) counter: bool,
 }
 
-/// The library's own variables whose members have names of their own here.
+/// The library's own variables whose members have conventions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Library {
     Process,
@@ -107,7 +107,7 @@ impl Place {
         self.texts.clear();
     }
 
-    /// Remembers where the path ends, for [`leave_step`](Self::leave_step).
+    /// Marks the end of the path, for [`leave_step`](Self::leave_step).
     pub(crate) fn mark(&mut self) {
         self.marks.push(Mark {
             name: self.name.len(),
@@ -154,7 +154,7 @@ impl Place {
                 }
                 _ => name::push_member(&mut self.name, key),
             }
-            // A member that has labels of its own: keys below it are their values.
+            // A member with labels of its own: the keys below are their values.
             if self.labelled.is_none() && !info.get_labels().is_empty() {
                 self.labelled = Some(self.depth);
             }
@@ -185,7 +185,7 @@ impl Place {
         self.shapes.pop();
     }
 
-    /// Whether the walk is in what a function returned.
+    /// Whether the walk is in a function's value.
     pub(crate) fn is_in_function(&self) -> bool {
         self.shapes.iter().any(|shape| *shape != Shape::Map)
     }
@@ -204,12 +204,12 @@ impl Place {
         convention::of_process(member)
     }
 
-    /// Keeps a text for the point of what lies around it.
+    /// Keeps a text for the point of the enclosing structure.
     pub(crate) fn keep_text(&mut self, text: &str) {
         self.texts.push((self.depth, self.key.clone(), text.to_owned()));
     }
 
-    /// Makes attributes of the texts of the structure that ends. Returns whether there are any.
+    /// Turns the texts of the ending structure into attributes. Returns whether there are any.
     pub(crate) fn take_texts(&mut self) -> bool {
         let depth = self.depth + 1;
         let from = self.texts.iter().rposition(|(at, ..)| *at != depth).map_or(0, |at| at + 1);

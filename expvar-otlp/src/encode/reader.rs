@@ -1,4 +1,4 @@
-//! A registry's values, reading after reading, as metrics.
+//! Encodes a registry's values as metrics, collection after collection.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,15 +17,15 @@ use crate::encode::series::Series;
 use crate::mapping::Numbers;
 use crate::settings::{Histograms, Settings, Temporality};
 
-/// What is sent at once. Receivers take at least 4 MiB.
+/// The size of a request. Receivers accept at least 4 MiB.
 pub(crate) const PART_BYTES: usize = 1 << 20;
 
-/// Encodes a registry's values, reading after reading.
+/// Encodes a registry's values, collection after collection.
 ///
-/// It remembers of each series what it saw last; the variables themselves are never changed.
+/// Keeps each series' previous values; variables are never changed.
 pub(crate) struct Reader {
     settings: Arc<Settings>,
-    /// What is kept of the registry's names.
+    /// The cache of the registry's names.
     root: NameCache,
     series: Series,
     pub(crate) place: Place,
@@ -35,14 +35,14 @@ pub(crate) struct Reader {
     parts: Vec<Part>,
     /// Points since the last part.
     points: u64,
-    /// What was refused in this reading.
+    /// Points rejected in this collection.
     refused: Refused,
-    /// The last metric that was refused because another variable gives the same one.
+    /// The last metric rejected because of a conflict.
     clash: Option<String>,
-    /// When what is entered was registered, and since when exemplars are news.
+    /// When the entered variable was registered, and from when exemplars are new.
     registered: u64,
     news: u64,
-    /// When the program began, and when the last reading was, in nanoseconds since 1970.
+    /// When the program started, and when the last collection was, in nanoseconds since 1970.
     started: u64,
     last: Option<u64>,
     time: u64,
@@ -50,7 +50,7 @@ pub(crate) struct Reader {
     buckets: histogram::Buckets,
 }
 
-/// Where metrics that go in one request end.
+/// The end of the metrics of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Part {
     pub(crate) end: usize,
@@ -58,7 +58,7 @@ pub(crate) struct Part {
 }
 
 impl Reader {
-    /// Counts run since `started`, in nanoseconds since 1970.
+    /// Counts start at `started`, in nanoseconds since 1970.
     pub(crate) fn new(settings: Arc<Settings>, started: u64) -> Self {
         Self {
             settings,
@@ -81,12 +81,12 @@ impl Reader {
         }
     }
 
-    /// Reads every variable, with points of this time, in nanoseconds since 1970.
+    /// Collects every variable, with points of this time, in nanoseconds since 1970.
     pub(crate) fn read(&mut self, registry: &Registry, time: u64) {
         self.clear();
         self.time = time;
         let now = unix_nanos();
-        // A clock that went back tells nothing of when what is new began.
+        // After a clock went back, the start of new counts is unknown.
         let since = self.last.unwrap_or(self.started).min(time);
         self.series.begin(since, time);
         let root = std::mem::take(&mut self.root);
@@ -99,12 +99,12 @@ impl Reader {
         self.news = now;
     }
 
-    /// What the last reading encoded, in parts.
+    /// The metrics of the last collection, in parts.
     pub(crate) fn metrics(&self) -> (&[u8], &[Part]) {
         (self.metrics.as_bytes(), &self.parts)
     }
 
-    /// Forgets what the last reading encoded.
+    /// Removes the metrics of the last collection.
     pub(crate) fn clear(&mut self) {
         self.metrics.clear();
         self.parts.clear();
@@ -112,22 +112,22 @@ impl Reader {
         self.refused = Refused::default();
     }
 
-    /// Since when counts run, in nanoseconds since 1970.
+    /// The start of counts, in nanoseconds since 1970.
     pub(crate) fn started(&self) -> u64 {
         self.started
     }
 
-    /// What the last reading refused.
+    /// Points that the last collection rejected.
     pub(crate) fn refused(&self) -> Refused {
         self.refused
     }
 
-    /// The last metric that was refused because of another variable, if that is news.
+    /// The last metric rejected because of a conflict, if it is new.
     pub(crate) fn take_conflict(&mut self) -> Option<String> {
         self.clash.take()
     }
 
-    /// Says when what is entered was registered.
+    /// Sets when the entered variable was registered.
     pub(crate) fn registered(&mut self, unix_nanos: u64) {
         self.registered = unix_nanos;
     }
@@ -170,7 +170,7 @@ impl Reader {
         self.cut(PART_BYTES);
     }
 
-    /// Ends a part where there are more bytes than this.
+    /// Ends a part if there are more bytes than this.
     #[inline]
     fn cut(&mut self, more_than: usize) {
         let end = self.metrics.len();
@@ -180,7 +180,7 @@ impl Reader {
         }
     }
 
-    /// What a number at this place is.
+    /// The kind of a number at this position.
     fn kind(&self) -> Kind {
         let delta = match self.settings.temporality {
             Temporality::Cumulative => false,
@@ -226,8 +226,8 @@ impl Reader {
         self.place.attributes.truncate(mark);
     }
 
-    /// What stands for the series at this place, unless its name is too long. `name` is in place of
-    /// the variable's own.
+    /// The hash of the series at this position; `None` if its name is too long. `name` replaces the
+    /// variable's own.
     fn hash(&mut self, name: Option<&str>, kind: Kind) -> Option<u64> {
         let name = name.unwrap_or(&self.place.name);
         if name.len() > name::MAX_BYTES {
@@ -237,7 +237,7 @@ impl Reader {
         Some(self.series.hash(name, kind, &self.place.attributes))
     }
 
-    /// Encodes a number of a series that is entered.
+    /// Encodes a number of an entered series.
     fn point(&mut self, series: u32, kind: Kind, number: Number) {
         if matches!(kind, Kind::Sum { .. }) && !counts(number) {
             return self.refuse(Refusal::BadCounter);
@@ -252,7 +252,7 @@ impl Reader {
         }
     }
 
-    /// The metric that points at this place belong to.
+    /// The metric of points at this position.
     fn family(&mut self, kind: Kind) -> usize {
         let place = &self.place;
         if let Some(convention) = place.convention() {
@@ -272,8 +272,7 @@ impl Reader {
         self.families.named(hash, &metric)
     }
 
-    /// Writes a metric that has many points before it is whole; its other points follow under the
-    /// same name.
+    /// Writes a metric with many points early; its other points follow under the same name.
     #[inline]
     fn spill(&mut self, family: usize) {
         if self.families.len(family) > PART_BYTES {
@@ -281,8 +280,8 @@ impl Reader {
         }
     }
 
-    /// Makes how the number at this place begins, and enters its series. `whole` includes the
-    /// metric, as for a variable that is one number.
+    /// Encodes the beginning of the point at this position, and enters its series. `whole` includes
+    /// the metric, for a variable that is one number.
     pub(crate) fn learn(&mut self, whole: bool, head: &mut Message) -> Result<Learnt, Refusal> {
         let kind = self.kind();
         if self.place.name.len() > name::MAX_BYTES {
@@ -307,8 +306,8 @@ impl Reader {
         Ok(Learnt { len, series, check: hash as u32, kind })
     }
 
-    /// Encodes a number that is known. `is_entered` where its series is already. Returns false
-    /// where the series is another one now.
+    /// Encodes a cached number. `is_entered` if its series already is. Returns false if the series
+    /// has changed.
     #[inline(always)]
     pub(crate) fn repeat(
         &mut self,
@@ -353,7 +352,7 @@ impl Reader {
         self.families.begin_plain(&metric)
     }
 
-    /// Encodes a text: 1, with the text as an attribute. Texts of a function are passed over.
+    /// Encodes a text: 1, with the text as an attribute. Skips texts in functions' values.
     pub(crate) fn text(&mut self, text: &str) {
         use crate::encode::attributes::Value;
         if self.place.depth > 1 && self.place.is_info {
@@ -368,7 +367,7 @@ impl Reader {
         self.place.attributes.truncate(mark);
     }
 
-    /// Encodes the texts of a map or structure that ends, which are attributes of one point.
+    /// Encodes the texts of an ending map or structure, as attributes of one point.
     pub(crate) fn end_texts(&mut self) {
         let mark = self.place.attributes.mark();
         if self.place.take_texts() {
@@ -377,7 +376,7 @@ impl Reader {
         self.place.attributes.truncate(mark);
     }
 
-    /// Encodes a 1 whose attributes are what it says.
+    /// Encodes a 1 with the current attributes.
     fn info(&mut self) {
         let len = self.place.name.len();
         if !self.place.is_info {
@@ -435,7 +434,7 @@ impl Reader {
         self.interval = interval;
     }
 
-    /// Where the bounds of a histogram come from: a mapping, its declaration, the settings.
+    /// The source of a histogram's bounds: a mapping, its declaration, the settings.
     fn bounds(&self, total: &Snapshot) -> Bounds {
         let mapping = self.place.mapping.as_ref();
         if mapping.is_some_and(|mapping| mapping.buckets.is_some()) {
@@ -465,10 +464,10 @@ impl Reader {
     }
 }
 
-/// Where a histogram's explicit bounds come from.
+/// The source of a histogram's explicit bounds.
 #[derive(Debug, Clone, Copy)]
 enum Bounds {
-    /// It is exponential.
+    /// None: it is exponential.
     None,
     Mapped,
     Declared,
@@ -476,12 +475,12 @@ enum Bounds {
     Powers,
 }
 
-/// A number whose beginning is kept.
+/// A number with a cached beginning.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Learnt {
-    /// How many bytes it begins with.
+    /// The length of its beginning.
     pub(crate) len: u32,
-    /// Where its series is, and the end of that's hash.
+    /// The index of its series, and the end of the series' hash.
     series: u32,
     check: u32,
     kind: Kind,
@@ -492,7 +491,7 @@ fn unix_nanos() -> u64 {
     now.as_nanos() as u64
 }
 
-/// Whether what only goes up can have this number.
+/// Whether a monotonic sum can have this value.
 #[inline]
 fn counts(number: Number) -> bool {
     match number {

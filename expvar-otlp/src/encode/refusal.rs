@@ -1,17 +1,17 @@
-//! Points that nobody could store, by reason.
+//! Points rejected before sending, by reason.
 
-/// Why a point is refused before it is sent.
+/// Why a point is rejected before it is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// Another variable gives the same metric with the same attributes.
     Conflict,
     /// The metric's name would be longer than 255 bytes.
     LongName,
-    /// What only goes up is below zero, or not a number.
+    /// A counter is negative or not a number.
     BadCounter,
 }
 
-/// Points that were refused before they were sent.
+/// Points rejected before they were sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refused {
@@ -19,7 +19,7 @@ pub struct Refused {
     pub clash: u64,
     /// The metric's name would have been longer than 255 bytes.
     pub long_name: u64,
-    /// What only goes up was below zero, or not a number.
+    /// A counter was negative or not a number.
     pub bad_counter: u64,
 }
 
@@ -34,16 +34,16 @@ impl Refused {
 }
 
 impl Refusal {
-    /// The reason, in a few words.
+    /// The reason in a few words.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Conflict => "another variable gives the same metric with the same attributes",
             Self::LongName => "a metric's name would be longer than 255 bytes",
-            Self::BadCounter => "what only goes up is below zero, or not a number",
+            Self::BadCounter => "a counter is negative or not a number",
         }
     }
 
-    /// What to do about it.
+    /// A remedy.
     pub(crate) const fn remedy(self) -> &'static str {
         match self {
             Self::Conflict => "rename one of them; expvar.otlp's last_clash says which",

@@ -1,4 +1,4 @@
-//! What was seen of each series: whether it is there twice, since when it counts, what was sent.
+//! The state of each series: conflicts, start of the count, values sent.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -18,22 +18,22 @@ pub(crate) struct Series {
     histograms: HashMap<u64, SeenHistogram, BuildIdentity>,
     hasher: RandomState,
     clock: Clock,
-    /// How many were there in this reading, of numbers and of histograms.
+    /// Series seen in this collection, of numbers and of histograms.
     numbers_there: usize,
     histograms_there: usize,
 }
 
-/// The times of this reading, in nanoseconds since 1970.
+/// The times of this collection, in nanoseconds since 1970.
 #[derive(Debug, Default, Clone, Copy)]
 struct Clock {
     reading: u32,
-    /// What is new now counts since this.
+    /// The start of the count of new series.
     since: u64,
     time: u64,
 }
 
 impl Clock {
-    /// Since when that counts which is new now.
+    /// The start of the count of a new series.
     fn start(&self, registered: u64) -> u64 {
         match registered {
             0 => self.since,
@@ -47,18 +47,18 @@ impl Clock {
 struct Seen {
     hash: u64,
     last: Number,
-    /// Since when it counts; of what is sent as deltas, when the last one was sent.
+    /// The start of its count; for deltas, when the last one was sent.
     start: u64,
-    /// When its variable was registered; 0 where that is not known.
+    /// When its variable was registered; 0 if unknown.
     registered: u64,
-    /// The reading in which it was there last; 0 where this place is free.
+    /// The last collection with the series; 0 if the slot is free.
     reading: u32,
     is_new: bool,
 }
 
 /// A histogram's series.
 struct SeenHistogram {
-    /// What was sent of it, where deltas are sent.
+    /// The values sent, for deltas.
     last: Snapshot,
     count: u64,
     start: u64,
@@ -68,14 +68,14 @@ struct SeenHistogram {
 }
 
 impl Series {
-    /// Begins a reading at `time`. What was not there in the last one counts since `since`.
+    /// Begins a collection at `time`. Series that were not in the last one start at `since`.
     pub(crate) fn begin(&mut self, since: u64, time: u64) {
         let reading = self.clock.reading.checked_add(1).unwrap_or(1);
         self.clock = Clock { reading, since, time };
         (self.numbers_there, self.histograms_there) = (0, 0);
     }
 
-    /// Ends it: what was not there is forgotten.
+    /// Ends a collection: forgets series that were not in it.
     pub(crate) fn end(&mut self) {
         let reading = self.clock.reading;
         if self.numbers_there < self.by_hash.len() {
@@ -92,7 +92,7 @@ impl Series {
         }
     }
 
-    /// What stands for a series.
+    /// The hash of a series.
     pub(crate) fn hash(&self, name: &str, kind: Kind, attributes: &Attributes) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(name.as_bytes());
@@ -101,8 +101,8 @@ impl Series {
         hasher.finish()
     }
 
-    /// Where a number's series is, which is there from now on; none where it was there before in
-    /// this reading. Another variable of the name, which was `registered` later, begins anew.
+    /// Enters a number's series and returns its index; `None` if it was already entered in this
+    /// collection. A variable of the same name that was `registered` later starts over.
     pub(crate) fn enter(&mut self, hash: u64, registered: u64) -> Option<u32> {
         let start = self.clock.start(registered);
         if let Some(&at) = self.by_hash.get(&hash) {
@@ -131,8 +131,8 @@ impl Series {
         Some(at)
     }
 
-    /// Enters the series at a place that is known; `check` is the end of its hash. Returns false
-    /// where it was there before in this reading, or is another one now.
+    /// Enters the series at a known index; `check` is the end of its hash. Returns false if it was
+    /// already entered in this collection, or is another series now.
     #[inline]
     pub(crate) fn again(&mut self, at: u32, check: u32) -> bool {
         let Some(seen) = self.seen.get_mut(at as usize) else { return false };
@@ -145,8 +145,7 @@ impl Series {
         true
     }
 
-    /// What is sent of a number: since when, and how much. None where nothing was added to what is
-    /// sent as deltas.
+    /// What to send of a number: start and value. `None` if a delta is zero.
     #[inline]
     pub(crate) fn advance(&mut self, at: u32, kind: Kind, number: Number) -> Option<(u64, Number)> {
         let Clock { since, time, .. } = self.clock;
@@ -154,7 +153,7 @@ impl Series {
         match kind {
             Kind::Sum { delta: false } => {
                 if number.since(seen.last).is_none() {
-                    // It fell: it began anew since the last reading.
+                    // It fell: it was reset since the last collection.
                     seen.start = since;
                 }
                 seen.last = number;
@@ -174,9 +173,8 @@ impl Series {
         }
     }
 
-    /// What is sent of a histogram: since when, and which values. `interval` is what is made of
-    /// them where deltas are sent. None where it was there before in this reading, or nothing was
-    /// recorded.
+    /// What to send of a histogram: start and values. `interval` receives the difference for
+    /// deltas. `None` if it was already entered in this collection, or if there is nothing new.
     pub(crate) fn histogram<'s>(
         &mut self,
         hash: u64,
@@ -218,7 +216,7 @@ impl Series {
         let total = recorded.total();
         let count = total.count();
         if count < seen.count {
-            // It began anew.
+            // It was reset.
             seen.last = Snapshot::default();
         }
         interval.assign_since(total, &seen.last);
@@ -236,7 +234,7 @@ impl Series {
     }
 }
 
-/// The series was there before in this reading.
+/// The series was already entered in this collection.
 #[derive(Debug)]
 pub(crate) struct Conflict;
 

@@ -24,8 +24,8 @@ const KNOWN: &[(&str, &str)] = &[
     ("watts", "W"),
 ];
 
-/// Appends the unit. A plain number has none: `1` would say that it is a share. What UCUM does not
-/// know is an annotation: `{requests}`.
+/// Appends the unit. A plain number has none: `1` would mean a ratio. Units that UCUM lacks are
+/// annotations: `{requests}`.
 pub(crate) fn push(to: &mut String, unit: Unit) {
     to.push_str(match unit {
         Unit::None => "",

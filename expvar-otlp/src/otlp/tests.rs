@@ -1,4 +1,4 @@
-//! Settings, their environment, and what is wrong with them.
+//! Settings, the environment, and errors.
 
 use super::*;
 
@@ -74,7 +74,7 @@ fn a_setting_that_cannot_be_used_says_what_to_write() {
         let error = plan(otlp, set).err().unwrap().to_string();
         assert!(error.contains(words) && !error.contains("secret"), "{error}");
     }
-    // What is set here needs nothing from there.
+    // The program's settings make the environment's irrelevant.
     let grpc = [("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")];
     assert!(plan(Otlp::new("http://c").protocol(Protocol::Json), &grpc).is_ok());
 }

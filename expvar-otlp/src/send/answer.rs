@@ -1,4 +1,4 @@
-//! What a server's answer means: taken, taken in part, to be sent again, or never.
+//! Interprets a server's response: accepted, partly accepted, to be retried, or rejected.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,12 +6,12 @@ use http::{HeaderMap, StatusCode, header};
 
 use crate::encode::fields::{Fields, Value};
 
-/// A server's wish to be left alone is heeded for so long at most.
+/// The longest accepted `Retry-After`.
 const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
-/// So much of a message is shown.
+/// The longest part of a message that is shown.
 const MESSAGE_CHARS: usize = 200;
 
-/// An answer as it came.
+/// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
     status: StatusCode,
@@ -21,12 +21,12 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
-/// What it means.
+/// The meaning of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Taken, but for so many points, which would be rejected again.
+    /// Accepted, except for `rejected` points, which would be rejected again.
     Taken { rejected: u64, message: String },
-    /// Not taken now: to be sent again, after so long if the server says how long.
+    /// To be retried, after a time if the server says so.
     Later { after: Option<Duration>, problem: String },
     /// Would be rejected again.
     Rejected { problem: String, remedy: &'static str },
@@ -44,10 +44,10 @@ impl Answer {
         }
     }
 
-    /// What it means.
+    /// Interprets the response.
     ///
-    /// Which status codes are worth another attempt is OTLP's list: 429, 502, 503 and 504; "all
-    /// other 4xx or 5xx response status codes MUST NOT be retried".
+    /// OTLP lists the status codes to retry: 429, 502, 503 and 504; "all other 4xx or 5xx response
+    /// status codes MUST NOT be retried".
     pub(crate) fn judge(&self) -> Verdict {
         if self.status.is_success() {
             return self.judge_success();
@@ -126,7 +126,7 @@ fn remedy(status: u16) -> &'static str {
     }
 }
 
-/// How long to wait: seconds, or a date.
+/// The time to wait: seconds, or a date.
 fn retry_after(value: &str) -> Option<Duration> {
     let wait = match value.trim().parse() {
         Ok(seconds) => Duration::from_secs(seconds),
@@ -138,7 +138,7 @@ fn retry_after(value: &str) -> Option<Duration> {
     Some(wait.min(LONGEST_WAIT))
 }
 
-/// How many points were rejected, and why, of an `ExportMetricsServiceResponse`.
+/// The number of rejected points and the message in an `ExportMetricsServiceResponse`.
 fn partial_protobuf(body: &[u8]) -> (u64, String) {
     let partial = Fields::of(body).find_map(|field| match field {
         (1, Value::Bytes(partial)) => Some(Fields::of(partial)),
@@ -149,12 +149,12 @@ fn partial_protobuf(body: &[u8]) -> (u64, String) {
         (1, Value::Number(n)) => Some(n),
         _ => None,
     });
-    // A negative number is none.
+    // A negative number is ignored.
     let rejected = rejected.filter(|n| *n <= i64::MAX as u64).unwrap_or(0);
     (rejected, text(partial, 2))
 }
 
-/// The same as JSON, where 64 bits are a text, or a number after all.
+/// The same in JSON, where 64-bit integers are strings, but some servers write numbers.
 fn partial_json(body: &[u8]) -> (u64, String) {
     let text = String::from_utf8_lossy(body);
     let number = after_key(&text, "rejectedDataPoints").map(|rest| {
@@ -173,7 +173,7 @@ fn text(mut fields: Fields<'_>, number: u32) -> String {
     String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
 }
 
-/// A text in JSON that is shown to a person: the first one of that key.
+/// The first string of that key in JSON, for display.
 fn json_text(body: &[u8], key: &str) -> String {
     let text = String::from_utf8_lossy(body);
     let Some(rest) = after_key(&text, key).and_then(|rest| rest.strip_prefix('"')) else {

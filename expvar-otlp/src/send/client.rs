@@ -1,4 +1,4 @@
-//! Sends one request at a time, and tells whether one that failed may have arrived.
+//! Sends one request at a time, and tells whether a failed one may have arrived.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -20,10 +20,10 @@ use crate::send::answer::Answer;
 use crate::send::body::Whole;
 use crate::send::endpoint::Endpoint;
 
-/// More of an answer is not read.
+/// The longest response that is read.
 const ANSWER_BYTES: usize = 64 << 10;
 
-/// Sends requests to one endpoint, over a connection that is kept while there are more.
+/// Sends requests to one endpoint, over a connection that is kept between them.
 pub(crate) struct Client {
     endpoint: Endpoint,
     headers: HeaderMap,
@@ -33,16 +33,16 @@ pub(crate) struct Client {
     open: Option<Open>,
 }
 
-/// A connection that waits for requests.
+/// An idle connection.
 struct Open {
     sender: SendRequest<Whole>,
     connection: Pin<Box<Connection<TokioIo<Counted>, Whole>>>,
-    /// Bytes that the system has taken.
+    /// Bytes accepted by the system.
     written: Arc<AtomicU64>,
     is_closed: bool,
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) error: String,
@@ -67,13 +67,13 @@ impl Client {
         }
     }
 
-    /// Whom to trust, and who we are.
+    /// Trust and client identity.
     #[cfg(feature = "tls")]
     pub(crate) fn identify(&mut self, identity: expvar_push::Identity) {
         self.identity = Some(identity);
     }
 
-    /// Sends a request and waits for the answer, both within the timeout.
+    /// Sends a request and waits for the response, both within the timeout.
     pub(crate) async fn post(&mut self, body: Bytes) -> Result<Answer, Failure> {
         let deadline = Instant::now() + self.timeout;
         let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
@@ -128,7 +128,7 @@ impl Client {
         self.open = None;
     }
 
-    /// Waits until the peer closes the connection; for ever where there is none.
+    /// Waits until the peer closes the connection; forever without one.
     pub(crate) async fn closed(&mut self) {
         match &mut self.open {
             Some(open) => {
@@ -140,7 +140,7 @@ impl Client {
     }
 }
 
-/// The parts of a client that a connection is made with.
+/// The parts of a client needed for connecting.
 struct Dial<'c> {
     endpoint: &'c Endpoint,
     timeout: Duration,
@@ -210,7 +210,7 @@ impl Open {
                 Some(Ok(frame)) => {
                     answer.body.extend(frame.into_data().iter().flat_map(|data| &data[..]));
                 }
-                // What counts is in the head; the connection is of no more use.
+                // The head is enough; the connection is not reused.
                 Some(Err(_)) => break,
             }
         }
@@ -220,7 +220,7 @@ impl Open {
     }
 }
 
-/// Lets a connection read and write.
+/// Drives a connection's input and output.
 fn drive(
     connection: &mut Pin<Box<Connection<TokioIo<Counted>, Whole>>>,
     is_closed: &mut bool,
@@ -231,7 +231,7 @@ fn drive(
     }
 }
 
-/// An error with what it comes from, and what to look at.
+/// An error with its causes and a hint.
 fn explain(error: &hyper::Error) -> String {
     use std::error::Error;
     let mut text = error.to_string();
@@ -246,7 +246,7 @@ fn explain(error: &hyper::Error) -> String {
     text
 }
 
-/// What bytes go through.
+/// A byte stream.
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
@@ -313,7 +313,7 @@ mod tests {
     use super::*;
     use crate::send::endpoint::For;
 
-    /// More than a socket's buffers take.
+    /// More than sockets buffer.
     const LARGE: usize = 64 << 20;
 
     async fn post(address: std::net::SocketAddr, len: usize) -> Failure {
@@ -323,7 +323,7 @@ mod tests {
         client.post(vec![0; len].into()).await.unwrap_err()
     }
 
-    /// What the client thinks of a server that closes after so many bytes of the request.
+    /// The client's view of a server that closes after so many bytes of the request.
     async fn closed_after(read: usize, len: usize) -> bool {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! Sends what waits, request by request, and decides what becomes of each.
+//! Sends the queue, request by request, and handles each result.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,27 +9,27 @@ use crate::send::answer::Verdict;
 use crate::send::client::Client;
 use crate::send::sender::Sender;
 
-/// A connection is kept for so long for the next part of a reading.
+/// How long a connection is kept for the next part of a collection.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// The task that sends what waits: [`run`](Self::run) it in a tokio runtime.
+/// The task that sends. [`run`](Self::run) it in a tokio runtime.
 #[must_use = "nothing is sent until it runs"]
 pub struct Driver {
     sender: Sender,
     client: Client,
-    /// Whether what may have arrived is not sent again.
+    /// Whether requests that may have arrived are not resent.
     once: bool,
     backoff: Backoff,
-    /// Since when the destination takes nothing, and the points that were dropped before.
+    /// Since when the destination is unreachable, and the points dropped before.
     away: Option<(Instant, u64)>,
-    /// Points that it did not take since it began to reject.
+    /// Points rejected since it began to reject.
     rejecting: Option<u64>,
 }
 
-/// What becomes of a request.
+/// The result of a request.
 enum Outcome {
     Done,
-    /// It goes again, after so long if that was said.
+    /// To be retried, after a time if given.
     Again(Option<Duration>),
 }
 
@@ -72,8 +72,8 @@ impl Driver {
         }
     }
 
-    /// Waits for something to send. The connection is kept for a while: what is read is handed over
-    /// in parts.
+    /// Waits for something to send. Keeps the connection for a while, because a collection is
+    /// handed over in parts.
     async fn idle(&mut self) {
         let until = Instant::now() + IDLE;
         loop {
@@ -87,11 +87,11 @@ impl Driver {
         }
     }
 
-    /// Waits before the next attempt: as long as the server said, else with backoff, unless somebody
-    /// is in a hurry.
+    /// Waits before the next attempt: as long as the server said, else with backoff, unless a flush
+    /// is waiting.
     async fn wait(&mut self, after: Option<Duration>) {
         if let Some(after) = after {
-            // A thousand clients that were told the same do not come back at one moment.
+            // With jitter, because many clients may have got the same time.
             return sleep(after + Backoff::FIRST.mul_f64(random())).await;
         }
         let wait = self.backoff.next(random());
@@ -152,7 +152,7 @@ impl Driver {
         }
     }
 
-    /// It answered.
+    /// The server answered.
     fn is_back(&mut self) {
         self.backoff.reset();
         if let Some((since, dropped)) = self.away.take() {
@@ -175,7 +175,7 @@ impl Driver {
         }
     }
 
-    /// It took all points.
+    /// The server accepted all points.
     fn is_taking(&mut self) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let counts = self.sender.counts();

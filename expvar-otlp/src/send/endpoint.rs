@@ -1,14 +1,14 @@
-//! Where a collector listens.
+//! The URL of a collector.
 
 use expvar_push::ConfigError;
 use http::Uri;
 
-/// The path that metrics go to, below an endpoint for all signals.
+/// The path of metrics, below an endpoint for all signals.
 const METRICS_PATH: &str = "/v1/metrics";
-/// Where collectors listen for gRPC, which is not spoken here.
+/// The collectors' port for gRPC, which is not supported.
 const GRPC_PORT: u16 = 4317;
 
-/// Where requests go.
+/// The target of requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     pub(crate) uri: Uri,
@@ -17,20 +17,20 @@ pub(crate) struct Endpoint {
     pub(crate) is_tls: bool,
 }
 
-/// What an endpoint's URL is the endpoint of.
+/// What an endpoint's URL is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum For {
-    /// All signals: metrics have a path below it.
+    /// All signals: the path of metrics is appended.
     All,
-    /// Metrics: the path is used as it stands.
+    /// Metrics: the path is used unchanged.
     Metrics,
 }
 
 impl Endpoint {
-    /// `setting` is what the URL was written for.
+    /// Parses a URL from `setting`.
     ///
     /// # Errors
-    /// When nothing can be sent there; the error says what to write instead.
+    /// Requests cannot be sent there. The error says what to write instead.
     pub(crate) fn parse(setting: &str, url: &str, of: For) -> Result<Self, ConfigError> {
         let refuse =
             |problem: String, remedy: &str| Err(ConfigError::new(setting, problem, remedy));
@@ -43,7 +43,7 @@ impl Endpoint {
             Some("https") => true,
             Some("grpc") => {
                 return refuse(
-                    format!("{:?} is for gRPC, which is not spoken here", hide_user(url)),
+                    format!("{:?} is for gRPC, which is not supported", hide_user(url)),
                     "use the collector's port for HTTP: http://collector:4318",
                 );
             }
@@ -80,7 +80,7 @@ impl Endpoint {
         };
         if port == GRPC_PORT && (of == For::All || uri.path() == "/") {
             return refuse(
-                format!("{GRPC_PORT} is the port for gRPC, which is not spoken here"),
+                format!("{GRPC_PORT} is the port for gRPC, which is not supported"),
                 "use the collector's port for HTTP, 4318; if HTTP is served on 4317 all the same, \
                  set OTEL_EXPORTER_OTLP_METRICS_ENDPOINT with its path",
             );
@@ -93,13 +93,13 @@ impl Endpoint {
         }
     }
 
-    /// The path and query that a request names.
+    /// The path and query of requests.
     pub(crate) fn target(&self) -> Uri {
         let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
         path.parse().unwrap_or_else(|_| Uri::from_static("/"))
     }
 
-    /// The `Host` that a request names: without the port where it is the scheme's own.
+    /// The `Host` header: without the port if it is the scheme's default.
     pub(crate) fn authority(&self) -> &str {
         let authority = self.uri.authority().map_or("", |authority| authority.as_str());
         let own = if self.is_tls { ":443" } else { ":80" };
@@ -107,7 +107,7 @@ impl Endpoint {
     }
 }
 
-/// Metrics' own path below an endpoint for all signals.
+/// The path of metrics below an endpoint for all signals.
 fn below(uri: &Uri) -> Option<Uri> {
     let path = uri.path().trim_end_matches('/');
     let path = path.strip_suffix(METRICS_PATH).unwrap_or(path);
@@ -117,7 +117,7 @@ fn below(uri: &Uri) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-/// A URL without the password that may be in it.
+/// A URL without its password.
 fn hide_user(url: &str) -> String {
     match (url.find("://"), url.rfind('@')) {
         (Some(scheme), Some(at)) if scheme < at => format!("{}…{}", &url[..scheme + 3], &url[at..]),

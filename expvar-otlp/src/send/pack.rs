@@ -1,4 +1,4 @@
-//! A request's bytes as they are sent: protobuf or JSON, compressed or not.
+//! Encodes and compresses requests.
 
 use std::io::Write;
 
@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 use crate::encode::json;
 
-/// How requests are encoded: `OTEL_EXPORTER_OTLP_PROTOCOL`.
+/// The encoding of requests: `OTEL_EXPORTER_OTLP_PROTOCOL`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Protocol {
@@ -19,18 +19,18 @@ pub enum Protocol {
     Json,
 }
 
-/// How requests are compressed: `OTEL_EXPORTER_OTLP_COMPRESSION`.
+/// The compression of requests: `OTEL_EXPORTER_OTLP_COMPRESSION`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Compression {
-    /// Not at all.
+    /// None.
     #[default]
     None,
-    /// `gzip`, at its fastest level: about a tenth of the bytes for a few milliseconds a megabyte.
+    /// `gzip`, at its fastest level: about a tenth of the size, for a few milliseconds a megabyte.
     Gzip,
 }
 
-/// How requests are sent.
+/// Encoding and compression.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Pack {
     pub(crate) protocol: Protocol,
@@ -38,7 +38,7 @@ pub(crate) struct Pack {
 }
 
 impl Pack {
-    /// What is sent of a request.
+    /// Encodes and compresses a request.
     pub(crate) fn pack(self, request: Bytes) -> Bytes {
         let encoded = match self.protocol {
             Protocol::Protobuf => request,
@@ -54,7 +54,7 @@ impl Pack {
         }
     }
 
-    /// The headers that say so.
+    /// Sets the corresponding headers.
     pub(crate) fn set_headers(self, headers: &mut HeaderMap) {
         let kind = match self.protocol {
             Protocol::Protobuf => "application/x-protobuf",

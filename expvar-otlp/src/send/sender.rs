@@ -1,4 +1,4 @@
-//! The queue between who reads and who sends.
+//! The queue between collection and sending.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,17 +11,17 @@ use tokio::time::{Instant, timeout};
 
 use crate::send::stats::Counts;
 
-/// Hands requests to a [`Driver`](crate::send::driver::Driver).
+/// Passes requests to a [`Driver`](crate::send::driver::Driver).
 #[derive(Clone)]
 pub(crate) struct Sender(Arc<Shared>);
 
 struct Shared {
     queue: Mutex<Waiting>,
-    /// There is more to send.
+    /// Something was queued.
     more: Notify,
     /// Something left the queue.
     less: Notify,
-    /// What waits is wanted now.
+    /// A flush is waiting.
     hurry: Notify,
     ended: watch::Sender<bool>,
     destination: String,
@@ -29,10 +29,10 @@ struct Shared {
     counts: Counts,
 }
 
-/// What waits.
+/// The queue.
 struct Waiting {
     queue: Queue,
-    /// Points that were dropped since the queue was full for the first time.
+    /// Points dropped since the queue became full.
     dropping: Option<u64>,
 }
 
@@ -62,7 +62,7 @@ impl Sender {
         self.0.observer.tell(event);
     }
 
-    /// Queues a request; the oldest ones go where it does not fit.
+    /// Queues a request, and drops the oldest ones that no longer fit.
     pub(crate) fn push(&self, bytes: Bytes, points: u64) {
         let is_news = {
             let mut waiting = self.0.queue.lock();
@@ -81,20 +81,20 @@ impl Sender {
         self.0.more.notify_one();
     }
 
-    /// Takes the oldest request, which stays in the queue until it is [done](Self::done) or
-    /// [put back](Self::put_back).
+    /// Takes the oldest request, which stays in the queue until it is [done](Self::done) or [put
+    /// back](Self::put_back).
     pub(crate) fn take(&self) -> Option<Batch> {
         let mut batches = Vec::with_capacity(1);
         self.0.queue.lock().queue.take(0, &mut batches);
         batches.pop()
     }
 
-    /// What was taken waits again.
+    /// Returns the taken request to the queue.
     pub(crate) fn put_back(&self) {
         self.0.queue.lock().queue.untake();
     }
 
-    /// What was taken needs nothing more.
+    /// Removes the taken request.
     pub(crate) fn done(&self) {
         let dropped = {
             let mut waiting = self.0.queue.lock();
@@ -124,12 +124,12 @@ impl Sender {
         self.0.more.notified().await;
     }
 
-    /// Waits until somebody is in a hurry.
+    /// Waits until a flush is waiting.
     pub(crate) async fn hurry(&self) {
         self.0.hurry.notified().await;
     }
 
-    /// Waits until all that waits now is done with.
+    /// Waits until everything queued now is done.
     async fn drained(&self) {
         let before = self.0.queue.lock().queue.next_seq();
         self.0.hurry.notify_one();
@@ -144,7 +144,7 @@ impl Sender {
         }
     }
 
-    /// Calls `reply` when all that waits now is done with, or the time is over.
+    /// Calls `reply` when everything queued now is done, or the time is over.
     pub(crate) fn flush(&self, within: Duration, reply: Reply) {
         let sender = self.clone();
         tokio::spawn(async move {
@@ -153,7 +153,7 @@ impl Sender {
         });
     }
 
-    /// Sends what waits, and ends.
+    /// Sends what is queued, and ends.
     pub(crate) async fn shutdown(&self, within: Duration) -> Unsent {
         let _ = timeout(within, self.drained()).await;
         self.0.ended.send_replace(true);
@@ -165,7 +165,7 @@ impl Sender {
         let _ = self.0.ended.subscribe().wait_for(|ended| *ended).await;
     }
 
-    /// What is not sent.
+    /// What is unsent.
     pub(crate) fn left(&self) -> Unsent {
         let mut unsent = Unsent::default();
         (unsent.points, unsent.bytes, unsent.unconfirmed) =

@@ -1,4 +1,4 @@
-//! What a push has counted.
+//! The statistics of a push.
 
 use std::sync::Arc;
 
@@ -6,30 +6,30 @@ use expvar::{Counter, FloatGauge, Gauge, Map, Text};
 
 use crate::encode::refusal::Refused;
 
-/// What a push has counted so far: [`Handle::stats`](crate::Handle::stats).
+/// The statistics of a push: [`Handle::stats`](crate::Handle::stats).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Requests that were answered, whatever the answer.
+    /// Requests answered, with any status.
     pub requests: u64,
-    /// Attempts that were not the first one of their request.
+    /// Repeated attempts.
     pub retries: u64,
-    /// Bytes of the requests that were answered.
+    /// Bytes of answered requests.
     pub bytes: u64,
-    /// Points that the server took.
+    /// Points accepted by the server.
     pub accepted: u64,
-    /// Points that the server answered it would not take, and that are not sent again.
+    /// Points rejected by the server, which are not resent.
     pub rejected: u64,
     /// Points that were dropped because the queue was full.
     pub dropped: u64,
-    /// Deltas that were written whole and not answered, and are not sent again: see
+    /// Deltas that were written completely but not answered, and are not resent. See
     /// [`Otlp`](crate::Otlp#deltas).
     pub unanswered: u64,
-    /// Points that were refused before they were sent.
+    /// Points rejected before they were sent.
     pub refused: Refused,
 }
 
-/// The same where it is counted, and shown.
+/// The live counts.
 #[derive(Default)]
 pub(crate) struct Counts {
     pub(crate) requests: Arc<Counter>,
@@ -66,14 +66,14 @@ impl Counts {
         }
     }
 
-    /// Counts what a reading refused.
+    /// Counts the points that a collection rejected.
     pub(crate) fn refuse(&self, refused: Refused) {
         self.clash.add(refused.clash);
         self.long_name.add(refused.long_name);
         self.bad_counter.add(refused.bad_counter);
     }
 
-    /// What `expvar.otlp` shows.
+    /// Adds the statistics to `map`.
     pub(crate) fn show(&self, map: &Map) {
         for (name, counter) in [
             ("requests", &self.requests),

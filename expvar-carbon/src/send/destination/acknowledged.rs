@@ -1,4 +1,4 @@
-//! What a peer's kernel has acknowledged of a connection's bytes.
+//! Bytes acknowledged by the peer's kernel.
 
 use std::time::Duration;
 
@@ -7,24 +7,24 @@ use tokio::time::Instant;
 use crate::send::connection::Connection;
 use crate::send::unacknowledged;
 
-/// How often the kernel is asked, while something is open and the timeout is not too short for
-/// that.
+/// The interval of queries to the kernel, while bytes are unacknowledged and unless the timeout is
+/// shorter.
 const ASK: Duration = Duration::from_secs(1);
 
-/// What the peer's kernel has acknowledged of a connection's bytes.
+/// The bytes of a connection that the peer's kernel has acknowledged.
 pub(super) struct Acknowledged {
-    /// None where nobody can tell.
+    /// `None` if unknown.
     pub(super) bytes: Option<u64>,
-    /// Since when asking has shown no progress although something is open.
+    /// Since when queries have shown no progress with bytes unacknowledged.
     stuck: Option<Instant>,
-    /// Two answers without progress, far enough apart.
+    /// Two queries, far enough apart, showed no progress.
     pub(super) is_silent: bool,
     pub(super) ask_at: Instant,
 }
 
 impl Acknowledged {
-    /// What is wrong with a silent peer.
-    pub(super) const SILENT: &str = "the server acknowledges nothing any more";
+    /// The error of a silent peer.
+    pub(super) const SILENT: &str = "the server stopped acknowledging data";
 
     pub(super) fn new(connection: &Connection) -> Self {
         let now = Instant::now();
@@ -32,10 +32,10 @@ impl Acknowledged {
         Self { bytes: known.map(|_| 0), stuck: None, is_silent: false, ask_at: now }
     }
 
-    /// Asks the kernel, if it is time to; finds it silent after `timeout` without progress.
+    /// Queries the kernel when due; marks the peer silent after `timeout` without progress.
     ///
-    /// Only what two answers say counts: where asking is slow they are far apart, and no news
-    /// between them is no sign of anything.
+    /// Decided by two answers only: where queries are slow they are far apart, and time between
+    /// them means nothing.
     pub(super) fn ask(
         &mut self,
         connection: &Connection,
@@ -53,9 +53,9 @@ impl Acknowledged {
             return;
         }
         let asked = std::time::Instant::now();
-        // A connection that the kernel no longer lists has failed; reading it will tell.
+        // A connection that the kernel no longer lists has failed; reading it returns the error.
         if let Some(open) = connection.tcp().and_then(unacknowledged::bytes) {
-            // TLS adds to the bytes that we count: then this errs on the side of sending again.
+            // TLS adds bytes that we do not count: this errs on the side of resending.
             let bytes = written.saturating_sub(open).max(before);
             if bytes > before {
                 self.stuck = None;
@@ -65,15 +65,15 @@ impl Acknowledged {
             }
             self.bytes = Some(bytes);
         }
-        // The kernel walks all sockets to answer: spend 0.1 % of the time, and up to 1 % only to ask
-        // twice within the timeout. Past it the kernel forgets the connection, and what was
-        // acknowledged since the last answer would go again.
+        // The kernel walks all sockets to answer: spend 0.1 % of the time, and up to 1 % only to
+        // query twice within the timeout. After the timeout the kernel drops the connection, and
+        // bytes acknowledged since the last answer would be resent.
         let cost = asked.elapsed();
         let rest = ASK.max(cost * 1_000).min(timeout / 2).max(cost * 100);
         self.ask_at = now + rest;
     }
 
-    /// Asks a last time: where the peer has closed, the kernel still knows.
+    /// Queries a last time: after the peer has closed, the kernel still knows.
     pub(super) fn ask_last(&mut self, connection: &Connection, written: u64, timeout: Duration) {
         let now = Instant::now();
         self.ask_at = now;

@@ -1,4 +1,4 @@
-//! What goes from a destination to the one that takes its queue over: connections, and the outage.
+//! State handed over to a successor: connections, and a current outage.
 
 use std::sync::Arc;
 
@@ -8,18 +8,18 @@ use super::health::Away;
 use super::live::Live;
 use crate::send::address::Address;
 
-/// What goes from a destination to the one that takes its queue over.
+/// State handed over to a successor.
 #[derive(Default)]
 pub(super) struct Carried {
     pub(super) live: Option<Live>,
-    /// A few; of too many the oldest were given up.
+    /// Only a few; beyond that the oldest were given up.
     pub(super) closing: Vec<Closing>,
     pub(super) away: Option<Away>,
 }
 
 impl Destination {
-    /// Gives its connections to those of `heirs` that send to the same servers, to the first one
-    /// where none does. All of them have a copy of its queue.
+    /// Hands the connections to those of `heirs` that send to the same servers, or else to the
+    /// first one. All of them have a copy of the queue.
     pub(crate) fn leave_to(&self, heirs: &[Arc<Destination>]) {
         let Some(first) = heirs.first() else { return };
         let Carried { live, closing, away } = std::mem::take(&mut *self.carried.lock());
@@ -28,7 +28,7 @@ impl Destination {
                 .iter()
                 .find(|destination| destination.addresses.contains(server))
                 .unwrap_or(first);
-            // Nobody tells the others what becomes of it.
+            // The other heirs would never hear of its result.
             for other in heirs.iter().filter(|destination| !Arc::ptr_eq(destination, heir)) {
                 other.queue(|q| q.unconfirm(connection));
             }

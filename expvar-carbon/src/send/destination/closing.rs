@@ -1,4 +1,4 @@
-//! Connections whose write side is closed, until their servers close too.
+//! Connections whose sending side is closed, until their servers close too.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,16 +15,16 @@ use crate::send::address::Address;
 use crate::send::connection::Connection;
 use crate::send::stats::Counts;
 
-/// How long a server may take to close a connection after it has acknowledged everything. Its
-/// points count as unconfirmed then; they are not sent again.
+/// How long a server may take to close a connection after acknowledging everything. Its points are
+/// then unconfirmed, and not resent.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// How many connections at most wait for their server to close them, each with its part of the
-/// queue; of more the oldest is given up.
+/// The most connections that wait for their server to close, each with its part of the queue;
+/// beyond that the oldest is given up.
 const CLOSING_MAX: usize = 4;
 
-/// A connection whose write side is closed. It is left alone: a slow server reads what its kernel
-/// has acknowledged when it comes to it.
+/// A connection whose sending side is closed. A slow server can still read what its kernel has
+/// acknowledged.
 pub(super) struct Closing {
     pub(super) id: u64,
     pub(super) server: Address,
@@ -34,30 +34,29 @@ pub(super) struct Closing {
     pub(super) timeout: Duration,
 }
 
-/// What became of it.
+/// The result of a closing connection.
 pub(super) enum Closed {
     /// The server has read everything.
     Read,
-    /// The connection failed; with how many bytes were acknowledged, where that is known.
+    /// The connection failed, with the number of acknowledged bytes if known.
     Lost(io::Error, Option<u64>),
-    /// The server has acknowledged everything and did not close.
+    /// The server acknowledged everything and did not close.
     Unconfirmed,
-    /// Another destination waits for it.
+    /// Handed over to another destination.
     Carried(Closing),
 }
 
-/// How waiting for a server ends before the server does.
+/// Why to stop waiting before the server closes.
 pub(super) enum Ending {
-    /// What it has not acknowledged counts as lost.
+    /// Unacknowledged points count as lost.
     GiveUp,
-    /// Others wait on.
+    /// Another destination waits on.
     HandOver,
 }
 
 impl Closing {
-    /// Waits for the server: without limit while the kernel's count of unacknowledged bytes falls,
-    /// for five minutes once it is zero or where nobody counts. In any case no longer than until
-    /// `ended`.
+    /// Waits for the server: without limit while the number of unacknowledged bytes falls, for five
+    /// minutes once it is zero or if it is unknown. Never longer than until `ended`.
     pub(super) async fn wait(
         mut self,
         ended: impl Future<Output = Ending>,
@@ -103,24 +102,24 @@ impl Closing {
     }
 }
 
-/// The way to [`Destination::settle`].
+/// Sends connections to [`Destination::settle`].
 pub(super) struct Settling<'a> {
     pub(super) connections: mpsc::UnboundedSender<Closing>,
-    /// How many are not settled.
+    /// The number of unsettled connections.
     pub(super) open: &'a AtomicUsize,
 }
 
 impl Settling<'_> {
     pub(super) fn add(&self, connection: Closing) {
         self.open.fetch_add(1, Relaxed);
-        // The other end lives as long as this one.
+        // The receiver lives as long as this sender.
         let _ = self.connections.send(connection);
     }
 }
 
 impl Destination {
-    /// Waits for the servers to close what we have closed, and tells the queue. Returns the
-    /// connections that another destination waits for.
+    /// Waits for servers to close the connections that we closed, and informs the queue. Returns
+    /// the connections to hand over.
     pub(super) async fn settle(
         &self,
         policy: Policy,
@@ -134,7 +133,7 @@ impl Destination {
         loop {
             let (id, server, closed) = tokio::select! {
                 Some(connection) = closing.recv() => {
-                    // One too many: its server is not waited for any longer.
+                    // At the limit: gives up the oldest.
                     while tickets.len() >= CLOSING_MAX {
                         drop(tickets.pop_front());
                     }
@@ -170,7 +169,7 @@ impl Destination {
         }
     }
 
-    /// Waits until connections that are closing are no longer this destination's to wait for.
+    /// Waits until this destination must stop waiting for closing connections.
     async fn until_late(&self, host: &impl Host) -> Ending {
         loop {
             let asked = self.asked.notified();

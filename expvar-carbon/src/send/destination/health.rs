@@ -1,4 +1,4 @@
-//! Whether a destination's servers can be reached, and when that changes.
+//! Detects the beginning and end of a destination's outages.
 
 use std::io;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use crate::send::stats::Counts;
 use expvar_push::Backoff;
 use expvar_push::Event;
 
-/// Tells when a destination's servers go away and when they are back.
+/// Reports when a destination becomes unreachable and reachable again.
 pub(super) struct Health<'a> {
     destination: &'a Destination,
     counts: &'a Counts,
     away: Option<Away>,
-    /// Connections in a row that ended at once.
+    /// The number of short-lived connections in a row.
     brief: u32,
-    /// How long a connection must live to be proof that the server is back.
+    /// How long a connection must live to end an outage.
     proof: Duration,
     timeout: Duration,
 }
@@ -26,12 +26,12 @@ pub(super) struct Health<'a> {
 /// An outage.
 pub(super) struct Away {
     since: Instant,
-    /// Points that the destination had dropped by then.
+    /// Points that the destination had dropped when it began.
     dropped: u64,
 }
 
 impl<'a> Health<'a> {
-    /// Begins with the outage that was there before.
+    /// Begins with an outage that was handed over, if any.
     pub(super) fn new(
         destination: &'a Destination,
         counts: &'a Counts,
@@ -41,12 +41,12 @@ impl<'a> Health<'a> {
         Self { destination, counts, away, brief: 0, proof: Backoff::FIRST, timeout }
     }
 
-    /// Who counts what happens.
+    /// The sender's statistics.
     pub(super) fn counts(&self) -> &'a Counts {
         self.counts
     }
 
-    /// The outage that goes on.
+    /// The current outage, to hand over.
     pub(super) fn into_away(self) -> Option<Away> {
         self.away
     }
@@ -58,12 +58,12 @@ impl<'a> Health<'a> {
         self.gone(error.to_string());
     }
 
-    /// A connection failed after it had lived so long. A single one is no outage: servers restart.
+    /// A connection failed after `lived`. A single one is no outage: servers restart.
     pub(super) fn lost(&mut self, server: &Address, error: &io::Error, lived: Duration) {
         let text = format!("{server}: {error}");
         self.counts.failed(text.clone());
         if error.kind() == io::ErrorKind::TimedOut {
-            // A server that hangs is connected to all the same.
+            // A hanging server still accepts connections.
             self.proof = self.timeout + Backoff::FIRST;
             self.gone(text);
         } else if lived < Backoff::FIRST {
@@ -82,14 +82,14 @@ impl<'a> Health<'a> {
         }
     }
 
-    /// A connection has lived so long already.
+    /// A connection has lived for `lived` so far.
     pub(super) fn lives(&mut self, lived: Duration) {
         if lived >= self.proof {
             self.serves();
         }
     }
 
-    /// The servers take points.
+    /// The servers accept points.
     pub(super) fn serves(&mut self) {
         self.brief = 0;
         self.proof = Backoff::FIRST;
@@ -102,7 +102,7 @@ impl<'a> Health<'a> {
         }
     }
 
-    /// How long a connection must live to end the outage, while there is one.
+    /// How long a connection must live to end the outage, if there is one.
     pub(super) fn proof(&self) -> Option<Duration> {
         self.away.as_ref().map(|_| self.proof)
     }

@@ -1,4 +1,4 @@
-//! A connection that lines are written to, apart from the destination that does so.
+//! An open connection, independent of its destination.
 
 use std::io;
 use std::time::Duration;
@@ -12,19 +12,19 @@ use crate::send::address::Address;
 use crate::send::connection::Connection;
 use expvar_push::Queue;
 
-/// A connection that lines are written to.
+/// An open connection.
 pub(super) struct Live {
-    /// What the queue knows it by.
+    /// Its id in the queue.
     pub(super) id: u64,
     pub(super) server: Address,
     pub(super) connection: Connection,
-    /// Of the certificates that it was made with.
+    /// The generation of certificates that it was made with.
     pub(super) generation: u64,
     pub(super) since: Instant,
-    /// In bytes.
+    /// Bytes written.
     pub(super) written: u64,
     pub(super) last_write: Instant,
-    /// Up to when what comes is gathered.
+    /// Until when to gather lines before the next write.
     pub(super) gather_until: Instant,
     pub(super) acknowledged: Acknowledged,
 }
@@ -46,7 +46,7 @@ impl Live {
         }
     }
 
-    /// Closes our side, which asks the server to close its own when it has read everything.
+    /// Closes the sending side, which asks the server to close when it has read everything.
     pub(super) async fn close(
         mut self,
         limit: Duration,

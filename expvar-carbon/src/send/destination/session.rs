@@ -1,4 +1,4 @@
-//! One connection's run: writes what waits, watches the peer, and says how it ended.
+//! A session: writes to one connection, watches the peer, and reports the end.
 
 use std::io;
 use std::time::Duration;
@@ -15,20 +15,20 @@ use crate::send::network::Dial;
 use crate::send::pickle;
 use expvar_push::Batch;
 
-/// How much is written in one go.
+/// The most bytes of one write.
 const WRITE_BYTES: usize = 128 << 10;
-/// A connection that wrote nothing for so long is renewed: go-carbon closes it after 120 s, and
-/// what is written then is lost without an error.
+/// A connection without writes for this long is renewed: go-carbon closes it after 120 s, and later
+/// writes would be lost without an error.
 const IDLE: Duration = Duration::from_secs(100);
-/// How often a better server is tried while a worse one serves.
+/// How often to try a preferred server while another one serves.
 const FAILBACK: Duration = Duration::from_secs(60);
-/// How long after a write what comes is gathered, to be written in one go: a write for each small
-/// batch would cost more than making it.
+/// How long after a write to gather lines for the next: a write for each small batch would cost
+/// more than rendering it.
 const GATHER: Duration = Duration::from_millis(50);
-/// How often the host of a `udp://` address is resolved again: nothing else tells that it moved.
+/// How often to resolve the host of a `udp://` address again: nothing else shows that it moved.
 const RESOLVE: Duration = Duration::from_secs(30);
 
-/// One connection's run.
+/// A session on one connection.
 pub(super) struct Session<'f, 'h> {
     pub(super) destination: &'f Destination,
     pub(super) policy: Policy,
@@ -37,7 +37,7 @@ pub(super) struct Session<'f, 'h> {
 }
 
 impl Session<'_, '_> {
-    /// Sends what the destination's queue holds until the connection ends, or goes to another destination.
+    /// Sends from the destination's queue until the connection ends or is handed over.
     pub(super) async fn run<D: Dial>(mut self, dial: &D, host: &impl Host) -> End {
         let mut batches = Vec::new();
         let mut out = Vec::new();
@@ -46,7 +46,7 @@ impl Session<'_, '_> {
         let is_udp = self.scheme() == Scheme::Udp;
         let is_tls = self.scheme() == Scheme::Tls;
         let mut resolve = Instant::now() + RESOLVE;
-        // One that comes from another destination may go to a server that this one has not.
+        // A connection that was handed over may go to a server that this destination does not have.
         let is_server = |address: &Address| *address == self.live.server;
         let Some(place) = self.destination.addresses.iter().position(is_server) else {
             return self.close(None).await;
@@ -97,7 +97,7 @@ impl Session<'_, '_> {
                 };
                 let written = tokio::select! {
                     written = self.write(&mut batches, &mut out) => written,
-                    // Others wait for this destination's end.
+                    // Others are waiting for this destination to end.
                     () = late => Err(io::ErrorKind::TimedOut.into()),
                 };
                 if let Err(error) = written {
@@ -148,7 +148,7 @@ impl Session<'_, '_> {
         self.live.server.scheme()
     }
 
-    /// Writes the batches and tells the queue.
+    /// Writes the batches and informs the queue.
     async fn write(&mut self, batches: &mut Vec<Batch>, out: &mut Vec<u8>) -> io::Result<()> {
         out.clear();
         let mut ends = Vec::with_capacity(batches.len());

@@ -1,4 +1,4 @@
-//! A destination's spool, and how far it is.
+//! A destination's spool and its progress.
 
 use std::io;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use tokio::time::timeout;
 use super::Destination;
 use crate::send::stats::Counts;
 
-/// How often the spool is told what is done with.
+/// How often completed batches are removed from the spool.
 const SPOOL_TICK: Duration = Duration::from_millis(500);
-/// How long a disk that took nothing is left alone.
+/// How long to wait after a failed write before the next one.
 const SPOOL_RETRY: Duration = Duration::from_secs(5);
 
 /// A queue's copy on disk.
@@ -22,7 +22,7 @@ pub(super) struct Store {
     pub(super) spool: Spool,
     /// The number after the last batch on disk.
     pub(super) next_seq: u64,
-    /// The disk did not take the last one: the queue's batches from there on are in memory only.
+    /// A write failed: the batches from there on are in memory only.
     has_failed: bool,
 }
 
@@ -31,8 +31,8 @@ impl Store {
         Self { spool, next_seq, has_failed: false }
     }
 
-    /// Appends the queue's newest batch, unless the disk has failed: then that is tried
-    /// [again](Self::write) from time to time.
+    /// Appends the queue's newest batch. After a failure it is [retried](Self::write) from time to
+    /// time.
     pub(super) fn append(
         &mut self,
         seq: u64,
@@ -54,7 +54,7 @@ impl Store {
         events
     }
 
-    /// Copies the queue's changes: what is done with, and what is new.
+    /// Writes the queue's changes: completed batches, and new ones.
     pub(super) fn write(
         &mut self,
         queue: impl Fn(&mut dyn FnMut(&mut Queue)),
@@ -66,7 +66,7 @@ impl Store {
         events
     }
 
-    /// Begins anew where the directory was removed.
+    /// Starts over if the directory was removed.
     fn renew(&mut self, events: &mut Vec<Event>) -> io::Result<()> {
         if self.spool.renew()? {
             self.next_seq = 0;
@@ -85,15 +85,14 @@ impl Store {
             (end, first) = (q.next_seq(), q.first_seq());
         });
         new.sort_by_key(|(seq, _)| *seq);
-        // What is done with first, as it makes room.
+        // Completed batches first: that frees space.
         self.spool.done_below(first)?;
         self.spool.append(&new, &mut self.next_seq)?;
         self.next_seq = end;
         Ok(())
     }
 
-    /// Counts and shows how a write went; tells of the first that fails, and of the first that
-    /// does not any more.
+    /// Counts the result of a write; reports the first failure and the first success after it.
     fn settle(&mut self, written: io::Result<()>, counts: &Counts) -> Option<Event> {
         counts.spool_bytes.store(self.spool.bytes(), Relaxed);
         let had_failed = std::mem::replace(&mut self.has_failed, written.is_err());
@@ -115,7 +114,7 @@ impl Store {
 }
 
 impl Destination {
-    /// Copies the queue's changes to the spool, for ever; at once where there is none.
+    /// Keeps the spool up to date, forever; returns at once without a spool.
     pub(crate) async fn keep_spool(self: Arc<Self>, counts: Arc<Counts>) {
         while self.spool_dir.is_some() {
             let (destination, counted) = (self.clone(), counts.clone());
@@ -132,7 +131,7 @@ impl Destination {
         }
     }
 
-    /// Copies the queue's changes to the spool; returns whether the disk took them.
+    /// Writes the queue's changes; returns whether that succeeded.
     pub(crate) fn write_spool(&self, counts: &Counts) -> bool {
         let mut store = self.store.lock();
         let Some(written) = store.as_mut() else { return true };
@@ -143,8 +142,8 @@ impl Destination {
         is_written
     }
 
-    /// Settles the spool at the end: what the servers are known to have read is not kept. The
-    /// directory is free when this returns.
+    /// Finishes the spool: batches known to have been read are removed. The directory is free when
+    /// this returns.
     pub(crate) fn close_spool(&self, counts: &Counts) {
         self.queue(Queue::forget_confirmed);
         self.write_spool(counts);
@@ -155,7 +154,7 @@ impl Destination {
         }
     }
 
-    /// The spool, after the writes that are under way; the destination goes on without it.
+    /// Takes the spool, after any write in progress; the destination continues without it.
     pub(crate) fn take_spool(&self) -> Option<(Spool, u64)> {
         self.store.lock().take().map(|store| (store.spool, store.next_seq))
     }

@@ -15,7 +15,7 @@ use expvar_push::Observer;
 
 const POLICY: Policy = Policy { timeout: Duration::from_secs(5), window: Duration::from_secs(10) };
 
-/// A server each time it is called, or an error where the script says so, or ends.
+/// Returns a server at each call, or an error if scripted, or ends.
 struct Script {
     answers: Mutex<VecDeque<bool>>,
     always: AtomicBool,
@@ -49,7 +49,7 @@ impl Host for Orders {
     fn confirmed(&self) {}
 }
 
-/// A destination that runs, and what it meets.
+/// A running destination and what it observed.
 struct Stage {
     destination: Arc<Destination>,
     script: Arc<Script>,
@@ -159,7 +159,7 @@ async fn attempts_at_a_dead_server_keep_to_the_backoff() {
         before = *at;
         ceiling = (ceiling * 2).min(Duration::from_secs(60));
     }
-    // Every 30 s on the average, once the ceiling is reached.
+    // Every 30 s on average, once the maximum is reached.
     assert!((60..240).contains(&calls.len()), "{}", calls.len());
     assert_eq!(stage.counts.failures.get(), calls.len() as u64);
 }
@@ -236,7 +236,7 @@ async fn the_second_server_serves_until_the_first_is_back() {
     stage.push("a 2 2\n");
     assert_eq!(lines(&mut stage.server().await).await, ["a 2 2"]);
     let names: Vec<_> = stage.script.calls.lock().iter().map(|(name, _)| name.clone()).collect();
-    // Both at first, the first again after a minute in vain, and at the next connection.
+    // Both at first; the first one again after a minute, in vain, and for the next connection.
     assert_eq!(names, ["tcp://one:1", "tcp://two:1", "tcp://one:1", "tcp://one:1"]);
 }
 
@@ -288,13 +288,13 @@ async fn the_host_of_datagrams_is_resolved_again_while_they_flow() {
     let calls: Vec<_> =
         stage.script.calls.lock().iter().map(|(_, at)| (*at - start).as_secs()).collect();
     assert_eq!(calls, [0, 30, 60, 90, 120]);
-    // The one in vain at 30 s leaves the old one in use.
+    // The failed attempt at 30 s leaves the old one in use.
     let [first] = lines(&mut servers[1]).await;
     assert_eq!(first, "a 60 1");
     assert_eq!((stage.counts.failures.get(), stage.counts.points_resent.get()), (1, 0));
 }
 
-/// The events of a destination that is told to [`Stage`], in words.
+/// The events reported to [`Stage`], as text.
 fn told(stage: &Stage) -> Vec<String> {
     stage.events.lock().clone()
 }
@@ -305,7 +305,7 @@ async fn an_outage_is_told_once_and_its_end_with_what_was_lost() {
     stage.push("a 1 1\n");
     sleep(Duration::from_secs(60)).await;
     assert_eq!(told(&stage), ["tcp://h:1 is away, points wait: tcp://h:1: connection refused"]);
-    // Too much for the queue: one of two batches goes.
+    // Too much for the queue: one of two batches is dropped.
     stage.push(&"a 2 2\n".repeat(6_000));
     stage.push(&"a 3 3\n".repeat(6_000));
     stage.script.always.store(true, Relaxed);

@@ -1,4 +1,4 @@
-//! The hashes that relays place servers and names with.
+//! The hashes by which relays place servers and names.
 
 /// The first 16 bits of MD5.
 pub(super) fn md5_16(key: &[u8]) -> i64 {

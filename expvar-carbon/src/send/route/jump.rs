@@ -1,17 +1,16 @@
-//! Jump consistent hash: no ring, servers by their places.
+//! Jump consistent hash: servers by index, without a ring.
 
 use super::hash::fnv1a_64;
 use crate::send::address::Address;
 
-/// Servers in the order that carbon-c-relay gives them.
+/// Servers in carbon-c-relay's order.
 #[derive(Debug)]
 pub(super) struct Jump {
     order: Vec<u16>,
 }
 
 impl Jump {
-    /// Servers with instances come first, by the number that they are or else as text; the others
-    /// follow as they were given.
+    /// Servers with instances first, by number or else as text; then the others as given.
     pub(super) fn new(servers: &[Address]) -> Self {
         let mut order: Vec<u16> = (0..servers.len() as u16).collect();
         order.sort_by(|one, other| {
@@ -27,14 +26,14 @@ impl Jump {
         Self { order }
     }
 
-    /// Appends the servers for a name: the first by its hash, each copy's by a hash made of that,
-    /// among those that are left.
+    /// Appends the servers for a name: the first by its hash, each copy by a hash of the previous
+    /// one among the remaining servers.
     pub(super) fn choose(&self, name: &[u8], copies: usize, chosen: &mut Vec<u16>) {
         let mut hash = fnv1a_64(name);
         let mut order = self.order.clone();
         for _ in 0..copies.min(self.order.len()) {
             let bucket = jump(hash, order.len());
-            // The last one takes the place of the one that is chosen.
+            // The last one moves to the place of the chosen one.
             chosen.push(order.swap_remove(bucket));
             hash = xorshift(hash);
         }

@@ -1,31 +1,30 @@
-//! Remembers which servers a name goes to, so that it is hashed as relays do only once.
+//! A cache of the servers by name, so that the relays' hashes are computed once.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 
-/// At most 260,000 names are remembered, in 4 MiB.
+/// At most 260,000 names, in 4 MiB.
 const BUCKETS_MAX: usize = 1 << 16;
 const BUCKETS_FIRST: usize = 1 << 6;
 
-/// Hashes of names with their sets of servers; a hash of zero is none. One line of the
-/// processor's cache.
+/// Hashes of names with their sets of servers; zero is an empty slot. One cache line.
 #[derive(Debug, Clone, Copy, Default)]
 #[repr(align(64))]
 struct Bucket([(u64, u32); 4]);
 
-/// A cache by 64 bits of a name's hash: two of a million names are taken for one with a
-/// probability of 3·10⁻⁸.
+/// A cache keyed by 64-bit hashes of names: the probability of a collision among a million names is
+/// 3·10⁻⁸.
 ///
-/// Each name has a bucket of four; a fifth name there takes the place of another. The memory grows
-/// fourfold when it is half full.
+/// A name has a bucket of four slots; a fifth name evicts one. The cache grows fourfold when it is
+/// half full.
 #[derive(Debug)]
 pub(super) struct Memory {
     hasher: RandomState,
     buckets: Vec<Bucket>,
     taken: usize,
-    /// The different sets of servers.
+    /// The distinct sets of servers.
     sets: Vec<Box<[u16]>>,
     places: HashMap<Box<[u16]>, u32>,
 }
@@ -43,11 +42,11 @@ impl Memory {
 
     #[inline]
     pub(super) fn hash(&self, name: &[u8]) -> u64 {
-        // No name hashes to what an empty slot has.
+        // Never zero, which marks an empty slot.
         self.hasher.hash_one(name) | 1
     }
 
-    /// The set of a name that was seen.
+    /// The set of a cached name.
     #[inline]
     pub(super) fn get(&self, hash: u64) -> Option<u32> {
         let Bucket(slots) = &self.buckets[self.bucket(hash)];
@@ -60,7 +59,7 @@ impl Memory {
         &self.sets[at as usize]
     }
 
-    /// Remembers the servers of a name; returns their set.
+    /// Caches the servers of a name; returns their set.
     pub(super) fn insert(&mut self, hash: u64, servers: Vec<u16>) -> u32 {
         let servers = servers.into_boxed_slice();
         let set = match self.places.get(&servers) {
@@ -91,7 +90,7 @@ impl Memory {
         let Bucket(slots) = &mut self.buckets[bucket];
         let free = slots.iter().position(|(known, _)| *known == 0);
         self.taken += usize::from(free.is_some());
-        // Where there is no room, one of the four by bits that no bucket is chosen by.
+        // If the bucket is full, evicts by bits that do not choose the bucket.
         slots[free.unwrap_or((hash >> 1) as usize & 3)] = (hash, set);
     }
 

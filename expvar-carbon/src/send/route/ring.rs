@@ -1,5 +1,5 @@
-//! Consistent hashing over a ring: each server has a hundred places on it, and a name goes to the
-//! server of the first place at or after its own.
+//! Consistent hashing over a ring: each server has a hundred positions, and a name goes to the
+//! server of the first position at or after its own.
 
 use expvar_push::ConfigError;
 
@@ -7,16 +7,16 @@ use super::hash::{fnv1a_16, md5_16, murmur3_32};
 use super::{Dialect, Route};
 use crate::send::address::Address;
 
-/// How many places a server has.
+/// The number of positions of a server.
 const PLACES: usize = 100;
 
 #[derive(Debug)]
 pub(super) struct Ring {
     position: fn(&[u8]) -> i64,
-    /// Where the places are, in order, and the servers that a name before each goes to.
+    /// The positions in order, and the server of each.
     positions: Vec<i64>,
     chosen: Vec<Box<[u16]>>,
-    /// How many servers have a place at all.
+    /// The number of servers with a position.
     servers: usize,
 }
 
@@ -74,7 +74,7 @@ impl Ring {
     }
 }
 
-/// A server as Python writes the pair of its host and instance.
+/// A server in Python's notation of the pair of host and instance.
 fn pair(server: &Address) -> String {
     match server.instance() {
         Some(instance) => format!("('{}', '{instance}')", server.host()),
@@ -82,7 +82,8 @@ fn pair(server: &Address) -> String {
     }
 }
 
-/// carbon-c-relay: where several servers want one place, the first by host and instance has it.
+/// carbon-c-relay: if several servers have the same position, the first by host and instance gets
+/// it.
 fn c_relay(route: Route, position: fn(&[u8]) -> i64, servers: &[Address]) -> Vec<(i64, u16)> {
     let key = |server: &Address, n: usize| match (route, server.instance()) {
         (Route::Fnv1aCh, Some(instance)) => format!("{n}-{instance}"),
@@ -101,7 +102,7 @@ fn c_relay(route: Route, position: fn(&[u8]) -> i64, servers: &[Address]) -> Vec
     places
 }
 
-/// carbon-relay: where a place is taken, a later server has the next free one.
+/// carbon-relay: if a position is taken, the later server gets the next free one.
 fn carbon(
     route: Route,
     position: fn(&[u8]) -> i64,

@@ -19,10 +19,10 @@ use expvar_push::{Event, Observer};
 #[cfg(feature = "tls")]
 use expvar_push::{Identity, Tls};
 
-/// What a queue holds at least: a batch.
+/// The minimum size of a queue: a batch.
 const QUEUE_MIN_BYTES: usize = 64 << 10;
 
-/// The settings of a [`Sender`], each with a default but the address.
+/// The settings of a [`Sender`]. All but the address have a default.
 ///
 /// ```
 /// use expvar_carbon::{Lines, Sender};
@@ -37,7 +37,7 @@ const QUEUE_MIN_BYTES: usize = 64 << 10;
 #[must_use = "nothing is sent until it is spawned or its driver runs"]
 pub struct SenderBuilder {
     cluster: Cluster,
-    /// Clusters that get the names which a pattern matches instead.
+    /// Clusters for names that match a pattern.
     rules: Vec<(String, Cluster)>,
     timeout: Duration,
     queue_bytes: usize,
@@ -67,126 +67,126 @@ impl SenderBuilder {
         }
     }
 
-    /// Adds a server, as [`Address`] writes it. Of several, the first one that answers is used,
-    /// and the preferred ones are tried again every minute.
+    /// Adds a server ([`Address`]). Of several, the first that answers is used, and preferred ones
+    /// are retried every minute.
     pub fn to(mut self, address: impl Into<String>) -> Self {
         self.cluster = self.cluster.and(address);
         self
     }
 
-    /// Sends everything to each server rather than to the first one that answers:
-    /// [`Route::Copy`].
+    /// Sends everything to each server instead of the first one that answers: [`Route::Copy`].
     pub fn copy(mut self, copy: bool) -> Self {
         self.cluster.route = if copy { Route::Copy } else { Route::Failover };
         self
     }
 
-    /// Which of the servers get a point; the first that answers by default. Each server, or each
-    /// preference of servers, has its own queue, spool and resend window, and its equal share of
+    /// Sets which of the servers get a point. Default: the first one that answers. Each server, or
+    /// each order of servers, has its own queue, spool and resend window, and an equal share of
     /// [`queue_bytes`](Self::queue_bytes).
     pub fn route(mut self, route: Route) -> Self {
         self.cluster.route = route;
         self
     }
 
-    /// How many servers get each point, where a hash chooses. Default: 1.
+    /// Sets how many servers get each point with a hash route. Default: 1.
     pub fn replication(mut self, copies: usize) -> Self {
         self.cluster.replication = Some(copies);
         self
     }
 
-    /// Whose hashes are meant. carbon-c-relay's by default.
+    /// Sets whose hashes to use. Default: carbon-c-relay's.
     pub fn dialect(mut self, dialect: Dialect) -> Self {
         self.cluster.dialect = dialect;
         self
     }
 
-    /// Whether the copies of a point go to different hosts (carbon-relay's `DIVERSE_REPLICAS`).
+    /// Sets whether the copies of a point go to different hosts (carbon-relay's
+    /// `DIVERSE_REPLICAS`).
     pub fn diverse(mut self, diverse: bool) -> Self {
         self.cluster.diverse = diverse;
         self
     }
 
-    /// Sends the names that this pattern matches to these servers instead; the first pattern
-    /// counts. A pattern is of the whole name as it is sent, prefix and tags included: `*` is
-    /// anything within a segment, `**` anything, `?` one character, `[a-z]` one of several,
-    /// `{a,b}` either.
+    /// Sends names that match this pattern to other servers; the first matching pattern wins. A
+    /// pattern matches the whole name as sent, including prefix and tags: `*` within a segment,
+    /// `**` anything, `?` one character, `[a-z]` one of several, `{a,b}` either.
     pub fn matching(mut self, pattern: impl Into<String>, cluster: Cluster) -> Self {
         self.rules.push((pattern.into(), cluster));
         self
     }
 
-    /// How long each step of connecting and each write may take. 5 s unless told.
+    /// Sets the timeout of each step of connecting and of each write. Default: 5 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How much is kept for all servers together, waiting or perhaps to be sent again; past it
-    /// the oldest is dropped. 32 MiB unless told, 64 KiB at least.
+    /// Sets how many bytes to keep for all servers together, queued or within the resend window;
+    /// beyond that the oldest are dropped. Default: 32 MiB. Minimum: 64 KiB.
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.queue_bytes = bytes;
         self
     }
 
-    /// Keeps the names of what was sent only once for all lines of the
-    /// [`resend_window`](Self::resend_window) that have them, where each [`send`](Sender::send)
-    /// brings the readings of one service. Those lines take about a fifth of the memory then, for
-    /// some 20 ns of CPU a line; they count in `queue_bytes` as before. Default: false.
+    /// Keeps the names of sent lines once for all lines of the
+    /// [`resend_window`](Self::resend_window) that share them. For programs where each
+    /// [`send`](Sender::send) has the points of one service. Such lines take about a fifth of the
+    /// memory, for about 20 ns of CPU a line; they count in `queue_bytes` as before. Default:
+    /// false.
     pub fn share_names(mut self, share: bool) -> Self {
         self.share_names = share;
         self
     }
 
-    /// How far back to send again when a connection was lost. 10 s unless told.
+    /// Sets how far back to resend after a lost connection. Default: 10 s.
     ///
-    /// A server that dies has acknowledged points that it never stored; sent again they overwrite
-    /// themselves. Aggregators would count them twice: give them a window of zero, and only what
-    /// the server's kernel is not known to have acknowledged is sent again. That is known exactly
-    /// where the network was cut or the server closed the connection, and as of a second or so
-    /// before where it was reset.
+    /// A server that dies may have acknowledged points that it never stored; resent points
+    /// overwrite themselves. Aggregators would count them twice: give them a window of zero, and
+    /// only points not known to be acknowledged by the server's kernel are resent. That is known
+    /// exactly if the network was cut or the server closed the connection, and as of about a second
+    /// before if the connection was reset.
     pub fn resend_window(mut self, window: Duration) -> Self {
         self.resend_window = window;
         self
     }
 
-    /// How long the end may take when it is not told how long: when the last handle goes, or the
-    /// future given to [`Driver::run`] resolves. 5 s unless told.
+    /// Sets the default shutdown timeout, used when the last handle is dropped or the future given
+    /// to [`Driver::run`] resolves. Default: 5 s.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.shutdown_timeout = timeout;
         self
     }
 
-    /// Keeps the queue in this directory also, so that a restart or a crash of this process loses
-    /// nothing that it had taken over: when [`Sender::send`] returns, the system has it. A machine
-    /// without power loses what is not on the disk itself yet, an eighth of the queue at most.
+    /// Also keeps the queue in this directory, so that a restart or a crash of this process loses
+    /// nothing: when [`Sender::send`] returns, the operating system has the lines. A power failure
+    /// loses what is not on the disk itself yet, at most an eighth of the queue.
     ///
-    /// One process to a directory; it is made where it does not exist, or exists no more, and takes
-    /// at most the [`queue_bytes`](Self::queue_bytes) and two segments of an eighth of them. A disk
-    /// that takes nothing is counted and told, and the queue stays in memory; it is tried again
-    /// each 5 s. A damaged record costs its own points. Files of a later release, and files that
-    /// are none of ours, are left as they are and named.
+    /// Each process needs a directory of its own. It is created if missing, also later, and takes
+    /// at most [`queue_bytes`](Self::queue_bytes) plus two segments of an eighth of that. Failed
+    /// writes are counted and reported; the queue then stays in memory, and the write is retried
+    /// every 5 s. A damaged record loses only its own points. Files of a later version, and foreign
+    /// files, are left unchanged and reported.
     ///
     /// After a crash, what was sent within the [`resend_window`](Self::resend_window) and half a
-    /// second is sent again.
+    /// second is resent.
     pub fn spool_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.spool_dir = Some(dir.into());
         self
     }
 
-    /// Whom to trust on `tls://` addresses, and who we are.
+    /// Sets trust and client identity for `tls://` addresses.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = tls;
         self
     }
 
-    /// Calls `observer` when something goes wrong that an operator wants to hear of, and when it is
-    /// over: a destination goes away, points are dropped or refused, the spool fails. Nobody is
-    /// told unless this is set; [`Stats`](crate::Stats) counts all of it either way.
+    /// Sets an observer that is called when a problem for an operator begins and when it is over: a
+    /// destination is unreachable, points are dropped or rejected, the spool fails. Default: none.
+    /// [`Stats`](crate::Stats) counts all of them in any case.
     ///
-    /// It is called on the sender's own thread or task, which waits for it: hand the event on to a
-    /// log that does not block. Where it panics the sender goes on.
+    /// It is called on the sender's own thread or task, which waits for it: pass the event to a log
+    /// that does not block. If it panics, the sender continues.
     ///
     /// ```
     /// use expvar_carbon::Sender;
@@ -201,10 +201,10 @@ impl SenderBuilder {
         self
     }
 
-    /// Makes the handle, and the driver to run in a tokio runtime.
+    /// Builds the handle, and the driver to run in a tokio runtime.
     ///
     /// # Errors
-    /// When a setting cannot be used; the error names it and the remedy.
+    /// A setting is invalid. The error names it and a remedy.
     pub fn build(self) -> Result<(Sender, Driver), ConfigError> {
         let mut counts = Counts::default();
         counts.observer = self.observer.clone();
@@ -213,7 +213,7 @@ impl SenderBuilder {
         Ok(Sender::assemble(setup, counts))
     }
 
-    /// Checks the settings and reads the files of [`tls`](Self::tls); opens nothing.
+    /// Validates the settings and reads the files of [`tls`](Self::tls); opens nothing.
     pub(crate) fn plan(&self) -> Result<Plan, ConfigError> {
         let rules = self.rules.iter().map(|(p, cluster)| (Some(p.clone()), cluster.clone()));
         let settings = rules.chain([(None, self.cluster.clone())]).collect();
@@ -229,7 +229,7 @@ impl SenderBuilder {
             ));
         }
         let network = self.network(&addresses)?;
-        // Copies share the memory of what waits; otherwise each destination holds its own.
+        // Copies share the memory of queued lines; otherwise each destination has its own.
         let share = if routing.splits() { addresses.len() } else { 1 };
         let queue_bytes = (self.queue_bytes / share).max(QUEUE_MIN_BYTES);
         let is_alone = addresses.len() == 1;
@@ -251,10 +251,10 @@ impl SenderBuilder {
         })
     }
 
-    /// Makes the sender and runs it on a thread of its own.
+    /// Builds the sender and runs it on a thread of its own.
     ///
     /// # Errors
-    /// As [`build`](Self::build), and when no thread can be had.
+    /// As [`build`](Self::build), and if no thread can be started.
     pub fn spawn(self) -> Result<Sender, ConfigError> {
         let (sender, driver) = self.build()?;
         sender.spawn(driver)
