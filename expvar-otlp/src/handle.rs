@@ -16,6 +16,16 @@ use crate::send::stats::Stats;
 /// `expvar_http::spawn`; the last values are then not pushed. To push them, keep the
 /// [`drop_guard`](Self::drop_guard) in `main`, or call [`close`](Self::close) or
 /// [`shutdown`](Self::shutdown) at its end.
+///
+/// ```no_run
+/// # fn main() -> Result<(), expvar_otlp::ConfigError> {
+/// let otlp = expvar_otlp::Otlp::new("http://collector:4318").spawn()?;
+/// println!("{} points accepted", otlp.stats().accepted);
+/// let unsent = otlp.close();
+/// println!("{} points unsent", unsent.points);
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "the push goes on without it, but what the program does last is not pushed: \
               keep its drop_guard() in main"]
 pub struct Handle {
@@ -111,6 +121,14 @@ impl fmt::Debug for Handle {
 /// On drop, collects once more, sends what is queued within the
 /// [`shutdown_timeout`](crate::Otlp::shutdown_timeout), and ends the push. Blocks the thread
 /// meanwhile. Does nothing if the push has ended.
+///
+/// ```no_run
+/// fn main() -> Result<(), expvar_otlp::ConfigError> {
+///     let _guard = expvar_otlp::Otlp::new("http://collector:4318").spawn()?.drop_guard();
+///     // Values recorded from here on are pushed too.
+///     Ok(())
+/// }
+/// ```
 #[must_use = "it closes the push at once unless it is kept: `let _guard = …`"]
 #[derive(Debug)]
 pub struct DropGuard(Handle);

@@ -114,6 +114,21 @@ impl Points {
 
 /// Sends points of the program's own; made by [`Otlp::sender`](crate::Otlp::sender). Clones share
 /// the queue.
+///
+/// ```
+/// use expvar_otlp::{Otlp, Points};
+///
+/// # async fn run() -> Result<(), expvar_otlp::ConfigError> {
+/// let (sender, driver) = Otlp::new("http://collector:4318").sender()?;
+/// tokio::spawn(driver.run());
+/// let mut points = Points::new();
+/// points.begin([("service.name", "shop")]);
+/// points.gauge("queue.length", 3_u64, 1_700_000_000_000_000_000);
+/// points.end();
+/// sender.send(&mut points);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Sender {
     sender: crate::send::sender::Sender,

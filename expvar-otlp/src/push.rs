@@ -30,6 +30,15 @@ pub(crate) struct Parts {
 }
 
 /// The task that pushes. [`run`](Push::run) it in a tokio runtime.
+///
+/// ```
+/// # async fn run() -> Result<(), expvar_otlp::ConfigError> {
+/// let (handle, push) = expvar_otlp::Otlp::new("http://collector:4318").build()?;
+/// let running = tokio::spawn(push.run(std::future::pending()));
+/// handle.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "nothing is sent until it runs"]
 pub struct Push {
     task: Task<Exporter>,

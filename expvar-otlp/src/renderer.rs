@@ -14,6 +14,15 @@ use crate::encode::request::Envelope;
 /// [`Otlp::renderer`](crate::Otlp::renderer).
 ///
 /// Deltas cover the time since its own previous collection.
+///
+/// ```
+/// let registry = expvar::Registry::new();
+/// registry.publish("requests", expvar::Counter::new())?.add(3);
+/// let otlp = expvar_otlp::Otlp::new("http://collector:4318").without_env().registry(&registry);
+/// let json = otlp.renderer()?.to_json();
+/// assert!(json.contains("\"name\":\"requests\""), "{json}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Renderer {
     reader: Reader,
     envelope: Envelope,

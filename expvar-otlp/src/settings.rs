@@ -9,6 +9,12 @@ use crate::mapping::Mapping;
 /// `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`.
 ///
 /// Sums that are not monotonic are always totals.
+///
+/// ```
+/// use expvar_otlp::{Otlp, Temporality};
+///
+/// let otlp = Otlp::new("http://collector:4318").temporality(Temporality::Delta);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Temporality {
@@ -23,6 +29,12 @@ pub enum Temporality {
 }
 
 /// How histograms are sent: `OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION`.
+///
+/// ```
+/// use expvar_otlp::{Histograms, Otlp};
+///
+/// let otlp = Otlp::new("http://collector:4318").histograms(Histograms::Explicit);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Histograms {

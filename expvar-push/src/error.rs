@@ -5,6 +5,13 @@ use std::fmt;
 /// An invalid setting, detected before anything starts.
 ///
 /// Displayed on one line: the setting, the problem, and a remedy.
+///
+/// ```
+/// use expvar_push::ConfigError;
+///
+/// let error = ConfigError::new("timeout", "it is zero", "allow some seconds");
+/// assert_eq!(error.to_string(), "timeout: it is zero; allow some seconds");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     field: String,

@@ -8,6 +8,14 @@ use std::time::Duration;
 /// A problem that an operator should know, reported once when it begins and once when it is over.
 ///
 /// Displayed as one line for a log: what happened, where, and a remedy if there is one.
+///
+/// ```
+/// use expvar_push::Event;
+///
+/// let event = Event::Away { destination: "tcp://h:1".into(), error: "refused".into() };
+/// assert!(event.is_trouble());
+/// assert_eq!(event.to_string(), "tcp://h:1 is away, points wait: refused");
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
@@ -166,6 +174,13 @@ impl fmt::Display for Event {
 }
 
 /// The observer of events; none by default.
+///
+/// ```
+/// use expvar_push::{Event, Observer};
+///
+/// let observer = Observer::new(|event| eprintln!("{event}"));
+/// observer.tell(&Event::Dropping { destination: "tcp://h:1".into() });
+/// ```
 #[derive(Clone, Default)]
 pub struct Observer(Option<Arc<Tell>>);
 

@@ -12,6 +12,13 @@ use crate::thread::spawn;
 use crate::unsent::Unsent;
 
 /// A handle's request to its task.
+///
+/// ```
+/// use std::time::Duration;
+/// use expvar_push::Order;
+///
+/// let flush = Order::Flush(Duration::from_secs(5), Box::new(|unsent| println!("{unsent:?}")));
+/// ```
 pub enum Order {
     /// Send what is queued.
     Flush(Duration, Reply),
@@ -20,9 +27,27 @@ pub enum Order {
 }
 
 /// Called with what is unsent.
+///
+/// ```
+/// use expvar_push::{Reply, Unsent};
+///
+/// let reply: Reply = Box::new(|unsent| assert_eq!(unsent.points, 0));
+/// reply(Unsent::default());
+/// ```
 pub type Reply = Box<dyn FnOnce(Unsent) + Send>;
 
 /// The handle of a [`Task`](crate::Task). Dropping it leaves the task running.
+///
+/// ```
+/// use std::time::Duration;
+/// use expvar_push::{Export, Task};
+///
+/// async fn push(export: impl Export + 'static) {
+///     let (handle, task) = Task::new(export, Duration::from_secs(60), Duration::from_secs(5));
+///     let running = tokio::spawn(task.run(std::future::pending()));
+///     handle.shutdown().await;
+/// }
+/// ```
 pub struct Handle {
     orders: mpsc::Sender<Order>,
     shutdown_timeout: Duration,

@@ -16,6 +16,10 @@ use crate::content::{Content, Packer};
 const OVERHEAD_BYTES: usize = 128;
 
 /// Bytes that are sent as a unit.
+///
+/// ```
+/// let batch = expvar_push::Batch { bytes: "requests 17 1700000000\n".into(), points: 1 };
+/// ```
 #[derive(Debug, Clone)]
 pub struct Batch {
     /// The bytes to send.
@@ -67,6 +71,15 @@ enum State {
 }
 
 /// Batches dropped to make room.
+///
+/// ```
+/// use expvar_push::{Batch, Dropped, Queue};
+///
+/// let mut queue = Queue::new(200);
+/// queue.push(Batch { bytes: "a 1 1700000000\n".into(), points: 1 });
+/// let dropped = queue.push(Batch { bytes: "b 2 1700000000\n".into(), points: 1 });
+/// assert_eq!(dropped, Dropped { points: 1, unprotected: 0 });
+/// ```
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Dropped {
     /// Points that were never written.
@@ -76,6 +89,20 @@ pub struct Dropped {
 }
 
 /// A bounded list of batches, numbered in order of arrival.
+///
+/// ```
+/// use expvar_push::{Batch, Queue};
+///
+/// let mut queue = Queue::new(1 << 20);
+/// queue.push(Batch { bytes: "a 1 1700000000\n".into(), points: 1 });
+/// let mut taken = Vec::new();
+/// queue.take(64 << 10, &mut taken);
+/// assert_eq!(taken.len(), 1);
+///
+/// // The write failed: the batch is unsent again.
+/// queue.untake();
+/// assert!(queue.is_waiting());
+/// ```
 #[derive(Debug, Clone)]
 pub struct Queue {
     entries: VecDeque<Entry>,

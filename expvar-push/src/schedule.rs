@@ -14,6 +14,16 @@ const LOOK: Duration = Duration::from_secs(1);
 ///   ones are skipped and counted.
 /// - The clock went back by up to an interval: waits for the next boundary.
 /// - The clock went back further: the new time is accepted, and boundaries repeat.
+///
+/// ```
+/// use std::time::Duration;
+/// use expvar_push::{Due, Schedule};
+///
+/// let mut schedule = Schedule::new(60, Duration::from_secs(130));
+/// assert!(matches!(schedule.poll(Duration::from_secs(130)), Due::Wait(_)));
+/// let Due::Read(moment) = schedule.poll(Duration::from_secs(180)) else { panic!() };
+/// assert_eq!(moment.timestamp, 180);
+/// ```
 #[derive(Debug)]
 pub struct Schedule {
     interval_secs: u64,
@@ -22,6 +32,17 @@ pub struct Schedule {
 }
 
 /// What to do now.
+///
+/// ```
+/// use std::time::Duration;
+/// use expvar_push::{Due, Schedule};
+///
+/// let now = Duration::from_secs(180);
+/// match Schedule::new(60, now).poll(now) {
+///     Due::Wait(time) => println!("poll again after {time:?}"),
+///     Due::Read(moment) => println!("collect for {}", moment.timestamp),
+/// }
+/// ```
 #[derive(Debug, PartialEq, Eq)]
 pub enum Due {
     /// Poll again after this time.
@@ -31,6 +52,15 @@ pub enum Due {
 }
 
 /// The time of one collection.
+///
+/// ```
+/// use std::time::Duration;
+/// use expvar_push::Schedule;
+///
+/// let moment = Schedule::new(60, Duration::from_secs(185)).finish(Duration::from_secs(200));
+/// assert_eq!(moment.timestamp % 60, 0);
+/// assert_eq!(moment.since_last_secs, None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     /// The boundary, in seconds since 1970.

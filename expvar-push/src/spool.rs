@@ -34,6 +34,20 @@ const HEAD_BYTES: usize = 20;
 const MARK: u32 = u32::MAX;
 
 /// A queue's copy on disk.
+///
+/// ```
+/// use expvar_push::{Batch, Spool};
+///
+/// let dir = tempfile::tempdir()?;
+/// let batch = Batch { bytes: "a 1 1700000000\n".into(), points: 1 };
+/// let (mut spool, _) = Spool::open(dir.path(), "example", 1 << 20)?;
+/// spool.append(&[(0, batch)], &mut 0)?;
+/// drop(spool);
+///
+/// let (_spool, recovered) = Spool::open(dir.path(), "example", 1 << 20)?;
+/// assert_eq!(recovered.batches.len(), 1);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Spool {
     dir: PathBuf,
@@ -60,6 +74,14 @@ struct Segment {
 }
 
 /// The content of a directory.
+///
+/// ```
+/// let dir = tempfile::tempdir()?;
+/// let (_spool, recovered) = expvar_push::Spool::open(dir.path(), "example", 1 << 20)?;
+/// assert!(recovered.batches.is_empty());
+/// assert!(recovered.problems.is_empty());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Recovered {
     /// The batches with their numbers, in order.

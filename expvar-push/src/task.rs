@@ -14,6 +14,32 @@ use crate::schedule::{Due, Moment, Schedule};
 use crate::unsent::Unsent;
 
 /// An exporter's collection and sending.
+///
+/// ```
+/// use std::time::Duration;
+/// use expvar_push::{Export, Moment, Reply, Unsent};
+///
+/// /// Prints the time of each collection.
+/// struct Print;
+///
+/// impl Export for Print {
+///     fn read(&mut self, moment: Moment) {
+///         println!("{}", moment.timestamp);
+///     }
+///
+///     fn hand_over(&mut self, _all: bool) -> usize {
+///         0
+///     }
+///
+///     fn flush(&mut self, _within: Duration, reply: Reply) {
+///         reply(Unsent::default());
+///     }
+///
+///     async fn shutdown(&mut self, _within: Duration) -> Unsent {
+///         Unsent::default()
+///     }
+/// }
+/// ```
 pub trait Export: Send {
     /// Collects every variable for this moment. The previous collection was handed over.
     fn read(&mut self, moment: Moment);
@@ -32,6 +58,17 @@ pub trait Export: Send {
 /// Collects at whole intervals of the wall clock. Hands the points over after a delay of up to a
 /// tenth of the interval, different for each process, and over a quarter of the interval if there
 /// are many parts.
+///
+/// ```
+/// use std::time::Duration;
+/// use expvar_push::{Export, Task};
+///
+/// async fn push(export: impl Export + 'static) {
+///     let (handle, task) = Task::new(export, Duration::from_secs(60), Duration::from_secs(5));
+///     let running = tokio::spawn(task.run(std::future::pending()));
+///     handle.shutdown().await;
+/// }
+/// ```
 #[must_use = "nothing is sent until it runs"]
 pub struct Task<E> {
     export: E,

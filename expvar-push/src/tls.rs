@@ -16,6 +16,12 @@ use crate::error::ConfigError;
 /// Trust and client identity for TLS connections.
 ///
 /// Default: trusts the system's CA certificates and presents no client certificate.
+///
+/// ```
+/// use expvar_push::Tls;
+///
+/// let tls = Tls::new().ca_file("/etc/ssl/carbon.pem").server_name("graphite.example.org");
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tls {
     ca: Option<PathBuf>,
@@ -140,6 +146,14 @@ fn unreadable(field: &'static str, path: &Path, error: &dyn std::fmt::Display) -
 }
 
 /// What a `tls://` connection is made with.
+///
+/// ```no_run
+/// use expvar_push::{Identity, Tls};
+///
+/// let connector = Identity::new(Tls::new())?.connector();
+/// assert!(connector.name.is_none());
+/// # Ok::<(), expvar_push::ConfigError>(())
+/// ```
 #[derive(Clone)]
 pub struct Connector {
     /// Trusts and presents the files' content.
@@ -149,6 +163,15 @@ pub struct Connector {
 }
 
 /// The settings with the files' content when they were last read. Clones share it.
+///
+/// ```no_run
+/// use expvar_push::{Identity, Tls};
+///
+/// let identity = Identity::new(Tls::new().ca_file("/etc/ssl/carbon.pem"))?;
+/// // After the file was renewed:
+/// identity.reload()?;
+/// # Ok::<(), expvar_push::ConfigError>(())
+/// ```
 #[derive(Clone)]
 pub struct Identity(Arc<Read>);
 

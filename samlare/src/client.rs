@@ -1,10 +1,9 @@
 //! Fetches documents over HTTP/1.1, keeping the connection.
 //!
-//! One [`Client`] belongs to one endpoint. A request is a plain GET; its whole time, from
-//! resolving the name to the last byte, is bounded, and so is the body. The connection is kept
-//! for the next request, for 90 s at most; when the other side has closed or forgotten it
-//! meanwhile, a new one is opened. Names with several addresses are tried as RFC 8305 says, and
-//! proxies are those of the environment.
+//! A [`Client`] belongs to one endpoint. A request is a plain GET. Its total time, from resolving
+//! the name to the last byte, is bounded, and so is the body. The connection is kept for the next
+//! request, for 90 s at most; if the peer has closed it meanwhile, a new one is opened. Hosts with
+//! several addresses are tried as in RFC 8305, and proxies come from the environment.
 
 mod body;
 mod caller;
@@ -41,41 +40,41 @@ use connection::Connection;
 use exchange::{Answer, Question, Unanswered};
 use proxy::{Proxies, Proxy};
 
-/// How many redirects are followed.
+/// The most redirects that are followed.
 const MAX_REDIRECTS: usize = 10;
 
-/// The largest token that is sent.
+/// The largest bearer token.
 const MAX_TOKEN_BYTES: usize = 16 << 10;
 
-/// How long a connection is kept without a request. Much of what lies between (load balancers,
-/// address translation) forgets connections that are idle for longer, and tells nobody.
+/// How long an idle connection is kept. Load balancers and address translation silently drop
+/// connections that are idle for longer.
 pub const IDLE: Duration = Duration::from_secs(90);
 
-/// The largest body of a redirect that is read for the connection's sake.
+/// The largest body of a redirect that is read to keep the connection.
 const REDIRECT_BYTES: usize = 64 << 10;
 
-/// How an endpoint is asked.
+/// How an endpoint is polled.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// For the whole request, redirects included.
     pub timeout: Duration,
-    /// Of the body, compressed or not.
+    /// The largest body, compressed or not.
     pub max_body_bytes: usize,
     /// Sent with each request, to this host only.
     pub headers: HeaderMap,
     /// A file whose content, trimmed, is the bearer token; read for each request.
     pub bearer_token_file: Option<PathBuf>,
-    /// Whether redirects to other hosts are followed.
+    /// Whether to follow redirects to other hosts.
     pub leaves_host: bool,
     /// From [`trust`].
     pub tls: Trust,
 }
 
 impl Options {
-    /// Three seconds, 16 MiB, no headers, redirects wherever they lead, the system's roots.
+    /// Default: 3 s, 16 MiB, no headers, all redirects, the system's roots.
     ///
     /// # Errors
-    /// Those of [`trust`].
+    /// Errors of [`trust`].
     pub fn new() -> std::io::Result<Options> {
         Ok(Options {
             timeout: Duration::from_secs(3),
@@ -88,44 +87,44 @@ impl Options {
     }
 }
 
-/// Asks one endpoint, again and again.
+/// Polls one endpoint repeatedly.
 pub struct Client {
     target: Target,
     options: Options,
     kept: Option<Kept>,
 }
 
-/// A connection that waits for the next request.
+/// An idle connection.
 struct Kept {
     connection: Connection,
     since: Instant,
-    /// Whom it was made to trust.
+    /// The trust that it was made with.
     tls: Arc<ClientConfig>,
 }
 
 impl Client {
-    /// A client that has not connected yet.
+    /// Creates a client that has not connected yet.
     pub fn new(target: Target, options: Options) -> Client {
         Client { target, options, kept: None }
     }
 
-    /// What is asked.
+    /// The endpoint.
     pub fn target(&self) -> &Target {
         &self.target
     }
 
-    /// Closes the connection unless it may be kept for so long.
+    /// Closes the connection unless it may stay idle for this long.
     pub fn rest(&mut self, until_next: Duration) {
         self.kept.take_if(|_| until_next > IDLE);
     }
 
-    /// The document as it is now.
+    /// Fetches the current document.
     ///
     /// # Errors
-    /// A [`Failure`]; after one the connection is not kept.
+    /// A [`Failure`]; the connection is then closed.
     pub async fn get(&mut self) -> Result<Body, Failure> {
         let timeout = self.options.timeout;
-        // Boxed so that a task holds this state only while it asks.
+        // Boxed, so that a task holds this state only during a request.
         let asked = tokio::time::timeout(timeout, Box::pin(self.follow())).await;
         asked.unwrap_or(Err(Failure::Timeout(timeout)))
     }
@@ -136,7 +135,7 @@ impl Client {
         for _ in 0..=MAX_REDIRECTS {
             let target = redirected.as_ref().unwrap_or(&self.target);
             let home = target.place == self.target.place;
-            // Taken out: a request that is cancelled midway leaves no half-read connection.
+            // Taken out: a cancelled request leaves no partly read connection.
             let kept = if home { self.kept.take() } else { None };
             let kept = kept.filter(|kept| {
                 let is_trusted = !target.is_secured() || Arc::ptr_eq(&kept.tls, &tls);
@@ -145,8 +144,8 @@ impl Client {
             let began = Instant::now();
             let asking = Asking { options: &self.options, home: &self.target, target, tls: &tls };
             let answer = asking.answer(kept.map(|kept| kept.connection)).await?;
-            // An endpoint that thinks for so long looks like a connection that was forgotten: it
-            // gets a fresh one each time, of which it is known that it is none.
+            // A slow endpoint looks like a dropped connection: it gets a new one each time, which
+            // is known to be open.
             let keeps = home && began.elapsed() < self.options.timeout / 2;
             let keep = |connection: Option<Connection>| {
                 let connection = connection.filter(|_| keeps)?;
@@ -168,7 +167,7 @@ impl Client {
                     "it leads to another host, and RedirectsToOtherHosts is false",
                 ));
             }
-            // The rest of a short answer is worth reading for the connection's sake.
+            // A short body is worth reading to keep the connection.
             if next.place == self.target.place && answer.is_within(REDIRECT_BYTES as u64) {
                 let (_, connection) = answer.body(REDIRECT_BYTES).await?;
                 self.kept = keep(connection);
@@ -188,7 +187,7 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// The answer's head; on the connection that was kept where that still works.
+    /// The response's head, on the kept connection if that still works.
     async fn answer(&self, kept: Option<Connection>) -> Result<Answer, Failure> {
         let proxy = Proxies::of_environment().leading_to(&self.target.place);
         let question = self.question(proxy).await?;
@@ -199,7 +198,7 @@ impl Asking<'_> {
             match tokio::time::timeout(self.options.timeout / 2, &mut kept).await {
                 Ok(Err(Unanswered { silent: true, .. })) => {}
                 Ok(answer) => return answer.map_err(|unanswered| unanswered.failure),
-                // Forgotten by somebody between us, or slow: whoever answers first.
+                // Dropped by a middlebox, or slow: use whichever answers first.
                 Err(_) => {
                     let fresh = pin!(self.fresh(question, proxy));
                     return match select(kept, fresh).await {
@@ -221,7 +220,7 @@ impl Asking<'_> {
         exchange::begin(connection, question).await.map_err(|unanswered| unanswered.failure)
     }
 
-    /// What is asked; what is secret only of the endpoint's own host.
+    /// The request; secrets are only sent to the endpoint's own host.
     async fn question(&self, proxy: Option<&Proxy>) -> Result<Question, Failure> {
         let Asking { options, home, target, .. } = self;
         let bad = |error: http::Error| Failure::Broken(error.to_string());
@@ -265,7 +264,7 @@ impl Asking<'_> {
     }
 }
 
-/// Sent unless the endpoint's own headers say otherwise.
+/// Sent unless the endpoint's headers override them.
 const DEFAULTS: [(HeaderName, HeaderValue); 2] = [
     (USER_AGENT, HeaderValue::from_static(concat!("samlare/", env!("CARGO_PKG_VERSION")))),
     (ACCEPT, HeaderValue::from_static("application/json, */*;q=0.1")),

@@ -1,10 +1,11 @@
-//! Several samlares that share their endpoints.
+//! Several samlare processes that share their endpoints.
 //!
-//! An [`Engine`] says who is a member; each member computes by itself what it polls, see
-//! [`Owners`]. No point passes through the engine, and losing it stops nobody: the last members
-//! stay in force. Two members that poll one endpoint write the same names at the same times, and
-//! Carbon overwrites: so ownership always overlaps. Who gains an endpoint begins at once where the
-//! slot may have been missed, and who loses one goes on for this slot and the next, see [`Duty`].
+//! An [`Engine`] keeps the list of members; each member computes by itself what it polls, see
+//! [`Owners`]. No point passes through the engine, and without it the last list stays in force. If
+//! two members poll the same endpoint they write the same names at the same times, and Carbon
+//! overwrites; so ownership always overlaps. A member that gains an endpoint starts at once if the
+//! slot may have been missed, and one that loses it continues for this slot and the next. See
+//! [`Duty`].
 
 mod doubt;
 mod duty;

@@ -12,6 +12,19 @@ pub(crate) enum Refusal {
 }
 
 /// Points rejected before they were sent.
+///
+/// ```
+/// use expvar::{FloatGauge, Info, Registry};
+///
+/// let registry = Registry::new();
+/// let total = registry.publish_with("total", FloatGauge::new(), Info::new().counter())?;
+/// total.set(-1.0);
+/// let otlp = expvar_otlp::Otlp::new("http://collector:4318").without_env().registry(&registry);
+/// let mut renderer = otlp.renderer()?;
+/// renderer.to_requests();
+/// assert_eq!(renderer.refused().bad_counter, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refused {

@@ -13,6 +13,15 @@ use crate::send::sender::Sender;
 const IDLE: Duration = Duration::from_secs(2);
 
 /// The task that sends. [`run`](Self::run) it in a tokio runtime.
+///
+/// ```
+/// # async fn run() -> Result<(), expvar_otlp::ConfigError> {
+/// let (sender, driver) = expvar_otlp::Otlp::new("http://collector:4318").sender()?;
+/// tokio::spawn(driver.run());
+/// sender.shutdown(std::time::Duration::from_secs(5)).await;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "nothing is sent until it runs"]
 pub struct Driver {
     sender: Sender,

@@ -9,6 +9,12 @@ use http::{HeaderMap, HeaderValue, header};
 use crate::encode::json;
 
 /// The encoding of requests: `OTEL_EXPORTER_OTLP_PROTOCOL`.
+///
+/// ```
+/// use expvar_otlp::{Otlp, Protocol};
+///
+/// let otlp = Otlp::new("http://collector:4318").protocol(Protocol::Json);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Protocol {
@@ -20,6 +26,12 @@ pub enum Protocol {
 }
 
 /// The compression of requests: `OTEL_EXPORTER_OTLP_COMPRESSION`.
+///
+/// ```
+/// use expvar_otlp::{Compression, Otlp};
+///
+/// let otlp = Otlp::new("http://collector:4318").compression(Compression::Gzip);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Compression {

@@ -7,6 +7,15 @@ use expvar::{Counter, FloatGauge, Gauge, Map, Text};
 use crate::encode::refusal::Refused;
 
 /// The statistics of a push: [`Handle::stats`](crate::Handle::stats).
+///
+/// ```no_run
+/// # fn main() -> Result<(), expvar_otlp::ConfigError> {
+/// let otlp = expvar_otlp::Otlp::new("http://collector:4318").spawn()?;
+/// let stats = otlp.stats();
+/// println!("{} accepted, {} rejected, {} dropped", stats.accepted, stats.rejected, stats.dropped);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

@@ -1,4 +1,4 @@
-//! The bytes of an answer, bounded one by one and all together.
+//! Response bodies, with a limit for each and for all together.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,17 +11,17 @@ use super::failure::Failure;
 use super::gunzip;
 use super::pace::Pace;
 
-/// Bodies up to this size are read without asking.
+/// Smaller bodies do not count toward the total.
 const SMALL_BYTES: usize = 64 << 10;
 
-/// What all larger bodies that are being read may take together.
+/// The most memory of all larger bodies being read.
 const LARGE_TOTAL_BYTES: usize = 512 << 20;
 
 /// A whole body, decompressed.
 pub struct Body {
     headers: HeaderMap,
     bytes: Bytes,
-    /// Bytes of the body as they came over the wire.
+    /// Size of the body as transferred.
     pub wire_bytes: usize,
     _shares: Shares,
 }
@@ -41,9 +41,9 @@ impl Body {
 /// A body being read.
 pub(super) struct Gathering {
     limit: usize,
-    /// All there is, as long as it came in one piece.
+    /// The content while it is one piece.
     first: Bytes,
-    /// All there is after that.
+    /// The content after that.
     bytes: Vec<u8>,
     shares: Shares,
     pace: Pace,
@@ -55,7 +55,7 @@ impl Gathering {
         Gathering { limit, first, bytes, shares: Shares::default(), pace: Pace::new() }
     }
 
-    /// Takes the next piece; memory follows what really comes, whatever was announced.
+    /// Appends a piece. Memory follows the received bytes, whatever the header announced.
     pub(super) async fn add(&mut self, piece: Bytes) -> Result<(), Failure> {
         self.pace.step().await;
         let length = self.first.len() + self.bytes.len() + piece.len();
@@ -75,7 +75,7 @@ impl Gathering {
         Ok(())
     }
 
-    /// The body, as its headers say that it is to be read.
+    /// Finishes the body according to its headers.
     pub(super) async fn body(mut self, headers: HeaderMap) -> Result<Body, Failure> {
         let came = if self.bytes.is_empty() { self.first } else { self.bytes.into() };
         let wire_bytes = came.len();
@@ -88,8 +88,8 @@ impl Gathering {
     }
 }
 
-/// Whether the body is compressed. As for Go's client, a label that is no name of a compression
-/// (`utf-8`, `identity`, `none`) changes nothing.
+/// Whether the body is compressed. As in Go's client, an encoding that is not a compression
+/// (`utf-8`, `identity`, `none`) is ignored.
 fn is_gzip(headers: &HeaderMap) -> Result<bool, Failure> {
     let mut gzip = false;
     for label in headers.get_all(CONTENT_ENCODING) {
@@ -105,7 +105,7 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, Failure> {
     Ok(gzip)
 }
 
-/// What a body holds of the memory for all large ones.
+/// A body's share of the memory for large ones.
 #[derive(Default)]
 pub(super) struct Shares {
     held: Vec<OwnedSemaphorePermit>,
@@ -113,7 +113,7 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    /// Takes shares until `bytes` are covered, twice as much each time, as buffers grow.
+    /// Reserves memory up to `bytes`, doubling each time as buffers do.
     pub(super) fn cover(&mut self, bytes: usize) -> Result<(), Failure> {
         static MEMORY: OnceLock<Arc<Semaphore>> = OnceLock::new();
         self.bytes = self.bytes.max(SMALL_BYTES);

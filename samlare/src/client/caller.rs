@@ -1,4 +1,4 @@
-//! Calls one server's API: a POST with a body, and the answer whole or piece by piece.
+//! Calls a server's API: POST requests with whole or streamed responses.
 
 use std::time::Duration;
 
@@ -15,32 +15,32 @@ use super::exchange::{self, Answer};
 use super::failure::Failure;
 use super::{DEFAULTS, IDLE};
 
-/// The largest whole answer.
+/// The largest whole response.
 const MAX_REPLY_BYTES: usize = 16 << 20;
 
-/// Asks with streams to be ended where the server has lost its leader.
+/// Asks the server to end streams when it has lost its leader.
 const HAS_LEADER: HeaderName = HeaderName::from_static("grpc-metadata-hasleader");
 
-/// Calls one server; keeps the connection for the next call. No proxy stands between.
+/// Calls one server and keeps the connection. Uses no proxy.
 pub(crate) struct Caller {
     host: String,
     port: u16,
-    /// None speaks in the clear.
+    /// `None` for plain HTTP.
     tls: Option<Identity>,
     kept: Option<(Connection, Instant)>,
 }
 
-/// A whole answer.
+/// A whole response.
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) body: Bytes,
 }
 
-/// An answer that goes on.
+/// A streamed response.
 pub(crate) struct Told(Answer);
 
 impl Caller {
-    /// A caller that has not connected yet.
+    /// Creates a caller that has not connected yet.
     pub(crate) fn new(host: String, port: u16, tls: Option<Identity>) -> Caller {
         Caller { host, port, tls, kept: None }
     }
@@ -54,10 +54,10 @@ impl Caller {
         }
     }
 
-    /// Posts JSON and reads the whole answer, whatever its status.
+    /// Posts JSON and reads the whole response, with any status.
     ///
     /// # Errors
-    /// There is no answer within `limit`; the connection is not kept then.
+    /// There is no response within `limit`; the connection is then closed.
     pub(crate) async fn post(
         &mut self,
         path: &str,
@@ -66,7 +66,7 @@ impl Caller {
         limit: Duration,
     ) -> Result<Reply, Failure> {
         let question = self.question(path, body, authorization)?;
-        // Taken out: a call that is cancelled midway leaves no half-read connection.
+        // Taken out: a cancelled call leaves no partly read connection.
         let kept = self.kept.take().filter(|(_, since)| since.elapsed() < IDLE);
         let called = async {
             let mut answer = None;
@@ -75,7 +75,7 @@ impl Caller {
             {
                 match exchange::begin(connection, question.clone()).await {
                     Ok(head) => answer = Some(head),
-                    // It was closed before the call: another one, once.
+                    // It was closed before the call: retry once on another one.
                     Err(unanswered) if unanswered.silent => {}
                     Err(unanswered) => return Err(unanswered.failure),
                 }
@@ -88,18 +88,17 @@ impl Caller {
             let (body, connection) = answer.body(MAX_REPLY_BYTES).await?;
             Ok((status, body, connection))
         };
-        // Boxed so that nobody holds this state between calls.
+        // Boxed, so that this state is not held between calls.
         let called = timeout(limit, Box::pin(called)).await;
         let (status, body, connection) = called.unwrap_or(Err(Failure::Timeout(limit)))?;
         self.kept = connection.map(|connection| (connection, Instant::now()));
         Ok(Reply { status, body: Bytes::copy_from_slice(body.bytes()) })
     }
 
-    /// Posts JSON on a connection of its own; the answer may go on for ever. `limit` bounds only
-    /// its beginning.
+    /// Posts JSON on a new connection and streams the response. `limit` applies to its head.
     ///
     /// # Errors
-    /// There is no good answer within `limit`.
+    /// There is no successful response within `limit`.
     pub(crate) async fn listen(
         &self,
         path: &str,

@@ -1,8 +1,7 @@
-//! A connection that is kept from one request to the next.
+//! A connection that is kept between requests.
 //!
-//! While it is idle it is a socket and nothing else: no task, no buffer. Of thousands of
-//! endpoints nearly all are idle at any moment, and what an idle one holds is what samlare's
-//! memory consists of.
+//! While idle it is a plain socket without a task or buffer. Almost all of thousands of endpoints
+//! are idle at any moment, so idle connections determine samlare's memory.
 
 use std::future::poll_fn;
 use std::io;
@@ -17,12 +16,12 @@ use tokio_rustls::client::TlsStream;
 pub(super) enum Connection {
     Tcp(TcpStream),
     Unix(UnixStream),
-    /// Over another one: a proxy may be spoken to over TLS, too.
+    /// On top of another: a proxy may use TLS too.
     Tls(Box<TlsStream<Connection>>),
 }
 
 impl Connection {
-    /// Whether nothing has come since the last answer: neither the end, nor what nobody asked for.
+    /// Whether nothing arrived since the last response: neither the end nor unsolicited data.
     pub(super) async fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
         poll_fn(|cx| {

@@ -1,4 +1,4 @@
-//! Opens connections: directly, or through a proxy, with TLS where the URL asks for it.
+//! Opens connections: directly or through a proxy, with TLS if the URL requires it.
 
 use std::future::{Ready, ready};
 use std::io;
@@ -19,8 +19,8 @@ use super::connection::Connection;
 use super::proxy::{Proxy, Speaks};
 use super::target::Place;
 
-/// Connects to a place; `proxy` is the one that leads there, and `limit` the time for a lookup and
-/// for each address.
+/// Connects to a place, through `proxy` if given. `limit` applies to the lookup and to each
+/// address.
 pub(super) async fn open(
     place: &Place,
     proxy: Option<&Proxy>,
@@ -71,7 +71,7 @@ async fn secure(
     Ok(Connection::Tls(Box::new(stream)))
 }
 
-/// A connection to the host through the one to a proxy.
+/// Opens a tunnel to the host through a connection to a proxy.
 async fn tunnel(
     proxy: &Proxy,
     connection: Connection,
@@ -102,7 +102,7 @@ async fn tunnel(
     Ok(tunnel.into_inner())
 }
 
-/// The connection to a proxy, for those that connect through a service.
+/// The connection to a proxy, for code that connects through a service.
 struct Opened(Option<TokioIo<Connection>>);
 
 impl Service<Uri> for Opened {

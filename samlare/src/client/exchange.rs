@@ -1,6 +1,6 @@
-//! One request and its answer on one connection, by hyper.
+//! One request and its response on one connection, with hyper.
 //!
-//! The connection is hyper's only as long as the answer takes: idle ones are plain sockets.
+//! hyper owns the connection only during the exchange: idle ones are plain sockets.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -18,36 +18,36 @@ use super::body::{Body, Gathering};
 use super::connection::Connection;
 use super::failure::Failure;
 
-/// The largest head that is read, and how much is read at a time.
+/// The largest head, and the size of reads.
 const READ_BYTES: usize = 64 << 10;
 const MAX_HEADERS: usize = 128;
 
-/// What is asked; documents are asked for without a body.
+/// A request; documents are requested without a body.
 pub(super) type Question = Request<Full<Bytes>>;
 
-/// An answer whose body was not read yet.
+/// A response whose body is not read yet.
 pub(super) struct Answer {
     head: response::Parts,
     incoming: Incoming,
     link: Link,
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 pub(super) struct Unanswered {
     pub(super) failure: Failure,
-    /// Nothing came, so that the connection may have been closed or forgotten before we asked.
+    /// Nothing was received, so the connection may have been closed before the request.
     pub(super) silent: bool,
 }
 
-/// A connection in hyper's hands.
+/// A connection driven by hyper.
 struct Link {
     sender: http1::SendRequest<Full<Bytes>>,
-    /// None once it has ended.
+    /// `None` once it has ended.
     connection: Option<http1::Connection<TokioIo<Connection>, Full<Bytes>>>,
 }
 
 impl Link {
-    /// Polls `wanted` while the connection's bytes move.
+    /// Polls `wanted` while driving the connection.
     async fn until<T>(&mut self, mut wanted: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
         poll_fn(|cx| {
             let ready = wanted(cx);
@@ -64,14 +64,13 @@ impl Link {
         if let Some(connection) = &mut self.connection
             && Pin::new(connection).poll(cx).is_ready()
         {
-            // How it ended is told to whoever waits for the answer.
+            // The error goes to the task that waits for the response.
             self.connection = None;
         }
     }
 }
 
-/// Asks, and waits for the answer's head. Answers that only announce another (1xx) are passed
-/// over.
+/// Sends the request and waits for the response's head. Skips informational responses (1xx).
 pub(super) async fn begin(
     connection: Connection,
     question: Question,
@@ -95,7 +94,7 @@ pub(super) async fn begin(
     Ok(Answer { head, incoming, link })
 }
 
-/// Somebody between us and the endpoint may disagree about where such an answer ends.
+/// A proxy and we might disagree about the end of such a response.
 fn check(head: &response::Parts) -> Result<(), Failure> {
     let ambiguous = |what| Err(Failure::Broken(format!("the answer is ambiguous: {what}")));
     let mut encodings = head.headers.get_all(TRANSFER_ENCODING).iter();
@@ -120,7 +119,7 @@ impl Answer {
         std::str::from_utf8(self.head.headers.get(LOCATION)?.as_bytes()).ok()
     }
 
-    /// Whether its body is known to have at most so many bytes.
+    /// Whether its body is known to have at most this many bytes.
     pub(super) fn is_within(&self, bytes: u64) -> bool {
         self.incoming.size_hint().upper().is_some_and(|most| most <= bytes)
     }
@@ -131,14 +130,14 @@ impl Answer {
         loop {
             let frame = self.link.until(|cx| Pin::new(&mut *incoming).poll_frame(cx)).await;
             let Some(frame) = frame else { return Ok(None) };
-            // Trailers tell nothing that is needed.
+            // Trailers are not needed.
             if let Ok(data) = frame.map_err(|error| broken(&error))?.into_data() {
                 return Ok(Some(data));
             }
         }
     }
 
-    /// Reads the body to its end; gives the connection back where it can take another request.
+    /// Reads the body; returns the connection if it can be reused.
     pub(super) async fn body(
         mut self,
         limit: usize,
@@ -156,7 +155,7 @@ impl Answer {
 }
 
 impl Link {
-    /// The connection, where it waits for the next request and nothing else has come.
+    /// The connection, if it is idle and nothing else has arrived.
     async fn rest(mut self) -> Option<Connection> {
         poll_fn(|cx| {
             self.step(cx);
@@ -168,7 +167,7 @@ impl Link {
     }
 }
 
-/// hyper's errors in the words of samlare's log.
+/// Translates hyper's errors for samlare's log.
 fn broken(error: &hyper::Error) -> Failure {
     use std::error::Error;
     use std::io::ErrorKind;

@@ -1,15 +1,15 @@
-//! Why a request brought no document.
+//! Why a request failed.
 
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// What went wrong; none of it repeats a URL, a header or a token.
+/// The error of a request. Contains no URL, header or token.
 #[derive(Debug)]
 pub enum Failure {
-    /// No connection: the name does not resolve, nobody listens, TLS is refused.
+    /// No connection: the name does not resolve, nothing listens, or TLS failed.
     Connect(io::Error),
-    /// The answer did not end within the time for the whole request.
+    /// The response did not end within the timeout.
     Timeout(Duration),
     /// The connection broke, or what came over it is not HTTP.
     Broken(String),
@@ -17,18 +17,18 @@ pub enum Failure {
     Status(u16),
     /// A redirect that is not followed, and why.
     Redirect(&'static str),
-    /// The body has more bytes than are allowed, before or after decompression.
+    /// The body is too large, before or after decompression.
     TooLarge(usize),
-    /// A content encoding that was not asked for, or gzip that does not decompress.
+    /// An unsupported content encoding, or invalid gzip.
     Encoding(String),
-    /// The bearer token's file.
+    /// The bearer token's file cannot be read.
     Token(io::Error),
-    /// Bodies being read at this moment already fill the memory set aside for them.
+    /// Other bodies being read fill the memory reserved for them.
     Crowded,
 }
 
 impl Failure {
-    /// One word for what kind of failure this is, for counting and for logs.
+    /// The kind of failure in one word, for counting and for logs.
     pub fn kind(&self) -> &'static str {
         match self {
             Failure::Connect(_) => "connect",

@@ -1,4 +1,4 @@
-//! Gzip, bounded in bytes and members, in turns with others' work.
+//! Gzip with bounds on bytes and members, yielding to other tasks.
 
 use std::io::Read;
 
@@ -8,8 +8,7 @@ use super::body::Shares;
 use super::failure::Failure;
 use super::pace::Pace;
 
-/// A body may consist of several gzip files, as what is written in blocks does. Beginning one
-/// costs far more than its few bytes, so that they are counted.
+/// A body may have several gzip members. Each has a high fixed cost, so they are limited.
 const MAX_MEMBERS: usize = 1024;
 
 /// What is decompressed at a time.
@@ -80,7 +79,7 @@ mod tests {
 
     #[tokio::test]
     async fn others_get_their_turn_meanwhile() {
-        // Two tasks on one thread: the other one runs long before the first one's end.
+        // Two tasks on one thread: the second runs long before the first ends.
         let packed = gzip(&vec![b' '; 1 << 20]);
         let turns = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
         let counted = turns.clone();

@@ -1,11 +1,11 @@
-//! Work in turns: what takes long lets others run in between.
+//! Cooperative scheduling for long computations.
 
 use std::time::{Duration, Instant};
 
-/// How long a task works before others get their turn.
+/// How long a task computes before it yields.
 const TURN: Duration = Duration::from_millis(2);
 
-/// The present turn of a task.
+/// The current turn of a task.
 pub(super) struct Pace(Instant);
 
 impl Pace {
@@ -13,8 +13,7 @@ impl Pace {
         Pace(Instant::now())
     }
 
-    /// Ends the turn when it has lasted long enough. Called between pieces of work that each take
-    /// far less than a turn.
+    /// Yields if the turn has lasted long enough. Call between short pieces of work.
     pub(super) async fn step(&mut self) {
         if self.0.elapsed() >= TURN {
             tokio::task::yield_now().await;

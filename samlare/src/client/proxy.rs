@@ -1,9 +1,9 @@
-//! The proxy that leads to a host: `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`.
+//! Proxies from `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`.
 //!
-//! They are read as Go's default client reads them, so that samlare reaches what the original
-//! reached: once, in capitals or small letters. `localhost` and loopback addresses are never
-//! asked through a proxy. `NO_PROXY` lists hosts (with all below them), `.domains` (only what is
-//! below them), addresses, networks as in `10.0.0.0/8`, each with an optional `:port`, or `*`.
+//! Interpreted like Go's default client, so that samlare reaches what the original reached: read
+//! once, in upper or lower case. `localhost` and loopback addresses never use a proxy. `NO_PROXY`
+//! lists hosts (including subdomains), `.domains` (subdomains only), addresses, networks as in
+//! `10.0.0.0/8`, each with an optional `:port`, or `*`.
 
 use std::net::IpAddr;
 use std::sync::OnceLock;
@@ -24,7 +24,7 @@ pub(super) struct Proxies {
     direct: Vec<Direct>,
 }
 
-/// A proxy and how to speak to it.
+/// A proxy.
 #[derive(Debug)]
 pub(super) struct Proxy {
     pub(super) speaks: Speaks,
@@ -41,13 +41,13 @@ pub(super) enum Speaks {
     Socks5,
 }
 
-/// What is asked without a proxy.
+/// An entry of `NO_PROXY`.
 #[derive(Debug, PartialEq)]
 enum Direct {
     All,
     Address(IpAddr, Option<u16>),
     Network(IpAddr, u8),
-    /// What ends in this, which begins with a dot; and what equals it but for the dot.
+    /// A suffix that begins with a dot; also the name without the dot if so.
     Domain {
         suffix: String,
         itself: bool,
@@ -56,7 +56,7 @@ enum Direct {
 }
 
 impl Proxies {
-    /// Those of this process' environment, read once.
+    /// The proxies of this process's environment, read once.
     pub(super) fn of_environment() -> &'static Proxies {
         static READ: OnceLock<Proxies> = OnceLock::new();
         READ.get_or_init(|| {
@@ -64,7 +64,8 @@ impl Proxies {
             let variable = |capitals: &str| {
                 set(capitals).or_else(|| set(&capitals.to_ascii_lowercase())).unwrap_or_default()
             };
-            // A CGI program's HTTP_PROXY is the request's `Proxy` header: anybody sets it.
+            // In a CGI program, HTTP_PROXY is the request's `Proxy` header, which any client can
+            // set.
             let is_cgi = set("REQUEST_METHOD").is_some();
             let http = if is_cgi { String::new() } else { variable("HTTP_PROXY") };
             Proxies::new(&http, &variable("HTTPS_PROXY"), &variable("NO_PROXY"))
@@ -83,7 +84,7 @@ impl Proxies {
         Proxies { http: Proxy::parse(http), https: Proxy::parse(https), direct: entries }
     }
 
-    /// The proxy that leads to a place, if there is one.
+    /// The proxy for a place, if any.
     pub(super) fn leading_to(&self, place: &Place) -> Option<&Proxy> {
         let Place::Tcp { host, port, tls } = place else { return None };
         let proxy = if *tls { self.https.as_ref()? } else { self.http.as_ref()? };
@@ -96,7 +97,7 @@ impl Proxies {
 }
 
 impl Proxy {
-    /// A URL, or a host with a port; anything else is no proxy.
+    /// Parses a URL, or a host with a port; `None` for anything else.
     fn parse(text: &str) -> Option<Proxy> {
         let has_host = |url: &Url| url.has_host();
         let whole = Url::parse(text).ok().filter(has_host);
@@ -118,12 +119,12 @@ impl Proxy {
         })
     }
 
-    /// Whether the proxy is asked for the document, rather than for a tunnel to its host.
+    /// Whether the proxy gets the request itself, rather than a tunnel.
     pub(super) fn is_asked_itself(&self, secured: bool) -> bool {
         self.speaks != Speaks::Socks5 && !secured
     }
 
-    /// The `Proxy-Authorization`.
+    /// The `Proxy-Authorization` header.
     pub(super) fn authorization(&self) -> Option<HeaderValue> {
         let (user, password) = self.login.as_ref()?;
         let pair = STANDARD.encode(format!("{user}:{password}"));

@@ -1,4 +1,4 @@
-//! Addresses of documents: http, https, or a unix socket.
+//! Endpoint addresses: http, https, or a unix socket.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,14 +8,14 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::HeaderValue;
 use url::{Host, Url};
 
-/// The path that is asked for where a unix socket's URL has none.
+/// The default path for a unix socket.
 pub const DEFAULT_PATH: &str = "/debug/vars";
 
-/// Where a document is, parsed once.
+/// The address of a document.
 ///
-/// Understood are `http://host:port/path`, `https://user:password@host/path`, and
-/// `unix:///run/app.sock` with an optional `:/path` after the socket's own. The credentials are
-/// kept apart: neither [`Display`](fmt::Display) nor `Debug` shows them, nor a query.
+/// Supported are `http://host:port/path`, `https://user:password@host/path`, and
+/// `unix:///run/app.sock` with an optional `:/path` after the socket's path. Credentials are kept
+/// separately: [`Display`](fmt::Display) and `Debug` show neither them nor the query.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Target {
     pub(super) place: Place,
@@ -37,7 +37,7 @@ impl Target {
     /// Parses a URL.
     ///
     /// # Errors
-    /// What is wrong with it, in words that do not repeat it.
+    /// The reason, without repeating the URL.
     pub fn parse(url: &str) -> Result<Target, String> {
         if let Some(rest) = url.strip_prefix("unix:") {
             return Target::unix(url, rest);
@@ -108,7 +108,7 @@ impl Target {
         })
     }
 
-    /// The URL with its credentials, for hashing and comparing; never for a log.
+    /// The URL with credentials, for hashing and comparing; never log it.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -121,12 +121,12 @@ impl Target {
         }
     }
 
-    /// Whether it is asked over TLS.
+    /// Whether it uses TLS.
     pub(super) fn is_secured(&self) -> bool {
         matches!(self.place, Place::Tcp { tls: true, .. })
     }
 
-    /// Where a redirect leads.
+    /// The target of a redirect.
     ///
     /// # Errors
     /// Why it is not followed.
@@ -154,7 +154,7 @@ impl Target {
     }
 }
 
-/// The `Authorization` that a URL's credentials make.
+/// The `Authorization` header for a URL's credentials.
 fn basic(url: &Url) -> Result<Option<HeaderValue>, String> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Trust in https servers: the system's roots and the user's own.
+//! Trust for https: the system's roots and the user's own.
 
 use std::collections::HashMap;
 use std::io;
@@ -10,11 +10,11 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use xxhash_rust::xxh64::Xxh64;
 
-/// Whom to trust; clones follow when [`reread_trust`] finds other certificates.
+/// A trust setting; clones follow [`reread_trust`].
 #[derive(Clone, Debug)]
 pub struct Trust(Arc<RwLock<Made>>);
 
-/// The settings of new connections, and a hash of the certificates that they were made of.
+/// The TLS settings of new connections, and a hash of their certificates.
 #[derive(Clone, Debug)]
 struct Made {
     config: Arc<ClientConfig>,
@@ -32,7 +32,7 @@ impl Trust {
     }
 }
 
-/// By the file of certificates that are trusted beside the system's.
+/// By the file of additional certificates.
 type Known = Mutex<HashMap<Option<PathBuf>, Trust>>;
 
 fn known() -> &'static Known {
@@ -40,11 +40,11 @@ fn known() -> &'static Known {
     KNOWN.get_or_init(Known::default)
 }
 
-/// Trust in the system's roots and, if given, the certificates in `own_ca` (PEM). There is one for
-/// each file.
+/// Trusts the system's roots and, if given, the certificates in `own_ca` (PEM). There is one value
+/// for each file.
 ///
 /// # Errors
-/// The file cannot be read or holds no certificate.
+/// The file cannot be read or has no certificate.
 pub fn trust(own_ca: Option<&Path>) -> io::Result<Trust> {
     let mut known = known().lock().unwrap_or_else(PoisonError::into_inner);
     let key = own_ca.map(Path::to_owned);
@@ -56,8 +56,8 @@ pub fn trust(own_ca: Option<&Path>) -> io::Result<Trust> {
     Ok(trust)
 }
 
-/// Reads all certificates again that anybody still trusts, for the connections that follow.
-/// Returns the files that cannot be used any more, with the reason: what they held stays trusted.
+/// Reloads all certificates in use, for new connections. Returns the files that are invalid, with
+/// the reason; their previous content stays trusted.
 pub fn reread_trust() -> Vec<(PathBuf, io::Error)> {
     let mut known = known().lock().unwrap_or_else(PoisonError::into_inner);
     known.retain(|_, trust| Arc::strong_count(&trust.0) > 1);
@@ -75,7 +75,7 @@ pub fn reread_trust() -> Vec<(PathBuf, io::Error)> {
 fn build(own_ca: Option<&Path>) -> io::Result<Made> {
     let mut roots = RootCertStore::empty();
     let mut of = Xxh64::new(0);
-    // A system without roots can still be asked over http, or with an own CA.
+    // A system without roots can still use http, or its own CA.
     let native = rustls_native_certs::load_native_certs().certs;
     native.iter().for_each(|certificate| of.update(certificate));
     roots.add_parsable_certificates(native);

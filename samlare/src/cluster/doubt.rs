@@ -1,4 +1,4 @@
-//! Failures that wait until it is known that it is not this member that is cut off.
+//! Failures held back until it is known that this member is not partitioned.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -9,31 +9,31 @@ use tokio::time::Instant;
 use super::membership::Confidence;
 use crate::config::Endpoint;
 
-/// Most failures that wait; past it the oldest are forgotten.
+/// The most failures held back; beyond that the oldest are discarded.
 const MAX_HELD: usize = 100_000;
 
-/// Failure metrics that are not sent yet, in a cluster.
+/// Failure metrics of a cluster that are not sent yet.
 ///
-/// A member that is cut off sees all of its endpoints fail, and another one polls them. So a
-/// failure is sent when the lease was renewed after it. While the engine is away it is sent an
-/// interval later where of the polls in between at least three quarters were good; what is never
-/// known to be true is never sent. That a poll was good is always true, and sent at once.
+/// A partitioned member sees all of its endpoints fail while another member polls them. So a
+/// failure is sent once the lease was renewed after it. While the engine is unreachable, it is sent
+/// an interval later if at least three quarters of the polls in between succeeded; otherwise it is
+/// discarded. Successes are always sent at once.
 #[derive(Debug, Default)]
 pub(crate) struct Doubt {
     is_on: AtomicBool,
     good: AtomicU64,
     bad: AtomicU64,
-    /// Failures that were never sent.
+    /// Discarded failures.
     withheld: AtomicU64,
     held: Mutex<VecDeque<Held>>,
 }
 
-/// A failure that waits.
+/// A failure held back.
 #[derive(Debug)]
 pub(crate) struct Held {
-    /// Whose it is.
+    /// Its endpoint.
     pub(crate) endpoint: Arc<Endpoint>,
-    /// The slot's Unix time.
+    /// Its slot in Unix time.
     pub(crate) secs: u64,
     began: Instant,
     ended: Instant,
@@ -42,22 +42,22 @@ pub(crate) struct Held {
 }
 
 impl Doubt {
-    /// Whether failures wait.
+    /// Whether failures are held back.
     pub(crate) fn is_on(&self) -> bool {
         self.is_on.load(Relaxed)
     }
 
-    /// Lets failures wait or not.
+    /// Sets whether failures are held back.
     pub(crate) fn switch(&self, on: bool) {
         self.is_on.store(on, Relaxed);
     }
 
-    /// How many failures were never sent.
+    /// How many failures were discarded.
     pub(crate) fn withheld(&self) -> u64 {
         self.withheld.load(Relaxed)
     }
 
-    /// Takes a poll's outcome; of a failed one its metric waits.
+    /// Records a poll's result; a failure's metric is held back.
     pub(crate) fn polled(
         &self,
         endpoint: &Arc<Endpoint>,
@@ -80,7 +80,7 @@ impl Doubt {
         held.push_back(Held { endpoint, secs, began, ended, good, bad });
     }
 
-    /// The failures that may be sent now; forgets those that may never be.
+    /// The failures to send now; discards those that can no longer be confirmed.
     pub(crate) fn released(&self, confidence: Confidence) -> Vec<Held> {
         let (good, bad) = (self.good.load(Relaxed), self.bad.load(Relaxed));
         let mut released = Vec::new();
@@ -88,13 +88,13 @@ impl Doubt {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         for failure in held.drain(..) {
             let judged = match confidence {
-                // It may have happened while others had taken the endpoint over.
+                // Another member may have owned the endpoint at that time.
                 Confidence::Held { granted, .. } if failure.began < granted => Some(false),
                 Confidence::Held { renewed, .. } => (failure.ended < renewed).then_some(true),
                 Confidence::Gone => Some(false),
                 Confidence::Unknown => {
                     let is_due = failure.ended.elapsed() >= failure.endpoint.polling.interval;
-                    // Its own endpoint has failed once more, perhaps.
+                    // Its own endpoint may have failed once more.
                     let bad = (bad - failure.bad).saturating_sub(1);
                     is_due.then_some(good - failure.good > 3 * bad)
                 }
@@ -146,7 +146,7 @@ mod tests {
     async fn a_failure_from_before_a_new_lease_is_never_sent() {
         let (doubt, endpoint, began) = (Doubt::default(), endpoint(), Instant::now());
         tokio::time::advance(Duration::from_secs(20)).await;
-        // The poll was under way while the member was stopped.
+        // The poll was in progress while the member was stopped.
         let granted = Instant::now();
         tokio::time::advance(Duration::from_millis(10)).await;
         doubt.polled(&endpoint, 7, began, false);

@@ -1,4 +1,4 @@
-//! From when to when one endpoint is polled, and what is made up for.
+//! When an endpoint is polled, and which slots are made up for.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -6,10 +6,10 @@ use tokio::sync::Notify;
 
 use crate::schedule::Schedule;
 
-/// How many slots are polled late in a row: the current one, and the one that begins meanwhile.
+/// How many slots in a row are polled late: the current one, and the next if it begins meanwhile.
 const LATE: u8 = 2;
 
-/// What a poller is asked to do; shared with whoever asks.
+/// The instructions for a poller, shared with the collector.
 #[derive(Debug, Default)]
 pub struct Duty {
     wanted: Mutex<Wanted>,
@@ -18,9 +18,9 @@ pub struct Duty {
 
 #[derive(Debug, Default)]
 struct Wanted {
-    /// Slots that are not polled yet are polled late: from when on, and how many.
+    /// Make up for unpolled slots: from which time, and how many.
     late: Option<(u64, u8)>,
-    /// The last slot that is polled.
+    /// The last slot to poll.
     until: Option<u64>,
 }
 
@@ -33,19 +33,19 @@ pub enum Begin {
     Late(u64),
 }
 
-/// What a poller does next.
+/// A poller's next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Turn {
     /// The slot that it polls, in milliseconds of Unix time.
     pub(crate) slot: u64,
-    /// Slots that passed unused before it.
+    /// Slots skipped before it.
     pub(crate) missed: u64,
-    /// How long it waits before.
+    /// The wait before it.
     pub(crate) wait_ms: u64,
 }
 
 impl Duty {
-    /// For ever, from there on.
+    /// Polls from there on indefinitely.
     pub fn new(begin: Begin) -> Duty {
         let duty = Duty::default();
         if let Begin::Late(from_ms) = begin {
@@ -54,13 +54,13 @@ impl Duty {
         duty
     }
 
-    /// Polls the current slot late unless it was polled, at this time.
+    /// Makes up for the current slot unless it was polled, at this time.
     pub fn catch_up(&self, from_ms: u64) {
         self.lock().late = Some((from_ms, LATE));
         self.news.notify_one();
     }
 
-    /// Ends after the current slot, or `more` slots later; asked again, the first time counts.
+    /// Ends after the current slot, or `more` slots later; the first call counts.
     pub fn end(&self, schedule: &Schedule, now_ms: u64, more: u64) {
         let mut wanted = self.lock();
         if wanted.until.is_none() {
@@ -70,19 +70,19 @@ impl Duty {
         }
     }
 
-    /// Goes on for ever after all.
+    /// Cancels the end.
     pub fn keep(&self) {
         self.lock().until = None;
     }
 
-    /// What is next after the slot that was polled last; none at the end.
+    /// The next step after the slot polled last; `None` at the end.
     pub(crate) fn next(&self, schedule: &Schedule, last: Option<u64>, now_ms: u64) -> Option<Turn> {
         let mut wanted = self.lock();
         let until = wanted.until;
         let is_wanted = |turn: &Turn| until.is_none_or(|until| turn.slot <= until);
         if let Some((from_ms, left)) = wanted.late.take() {
             let slot = schedule.latest(now_ms.max(from_ms));
-            // A clock that was set back has no slot to make up for.
+            // After the clock was set back there is nothing to make up for.
             if left > 0 && last.is_none_or(|last| last < slot) {
                 wanted.late = Some((from_ms, left));
                 let turn = Turn { slot, missed: 0, wait_ms: from_ms.saturating_sub(now_ms) };
@@ -100,7 +100,7 @@ impl Duty {
         }
     }
 
-    /// Resolves when something else may be next.
+    /// Resolves when the next step may have changed.
     pub(crate) async fn changed(&self) {
         self.news.notified().await;
     }
@@ -132,11 +132,11 @@ mod tests {
         assert_eq!(slot(duty.next(&ten, None, 27_000)), Some((23_000, 50)));
         assert_eq!(slot(duty.next(&ten, None, 27_050)), Some((23_000, 0)));
         duty.begun();
-        // A poll that lasts beyond the next slot makes up for that one, too: it is no gap.
+        // A poll that lasts beyond the next slot makes up for that one too: no gap.
         assert_eq!(slot(duty.next(&ten, Some(23_000), 33_500)), Some((33_000, 0)));
         duty.begun();
         assert_eq!(slot(duty.next(&ten, Some(33_000), 33_700)), Some((43_000, 9_300)));
-        // But an endpoint that is always slow skips, as ever.
+        // An endpoint that is always slow skips slots, as without a cluster.
         let duty = Duty::new(Begin::Late(0));
         duty.begun();
         duty.begun();
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(slot(duty.next(&ten, Some(33_000), 34_000)), Some((43_000, 9_000)));
         duty.end(&ten, 34_000, 0);
         assert_eq!(duty.next(&ten, Some(33_000), 34_000), None);
-        // What is not polled yet of the current slot still is.
+        // An unpolled current slot is still polled.
         let duty = Duty::new(Begin::Late(0));
         duty.end(&ten, 34_000, 0);
         assert_eq!(slot(duty.next(&ten, None, 34_000)), Some((33_000, 0)));

@@ -1,4 +1,4 @@
-//! What keeps the list of members.
+//! The interface to the store of the member list.
 
 use std::fmt;
 use std::future::Future;
@@ -11,12 +11,12 @@ use tokio::time::Instant;
 /// A future of an [`Engine`].
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Changes that may wait to be taken in; past that the driver waits.
+/// The most pending changes; beyond that the driver waits.
 const WAITING: usize = 1024;
 
-/// Keeps the list of members: three verbs, and no knowledge of what members do.
+/// Keeps the list of members: three operations, without knowledge of what members do.
 ///
-/// etcd is the first driver ([`Etcd`](super::Etcd)). Others fit as follows.
+/// etcd is the first driver ([`Etcd`](super::Etcd)). Others would map as follows.
 ///
 /// | verb | etcd | Consul | Kubernetes |
 /// |---|---|---|---|
@@ -26,36 +26,35 @@ const WAITING: usize = 1024;
 ///
 /// Where a TTL is longer, as Consul's, the interval must be as much longer.
 pub trait Engine: Send + Sync {
-    /// Enters a member under `key`; again with another `value` while its lease is held, changes
-    /// the value. The driver renews the lease until [`leave`](Self::leave) or until it is dropped,
-    /// and the engine removes the entry a TTL after the last renewal.
+    /// Registers a member under `key`. While its lease is held, a second call with another `value`
+    /// updates the value. The driver renews the lease until [`leave`](Self::leave) or until it is
+    /// dropped; the engine removes the entry a TTL after the last renewal.
     ///
-    /// After [`Standing::is_lost`] the next call enters anew.
+    /// After [`Standing::is_lost`] the next call registers again.
     ///
     /// # Errors
-    /// Nobody was reached, or who was reached refused.
+    /// The engine is unreachable or rejected the call.
     fn join<'a>(&'a self, key: &'a str, value: &'a str) -> Pending<'a, Result<Lease, String>>;
 
-    /// All members as they are, and then their changes in the engine's order. The driver finds
-    /// another server and resumes without a gap by itself; where it cannot know what it missed it
-    /// gives [`Change::All`].
+    /// All members, followed by changes in the engine's order. The driver switches servers and
+    /// resumes without a gap; if it may have missed changes it sends [`Change::All`].
     fn members(&self) -> Changes;
 
-    /// Gives the lease back: the entry is gone at once.
+    /// Revokes the lease: the entry is removed at once.
     ///
     /// # Errors
-    /// Nobody was reached; the entry then goes a TTL after its last renewal.
+    /// The engine is unreachable; the entry then expires a TTL after its last renewal.
     fn leave(&self) -> Pending<'_, Result<(), String>>;
 
-    /// How many requests were sent so far, where the driver counts them.
+    /// The number of requests so far, if the driver counts them.
     fn requests(&self) -> u64 {
         0
     }
 
-    /// Reads the files of certificates and keys again, where the driver has any. May block.
+    /// Reloads certificates and keys, if the driver has any. May block.
     ///
     /// # Errors
-    /// Those that were read before stay in use.
+    /// The previous ones stay in use.
     fn reread(&self) -> Result<(), String> {
         Ok(())
     }
@@ -66,27 +65,27 @@ pub trait Engine: Send + Sync {
 pub struct Entry {
     /// What it was entered under.
     pub key: String,
-    /// What it says of itself.
+    /// The member's JSON.
     pub value: String,
 }
 
-/// What happened to the list of members.
+/// A change of the member list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// These are all.
+    /// The complete list.
     All {
         /// The group's entries.
         entries: Vec<Entry>,
-        /// Other groups that have entries in the same engine, where it shows them.
+        /// Other groups in the same engine, if it shows them.
         others: Vec<String>,
     },
-    /// One is new, or has another value.
+    /// A member is new or has a new value.
     Entered(Entry),
-    /// The entry under this key is gone.
+    /// The entry under this key was removed.
     Left(String),
 }
 
-/// Changes in their order; dropping it ends the driver's watch.
+/// A stream of changes; dropping it ends the driver's watch.
 pub struct Changes {
     receiver: mpsc::Receiver<Result<Change, String>>,
     watch: AbortHandle,
@@ -106,10 +105,10 @@ impl Changes {
         Changes { receiver, watch }
     }
 
-    /// The next change. May be cancelled without losing one.
+    /// Waits for the next change. Cancel-safe.
     ///
     /// # Errors
-    /// What keeps the driver from following; it goes on trying.
+    /// Why the driver cannot follow at the moment; it keeps trying.
     pub async fn next(&mut self) -> Result<Change, String> {
         match self.receiver.recv().await {
             Some(change) => change,
@@ -126,27 +125,27 @@ impl Drop for Changes {
 }
 
 impl Reporter {
-    /// Hands a change on, or what keeps the driver from following.
+    /// Sends a change, or why the driver cannot follow.
     pub async fn tell(&self, change: Result<Change, String>) {
-        // Whoever does not listen any more has ended this task.
+        // The receiver's end also ends this task.
         let _ = self.0.send(change).await;
     }
 }
 
-/// How a lease stands.
+/// The state of a lease.
 #[derive(Clone, Debug)]
 pub struct Standing {
-    /// When it was asked for.
+    /// When it was requested.
     pub granted: Instant,
-    /// When the last renewal that succeeded was asked for.
+    /// When the last successful renewal was requested.
     pub renewed: Instant,
-    /// The engine says that it is gone.
+    /// The engine reports that it is gone.
     pub is_lost: bool,
-    /// Why the last renewal failed; none where it succeeded.
+    /// Why the last renewal failed; `None` if it succeeded.
     pub trouble: Option<String>,
 }
 
-/// A member's right to its entry.
+/// A member's lease.
 #[derive(Clone)]
 pub struct Lease(watch::Receiver<Standing>);
 
@@ -154,19 +153,19 @@ pub struct Lease(watch::Receiver<Standing>);
 pub struct Keeper(watch::Sender<Standing>);
 
 impl Lease {
-    /// A lease that was asked for at that moment.
+    /// A lease requested at that time.
     pub fn granted(granted: Instant) -> (Keeper, Lease) {
         let standing = Standing { granted, renewed: granted, is_lost: false, trouble: None };
         let (sender, receiver) = watch::channel(standing);
         (Keeper(sender), Lease(receiver))
     }
 
-    /// How it stands.
+    /// The current state.
     pub fn standing(&self) -> Standing {
         self.0.borrow().clone()
     }
 
-    /// Resolves when that changes; never again once nobody keeps it.
+    /// Resolves when the state changes; never once the driver is gone.
     pub async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
             std::future::pending().await
@@ -175,7 +174,7 @@ impl Lease {
 }
 
 impl Keeper {
-    /// It was renewed, by a request that was sent at `sent`.
+    /// Renewed by a request sent at `sent`.
     pub fn renewed(&self, sent: Instant) {
         self.0.send_modify(|standing| {
             standing.renewed = sent;
@@ -183,12 +182,12 @@ impl Keeper {
         });
     }
 
-    /// It could not be renewed, for all that is known.
+    /// The renewal failed.
     pub fn failed(&self, error: &str) {
         self.0.send_modify(|standing| standing.trouble = Some(error.to_owned()));
     }
 
-    /// The engine says that it is gone.
+    /// The engine reports that it is gone.
     pub fn lost(&self) {
         self.0.send_modify(|standing| standing.is_lost = true);
     }

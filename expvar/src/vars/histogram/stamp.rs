@@ -9,6 +9,31 @@ use crate::clock::Time;
 ///
 /// See [`Recorded::total_stamp`](crate::Recorded::total_stamp) and
 /// [`Recorded::recent_stamp`](crate::Recorded::recent_stamp).
+///
+/// ```
+/// use expvar::{Histogram, Info, Recorded, Registry, Stamp, Step, Visitor};
+///
+/// /// Keeps the last stamp.
+/// #[derive(Default)]
+/// struct Last(Option<Stamp>);
+///
+/// impl Visitor for Last {
+///     fn enter(&mut self, _: Step<'_>, _: &Info) {}
+///     fn leave(&mut self) {}
+///     fn histogram(&mut self, histogram: Recorded<'_>) {
+///         self.0 = Some(histogram.total_stamp());
+///     }
+/// }
+///
+/// let registry = Registry::new();
+/// let took = registry.publish("took", Histogram::new())?;
+/// let (mut first, mut second) = (Last::default(), Last::default());
+/// registry.visit(&mut first);
+/// took.record(5);
+/// registry.visit(&mut second);
+/// assert_ne!(first.0, second.0);
+/// # Ok::<(), expvar::PublishError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     /// The first cell; no two histograms have the same one at the same time.
