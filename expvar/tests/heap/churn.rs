@@ -72,6 +72,9 @@ fn churn_grows_nothing(mut goes_on: impl FnMut(u64) -> bool) {
     while goes_on(rounds) {
         rounds += 1;
         round(rounds + 3);
+        if rounds.is_power_of_two() {
+            println!("{} bytes after {rounds} rounds", live_bytes());
+        }
     }
     let after = live_bytes();
     println!("{before} bytes before and {after} after {rounds} rounds");
