@@ -1,5 +1,5 @@
-//! Allocating and freeing 64 bytes through the hook, around three allocators, and through others;
-//! and the same beside 600 threads that live and have allocated.
+//! Allocating and freeing 64 bytes through the hook around three allocators, and through other
+//! hooks; the same beside 600 live threads that have allocated.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
@@ -13,7 +13,7 @@ use mimalloc::MiMalloc;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tikv_jemallocator::Jemalloc;
 
-// None of them is the program's allocator: they are called by name, so that all can race in one
+// None of them is the program's allocator: they are called directly, so that all can race in one
 // process.
 static BY_SIZE: Counting = Counting::new();
 static TOTALS: Counting<System, false> = Counting::new();
@@ -22,8 +22,8 @@ static MIMALLOC: Counting<MiMalloc> = Counting::with(MiMalloc);
 static CAP: Cap<System> = Cap::new(System, usize::MAX);
 static STATS: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-// Never inlined: a program calls its allocator too, and what the compiler makes of the loop around
-// the pair is nobody's merit.
+// Never inlined, like a program's call of its allocator; the loop around the pair must not be
+// optimized.
 #[inline(never)]
 fn pair(allocator: &impl GlobalAlloc) {
     let layout = black_box(Layout::new::<[u64; 8]>());
@@ -35,7 +35,7 @@ fn pair(allocator: &impl GlobalAlloc) {
     }
 }
 
-/// What the hook costs a pair, beside 600 threads and without them.
+/// The hook's cost with and without 600 threads.
 fn crowd() {
     const THREADS: usize = 600;
     let hook = |title: &'static str| {

@@ -1,5 +1,5 @@
-//! A program that allocates for a living, with the hook and without: it builds a map of a million
-//! strings to byte vectors, and drops it.
+//! A program that allocates much, with and without the hook: it builds a map of a million strings
+//! to byte vectors, and drops it.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeMap;
@@ -66,7 +66,7 @@ fn program(entries: u64) -> f64 {
     let mut map = BTreeMap::new();
     let mut state = 1_u64;
     for _ in 0..entries {
-        // Keys in no order, as they come in life (Knuth's multiplicative generator).
+        // Keys in random order (Knuth's multiplicative generator).
         state =
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         map.insert(format!("key-{:016x}", state), vec![0_u8; (state >> 57) as usize + 1]);

@@ -1,11 +1,10 @@
 //! Pushing 100,000 variables to Graphite: `cargo bench --bench carbon`.
 //!
-//! A server that reads and throws away stands on loopback, and the floor is writing the same
-//! bytes, rendered before, to it. g2g's way is a write for each variable. The peers send the same
-//! values under the same names: integers, since dipstick knows no floats. The variables are
-//! published in the order of their names, as loops over routes and codes do. Beside it is shown
-//! what floats add to rendering, and what it costs when they were published in no order, so that
-//! what is rendered next lies anywhere in memory.
+//! A server on loopback reads and discards. The floor is writing the same bytes, rendered before.
+//! g2g writes once for each variable. All peers send the same values under the same names:
+//! integers, because dipstick has no floats. Variables are published in the order of their names,
+//! as loops over routes and codes do. Also shown: the cost of floats, and of variables published in
+//! random order, so that rendering accesses memory randomly.
 
 use std::hint::black_box;
 use std::io::{Read, Write};
@@ -62,7 +61,7 @@ fn renderer(registry: &Registry) -> Renderer {
     carbon.renderer().expect("good settings")
 }
 
-/// Reads every connection and throws it away.
+/// Reads and discards every connection.
 fn drain() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("a port").to_string();
@@ -144,8 +143,8 @@ fn race() {
     ]);
 }
 
-/// dipstick's Graphite output: its socket does not wait, so a server that is slow for a moment is
-/// a lost connection to it, and what it could not write stays before all that follows.
+/// dipstick's Graphite output. Its socket is non-blocking, so a briefly slow server is a lost
+/// connection to it, and unwritten data stays before all that follows.
 struct Dipstick {
     scope: dipstick::GraphiteScope,
     gauges: Vec<dipstick::Gauge>,
@@ -169,7 +168,7 @@ impl Dipstick {
     }
 }
 
-/// Formats a line first and writes it at once, as Go's `Fprintf` to a connection does.
+/// Formats a line first and writes it at once, like Go's `Fprintf` to a connection.
 struct OneWrite<'a>(&'a mut TcpStream);
 
 impl Write for OneWrite<'_> {
@@ -194,7 +193,7 @@ fn cpu_seconds() -> f64 {
     fields.skip(11).take(2).filter_map(|n| n.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
-/// What lines cost between [`Sender::send`] and the socket.
+/// The cost of lines between [`Sender::send`] and the socket.
 fn through_the_sender(pushes: usize) {
     let sender = Sender::builder().to(drain()).queue_bytes(64 << 20).spawn().expect("a thread");
     let registry = registry(VARIABLES, true);
@@ -221,7 +220,7 @@ fn through_the_sender(pushes: usize) {
     );
 }
 
-/// What a server that is away for an hour costs its host: 10,000 variables every 10 s.
+/// The cost of a server that is unreachable for an hour: 10,000 variables every 10 s.
 fn an_hour_away(pushes: u64) {
     let dead = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("a port");
     let sender = Sender::builder().to(dead.to_string()).spawn().expect("a thread");

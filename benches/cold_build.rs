@@ -1,4 +1,4 @@
-//! A release build of `expvar` alone, from nothing, with all it needs.
+//! A release build of `expvar` with all dependencies, from scratch.
 
 use std::process::Command;
 use std::time::Instant;

@@ -13,7 +13,7 @@ use metriken::{ShardedCounterGroup, metric};
 use expvar::Counter;
 
 expvar::vars! {
-    /// What everybody else is measured against.
+    /// The reference for all peers.
     static COUNTER: Counter = "counter";
 }
 

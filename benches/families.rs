@@ -1,4 +1,4 @@
-//! Variables by labels: closed sets by `Family`, open ones by `Map`, beside what else there is.
+//! Variables by labels: closed sets by `Family`, others by `Map`, beside their peers.
 //!
 //! `prometheus` 0.14, its `make_static_metric!` (0.5), `prometheus-client` 0.26 and `metrics` 0.24
 //! are maintained; so is `measured` 0.0.25, which calls itself experimental.

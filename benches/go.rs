@@ -1,4 +1,4 @@
-//! Go's side of a race: a program of the `go/` folder that takes its turns when it is told to.
+//! Go's part of a race: a program in the `go/` folder that runs its turns on request.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -12,7 +12,7 @@ pub struct Go {
 }
 
 impl Go {
-    /// Builds the program in `go/NAME` and returns where it lies.
+    /// Builds the program in `go/NAME` and returns its path.
     ///
     /// # Errors
     /// What is missing and how to get it.
@@ -23,7 +23,7 @@ impl Go {
             .arg(&output)
             .arg(format!("./{name}"))
             .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("go"))
-            // The compiler that is here: none is to be fetched.
+            // Uses the installed compiler and downloads none.
             .env("GOTOOLCHAIN", "local")
             .output()
             .map_err(|error| {
@@ -49,7 +49,7 @@ impl Go {
         Ok(Self { child, ask, answer })
     }
 
-    /// Nanoseconds it takes to do the thing once, when so many threads do it, each `often` times.
+    /// Nanoseconds for each operation, with this many threads and repetitions.
     pub(crate) fn turn(&mut self, threads: usize, often: u64) -> f64 {
         writeln!(self.ask, "{threads} {often}").expect("the Go program reads its turns");
         let mut line = String::new();

@@ -6,7 +6,7 @@ use prometheus::HistogramOpts;
 use prometheus_client::metrics::histogram::exponential_buckets;
 
 expvar::vars! {
-    /// What everybody else is measured against.
+    /// The reference for all peers.
     static LATENCY: Histogram = "latency", unit: Nanoseconds;
 }
 

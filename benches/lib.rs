@@ -1,9 +1,9 @@
 //! Measurements: `cargo bench --bench NAME`.
 //!
-//! A bench is a [`Race`]: peers that do the same thing take turns, a short turn each, round after
-//! round, so that whatever else the machine does falls on all of them alike. What counts is the
-//! ratio of two peers, the median over the rounds of their times in the same round. Criterion does the
-//! statistics of each peer: how sure its time is, and how it moved since the last run.
+//! A bench is a [`Race`]: peers take short turns, round after round, so that other load on the
+//! machine affects all of them equally. The result is the ratio of two peers: the median over the
+//! rounds of their times in the same round. Criterion adds the statistics of each peer: confidence,
+//! and change since the last run.
 
 mod go;
 mod machine;

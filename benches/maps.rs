@@ -10,7 +10,7 @@ use expvar_benches::{Race, print_machine};
 use prometheus::{IntCounterVec, Opts};
 
 expvar::vars! {
-    /// What everybody else is measured against.
+    /// The reference for all peers.
     static ROUTES: Map = "routes";
 }
 

@@ -1,5 +1,5 @@
-//! Reading `memstats` and `process` of a large program: what it costs the reader, and what it
-//! costs a thread that allocates meanwhile.
+//! Reading `memstats` and `process` of a large program: the cost for the reader, and for a thread
+//! that allocates meanwhile.
 
 use std::hint::black_box;
 use std::process::Command;

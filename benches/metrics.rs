@@ -1,6 +1,7 @@
-//! What `metrics` costs with each recorder: the macro, a held handle, and what records leave behind.
+//! The cost of `metrics` with each recorder: the macro, a held handle, and memory growth by
+//! recording.
 //!
-//! A process has one global recorder, so both are entered as local ones, which costs both the same.
+//! A process has one global recorder, so both are used as local ones, at the same cost for both.
 
 use expvar::{Registry, process};
 use expvar_benches::{Race, print_machine};

@@ -1,11 +1,11 @@
 //! OTLP beside OpenTelemetry's own SDK: `cargo bench --bench otlp`.
 //!
-//! Both encode the same values as a request of protobuf. The SDK collects and encodes as in a
-//! program, by its periodic reader and exporter; its HTTP client answers at once and sends nothing,
-//! so that what is timed is the two crates. Ours encodes into the request that would be sent.
+//! Both encode the same values as a protobuf request. The SDK collects and encodes as in a program,
+//! by its periodic reader and exporter; its HTTP client responds at once and sends nothing, so that
+//! only the two crates are timed.
 //!
-//! `cargo bench --bench otlp -- away` is a collector that is away for an hour, in accelerated time;
-//! `-- weight` counts crates, build time and size of a program with either.
+//! `cargo bench --bench otlp -- away` simulates a collector that is unreachable for an hour; `--
+//! weight` prints crates, build time and size of a program with either.
 
 use std::alloc::System;
 use std::future::Future;

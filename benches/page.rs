@@ -1,4 +1,4 @@
-//! What the live page costs the service that shows it, and the browser that it is shown in.
+//! The cost of the live page, for the service and for the browser.
 //!
 //! `cargo bench --bench page`; takes about two minutes. The browser's part needs Chromium and its
 //! driver (`.ci/peers.sh`), and says so where they are missing.

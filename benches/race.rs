@@ -1,4 +1,4 @@
-//! Peers that do the same thing, timed by turns.
+//! Peers that take turns.
 
 use std::hint::black_box;
 use std::sync::atomic::AtomicUsize;
@@ -15,7 +15,7 @@ const ROUNDS: usize = 101;
 /// How long a peer's turn lasts, about.
 const TURN: Duration = Duration::from_millis(2);
 
-/// Peers that do the same thing, timed by turns.
+/// Peers that take turns at the same operation.
 pub struct Race<'a> {
     name: &'static str,
     threads: &'static [usize],
@@ -29,17 +29,18 @@ struct Peer<'a> {
 }
 
 impl<'a> Race<'a> {
-    /// A race that is run once with each of these numbers of threads.
+    /// Creates a race that runs once with each of these numbers of threads.
     pub fn new(name: &'static str, threads: &'static [usize]) -> Self {
         Self { name, threads, peers: Vec::new() }
     }
 
-    /// Adds a peer; `op` does the thing once and is told how often this thread did it before.
+    /// Adds a peer. `op` performs the operation; its argument is the number of earlier calls in
+    /// this thread.
     pub fn peer(&mut self, name: &'static str, op: impl Fn(usize) + Sync + 'a) {
         self.peer_with_pause(name, op, || ());
     }
 
-    /// Adds a peer that needs something done after each of its turns, on nobody's time.
+    /// Adds a peer that needs untimed work after each of its turns.
     pub fn peer_with_pause(
         &mut self,
         name: &'static str,
@@ -50,7 +51,7 @@ impl<'a> Race<'a> {
         self.peers.push(Peer { name, turn, after: Box::new(pause) });
     }
 
-    /// Adds a program of the `go/` folder, if Go is there; else says how to get it.
+    /// Adds a program in the `go/` folder if Go is installed; else prints how to get it.
     pub fn go(&mut self, name: &'static str, program: &str, scratch: &str) {
         match Go::start(program, scratch) {
             Ok(mut go) => {
@@ -61,10 +62,10 @@ impl<'a> Race<'a> {
         }
     }
 
-    /// Runs all rounds, has criterion say how sure they are and how they moved since the last run,
-    /// and prints the medians. Outside `cargo bench` one round, as a test.
+    /// Runs all rounds, passes them to criterion, and prints the medians. Outside `cargo bench`
+    /// runs one round, as a test.
     ///
-    /// Words on the command line choose the peers in whose names they are.
+    /// Words on the command line select peers by name.
     pub fn run(mut self) -> Times {
         let words: Vec<String> = std::env::args().skip(1).collect();
         let measured = words.iter().any(|word| word == "--bench");
@@ -85,7 +86,7 @@ impl<'a> Race<'a> {
         let mut nanos = vec![vec![Vec::with_capacity(rounds); threads.len()]; self.peers.len()];
         for round in 0..rounds {
             for turn in 0..self.peers.len() {
-                // Every second round backwards: nobody always follows the same neighbour.
+                // Every second round runs backwards, so that no peer always follows the same one.
                 let at = if round % 2 == 0 { turn } else { self.peers.len() - 1 - turn };
                 for (which, &threads) in threads.iter().enumerate() {
                     let peer = &mut self.peers[at];
@@ -104,7 +105,7 @@ impl<'a> Race<'a> {
 }
 
 impl Peer<'_> {
-    /// How often the thing is done in one turn.
+    /// The number of operations in a turn.
     fn calibrate(&mut self, threads: usize) -> u64 {
         let mut often = 1;
         loop {
@@ -119,10 +120,10 @@ impl Peer<'_> {
     }
 }
 
-/// Nanoseconds an `op` takes when so many threads do it, each `often` times.
+/// Nanoseconds of an `op` with this many threads and repetitions.
 ///
-/// The threads start together, warm up, and go on until the last of them has measured, so that
-/// none of them is ever measured alone.
+/// The threads start together, warm up, and continue until the last one has measured, so that none
+/// is measured alone.
 fn turn(threads: usize, often: u64, op: &(impl Fn(usize) + Sync)) -> f64 {
     let (ready, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let measure = || {
@@ -147,17 +148,17 @@ fn turn(threads: usize, often: u64, op: &(impl Fn(usize) + Sync)) -> f64 {
     })
 }
 
-/// Does the thing so often.
+/// Repeats the operation.
 ///
-/// Never inlined, so that what is measured is what was warmed up; and four times a turn of the
-/// loop, since where a loop of five instructions comes to lie would else count as much as they do.
+/// Never inlined, so that the warmed-up code is measured; unrolled four times, because the
+/// alignment of a short loop would matter as much as the operation.
 #[inline(never)]
 fn batch(op: &impl Fn(usize), from: usize, often: u64) {
     let to = from + often as usize;
     let fours = to - (to - from) % 4;
     let once = |at| {
         op(at);
-        // Nothing may be kept in a register from one time to the next.
+        // Prevents keeping values in registers between operations.
         black_box(());
     };
     for at in (from..fours).step_by(4) {
@@ -169,7 +170,7 @@ fn batch(op: &impl Fn(usize), from: usize, often: u64) {
     (fours..to).for_each(once);
 }
 
-/// How long everybody took.
+/// The times of all peers.
 pub struct Times {
     names: Vec<&'static str>,
     threads: &'static [usize],
@@ -181,14 +182,15 @@ pub struct Times {
 pub type Entry = (&'static str, usize);
 
 impl Times {
-    /// Hands criterion what was measured. It measures its benchmarks one after the other, where a
-    /// ratio would be of two moments of the machine: so the rounds are ours, and the statistics its.
+    /// Passes the measurements to criterion. Criterion measures benchmarks one after the other, so
+    /// its ratios would compare two moments of the machine; the rounds are ours, the statistics
+    /// its.
     fn analyse(&self, race: &str) {
         let mut criterion = Criterion::default()
             .without_plots()
             .sample_size(ROUNDS)
             .nresamples(10_000)
-            // There is nothing to warm up: every call returns at once what was measured before.
+            // No warm-up: every call returns a stored measurement.
             .warm_up_time(Duration::from_nanos(1))
             .measurement_time(Duration::from_millis(100));
         for (which, &threads) in self.threads.iter().enumerate() {
@@ -218,8 +220,7 @@ impl Times {
         table::print(std::iter::once(head).chain(rows).collect());
     }
 
-    /// Prints, of each pair, what share of the second's time the first takes, beside what it is
-    /// meant to be at most.
+    /// Prints for each pair the ratio of the first to the second, beside its limit.
     pub fn print_ratios(&self, wanted: &[(Entry, Entry, f64)]) {
         let title = |(name, threads): Entry| match (self.threads, threads) {
             ([_], _) => name.to_owned(),
@@ -239,13 +240,13 @@ impl Times {
         table::print(rows);
     }
 
-    /// What share of the second's time the first takes: the median of the rounds.
+    /// The ratio of the first to the second: the median over the rounds.
     pub fn ratio(&self, ours: Entry, theirs: Entry) -> Option<f64> {
         let rounds = self.rounds(ours)?.iter().zip(self.rounds(theirs)?);
         Some(median(rounds.map(|(ours, theirs)| ours / theirs)))
     }
 
-    /// By how many nanoseconds the first takes longer than the second: the median of the rounds.
+    /// How many nanoseconds longer the first takes: the median over the rounds.
     pub fn difference(&self, longer: Entry, shorter: Entry) -> Option<f64> {
         let rounds = self.rounds(longer)?.iter().zip(self.rounds(shorter)?);
         Some(median(rounds.map(|(longer, shorter)| longer - shorter)))

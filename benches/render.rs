@@ -1,4 +1,4 @@
-//! The text of 10,000 counters that eight live threads hold cells of.
+//! The text of 10,000 counters of which eight live threads hold cells.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Barrier, Mutex};
@@ -52,7 +52,7 @@ fn main() {
             let (together, recorded, done) = (&together, &recorded, &done);
             let counters = &counters;
             scope.spawn(move || {
-                // Often enough for the thread to hold cells of all counters to itself.
+                // Enough for the thread to get private copies of all counters.
                 for _ in 0..16 {
                     counters.iter().for_each(|counter| counter.add(0));
                 }
@@ -63,7 +63,7 @@ fn main() {
                     counter.add(if thread == 0 { all - 7 * share } else { share });
                 }
                 recorded.wait();
-                // What a thread holds is read with it as long as it lives.
+                // A thread's copies are read as long as it lives.
                 done.wait();
             });
         }

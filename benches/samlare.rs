@@ -1,12 +1,12 @@
-//! What samlare costs: `cargo bench --bench samlare`.
+//! The cost of samlare: `cargo bench --bench samlare`.
 //!
-//! The bench is its own producer (a static HTTP server), sink (a Carbon that counts), and
-//! collector (samlare's daemon), each a process of its own, so that the CPU time and memory of
-//! the collector stand alone. The floor is a loop that does nothing but fetch the same documents
-//! over as many kept connections.
+//! The bench has its own producer (a static HTTP server), sink (a Carbon that counts), and
+//! collector (samlare's daemon), each in a separate process, so that CPU time and memory of the
+//! collector are measured alone. The floor is a loop that only fetches the same documents over as
+//! many connections.
 //!
-//! `cargo bench --bench samlare -- points polls memory dead reloads` runs some of it; `--dead-secs 600`
-//! lets Carbon be dead for ten minutes rather than one.
+//! `cargo bench --bench samlare -- points polls memory dead reloads` selects parts; `--dead-secs
+//! 600` keeps Carbon down for ten minutes instead of one.
 
 use std::collections::HashMap;
 use std::fs;

@@ -1,7 +1,7 @@
-//! What a registry costs as threads and variables grow: memory, and the time of a read.
+//! The cost of a registry by number of threads and variables: memory, and the time of a read.
 //!
-//! `cargo bench --bench scale`, or with the names of cases behind `--`. Each case of each peer runs
-//! in a process of its own.
+//! `cargo bench --bench scale`, optionally with names of cases after `--`. Each case of each peer
+//! runs in a process of its own.
 
 use std::hint::black_box;
 use std::process::Command;

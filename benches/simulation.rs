@@ -1,10 +1,10 @@
-//! How endpoints spread over members and move among them, and how soon a death is noticed:
-//! `cargo bench --bench simulation`.
+//! The distribution of endpoints over members, their moves, and the time to detect a death: `cargo
+//! bench --bench simulation`.
 //!
-//! Owners are computed by samlare's own code, for a million URLs. Deaths are drawn: a member renews
-//! its lease every third of the TTL, dies at any moment, and etcd looks for leases that have ended
-//! every 500 ms; where etcd's leader dies at the same moment an election takes 1 to 2 s first, and
-//! the new leader lets each lease run for its whole TTL again.
+//! Owners are computed by samlare's own code, for a million URLs. Deaths are drawn at random: a
+//! member renews its lease every third of the TTL, dies at any moment, and etcd checks for expired
+//! leases every 500 ms. If etcd's leader dies at the same moment, an election takes 1 to 2 s first,
+//! and the new leader restarts each lease's TTL.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What counting an event adds to it.
+//! The cost of counting an event.
 
 use expvar::Registry;
 use expvar_benches::{Race, print_machine};

@@ -1,4 +1,4 @@
-//! What `samlare watch` costs: `cargo bench --bench watch`.
+//! The cost of `samlare watch`: `cargo bench --bench watch`.
 //!
 //! Ten services of 200 moving variables each, with Go's memory statistics, are
 //! watched every second in a real pseudo-terminal of 200x60, by a process of

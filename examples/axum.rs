@@ -1,5 +1,5 @@
-//! Variables mounted in an axum application, on the port that it has anyway, with one line that
-//! records its requests and one that shows its runtime.
+//! Variables mounted in an axum application on its own port. One line records its requests, another
+//! shows its runtime.
 //!
 //! `cargo run --example axum [ADDRESS]`
 
@@ -14,7 +14,7 @@ expvar::vars! {
 }
 
 async fn greet(Path(name): Path<String>) -> String {
-    // A map is bounded: past 10,000 names the rest are counted together.
+    // A map is bounded: names past the first 10,000 are counted together.
     GREETINGS.add(&name, 1);
     format!("Hello, {name}!\n")
 }
@@ -32,9 +32,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let variables = expvar_http::Service::new();
     let app = Router::new()
         .route("/greet/{name}", get(greet))
-        // Requests by route, method and status, of all routes above: http.server.requests, ….
+        // Requests by route, method and status, for all routes above: http.server.requests, ….
         .layer(expvar_http::layer())
-        // At /debug/vars, and what lies below it.
+        // /debug/vars and the paths below it.
         .nest_service("/debug", variables.clone())
         .route_service("/metrics", variables);
     axum::serve(listener, app).await?;

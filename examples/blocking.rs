@@ -1,4 +1,5 @@
-//! A program without a runtime: two threads look for primes, and a server shows how far they are.
+//! A program without an async runtime: two threads search for primes, and a server shows their
+//! progress.
 //!
 //! `cargo run --example blocking [ADDRESS]`
 
@@ -20,7 +21,7 @@ static NEXT: AtomicU64 = AtomicU64::new(2);
 
 fn main() -> std::io::Result<()> {
     let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8123".to_owned());
-    // The server lives on a thread of its own until the program ends.
+    // The server runs on a thread of its own until the program ends.
     let server = expvar_http::spawn(addr)?;
     println!("{}/debug/vars", server.url());
     let started = Instant::now();
@@ -34,7 +35,7 @@ fn main() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Tests thousands of numbers for ever.
+/// Tests numbers in thousands, forever.
 fn search() {
     loop {
         let _timer = THOUSAND.start();

@@ -2,13 +2,13 @@
 //!
 //! `cargo run --example cpu_profile`, then `go tool pprof http://127.0.0.1:8123/debug/pprof/profile?seconds=10`.
 //!
-//! The profiler interrupts the program by a signal, a hundred times a second of CPU, and walks the
-//! stack inside the signal handler. Where the signal comes while the unwinder, the dynamic loader
-//! or the allocator holds a lock, or in code without unwind tables, that has crashed and has hung
-//! programs. The blocklist below leaves out samples from the libraries where it did most often; it
-//! lowers the risk and does not end it. So it runs only while somebody asks, one at a time, and is
-//! not part of `expvar-http`. Where the program is built with frame pointers, the crate's feature
-//! `frame-pointer` is the safer way.
+//! The profiler interrupts the program with a signal a hundred times a second of CPU time, and
+//! walks the stack in the signal handler. If the signal arrives while the unwinder, the dynamic
+//! loader or the allocator holds a lock, or in code without unwind tables, the program can crash or
+//! hang. The blocklist below excludes samples in the libraries most often affected, which lowers
+//! the risk but does not remove it. So this runs only on request, one profile at a time, and is not
+//! part of `expvar-http`. In programs built with frame pointers, the crate's feature
+//! `frame-pointer` is safer.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -23,7 +23,7 @@ expvar::vars! {
     static TESTED: Counter = "tested";
 }
 
-/// Longest profile.
+/// The longest profile.
 const MAX_SECONDS: u64 = 60;
 
 fn main() -> io::Result<()> {
@@ -42,7 +42,7 @@ fn is_prime(number: u64) -> bool {
     number > 1 && (2..).take_while(|n| n * n <= number).all(|n| !number.is_multiple_of(n))
 }
 
-/// Answers `/debug/pprof/profile?seconds=N`, 10 by default; all else is the server's.
+/// Serves `/debug/pprof/profile?seconds=N` (default: 10); other paths are the server's.
 async fn profile(uri: http::Uri) -> Option<Page> {
     static BUSY: AtomicBool = AtomicBool::new(false);
     if uri.path() != "/debug/pprof/profile" {
@@ -61,7 +61,7 @@ async fn profile(uri: http::Uri) -> Option<Page> {
     Some(page)
 }
 
-/// Samples for that long, and encodes what it saw.
+/// Samples for this time and encodes the profile.
 async fn take(time: Duration) -> pprof::Result<Vec<u8>> {
     let guard = ProfilerGuardBuilder::default()
         .frequency(100)

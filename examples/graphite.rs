@@ -2,8 +2,8 @@
 //!
 //! `cargo run --example graphite -- --carbon tcp://graphite:2003 --interval 60 --prefix apps.demo`
 //!
-//! Without `--carbon` it listens itself, on loopback, and prints the lines that it is sent: so
-//! that it runs on a machine that has no Carbon.
+//! Without `--carbon` it listens on loopback itself and prints the lines that it receives, so it
+//! runs on machines without a Carbon.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Its text names the setting and what to write instead.
+            // The text names the setting and a remedy.
             eprintln!("{error}");
             ExitCode::FAILURE
         }
@@ -48,7 +48,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     eprintln!("pushing each {:?}; Ctrl-C ends", options.interval);
     for request in 0_u64.. {
         serve(request);
-        // A service tells how its push does as it tells everything else: `expvar.carbon`.
+        // The push's statistics are a variable like any other: `expvar.carbon`.
         if request % 1_000 == 999 && !carbon.stats().last_error.is_empty() {
             eprintln!("{}", carbon.stats().last_error);
         }
@@ -56,7 +56,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// One request of a service that is kept busy.
+/// One request of a busy service.
 fn serve(request: u64) {
     let _timer = LATENCY.start();
     let routes = ["index", "api.search", "api.order"];
@@ -66,7 +66,7 @@ fn serve(request: u64) {
     REQUESTS.inc();
 }
 
-/// Prints the lines of every connection; returns where it listens.
+/// Prints the lines of every connection; returns the address that it listens on.
 fn print_what_comes() -> std::io::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?.to_string();
@@ -74,7 +74,7 @@ fn print_what_comes() -> std::io::Result<String> {
         for stream in listener.incoming().flatten() {
             for line in BufReader::new(stream).lines().map_while(Result::ok) {
                 if writeln!(std::io::stdout(), "{line}").is_err() {
-                    // Nobody reads any more, as after `| head`.
+                    // The reader has gone, as after `| head`.
                     std::process::exit(0);
                 }
             }

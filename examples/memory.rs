@@ -1,10 +1,10 @@
-//! Where the memory goes: a cache that grows and shrinks, and a leak when asked for (`--leak`).
+//! Where the memory goes: a cache that grows and shrinks, and with `--leak` a leak.
 //!
-//! Each second a line shows what the program holds (`Alloc`), what its allocator holds for it
-//! (`HeapInuse`) and what is in memory of all that (`resident`). While the cache grows the three
-//! go up together. When it has shrunk, `Alloc` falls at once and the others hardly: entries that
-//! stay keep the allocator from giving their pages back. With a leak `Alloc` itself goes up from
-//! one low point of the cache to the next, and `HeapObjects` with it.
+//! Each second a line shows what the program has allocated (`Alloc`), what its allocator holds
+//! (`HeapInuse`) and what is resident (`resident`). While the cache grows, all three grow. When it
+//! shrinks, `Alloc` falls at once but the others hardly do: remaining entries keep the allocator
+//! from returning their pages. With a leak, `Alloc` grows from one minimum of the cache to the
+//! next, and `HeapObjects` with it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -21,7 +21,7 @@ expvar::vars! {
     static LEAKED: Counter = "leaked";
 }
 
-/// Entries that are put in or taken out in a tenth of a second.
+/// Entries inserted or removed in a tenth of a second.
 const STEP: usize = 2000;
 const LARGEST: usize = 150_000;
 const SMALLEST: usize = 15_000;
@@ -56,7 +56,7 @@ fn main() -> std::io::Result<()> {
     Ok(())
 }
 
-/// What a service does that keeps a list of its clients and never strikes one off.
+/// A common leak: a list of clients that is never pruned.
 fn remember_clients(tenth: usize, forgotten: &mut Vec<String>) {
     forgotten.extend((0..200).map(|client| format!("client {client} of {tenth}").repeat(20)));
     LEAKED.add(200);
@@ -72,7 +72,7 @@ struct Cache {
 impl Cache {
     fn turn(&mut self) {
         if self.shrinks {
-            // From the front, but for every tenth, which moves to the back: used again of late.
+            // From the front, except for every tenth, which moves to the back as recently used.
             for at in 0..2 * STEP {
                 let Some(entry) = self.entries.pop_front() else { break };
                 if at % 10 == 0 {

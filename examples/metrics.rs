@@ -1,10 +1,10 @@
-//! A library that knows only `metrics`, in a service that shows variables.
+//! A library that only knows `metrics`, in a service that shows variables.
 //!
 //! `cargo run --example metrics`, then `curl http://127.0.0.1:8123/debug/vars` or `/metrics`.
 
 use std::time::Duration;
 
-/// Stands for a library: all it knows is the crate `metrics`.
+/// Stands for a library that depends on the crate `metrics` alone.
 mod library {
     use metrics::{Unit, counter, describe_counter, describe_histogram, gauge, histogram};
     use std::time::Instant;

@@ -2,8 +2,8 @@
 //!
 //! `cargo run --example otlp -- --endpoint http://collector:4318 --interval 60`
 //!
-//! Without `--endpoint` it sends nothing: it prints what it would send, as JSON, one request a
-//! line. What `OTEL_EXPORTER_OTLP_HEADERS` and the other variables say holds in either case.
+//! Without `--endpoint` it prints the requests as JSON, one on each line, and sends nothing. The
+//! environment variables `OTEL_EXPORTER_OTLP_…` apply in both cases.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Its text names the setting and what to write instead.
+            // The text names the setting and a remedy.
             eprintln!("{error}");
             ExitCode::FAILURE
         }
@@ -41,14 +41,14 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         .interval(options.interval)
         .on_event(|event| eprintln!("{event}"))
         .spawn()?;
-    // What the service did last is sent when it ends.
+    // Pushes the last values when the service ends.
     let _guard = otlp.drop_guard();
     eprintln!("pushing each {:?}; Ctrl-C ends", options.interval);
     (0..u64::MAX).for_each(serve);
     Ok(())
 }
 
-/// Prints what would be sent; ends when nobody reads any more, as after `| head`.
+/// Prints the requests until the reader has gone, as after `| head`.
 fn print(interval: Duration) -> Result<(), Box<dyn std::error::Error>> {
     let mut renderer = Otlp::from_env().service_name("otlp-example").renderer()?;
     std::thread::spawn(|| (0..u64::MAX).for_each(serve));
@@ -61,7 +61,7 @@ fn print(interval: Duration) -> Result<(), Box<dyn std::error::Error>> {
     }
 }
 
-/// One request of a service that is kept busy.
+/// One request of a busy service.
 fn serve(request: u64) {
     let _timer = LATENCY.start();
     let routes = ["index", "api.search", "api.order"];

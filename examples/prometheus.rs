@@ -1,4 +1,4 @@
-//! Shows variables to Prometheus: by declaration, and by mapping for those of other people.
+//! Shows variables to Prometheus: by declaration, and by mapping for variables of other crates.
 //!
 //! `cargo run --example prometheus`, then `curl http://127.0.0.1:8123/metrics`.
 
@@ -17,7 +17,7 @@ expvar::vars! {
     static VERSION: Text = "build", label: "version";
 }
 
-/// Stands for a library that publishes what it likes, as it likes.
+/// Stands for a library whose variables the program does not control.
 fn start_library() -> Result<(), expvar::PublishError> {
     let stats = || BTreeMap::from([("read", 250), ("write", 750)]);
     expvar::publish("lib-cache:latency-ms", Func::new(stats))?;

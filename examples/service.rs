@@ -1,5 +1,4 @@
-//! A service worth looking at: a store of notes over HTTP, with its variables on a port of their
-//! own.
+//! A complete service: a store of notes over HTTP, with its variables on another port.
 //!
 //! `cargo run --example service -- --traffic`, then open the page that it names.
 
@@ -46,7 +45,7 @@ type Notes = Arc<Mutex<BTreeMap<String, Bytes>>>;
 
 const MOST_NOTES: usize = 1000;
 
-/// What the variable `notes` shows.
+/// The value of the variable `notes`.
 #[derive(Serialize)]
 struct Summary {
     count: usize,
@@ -67,8 +66,8 @@ fn summarize(notes: &Notes, started: Instant) -> Summary {
 
 /// Counts and times each request.
 ///
-/// The map has a key a route and status. The route is the template `/notes/{name}`, not the path,
-/// so that clients cannot make keys.
+/// The map has a key for each route and status. The route is the template `/notes/{name}`, not the
+/// path, so that clients cannot create keys.
 async fn observe(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     IN_FLIGHT.inc();
@@ -111,7 +110,7 @@ async fn remove(State(notes): State<Notes>, Path(name): Path<String>) -> StatusC
     }
 }
 
-/// The slow route: what a report costs depends on how much there is.
+/// The slow route: its cost depends on the number of notes.
 async fn report(State(notes): State<Notes>) -> String {
     let count = notes.lock().unwrap_or_else(PoisonError::into_inner).len();
     tokio::time::sleep(Duration::from_micros(500 + 50 * count as u64)).await;

@@ -1,5 +1,5 @@
-//! What heap profiles cost: allocations while blocks are sampled, memory, and writing a profile;
-//! and other heap profilers beside it.
+//! The cost of heap profiles: allocations while sampling, memory, writing a profile; and other heap
+//! profilers beside it.
 
 mod peers;
 mod stacks;

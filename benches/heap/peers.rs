@@ -1,4 +1,4 @@
-//! Heap profilers beside each other: each in a process of its own, as its users have it.
+//! Heap profilers beside each other, each in a process of its own.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use expvar::heap;
 use pprof_alloc::PprofAlloc;
 use tikv_jemallocator::Jemalloc;
 
-/// What a process allocates with.
+/// The allocator of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Peer {
@@ -77,7 +77,7 @@ impl Peer {
 const CHOICE: &str = "EXPVAR_BENCH_ALLOCATOR";
 static CHOSEN: AtomicU8 = AtomicU8::new(0);
 
-/// Chooses before the first block is allocated that lives.
+/// Chooses before the first permanent allocation.
 #[ctor::ctor(unsafe)]
 fn choose() {
     let chosen = std::env::var(CHOICE).ok().and_then(|text| text.parse().ok());
@@ -92,7 +92,7 @@ fn chosen() -> Peer {
 pub(crate) static COUNTING: Counting = Counting::new();
 static PPROF_ALLOC: PprofAlloc = PprofAlloc::new().with_pprof();
 
-/// Allocates with the peer that was chosen. The switch costs all of them the same.
+/// Allocates with the chosen peer. The switch costs the same for all.
 pub(crate) struct Switch;
 
 macro_rules! switch {

@@ -1,4 +1,4 @@
-//! How long a fresh scrape takes beside attacks on connections, renders, memory and descriptors.
+//! The latency of a new scrape during attacks on connections, renders, memory and descriptors.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

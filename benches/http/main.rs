@@ -1,7 +1,7 @@
 //! Requests a second for `/debug/vars` with 200 variables over 16 kept connections.
 //!
-//! Both servers run all the time as processes of their own, `wrk` asks them in turns, and what
-//! counts is the median over the rounds of the ratio within a round.
+//! Both servers run all the time as separate processes; `wrk` queries them in turns. The result is
+//! the median of the ratio within a round.
 
 mod attacks;
 

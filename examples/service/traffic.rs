@@ -1,4 +1,4 @@
-//! Clients that come and go like a day's traffic, sped up.
+//! Simulated clients with the traffic of a day, sped up.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 const CLIENTS: u64 = 4;
-/// How long the traffic takes to rise and fall.
+/// The duration of a simulated day.
 const DAY_SECS: f64 = 60.0;
 
 /// Sends requests to the service at `addr` for as long as the program runs.
@@ -17,7 +17,7 @@ pub(crate) fn start(addr: SocketAddr) {
         tokio::spawn(async move {
             let mut dice = Dice(client + 1);
             loop {
-                // A connection that fails, when the service is stopping, is tried again.
+                // Reconnects after an error; the last one occurs when the service stops.
                 let _ = requests(addr, &mut dice).await;
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
@@ -34,7 +34,7 @@ async fn requests(addr: SocketAddr, dice: &mut Dice) -> io::Result<()> {
         stream.write_all(request.as_bytes()).await?;
         skip_response(&mut stream, &mut body).await?;
         let phase = started.elapsed().as_secs_f64() / DAY_SECS * std::f64::consts::TAU;
-        // Between 2 and 18 ms, as the day goes.
+        // Between 2 and 18 ms, depending on the time of day.
         let pause_ms = 10.0 - 8.0 * phase.sin();
         let pause = Duration::from_secs_f64(pause_ms / 1000.0);
         tokio::time::sleep(pause * dice.below(4) as u32 / 2).await;
@@ -72,7 +72,7 @@ async fn skip_response(stream: &mut BufReader<TcpStream>, body: &mut Vec<u8>) ->
     stream.read_exact(body).await.map(drop)
 }
 
-/// Numbers that look random and are the same in each run (xorshift64, Marsaglia 2003).
+/// Reproducible pseudo-random numbers (xorshift64, Marsaglia 2003).
 struct Dice(u64);
 
 impl Dice {

@@ -69,7 +69,7 @@ fn held(series: &Mutex<BTreeSet<String>>) -> MutexGuard<'_, BTreeSet<String>> {
     series.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The limits that only some machines have, under the names of the structs that hold them.
+/// Limits that only some machines have, under the names of their structs.
 fn limits() -> String {
     let registry = Registry::new();
     let mut cgroup = Cgroup::default();
@@ -91,7 +91,7 @@ fn ask(address: SocketAddr, path: &str) -> String {
     answer.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 
-/// Asks until nothing is missing.
+/// Retries until nothing is missing.
 fn none_missing(mut missing: impl FnMut() -> Vec<String>) {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {

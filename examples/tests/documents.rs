@@ -1,4 +1,4 @@
-//! The documents at the workspace's root name files and tests that are there.
+//! The documents in the workspace's root name existing files and tests.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// What stands between backticks, outside blocks of code.
+/// The text between backticks, outside code blocks.
 fn quoted(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }

@@ -1,4 +1,4 @@
-//! What the migration pages show in other languages is right too; Rust is a doctest of `lib.rs`.
+//! Checks the migration pages' code in other languages; Rust is a doctest of `lib.rs`.
 
 use std::process::Command;
 

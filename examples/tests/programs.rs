@@ -1,11 +1,11 @@
-//! The examples run, and show what they say that they show.
+//! The examples run and show what they promise.
 
 use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// An example that runs, until this value is dropped.
+/// A running example, killed on drop.
 struct Program {
     process: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -57,7 +57,7 @@ fn number(document: &str, name: &str) -> Option<u64> {
     line?.trim_end_matches(',').parse().ok()
 }
 
-/// Asks until `shown` says yes.
+/// Retries until `shown` accepts.
 fn until(url: &str, shown: impl Fn(&str) -> bool) -> String {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
@@ -75,7 +75,7 @@ fn until(url: &str, shown: impl Fn(&str) -> bool) -> String {
 fn axum_shows_the_greetings() {
     let mut program = Program::start("axum", &["127.0.0.1:0"]);
     let (greet, vars, metrics) = (program.url(), program.url(), program.url());
-    // A static is shown before anything touches it.
+    // A static is shown before its first use.
     assert!(get(&vars).1.contains("\n\"greetings\": {},\n"));
     assert_eq!(get(&greet).1, "Hello, world!\n");
     assert_eq!(get(&greet).1, "Hello, world!\n");

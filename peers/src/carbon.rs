@@ -1,4 +1,4 @@
-//! A real carbon-cache on ports of its own, to be killed, hung and started again.
+//! A real carbon-cache on its own ports, which can be killed, hung and restarted.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
@@ -15,7 +15,7 @@ use crate::{python, read_whisper, whisper_archives};
 
 const PACKAGES: [&str; 3] = ["carbon==1.1.10", "whisper==1.1.10", "setuptools<81"];
 
-/// A Python that has the package `carbon`, for whoever wants a part of it alone.
+/// A Python environment with the package `carbon`.
 ///
 /// # Panics
 /// As [`python`].
@@ -38,8 +38,8 @@ pub struct CarbonCache {
     pub pickle_port: u16,
 }
 
-/// Listens on a port that no connection gets by itself: one of those might be in use when the
-/// server comes back to it. Linux gives connections ports from 32,768 on.
+/// Listens on a port outside the ephemeral range, because a connection might use an ephemeral one
+/// before a restarted server gets it back. On Linux the range begins at 32,768.
 pub(crate) fn listen() -> TcpListener {
     let random = || RandomState::new().build_hasher().finish();
     let port = || 10_000 + (random() % 22_000) as u16;
@@ -162,8 +162,7 @@ impl CarbonCache {
         self.process = Some(program.expect("carbon-cache runs"));
     }
 
-    /// Kills it at once, as the kernel does when memory runs out: what it had not written to its
-    /// files is gone.
+    /// Kills it, like the out-of-memory killer: what it had not written to its files is lost.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             let _ = process.kill();
@@ -171,7 +170,7 @@ impl CarbonCache {
         }
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Terminates it, and waits until it has ended.
     pub fn terminate(&mut self) {
         self.signal("TERM");
         if let Some(mut process) = self.process.take() {
@@ -179,7 +178,7 @@ impl CarbonCache {
         }
     }
 
-    /// Lets it hang: the kernel goes on to take in what is sent.
+    /// Stops it: the kernel still accepts what is sent.
     pub fn hang(&self) {
         self.signal("STOP");
     }

@@ -1,10 +1,10 @@
-//! An OpenTelemetry collector that keeps what it is sent.
+//! An OpenTelemetry collector that keeps the requests it receives.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 
-/// The URL of an OpenTelemetry collector that takes every request; the bodies come out of the channel.
+/// The URL of an OpenTelemetry collector that accepts every request; the bodies are in the channel.
 pub fn collector() -> (String, mpsc::Receiver<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -30,7 +30,7 @@ fn serve(mut stream: TcpStream, bodies: &mpsc::Sender<Vec<u8>>) {
         let len = text.lines().find_map(|line| line.strip_prefix("content-length: "));
         let mut body = vec![0; len.unwrap().parse().unwrap()];
         stream.read_exact(&mut body).unwrap();
-        // Whoever has the answer finds it there.
+        // Sent before the response.
         let _ = bodies.send(body);
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
     }

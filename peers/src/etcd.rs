@@ -1,4 +1,4 @@
-//! Real etcd nodes on ports of their own, to be killed, hung and started again.
+//! Real etcd nodes on their own ports, which can be killed, hung and restarted.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -158,12 +158,12 @@ impl EtcdCluster {
         }
     }
 
-    /// Lets a node hang: it holds its connections and answers nothing.
+    /// Stops a node: it keeps its connections and answers nothing.
     pub fn hang(&self, node: usize) {
         self.signal(node, "STOP");
     }
 
-    /// Lets a node that hangs go on.
+    /// Resumes a stopped node.
     pub fn resume(&self, node: usize) {
         self.signal(node, "CONT");
     }

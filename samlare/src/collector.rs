@@ -1,4 +1,4 @@
-//! All endpoints together: who is polled, and what a reload or a discovery changes.
+//! All endpoints: who is polled, and what a reload or a discovery changes.
 
 mod cluster;
 mod shown;
@@ -26,7 +26,7 @@ use crate::state::State;
 use shown::ClusterShown;
 pub use shown::{Polled, States};
 
-/// Polls all endpoints of a configuration, and of the next one after a [`Collector::apply`].
+/// Polls all endpoints of a configuration, and of later ones after [`Collector::apply`].
 pub struct Collector {
     common: Arc<Common>,
     config: Config,
@@ -37,7 +37,7 @@ pub struct Collector {
     statuses: Statuses,
     member: Option<Member>,
     cluster: ClusterShown,
-    /// What keeps the members, where it is not what the configuration names.
+    /// The engine, if it is not the configured one.
     engine: Option<Arc<dyn Engine>>,
     registry: Registry,
     changed: Arc<Notify>,
@@ -57,14 +57,14 @@ struct OutputSettings {
 /// This process as a member of a cluster.
 struct Member {
     membership: Membership,
-    /// Who shares the endpoints; none before the first view.
+    /// The owners; `None` before the first view.
     view: Option<View>,
     _failures: Aborting,
 }
 
 type Statuses = Arc<Mutex<Vec<Arc<discover::Status>>>>;
 
-/// What tells one endpoint from another: its URL and its prefix.
+/// The identity of an endpoint: URL and prefix.
 type Key = (String, String);
 
 struct Running {
@@ -75,7 +75,7 @@ struct Running {
     task: Polling,
 }
 
-/// An endpoint's task; it ends with its owner.
+/// An endpoint's task, aborted with its owner.
 struct Polling(JoinHandle<()>);
 
 impl Drop for Polling {
@@ -90,7 +90,7 @@ struct Source {
     _watch: Aborting,
 }
 
-/// A task that ends with its owner.
+/// A task that is aborted with its owner.
 struct Aborting(AbortHandle);
 
 impl Drop for Aborting {
@@ -100,14 +100,13 @@ impl Drop for Aborting {
 }
 
 impl Collector {
-    /// Begins to poll. What samlare knows of itself is shown in `registry`, under `samlare.`:
-    /// the counts of all polls, `samlare.endpoints`, `samlare.sender`, `samlare.otlp` and
-    /// `samlare.discover`.
+    /// Starts polling. Publishes samlare's own variables in `registry`, under `samlare.`: counts of
+    /// polls, `samlare.endpoints`, `samlare.sender`, `samlare.otlp` and `samlare.discover`.
     ///
-    /// Call it in a tokio runtime; the endpoints are tasks of it.
+    /// Must be called in a tokio runtime, in which the endpoints' tasks run.
     ///
     /// # Errors
-    /// A setting of the sender that cannot be used.
+    /// A setting of the sender is invalid.
     pub fn start(
         config: Config,
         registry: &Registry,
@@ -117,7 +116,7 @@ impl Collector {
         Collector::start_by(config, None, registry, clock, log)
     }
 
-    /// The same; `engine` keeps the list of members rather than the one that `[cluster]` names.
+    /// Like [`start`](Self::start), with `engine` instead of the configured one.
     ///
     /// # Errors
     /// As [`start`](Self::start).
@@ -164,10 +163,10 @@ impl Collector {
         Ok(collector)
     }
 
-    /// Resolves when the members are known for the first time, at once where there is no cluster.
+    /// Resolves when the members are known; at once without a cluster.
     ///
     /// # Errors
-    /// The engine could not be reached: why. Endpoints are polled as if there were nobody else.
+    /// The engine was unreachable; endpoints are polled as if alone.
     pub fn joined(&self) -> impl Future<Output = Result<(), String>> + use<> {
         let joined = self.member.as_ref().map(|member| member.membership.joined());
         async move {
@@ -188,15 +187,15 @@ impl Collector {
         &self.config
     }
 
-    /// Resolves when discovered endpoints have come or gone; then call [`Collector::gather`].
+    /// Resolves when discovered endpoints have changed; then call [`Collector::gather`].
     pub fn changed(&self) -> impl Future<Output = ()> + use<> {
         let changed = self.changed.clone();
         async move { changed.notified().await }
     }
 
-    /// Takes another configuration: endpoints that are the same keep their schedule and their
-    /// connection, and so do the sources of others and the sender. Never waits: what waits for
-    /// Carbon goes on under other settings in a task of its own, which logs what cannot be used.
+    /// Applies another configuration. Unchanged endpoints, sources and senders keep their schedules
+    /// and connections. Never blocks: a task moves queued points to the new settings, and logs
+    /// invalid ones.
     pub fn apply(&mut self, config: Config) {
         let before = std::mem::replace(&mut self.config, config);
         self.log = self.log.formatted(self.config.log_format);
@@ -204,7 +203,7 @@ impl Collector {
         self.watch_sources();
         self.gather();
         self.set_otlp();
-        // Also where they are the same: the files that they name may not be.
+        // Even if equal: the files that they name may have changed.
         self.settings_sent.send_replace(OutputSettings {
             carbon: self.config.carbon.clone(),
             within: self.config.flush_timeout,
@@ -220,7 +219,7 @@ impl Collector {
         }
     }
 
-    /// How long [`stop`](Self::stop) takes at most before it sends what waits.
+    /// How long [`stop`](Self::stop) takes at most before it sends queued points.
     pub fn hands_over_within(&self) -> Duration {
         let has_others = |member: &Member| member.view.as_ref().is_some_and(View::has_others);
         if !self.member.as_ref().is_some_and(has_others) {
@@ -234,8 +233,8 @@ impl Collector {
         cluster::LEAVES_WITHIN + longest + Duration::from_secs(1)
     }
 
-    /// Ends all polls and sends what waits; returns what could not be sent within the deadline.
-    /// Members of a cluster first leave it, and then go on for one slot.
+    /// Ends all polls and sends queued points; returns what is unsent at the deadline. Members of a
+    /// cluster first leave it, and continue for one slot.
     pub async fn stop(mut self, within: Duration) -> Unsent {
         let hands_over = self.hands_over_within();
         self.leave_cluster(hands_over).await;
@@ -248,8 +247,8 @@ impl Collector {
         left
     }
 
-    /// Follows the sources of the configuration; those that were there before go on undisturbed,
-    /// and one that is only asked otherwise begins with what it has found so far.
+    /// Watches the configuration's sources. Unchanged ones continue; one with other parameters
+    /// starts with its previous targets.
     fn watch_sources(&mut self) {
         let mut before = std::mem::take(&mut self.sources);
         let mut take = |is_it: &dyn Fn(&Discover) -> bool| {
@@ -285,20 +284,20 @@ impl Collector {
             self.sources.iter().map(|source| source.discovery.status.clone()).collect();
     }
 
-    /// Starts the endpoints that are new and ends those that are gone.
+    /// Starts new endpoints and ends removed ones.
     pub fn gather(&mut self) {
         let Some(member) = &mut self.member else { return self.settle(&|_| Begin::Next) };
         let views = member.membership.views();
         if views.is_empty() {
             return self.settle(&|_| Begin::Next);
         }
-        // One by one: who owned something for a moment polls it until others surely do.
+        // One by one: an endpoint owned for a moment is polled until others surely do.
         for view in views {
             self.see(view);
         }
     }
 
-    /// Starts the endpoints that are new, as `begin` says, and ends those that are gone.
+    /// Starts new endpoints as `begin` says, and ends removed ones.
     fn settle(&mut self, begin: &dyn Fn(&Endpoint) -> Begin) {
         let wanted = self.wanted();
         self.running.retain(|key, running| {
@@ -348,7 +347,7 @@ impl Collector {
             is_owned: running.is_owned,
         };
         if let Some(longest) = lingering {
-            // Whose last poll is over is not shown any more then.
+            // An endpoint whose last poll is over is no longer shown.
             let (changed, over) = (self.changed.clone(), longest * 2);
             tokio::spawn(async move {
                 tokio::time::sleep(over).await;
@@ -360,8 +359,8 @@ impl Collector {
         *self.states.0.lock().unwrap_or_else(PoisonError::into_inner) = states;
     }
 
-    /// The endpoints of the configuration that this process polls, and those that it polls no
-    /// more but is polling; each with whether it is its own. Others cost a hash and no memory.
+    /// The configuration's endpoints that this process polls, and those that it is still polling;
+    /// each with whether it owns it. Others cost a hash and no memory.
     fn wanted(&self) -> HashMap<Key, (Endpoint, bool)> {
         let mut wanted = HashMap::new();
         let shard: Option<Shard> = self.config.shard;
@@ -382,7 +381,7 @@ impl Collector {
             let is_owned = owns(endpoint.target.url());
             let key = (endpoint.target.url().to_owned(), endpoint.prefix.clone());
             if is_owned || self.running.contains_key(&key) {
-                // Of an endpoint that is named twice the first is polled.
+                // If an endpoint is listed twice, the first one is polled.
                 wanted.entry(key).or_insert((endpoint, is_owned));
             }
         }
@@ -426,7 +425,7 @@ fn log_unsent(log: &Log, unsent: &Unsent) {
     }
 }
 
-/// The endpoints that a source has found and that are kept, by their URLs.
+/// The targets of a source, as endpoints, if `keeps` accepts their URLs.
 pub(crate) fn found(
     config: &Discover,
     targets: &[discover::Target],

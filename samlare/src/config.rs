@@ -1,8 +1,7 @@
-//! The configuration file: the original's keys, and ours.
+//! The configuration file: the original's keys, and new ones.
 //!
-//! Names are matched without regard to case. Mistakes are collected, so that one look shows all
-//! of them; a key that nobody knows is only a warning. `README.md` lists the keys, and
-//! `sample-config.toml` shows them.
+//! Keys are case-insensitive. All errors are collected and shown at once; an unknown key is only a
+//! warning. `README.md` lists the keys, and `sample-config.toml` shows them.
 
 mod cluster;
 mod discover;
@@ -29,34 +28,34 @@ use endpoint::Defaults;
 use expvar_carbon::Route;
 use section::{File, Section};
 
-/// A configuration that can be run.
+/// A valid configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Where the points go; `None` prints them.
+    /// The Carbon destinations; `None` prints lines.
     pub carbon: Option<Carbon>,
-    /// The OpenTelemetry collector that they go to, beside Carbon or instead of it.
+    /// The OpenTelemetry collector, in addition to Carbon or instead of it.
     pub otlp: Option<String>,
-    /// The endpoints that the file lists.
+    /// The listed endpoints.
     pub endpoints: Vec<Endpoint>,
-    /// Where others are found.
+    /// Sources of further endpoints.
     pub discover: Vec<Discover>,
-    /// The part of all endpoints that this process takes.
+    /// This process's shard of all endpoints.
     pub shard: Option<Shard>,
     /// The members that share all endpoints.
     pub cluster: Option<crate::cluster::Settings>,
-    /// Where samlare shows itself.
+    /// The address of samlare's own page and variables.
     pub listen: Option<SocketAddr>,
-    /// How it logs.
+    /// The format of the log.
     pub log_format: LogFormat,
-    /// How long a stop may take to send what is queued. Default 10 s.
+    /// How long a stop may take to send queued points. Default: 10 s.
     pub flush_timeout: Duration,
-    /// Where the file has the keys of the sender.
+    /// The lines of the sender's keys.
     places: Places,
     /// The file has no key at all.
     is_empty: bool,
 }
 
-/// Lines of keys as they are written; all are equal, as where a key stands changes nothing.
+/// Lines of keys; all are equal, because positions do not matter.
 #[derive(Clone, Debug, Default)]
 struct Places(BTreeMap<&'static str, (usize, String)>);
 
@@ -66,29 +65,29 @@ impl PartialEq for Places {
     }
 }
 
-/// Where the points go, and what happens to them when nobody takes them.
+/// Destinations, routing and buffering of points.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Carbon {
-    /// The destinations, and which of them get a point.
+    /// The destinations and the route.
     pub routing: Routing,
-    /// Names that go elsewhere; the first rule that matches counts.
+    /// Names with other destinations; the first matching rule wins.
     pub rules: Vec<Rule>,
-    /// PEM certificates that `tls://` trusts rather than the system's.
+    /// PEM certificates to trust for `tls://` instead of the system's.
     pub ca_file: Option<PathBuf>,
     /// A client certificate and its key, PEM.
     pub client_certificate: Option<(PathBuf, PathBuf)>,
-    /// The name that the server's certificate must have, where it is not the host's.
+    /// The name in the server's certificate. Default: the host's.
     pub server_name: Option<String>,
-    /// What is kept in memory and in the spool while it cannot be sent. Default 32 MiB.
+    /// The size of the queue in memory and on disk. Default: 32 MiB.
     pub queue_bytes: usize,
-    /// How much is sent again after a connection broke; `None` leaves it to the sender, zero
-    /// suits aggregators.
+    /// How far back to resend after a lost connection. `None` for the sender's default; zero suits
+    /// aggregators.
     pub resend: Option<Duration>,
-    /// Keeps the queue on disk also.
+    /// Also keeps the queue on disk.
     pub spool_dir: Option<PathBuf>,
 }
 
-/// How events are written to standard error.
+/// The format of events on standard error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// One JSON object a line.
@@ -99,16 +98,16 @@ pub enum LogFormat {
 }
 
 impl Config {
-    /// Reads a file's text; gives the warnings along.
+    /// Parses a file's text; also returns warnings.
     ///
     /// # Errors
-    /// Every mistake in it, in the order of its lines.
+    /// Every error, in order of lines.
     pub fn parse(text: &str) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
         Config::of(text, &File::of(text, Path::new(""), false))
     }
 
-    /// The same for a file in `folder`, where relative paths begin; looks also at the files that
-    /// it names.
+    /// Like [`parse`](Self::parse), for a file in `folder`, to which paths are relative; also
+    /// checks the files that it names.
     ///
     /// # Errors
     /// As [`parse`](Self::parse).
@@ -137,8 +136,7 @@ impl Config {
         Ok((config, warnings))
     }
 
-    /// Every key that a file may have, with the table that it stands in (empty for the global
-    /// part).
+    /// Every key, with its table (empty for the global part).
     pub fn keys() -> BTreeSet<(&'static str, &'static str)> {
         const ALL: &str =
             "[[endpoint]]\n[[discover]]\n[[Renames]]\n[[Rename]]\n[[rule]]\n[cluster]\n";
@@ -148,13 +146,13 @@ impl Config {
         file.asked.into_inner()
     }
 
-    /// How the endpoints that are listed and those that are found are polled.
+    /// The polling settings of listed and discovered endpoints.
     pub(crate) fn pollings(&self) -> impl Iterator<Item = &Polling> {
         let listed = self.endpoints.iter().map(|endpoint| &*endpoint.polling);
         listed.chain(self.discover.iter().map(|discover| &*discover.polling))
     }
 
-    /// The key, with its line, that a setting of the sender comes from.
+    /// The error of a sender's setting, with the key and line it comes from.
     pub fn sender_problem(&self, error: &expvar_carbon::ConfigError) -> Problem {
         let key = sender_key(error.field(), |key| self.places.0.contains_key(key));
         let (line, key) = self.places.0.get(key).cloned().unwrap_or((1, key.to_owned()));
@@ -162,7 +160,7 @@ impl Config {
     }
 }
 
-/// The key that a setting of the sender is called by in the file.
+/// The key of a sender's setting.
 fn sender_key(field: &str, has: impl Fn(&str) -> bool) -> &'static str {
     match field {
         "spool_dir" => "SpoolDir",
@@ -237,7 +235,7 @@ fn read(root: Section<'_>) -> Config {
     config
 }
 
-/// Keys whose settings only the sender can judge.
+/// Keys whose values the sender validates.
 const SENDER_KEYS: [&str; 15] = [
     "Carbon",
     "CarbonHost",
@@ -256,10 +254,10 @@ const SENDER_KEYS: [&str; 15] = [
     "rule",
 ];
 
-/// What fits the shipped unit's `TimeoutStopSec=30`.
+/// Fits the unit's `TimeoutStopSec=30`.
 const UNIT_STOP: Duration = Duration::from_secs(25);
 
-/// What is wrong with a host's name.
+/// Why a host name is invalid.
 fn host_problem(host: &str) -> Option<String> {
     if host.starts_with('$') {
         let name = host.trim_start_matches(['$', '{']).trim_end_matches('}');

@@ -1,4 +1,4 @@
-//! What all polls together amount to.
+//! Totals over all polls.
 
 use std::time::Duration;
 
@@ -9,30 +9,30 @@ use crate::state::Taken;
 /// Counts over all endpoints, since the start.
 #[derive(Clone)]
 pub struct Counts {
-    /// Polls that ended, well or not.
+    /// Finished polls, successful or not.
     pub polls: Shared<Counter>,
     /// Polls that failed.
     pub failures: Shared<Counter>,
-    /// Slots that passed while the poll before was still running.
+    /// Slots skipped because the previous poll was still running.
     pub skipped: Shared<Counter>,
     /// Points taken from documents.
     pub points: Shared<Counter>,
-    /// Points of a name that another point of the same document had before them.
+    /// Points with the name of an earlier point of the same document.
     pub clashing: Shared<Counter>,
     /// Bytes of documents, decompressed.
     pub bytes: Shared<Counter>,
-    /// How long polls took, in nanoseconds.
+    /// Durations of polls, in nanoseconds.
     pub durations: Shared<Histogram>,
 }
 
 type Shared<T> = std::sync::Arc<T>;
 
 impl Counts {
-    /// Makes them and shows them in `registry`, under `samlare.`.
+    /// Publishes the counts in `registry`, under `samlare.`.
     pub fn publish(registry: &Registry) -> Counts {
         let counter = |name: &str, help: &'static str, unit: Unit| {
             let counter = Shared::new(Counter::new());
-            // A name that is taken belongs to somebody else: it stays theirs.
+            // A name that is taken stays its owner's.
             let _ = registry.publish_with(name, counter.clone(), Info::new().help(help).unit(unit));
             counter
         };

@@ -17,16 +17,16 @@ use crate::schedule::Clock;
 use crate::shard::Shard;
 use own_page::OwnPage;
 
-/// What the command line says.
+/// The command line.
 #[derive(Clone, Debug)]
 pub struct Daemon {
     /// The configuration file.
     pub path: PathBuf,
-    /// Takes the place of the file's `Shard`.
+    /// Overrides the file's `Shard`.
     pub shard: Option<Shard>,
 }
 
-/// What somebody wants the running samlare to do.
+/// A command to the running service.
 enum Command {
     Reload,
     Stop(&'static str),
@@ -35,22 +35,23 @@ enum Command {
 }
 
 impl Daemon {
-    /// The configuration, its warnings along.
+    /// Loads the configuration, with warnings.
     ///
     /// # Errors
-    /// Lines for a person: everything that is wrong with the file, each with its name.
+    /// Every error as a line of text with the file's name.
     pub fn load(&self) -> Result<(Config, Vec<Problem>), Vec<String>> {
         let (mut config, warnings) = load(&self.path)?;
         config.shard = self.shard.or(config.shard);
         Ok((config, warnings))
     }
 
-    /// Polls until a signal ends it. SIGHUP reloads; SIGTERM and SIGINT send what waits and stop.
+    /// Polls until a signal ends it. SIGHUP reloads; SIGTERM and SIGINT send queued points and
+    /// stop.
     ///
     /// # Errors
-    /// Lines for a person: why it cannot start.
+    /// Why it cannot start, as lines of text.
     pub async fn run(&self) -> Result<(), Vec<String>> {
-        // First of all: a reload that is asked for meanwhile must not end the process.
+        // First: a SIGHUP during start-up must not end the process.
         let mut signals = Signals::new().map_err(|error| vec![error.to_string()])?;
         let (config, warnings) = self.load()?;
         let log = Log::stderr(config.log_format);
@@ -106,7 +107,7 @@ impl Daemon {
         let within = collector.config().flush_timeout;
         let hands_over = collector.hands_over_within();
         if !hands_over.is_zero() {
-            // A slot may last longer than the service manager waits by itself.
+            // A slot may last longer than the service manager's own timeout.
             let most = (hands_over + within).as_micros();
             notify.tell(&format!("EXTEND_TIMEOUT_USEC={most}"));
             let secs = hands_over.as_secs();
@@ -126,7 +127,7 @@ impl Daemon {
         }
     }
 
-    /// Waits until the members are known, or nobody could be asked for them.
+    /// Waits until the members are known, or the engine is found unreachable.
     async fn await_cluster(&self, collector: &mut Collector) -> Result<(), String> {
         let required = collector.config().cluster.as_ref().is_some_and(|set| set.required);
         let joined = collector.joined();
@@ -145,7 +146,7 @@ impl Daemon {
     }
 
     async fn reload(&self, collector: &mut Collector, own: &mut OwnPage, log: &Log) {
-        // Files that have changed count whatever becomes of the configuration.
+        // Changed files apply whatever the configuration says.
         let unreadable = tokio::task::spawn_blocking(reread_trust).await.unwrap_or_default();
         for (path, error) in unreadable {
             log.event(
@@ -191,15 +192,15 @@ impl Daemon {
     }
 }
 
-/// Reads a configuration file; gives its warnings along.
+/// Loads a configuration file; also returns warnings.
 ///
 /// # Errors
-/// Lines for a person: everything that is wrong with it, each with the file's name.
+/// Every error as a line of text with the file's name.
 pub fn load(path: &Path) -> Result<(Config, Vec<Problem>), Vec<String>> {
     Config::load(path)
 }
 
-/// The watchdog's next pulse is due; never where there is no watchdog.
+/// Waits for the watchdog's next pulse; forever without a watchdog.
 async fn beat(pulse: &mut Option<Interval>) {
     match pulse {
         Some(pulse) => drop(pulse.tick().await),

@@ -1,10 +1,8 @@
-//! Endpoints that come and go: found in files, in DNS or in Consul.
+//! Discovery of endpoints in files, DNS or Consul.
 //!
-//! Each `[[discover]]` table becomes a [`Discover`], and [`Discover::spawn`]
-//! watches its source for as long as somebody holds the [`Discovery`]. What
-//! it finds is a set of [`Target`]s, replaced as a whole whenever it changes.
-//! A source that fails keeps its last set; the failure is counted and kept in
-//! [`Status`].
+//! Each `[[discover]]` table is a [`Discover`]; [`Discover::spawn`] watches its source until the
+//! [`Discovery`] is dropped. The result is a set of [`Target`]s, replaced whenever it changes. If a
+//! source fails, its last set stays; [`Status`] has the error and counts.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -31,20 +29,20 @@ pub use template::{Template, TemplateError};
 
 use status::Publisher;
 
-/// Most targets that one source gives; the rest are left out and counted.
+/// The most targets of one source; further ones are omitted and counted.
 pub const MAX_TARGETS: usize = 100_000;
 
-/// Names and values of what is known of a target, for templates.
+/// Labels of a target, for templates.
 ///
-/// Every source gives `host` and `port`; DNS adds `service` (the name that was
-/// asked for), Consul `service`, `node`, `id`, `dc`, `tag` (the first) and the
-/// service's and node's metadata, files whatever labels they hold.
+/// Every source sets `host` and `port`. DNS adds `service` (the queried name); Consul adds
+/// `service`, `node`, `id`, `dc`, `tag` (the first) and the metadata of service and node; files add
+/// their labels.
 pub type Labels = BTreeMap<String, String>;
 
-/// Where targets come from.
+/// A source of targets.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// Prometheus' file_sd: paths (the last part may hold `*`), JSON or YAML.
+    /// Prometheus' file_sd: paths (the last part may contain `*`), JSON or YAML.
     Files(Vec<PathBuf>),
     /// Names in DNS.
     Dns(Dns),
@@ -52,48 +50,47 @@ pub enum Source {
     Consul(Consul),
 }
 
-/// One `[[discover]]` table, checked; made by [`Settings::check`].
+/// A validated `[[discover]]` table, from [`Settings::check`].
 #[derive(Clone, Debug)]
 pub struct Discover {
-    /// Where targets come from.
+    /// The source.
     pub source: Source,
-    /// How a target's URL is made; `http://{host}:{port}/debug/vars` unless told.
+    /// The template of URLs. Default: `http://{host}:{port}/debug/vars`.
     pub url: Option<Template>,
-    /// How the prefix of a target's metrics is made.
+    /// The template of prefixes.
     pub prefix: Template,
-    /// How the name of a target's failure metric is made, if it has one.
+    /// The template of failure metrics, if any.
     pub failure_metric: Option<Template>,
-    /// How often files are looked at and DNS is asked; how long Consul may wait
-    /// for a change before it answers.
+    /// The interval for files and DNS; for Consul, the longest wait for a change.
     pub refresh: Duration,
 }
 
 /// One endpoint to poll.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Target {
-    /// Where its document is, credentials included.
+    /// The URL with credentials.
     pub url: String,
-    /// What its metrics' names start with.
+    /// The prefix of its metrics.
     pub prefix: String,
-    /// The name of its failure metric, if it has one.
+    /// Its failure metric, if any.
     pub failure_metric: Option<String>,
-    /// What was known of it.
+    /// Its labels.
     pub labels: Labels,
 }
 
-/// A source being watched. Dropping it ends the watch.
+/// A watched source. Dropping it ends the watch.
 #[derive(Clone, Debug)]
 pub struct Discovery {
-    /// The targets, in order of their URLs, each URL once; until the source
-    /// has first answered (see [`Status::answered`]) those known before.
+    /// The targets by URL, each once. Until the source has answered (see [`Status::answered`]), the
+    /// targets known before.
     pub targets: watch::Receiver<Arc<[Target]>>,
-    /// How the source is doing.
+    /// The status of the source.
     pub status: Arc<Status>,
 }
 
 impl Discover {
-    /// Watches the source in a task of the current Tokio runtime, until the
-    /// last clone of the answer's `targets` is dropped.
+    /// Watches the source in a task of the current Tokio runtime, until the last clone of the
+    /// result's `targets` is dropped.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
@@ -101,8 +98,8 @@ impl Discover {
         self.spawn_knowing(&[])
     }
 
-    /// The same, beginning with targets that another watch of the same source has found: they
-    /// stay, made anew by these templates, until the source has answered.
+    /// Like [`spawn`](Self::spawn), starting with targets found by another watch of the same
+    /// source: they stay, with these templates, until the source has answered.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
@@ -125,7 +122,7 @@ impl Discover {
 }
 
 impl Source {
-    /// Whether both ask the same place, for whatever.
+    /// Whether both query the same place.
     pub fn is_at_the_place_of(&self, other: &Source) -> bool {
         match (self, other) {
             (Source::Files(one), Source::Files(other)) => one == other,

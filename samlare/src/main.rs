@@ -23,7 +23,7 @@ Usage:
   samlare help, samlare version         this text; the version
 
 Flags (one dash or two; -flag=value or -flag value):
-  -config PATH   the configuration, /etc/samlare/config.toml unless told
+  -config PATH   the configuration; default /etc/samlare/config.toml
   -shard N/M     poll the N-th of M parts; ordinal/M takes N from the end of the host's name
   -help          this text
   -version       the version

@@ -1,9 +1,9 @@
 //! Members in etcd, over its HTTP/JSON gateway.
 //!
-//! A member is the key `samlare/GROUP/NAME/INSTANCE` with a lease. The lease is renewed every
-//! third of its TTL; a node that does not answer is left for the next one. Members are read once
-//! and then watched from the revision that was read; a watch that breaks is resumed from there on
-//! any node, and what was compacted meanwhile is read anew.
+//! A member is the key `samlare/GROUP/NAME/INSTANCE` with a lease, renewed every third of its TTL.
+//! If a node does not answer, the next one is used. Members are read once and then watched from
+//! that revision on. A broken watch is resumed on any node; after a compaction the members are read
+//! again.
 
 mod follow;
 mod gateway;
@@ -24,17 +24,17 @@ use super::seat::escaped;
 use super::settings::Settings;
 use gateway::{Gateway, Servers, Trouble};
 
-/// Renewals in a TTL.
+/// Renewals per TTL.
 const RENEWALS: u32 = 3;
-/// After a renewal that no node took.
+/// The pause after a renewal that no node accepted.
 const RETRY: Duration = Duration::from_millis(200);
-/// How often in how many TTLs the watched members are compared with a fresh reading.
+/// How many TTLs pass between comparisons of the watched members with a fresh read.
 const READ_EVERY: u32 = 5;
 
 /// Keeps members in etcd.
 pub struct Etcd {
     servers: Arc<Servers>,
-    /// What the group's keys begin with.
+    /// The prefix of the group's keys.
     prefix: String,
     ttl: Duration,
     entered: Mutex<Option<Entered>>,
@@ -55,13 +55,13 @@ impl Drop for Entered {
 }
 
 impl Etcd {
-    /// The engine that the settings name; connects to nobody yet.
+    /// Creates the engine of the settings; connects later.
     ///
     /// # Errors
-    /// A certificate or key that cannot be used.
+    /// A certificate or key is invalid.
     pub fn new(settings: &Settings) -> Result<Etcd, ConfigError> {
         let identity = if settings.tls { Some(Identity::new(tls(settings))?) } else { None };
-        // A whole round of nodes fits into the time that a lease has left.
+        // A round over all nodes must fit into the rest of the lease.
         let rounds = u32::try_from(settings.engine.len()).unwrap_or(u32::MAX).max(3) + 1;
         let limit = (settings.ttl / rounds).max(Duration::from_millis(300));
         let servers =
@@ -83,7 +83,7 @@ impl Etcd {
         let value = wire::encode(value);
         if let Some(held) = entered.as_ref().filter(|held| !held.lease.standing().is_lost) {
             let put = json!({"key": key, "value": value, "lease": held.id});
-            // Where the lease is gone its next renewal notices.
+            // If the lease is gone, its next renewal fails.
             gateway.call("/v3/kv/put", &put).await?;
             return Ok(held.lease.clone());
         }
@@ -102,10 +102,10 @@ impl Etcd {
     }
 }
 
-/// What all keys of samlare begin with.
+/// The prefix of all of samlare's keys.
 const ROOT: &str = "samlare/";
 
-/// Whom to trust, and who we are.
+/// Trust and client identity.
 fn tls(settings: &Settings) -> Tls {
     let mut tls = Tls::new();
     if let Some(path) = &settings.ca_file {

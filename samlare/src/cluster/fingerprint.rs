@@ -1,4 +1,4 @@
-//! A hash of what members of a group must have in common.
+//! A hash of the configuration that members of a group must share.
 
 use std::fmt::Write;
 
@@ -6,9 +6,9 @@ use xxhash_rust::xxh64::xxh64;
 
 use crate::config::{Config, Polling};
 
-/// A hash of a configuration's endpoints, sources and how they are polled, and of `Replicas` and
-/// `Overlap`: 16 hexadecimal digits. The order of the file, its comments, and what may differ from
-/// machine to machine (paths, `Listen`, the spool, where points go) change nothing.
+/// Hashes a configuration's endpoints, sources and polling settings, and `Replicas` and `Overlap`,
+/// to 16 hexadecimal digits. Independent of the file's order and comments, and of settings that may
+/// differ between machines (paths, `Listen`, the spool, destinations).
 pub fn fingerprint(config: &Config) -> String {
     let mut lines: Vec<String> = Vec::new();
     for endpoint in &config.endpoints {
@@ -40,7 +40,7 @@ fn polling(polling: &Polling) -> String {
         polling.rules.written(),
     );
     for (name, value) in &polling.headers {
-        // Values may be secrets: all that leaves this function is a hash.
+        // Values may be secrets: only a hash leaves this function.
         let _ = write!(text, " {name:?} {:?}", value.as_bytes());
     }
     text

@@ -1,4 +1,4 @@
-//! The members as they are, without joining them.
+//! Reads the members without joining.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use super::owners::Owners;
 use super::seat::Seat;
 use super::settings::Settings;
 
-/// How long the engine may take to answer.
+/// The timeout of the engine.
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// Who would share the endpoints if a member of these settings joined now.
+/// The owners as if a member with these settings joined now.
 ///
 /// # Errors
-/// The engine could not be asked, and why.
+/// Why the engine cannot be queried.
 pub async fn look(engine: &dyn Engine, settings: &Settings) -> Result<Owners, String> {
     let mut changes = engine.members();
     let mut why = "no answer within 3 s".to_owned();

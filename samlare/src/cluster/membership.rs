@@ -1,4 +1,4 @@
-//! This process as a member: joins, follows the others, and leaves.
+//! This process as a member: joins, follows the others, leaves.
 
 mod following;
 
@@ -20,17 +20,17 @@ use crate::log::{Level, Log};
 use crate::schedule::Clock;
 use following::Following;
 
-/// How long each of the two requests of a leave may take.
+/// The timeout of each of the two requests of a leave.
 const LEAVE: Duration = Duration::from_secs(2);
 
-/// Says how many endpoints this member polls, and how many points they bring.
+/// Returns how many endpoints and points this member polls.
 pub type Counted = Arc<dyn Fn() -> (u64, u64) + Send + Sync>;
 
-/// What a member needs to begin.
+/// The parameters of a member.
 pub struct Start {
-    /// What `[cluster]` says.
+    /// The settings in `[cluster]`.
     pub settings: Settings,
-    /// Who keeps the list of members.
+    /// The store of the member list.
     pub engine: Arc<dyn Engine>,
     /// A hash of the configuration.
     pub config: String,
@@ -38,32 +38,31 @@ pub struct Start {
     pub slot: Duration,
     /// How much it polls.
     pub counted: Counted,
-    /// Notified when there is a view to take.
+    /// Notified when there is a new view.
     pub news: Arc<Notify>,
-    /// What time it is.
+    /// The clock.
     pub clock: Clock,
-    /// Where events are told.
+    /// The log.
     pub log: Log,
 }
 
-/// How sure a member can be that the others count it.
+/// How certain a member is that the others count it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Confidence {
     /// The engine holds its lease.
     Held {
-        /// When the lease was asked for.
+        /// When the lease was requested.
         granted: Instant,
-        /// When its last renewal was.
+        /// When its last renewal was requested.
         renewed: Instant,
     },
     /// The engine has not answered for a TTL.
     Unknown,
-    /// The engine says that the lease is gone.
+    /// The engine reports that the lease is gone.
     Gone,
 }
 
-/// This process as a member. Dropping it ends the member without a word: the others notice a TTL
-/// later.
+/// This process as a member. On drop it disappears without leaving: the others notice a TTL later.
 pub struct Membership {
     shared: Arc<Shared>,
     task: AbortHandle,
@@ -88,7 +87,7 @@ struct Shared {
     since_ms: AtomicU64,
 }
 
-/// Whether a view was there yet, and of whom.
+/// Whether there was a view yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Joined {
     Waiting,
@@ -103,8 +102,8 @@ impl Drop for Membership {
 }
 
 impl Membership {
-    /// Begins to join, in a task of the current tokio runtime. The first view comes when that is
-    /// done, or in three seconds with nobody else in it.
+    /// Starts joining, in a task of the current tokio runtime. The first view arrives when that is
+    /// done, or after three seconds with no other member in it.
     pub fn start(start: Start) -> Membership {
         let Start { settings, engine, config, slot, counted, news, clock, log } = start;
         let status = Arc::new(Status::default());
@@ -136,20 +135,20 @@ impl Membership {
         Membership { shared, task }
     }
 
-    /// The views since the last call, in their order: each is to be acted on.
+    /// The views since the last call, in order; act on each.
     pub fn views(&self) -> Vec<View> {
         lock(&self.shared.views).drain(..).collect()
     }
 
-    /// How the cluster is doing.
+    /// The status of the cluster.
     pub fn status(&self) -> Arc<Status> {
         self.shared.status.clone()
     }
 
-    /// Resolves when there was a first view.
+    /// Resolves at the first view.
     ///
     /// # Errors
-    /// It has nobody else in it, because the engine could not be reached: why.
+    /// The engine was unreachable, so the view has no other member.
     pub fn joined(&self) -> impl Future<Output = Result<(), String>> + use<> {
         let mut joined = self.shared.joined.subscribe();
         async move {
@@ -161,14 +160,13 @@ impl Membership {
         }
     }
 
-    /// How sure this member can be that the others count it.
+    /// How certain this member is that the others count it.
     pub(crate) fn confidence(&self) -> impl Fn() -> Confidence + Send + Sync + use<> {
         let shared = self.shared.clone();
         move || *lock(&shared.confidence)
     }
 
-    /// Takes other settings of the same member, and says so to the others. Reads certificates
-    /// again.
+    /// Changes the settings of the same member and publishes them. Reloads certificates.
     pub fn change(&self, settings: &Settings, config: String, slot: Duration) {
         *lock(&self.shared.settings) = settings.clone();
         self.shared.status.lock().report.replicas = settings.replicas;
@@ -187,17 +185,17 @@ impl Membership {
         });
     }
 
-    /// Says that this member leaves, and gives its lease back. From now on there are no views.
+    /// Announces the leave and revokes the lease. There are no views afterwards.
     ///
     /// # Errors
-    /// The engine was not reached: the others notice a TTL later.
+    /// The engine was unreachable: the others notice a TTL later.
     pub async fn leave(&self) -> Result<(), String> {
         self.task.abort();
         self.shared.leaving.store(true, Relaxed);
         let seat = self.shared.seat();
         let engine = &self.shared.engine;
         let (key, value) = (seat.key(), seat.to_json());
-        // Others need not poll what this member has polled and still will.
+        // Others need not poll what this member has polled or still will.
         let said = timeout(LEAVE, engine.join(&key, &value)).await;
         let left = timeout(LEAVE, engine.leave()).await;
         said.unwrap_or(Err("no answer in time".to_owned()))?;

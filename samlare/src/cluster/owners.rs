@@ -2,21 +2,21 @@
 
 use xxhash_rust::xxh64::xxh64;
 
-/// The members among which endpoints are shared.
+/// The members that share the endpoints.
 ///
-/// Rendezvous hashing, as by [`Shard`](crate::shard::Shard): for a URL every member has the weight
-/// `XXH64(url, seed = XXH64(name, 0))`, and the `replicas` heaviest poll it (of two equal weights,
-/// the one whose name comes first). Members need no plan and no leader; when one of N comes or
-/// goes, only what it gains or had moves, one N-th of all.
+/// Rendezvous hashing, like [`Shard`](crate::shard::Shard): for a URL every member has the weight
+/// `XXH64(url, seed = XXH64(name, 0))`, and the `replicas` heaviest poll it (ties go to the name
+/// that sorts first). No leader is needed; when one of N members joins or leaves, only an N-th of
+/// the endpoints moves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Owners {
-    /// Names in their order, each once, with their seeds.
+    /// Distinct names in order, with their seeds.
     members: Vec<(String, u64)>,
     replicas: usize,
 }
 
 impl Owners {
-    /// Each endpoint has so many of these members, one at least.
+    /// Creates owners; each endpoint has `replicas` of these members, at least one.
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>, replicas: usize) -> Owners {
         let seeded = |name: &str| (name.to_owned(), xxh64(name.as_bytes(), 0));
         let mut members: Vec<_> = names.into_iter().map(seeded).collect();
@@ -30,7 +30,7 @@ impl Owners {
         self.members.iter().map(|(name, _)| name.as_str())
     }
 
-    /// Whether the member of this name is one of the URL's. Costs one hash of the URL a member.
+    /// Whether this member polls the URL. Costs one hash for each member.
     pub fn owns(&self, name: &str, url: &str) -> bool {
         let Some(at) = self.members.iter().position(|(member, _)| member == name) else {
             return false;
@@ -51,9 +51,9 @@ impl Owners {
         true
     }
 
-    /// The URL's members, the heaviest first. Costs one hash of the URL a member.
+    /// The URL's members, heaviest first. Costs one hash for each member.
     pub fn of(&self, url: &str) -> Vec<&str> {
-        // The heaviest so far, in their order: there are few of them, mostly one.
+        // The heaviest so far, in order: usually one.
         let mut best: Vec<(u64, usize)> = Vec::with_capacity(self.replicas.min(8) + 1);
         for (at, (_, seed)) in self.members.iter().enumerate() {
             let weight = xxh64(url.as_bytes(), *seed);

@@ -1,36 +1,35 @@
-//! What a member says of itself.
+//! The published state of a member.
 
 use serde::{Deserialize, Serialize};
 
-/// The value of a member's entry: JSON, of a few hundred bytes. Members of other versions may add
-/// to it.
+/// The value of a member's entry: JSON of a few hundred bytes. Other versions may add fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Seat {
-    /// Its name; endpoints are shared by this.
+    /// Its name, by which endpoints are shared.
     pub name: String,
-    /// The group that it belongs to.
+    /// Its group.
     pub group: String,
-    /// A random text that each process makes anew.
+    /// A random text for each process.
     pub instance: String,
     /// When it joined, in milliseconds of Unix time by its own clock.
     pub since_ms: u64,
-    /// When it said this, likewise.
+    /// When it published this, by the same clock.
     pub now_ms: u64,
     /// A hash of its configuration, see [`fingerprint`](super::fingerprint()).
     pub config: String,
     /// How many endpoints it polls.
     pub endpoints: u64,
-    /// How many points the last polls of all its endpoints brought.
+    /// How many points the last polls of all its endpoints had.
     pub points: u64,
-    /// It is about to leave, and goes on for one slot.
+    /// It is about to leave, and continues for one slot.
     pub leaving: bool,
     /// Its program's version.
     pub version: String,
 }
 
 impl Seat {
-    /// What it is entered under.
+    /// Its key.
     pub fn key(&self) -> String {
         format!("{}/{}", escaped(&self.name), self.instance)
     }
@@ -43,7 +42,7 @@ impl Seat {
     /// Reads an entry's value.
     ///
     /// # Errors
-    /// It is not what a samlare says of itself.
+    /// It is not a samlare member's value.
     pub fn parse(value: &str) -> Result<Seat, String> {
         let seat: Seat = serde_json::from_str(value).map_err(|error| error.to_string())?;
         if seat.name.is_empty() || seat.instance.is_empty() {

@@ -1,10 +1,10 @@
-//! What `[cluster]` says.
+//! The settings in `[cluster]`.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The port of an engine that none is written for.
+/// The default port of an engine.
 const ETCD_PORT: u16 = 2379;
 
 /// How samlare finds the other members, and what they share.
@@ -16,27 +16,27 @@ pub struct Settings {
     pub name: String,
     /// Members of other groups share other endpoints. Default: `default`.
     pub group: String,
-    /// How long after its last sign of life a member counts. Default 3 s.
+    /// How long after its last renewal a member counts. Default: 3 s.
     pub ttl: Duration,
-    /// How many members poll each endpoint. Default 1.
+    /// How many members poll each endpoint. Default: 1.
     pub replicas: usize,
-    /// Whether a change of members polls twice rather than not at all. Default true.
+    /// Whether changes of members poll twice rather than not at all. Default: true.
     pub overlap: bool,
-    /// Whether samlare only starts when it has joined. Default false.
+    /// Whether samlare only starts after joining. Default: false.
     pub required: bool,
-    /// Whether the engine is spoken to over TLS.
+    /// Whether to use TLS to the engine.
     pub tls: bool,
-    /// PEM certificates that are trusted rather than the system's.
+    /// PEM certificates to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
     /// A client certificate and its key, PEM.
     pub client_certificate: Option<(PathBuf, PathBuf)>,
-    /// The name that the engine's certificate must have, where it is not the host's.
+    /// The name in the engine's certificate. Default: the host's.
     pub server_name: Option<String>,
-    /// Who samlare is to the engine.
+    /// The login for the engine.
     pub login: Option<Login>,
 }
 
-/// Where one server of an engine listens.
+/// The address of one server of an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     /// A host name or an IP address, without brackets.
@@ -50,14 +50,14 @@ pub struct Address {
 pub struct Login {
     /// The user's name.
     pub user: String,
-    /// The password; empty where it is in a file.
+    /// The password; empty if it is in a file.
     pub password: String,
     /// The file that holds the password, read at each login.
     pub password_file: Option<PathBuf>,
 }
 
 impl Settings {
-    /// Everything by default but the engine's nodes and the name.
+    /// Default settings for these nodes and this name.
     pub fn new(engine: Vec<Address>, name: &str) -> Settings {
         Settings {
             engine,
@@ -81,7 +81,7 @@ impl Settings {
         format!("etcd://{}", nodes.join(","))
     }
 
-    /// Whether a process that has these settings need not join anew to take `other`.
+    /// Whether a process with these settings can adopt `other` without joining again.
     pub(crate) fn is_same_member(&self, other: &Settings) -> bool {
         let of = |settings: &Settings| Settings {
             replicas: 1,
@@ -94,10 +94,10 @@ impl Settings {
 }
 
 impl Address {
-    /// The nodes of `etcd://a:2379,b:2379`; 2379 is the port where none is written.
+    /// Parses `etcd://a:2379,b:2379`. Default port: 2379.
     ///
     /// # Errors
-    /// What is wrong, in words that do not repeat it.
+    /// The problem, without repeating the text.
     pub fn parse_all(text: &str) -> Result<Vec<Address>, String> {
         const WANTED: &str = "write it as in \"etcd://etcd1:2379,etcd2:2379,etcd3:2379\"";
         let Some(nodes) = text.trim().strip_prefix("etcd://") else {
@@ -148,7 +148,7 @@ impl fmt::Display for Address {
 
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The password stays out of it.
+        // Never shows the password.
         write!(f, "{} {}/{}", self.engine_name(), self.group, self.name)
     }
 }

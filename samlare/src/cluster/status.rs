@@ -1,4 +1,4 @@
-//! How the cluster is doing, for the page and the variables.
+//! The status of the cluster, for the page and the variables.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::owners::Owners;
 
-/// How the cluster is doing; shared with whoever looks.
+/// The status of the cluster, shared with its readers.
 #[derive(Debug, Default)]
 pub struct Status {
     current: Mutex<Current>,
@@ -23,15 +23,15 @@ pub(super) struct Current {
 /// [`Status`] at one moment; holds no secrets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Who keeps the list of members.
+    /// The engine.
     pub engine: String,
-    /// 1 while the engine answers, else 0: then the last members stay in force.
+    /// 1 while the engine answers, else 0: the last members then stay in force.
     pub engine_up: u8,
     /// Why it does not answer; empty while it does.
     pub engine_error: String,
     /// Requests that this member has sent to the engine.
     pub requests: u64,
-    /// `held`, `unknown` while the engine is away, or `gone`.
+    /// `held`, `unknown` while the engine is unreachable, or `gone`.
     pub lease: &'static str,
     /// How often the lease was found gone.
     pub leases_lost: u64,
@@ -41,13 +41,13 @@ pub struct Report {
     pub group: String,
     /// How many members poll each endpoint.
     pub replicas: usize,
-    /// How often others came or went.
+    /// How often members joined or left.
     pub changes: u64,
-    /// Failures that were not sent because this member may have been the one that was cut off.
+    /// Failures that were not sent because this member may have been partitioned.
     pub failures_withheld: u64,
     /// The members, by name.
     pub members: BTreeMap<String, Member>,
-    /// What is wrong, and what to do about it.
+    /// Problems, with remedies.
     pub troubles: Vec<String>,
     /// Other groups in the same engine.
     pub other_groups: Vec<String>,
@@ -62,11 +62,11 @@ pub struct Member {
     pub since_secs: u64,
     /// How many endpoints it polls.
     pub endpoints: u64,
-    /// How many points their last polls brought.
+    /// How many points the last polls had.
     pub points: u64,
     /// A hash of its configuration.
     pub config: String,
-    /// 1 where that is another one than this member's.
+    /// 1 if that differs from this member's.
     pub other_config: u8,
     /// 1 once it has begun to leave.
     pub leaving: u8,
@@ -75,17 +75,17 @@ pub struct Member {
 }
 
 impl Status {
-    /// Everything that is known, at this moment.
+    /// The current status.
     pub fn report(&self) -> Report {
         self.lock().report.clone()
     }
 
-    /// The names of the members that poll the endpoint at this URL, the first one first.
+    /// The names of the members that poll the endpoint at this URL, heaviest first.
     pub fn owners(&self, url: &str) -> Vec<String> {
         self.lock().owners.of(url).into_iter().map(str::to_owned).collect()
     }
 
-    /// Who shares the endpoints.
+    /// The owners.
     pub fn shared_by(&self) -> Owners {
         self.lock().owners.clone()
     }
@@ -99,9 +99,9 @@ impl Status {
     }
 }
 
-/// Unix milliseconds as a person reads them.
+/// Unix milliseconds as readable text.
 pub(super) fn written(ms: u64) -> String {
-    // A member may write anything; the year 9999 is the last that is written.
+    // A member may publish any number; the year 9999 is the last shown.
     let ms = ms.min(253_402_300_799_000);
     let time = SystemTime::UNIX_EPOCH + Duration::from_millis(ms);
     humantime::format_rfc3339_seconds(time).to_string()

@@ -1,4 +1,4 @@
-//! What is wrong in a cluster: names that are taken twice, clocks, configurations, foreign keys.
+//! Problems in a cluster: duplicate names, clocks, configurations, foreign keys.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,31 +8,31 @@ use tokio::time::Instant;
 use super::seat::Seat;
 use crate::log::{Level, Log};
 
-/// How many readings of a clock in a row must be apart.
+/// How many clock readings in a row must differ.
 const APART: u8 = 2;
 
-/// What is wrong, and since when; each is told once when it begins and once when it is over.
+/// Current problems; each is logged when it begins and when it is over.
 #[derive(Default)]
 pub(super) struct Troubles {
     told: BTreeMap<String, String>,
-    /// Since when processes of one name were seen together.
+    /// Since when processes with the same name were seen together.
     doubled: BTreeMap<String, Instant>,
-    /// By key, how many readings in a row were apart, and how far the last one was.
+    /// By key, how many readings in a row differed, and the last difference.
     clocks: BTreeMap<String, (u8, i64)>,
 }
 
-/// What is looked at.
+/// The inputs of a check.
 pub(super) struct Looked<'a> {
     pub(super) me: &'a Seat,
     pub(super) seats: &'a BTreeMap<String, Seat>,
-    /// Entries under the group's keys that are none of its members.
+    /// Entries under the group's keys that are not members.
     pub(super) foreign: &'a BTreeMap<String, String>,
-    /// How long after its last sign of life a member counts.
+    /// How long after its last renewal a member counts.
     pub(super) ttl: Duration,
 }
 
 impl Troubles {
-    /// A member's clock, as it reads in what it has just said.
+    /// Checks a member's clock in its latest value.
     pub(super) fn clock(&mut self, seat: &Seat, now_ms: u64, slot: Duration) {
         let apart = i64::try_from(seat.now_ms).unwrap_or(i64::MAX) - now_ms as i64;
         let entry = self.clocks.entry(seat.key()).or_default();
@@ -41,12 +41,12 @@ impl Troubles {
         *entry = if is_apart { (entry.0.saturating_add(1), apart) } else { (0, 0) };
     }
 
-    /// A member is gone.
+    /// A member was removed.
     pub(super) fn gone(&mut self, key: &str) {
         self.clocks.remove(key);
     }
 
-    /// What is wrong now; the log is told what is new and what is over.
+    /// Returns the current problems; logs new ones and those that are over.
     pub(super) fn look(&mut self, at: &Looked<'_>, log: &Log) -> Vec<String> {
         let mut now = BTreeMap::new();
         self.names(at, &mut now);
@@ -89,7 +89,7 @@ impl Troubles {
         self.told.values().cloned().collect()
     }
 
-    /// Names that two living processes have: one that has died goes within a TTL.
+    /// Names used by two living processes: a dead one disappears within a TTL.
     fn names(&mut self, at: &Looked<'_>, now: &mut BTreeMap<String, String>) {
         let mut count: BTreeMap<&str, usize> = BTreeMap::new();
         for seat in at.seats.values().filter(|seat| !seat.leaving) {

@@ -1,4 +1,4 @@
-//! The members at one moment, and what follows for one of them.
+//! The members at one moment, and the consequences for one of them.
 
 use std::collections::BTreeMap;
 
@@ -13,15 +13,15 @@ pub struct View {
     name: String,
     /// When each of the others joined.
     since_ms: BTreeMap<String, u64>,
-    /// Somebody is gone without a word: what was theirs may not have been polled.
+    /// A member disappeared without leaving: its slots may not have been polled.
     pub vanished: bool,
-    /// Another process of this member's name is there, perhaps one that has just died.
+    /// Another process with this member's name exists, perhaps a dead one.
     doubled: bool,
     replicas: usize,
 }
 
 impl View {
-    /// What the member `name`, of this `instance`, makes of all seats.
+    /// The view of member `name`, with this `instance`.
     pub fn of<'a>(
         name: &str,
         instance: &str,
@@ -53,14 +53,14 @@ impl View {
         !self.since_ms.is_empty()
     }
 
-    /// Whether a member whose first view this is, at `now_ms`, may leave the current slot of an
-    /// endpoint that it gains to those who had it before: one of them joined so long ago,
-    /// `margin_ms` at least, that its own first view was without this member. So it owned the
-    /// endpoint, and whoever owns one sees to its current slot.
+    /// Whether this member, whose first view this is, may leave the current slot of an endpoint to
+    /// its previous owners: one of them joined at least `margin_ms` before, so that its own first
+    /// view was without this member. It then owned the endpoint, and an owner polls the current
+    /// slot.
     ///
-    /// Should it have died, its seat vanishes later, and all that was not polled by then is.
+    /// If that owner has died, its seat disappears later, and unpolled slots are made up for then.
     pub fn leaves_slot(&self, url: &str, now_ms: u64, margin_ms: u64) -> bool {
-        // Of another process with this name nobody else takes what it has left.
+        // No other member takes over from a process with this name.
         if self.doubled || self.since_ms.is_empty() {
             return false;
         }
@@ -98,7 +98,7 @@ mod tests {
         let view = View::of("a", "1", &old, 1);
         assert!(view.leaves_slot("u", 20_000, 3_000));
         assert!(!view.leaves_slot("u", 12_999, 3_000));
-        // Alone, or in the place of a process that has just died: nobody polled it, perhaps.
+        // Alone, or replacing a process that has just died: the slot may be unpolled.
         assert!(!View::of("a", "1", &old[..1], 1).leaves_slot("u", 20_000, 3_000));
         let twice = [seat("a", "0", 0), seat("b", "2", 0)];
         assert!(!View::of("a", "1", &twice, 1).leaves_slot("u", 20_000, 3_000));

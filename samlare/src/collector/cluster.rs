@@ -1,4 +1,4 @@
-//! The collector as a member of a cluster: when it joins and leaves, and what a view changes.
+//! The collector as a member of a cluster.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -11,19 +11,19 @@ use crate::config::Endpoint;
 use crate::log::Level;
 use crate::poller::{schedule, tell_failures};
 
-/// How long a member takes at most to leave.
+/// How long a member takes to leave at most.
 pub(super) const LEAVES_WITHIN: Duration = Duration::from_secs(4);
 
-/// How often it is looked which failures are known to be true.
+/// The interval of checks for failures to release.
 const JUDGE_EVERY: Duration = Duration::from_millis(250);
 
-/// Polls that are made up for begin one after the other, this far apart.
+/// The time between late polls.
 const APART_MICROS: u64 = 250;
-/// But all of them within this time.
+/// The time within which all late polls begin.
 const ALL_WITHIN_MICROS: u64 = 300_000;
 
 impl Collector {
-    /// Joins the cluster of the configuration, unless this process is the same member already.
+    /// Joins the configured cluster, unless this process is already the same member.
     pub(super) fn join_cluster(&mut self, before: Option<&Settings>) {
         let config = fingerprint(&self.config);
         let slot = self.config.pollings().map(|polling| polling.interval).min();
@@ -54,7 +54,7 @@ impl Collector {
         self.join_by(settings, engine, config, slot);
     }
 
-    /// Joins by this engine.
+    /// Joins through this engine.
     fn join_by(
         &mut self,
         settings: Settings,
@@ -87,9 +87,9 @@ impl Collector {
             }
         });
         let failures = Aborting(failures.abort_handle());
-        // Who changes its name or engine goes on with the last members until it has read them.
+        // After a change of name or engine, the last members stay until new ones are read.
         let old = self.member.take();
-        // Who polls everything as yet goes on with that.
+        // A process that polls everything continues to.
         let alone = || View::of(&name, "", [], replicas);
         let view = match &old {
             Some(old) => old.view.clone(),
@@ -110,14 +110,14 @@ impl Collector {
         });
         let info = Info::new().help("How the members that share the endpoints are doing.");
         if self.member.is_some() {
-            // A name that is taken belongs to somebody else, or is this one already.
+            // A name that is taken is this one's already, or the program's.
             let _ = self.registry.publish_with("samlare.cluster", report, info);
         }
         let status = self.member.as_ref().map(|member| member.membership.status());
         *self.cluster.lock().unwrap_or_else(PoisonError::into_inner) = status;
     }
 
-    /// Acts on another view of the members.
+    /// Applies a new view of the members.
     pub(super) fn see(&mut self, view: View) {
         let overlap = self.overlaps();
         let Some(member) = &mut self.member else { return };
@@ -135,7 +135,7 @@ impl Collector {
             }
         });
         if overlap && view.vanished {
-            // What was left to one who has gone since, too.
+            // Also slots that were left to a member that is gone now.
             for running in self.running.values().filter(|running| running.is_owned) {
                 running.duty.catch_up(from_ms());
             }
@@ -171,12 +171,12 @@ impl Collector {
             }
         };
         let _ = tokio::time::timeout(hands_over, ended).await;
-        // The failures of the last polls are told by those who poll now.
+        // The new owners report failures from now on.
         self.running.clear();
     }
 }
 
-/// When the poll of this number is made up for, in milliseconds from the first one.
+/// The delay of a late poll by its number, in milliseconds from the first one.
 fn spread(number: u64) -> u64 {
     (number * APART_MICROS % ALL_WITHIN_MICROS) / 1000
 }

@@ -1,4 +1,4 @@
-//! What a collector shows: its endpoints, and what samlare knows of itself.
+//! What a collector shows: its endpoints and samlare's own variables.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use crate::config::Endpoint;
 use crate::output::Output;
 use crate::state::{Report, State};
 
-/// The endpoints that are polled, for whoever shows them, and the cluster that shares them.
+/// The polled endpoints and the cluster, for pages and variables.
 #[derive(Clone, Default)]
 pub struct States(pub(super) Arc<Mutex<Vec<Polled>>>, pub(super) ClusterShown);
 
@@ -24,9 +24,9 @@ pub(super) type ClusterShown = Arc<Mutex<Option<Arc<ClusterStatus>>>>;
 pub struct Polled {
     /// Where and how it is polled.
     pub endpoint: Endpoint,
-    /// How that goes.
+    /// Its state.
     pub state: Arc<State>,
-    /// Not that of another member by now.
+    /// Whether this process still owns it.
     pub(super) is_owned: bool,
 }
 
@@ -46,7 +46,7 @@ impl States {
         self.1.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How many endpoints are this process's own, and how many points their last polls brought.
+    /// How many endpoints this process owns, and how many points their last polls had.
     pub(super) fn counted(&self) -> (u64, u64) {
         let polled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let own = polled.iter().filter(|polled| polled.is_owned);
@@ -55,7 +55,7 @@ impl States {
 }
 
 impl Collector {
-    /// Shows what samlare knows of itself.
+    /// Publishes samlare's own variables.
     pub(super) fn show(&self, registry: &Registry) {
         let states = self.states();
         let endpoints = Func::new(move || named(states.reports()));
@@ -68,7 +68,7 @@ impl Collector {
             reports.map(|report| (report.source.clone(), report)).collect::<BTreeMap<_, _>>()
         });
         let info = |help| Info::new().help(help);
-        // A name that is taken belongs to somebody else: it stays theirs.
+        // A name that is taken stays its owner's.
         let _ = registry.publish_with(
             "samlare.endpoints",
             endpoints,
@@ -87,7 +87,7 @@ impl Collector {
     }
 }
 
-/// Reports by URL; of equal ones the later get a number.
+/// Reports by URL; duplicates get a number.
 fn named(reports: Vec<Report>) -> Map<String, Value> {
     let mut named = Map::new();
     let mut seen: HashMap<String, usize> = HashMap::new();

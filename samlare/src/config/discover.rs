@@ -1,4 +1,4 @@
-//! Where endpoints are found that the file does not list.
+//! `[[discover]]` sections.
 
 use std::sync::Arc;
 
@@ -7,17 +7,17 @@ use super::review;
 use super::section::Section;
 use crate::discover::{self, Settings};
 
-/// A `[[discover]]`: a source of targets, and how the endpoints found are polled.
+/// A source of targets, and how the endpoints found are polled.
 #[derive(Clone, Debug)]
 pub struct Discover {
-    /// Who is asked, and what makes an endpoint of each target.
+    /// The source and the templates.
     pub source: discover::Discover,
-    /// How the endpoints found are asked and read.
+    /// How these endpoints are polled.
     pub polling: Arc<Polling>,
     settings: Settings,
 }
 
-/// Two that are equal find the same endpoints.
+/// Equal ones find the same endpoints.
 impl PartialEq for Discover {
     fn eq(&self, other: &Self) -> bool {
         self.settings == other.settings && self.polling == other.polling
@@ -25,8 +25,8 @@ impl PartialEq for Discover {
 }
 
 impl Discover {
-    /// What decides which endpoints are found, as one text; files by their names alone, as their
-    /// folders may differ from machine to machine, and no token.
+    /// What determines the endpoints found, as text; files by name only, because folders may differ
+    /// between machines, and no token.
     pub(crate) fn written(&self) -> String {
         let Settings { dns, record, port, consul, services, tags, datacenter, passing, .. } =
             &self.settings;

@@ -1,4 +1,4 @@
-//! What is polled, how, and what its variables are called.
+//! Endpoints: what is polled, how, and the names of its variables.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,42 +12,42 @@ use super::section::Section;
 use crate::client::Target;
 use crate::document::{Limits, Rules};
 
-/// An address that is polled. Two that are equal are the same endpoint across a reload.
+/// A polled endpoint. Equal ones are the same endpoint across a reload.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Endpoint {
-    /// Where its document is.
+    /// The address of its document.
     pub target: Target,
-    /// Opens the name of each of its metrics; may be empty.
+    /// The prefix of its metrics; may be empty.
     pub prefix: String,
-    /// A metric that is 0 after a good poll and 1 after a failed one.
+    /// A metric that is 0 after a successful poll and 1 after a failed one.
     pub failure_metric: Option<String>,
-    /// How it is asked and read.
+    /// How it is polled.
     pub polling: Arc<Polling>,
 }
 
-/// How endpoints are asked and read: what `[[endpoint]]` and `[[discover]]` have in common.
+/// Polling settings shared by `[[endpoint]]` and `[[discover]]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Polling {
-    /// Between two polls. Default 60 s.
+    /// The interval of polls. Default: 60 s.
     pub interval: Duration,
-    /// For a whole request. Default 3 s.
+    /// The timeout of a request. Default: 3 s.
     pub timeout: Duration,
-    /// Which variables are taken, under which keys, and how many.
+    /// Which variables to send, under which keys, and limits.
     pub rules: Rules,
     /// Sent with each request.
     pub headers: HeaderMap,
-    /// Whether redirects to other hosts are followed.
+    /// Whether to follow redirects to other hosts.
     pub leaves_host: bool,
-    /// Holds the bearer token.
+    /// A file with the bearer token.
     pub bearer_token_file: Option<PathBuf>,
-    /// PEM certificates that are trusted beside the system's.
+    /// PEM certificates to trust in addition to the system's.
     pub ca_file: Option<PathBuf>,
-    /// Keep only letters and digits of ASCII in names, as some relays need it.
+    /// Whether to keep only ASCII letters and digits in names.
     pub ascii_names: bool,
 }
 
 impl Polling {
-    /// An empty name, under the rule that names of this endpoint follow.
+    /// An empty name under this endpoint's rule for characters.
     pub fn name(&self) -> expvar_carbon::Path {
         if self.ascii_names { expvar_carbon::Path::ascii() } else { expvar_carbon::Path::new() }
     }
@@ -68,7 +68,7 @@ impl Default for Polling {
     }
 }
 
-/// What the global part of the file says of all endpoints.
+/// The global part's settings for all endpoints.
 #[derive(Clone, Default)]
 pub(super) struct Defaults {
     pub(super) polling: Polling,
@@ -90,10 +90,10 @@ impl Defaults {
         defaults
     }
 
-    /// The settings of one section: its own where it has them, the global ones elsewhere.
+    /// A section's settings, with the global ones as defaults.
     pub(super) fn polling(&self, section: &Section<'_>) -> Polling {
         let mut polling = self.polling.clone();
-        // Zero and empty mean "as everywhere", as they always did.
+        // Zero and empty mean the default, as in the original.
         read_polling(section, &mut polling, 0);
         let own = section.strings("IgnoreMetrics").unwrap_or_default();
         review::bare(section, "IgnoreMetrics", &own);
@@ -122,7 +122,7 @@ impl Defaults {
     }
 }
 
-/// The settings that stand in the global part as well as in each section.
+/// Settings that the global part and each section can have.
 fn read_polling(section: &Section<'_>, polling: &mut Polling, least: u64) {
     let replace = |value: &mut Duration, key| match section.milliseconds(key, least..DAY_MS) {
         Some(given) if !given.is_zero() => *value = given,
@@ -152,7 +152,7 @@ fn read_polling(section: &Section<'_>, polling: &mut Polling, least: u64) {
     limit(&mut limits.numbers, "MaxNumbers", 10_000_000, "numbers");
 }
 
-/// `[[renames]]`, which the original reads, and `[[rename]]`, which its sample says.
+/// `[[renames]]`, which the original reads, and `[[rename]]`, which its sample documents.
 fn renames(section: &Section<'_>) -> Vec<(String, String)> {
     let sections = section.sections("Renames").into_iter().chain(section.sections("Rename"));
     let mut renames = Vec::new();
@@ -189,7 +189,7 @@ fn headers(section: &Section<'_>) -> HeaderMap {
     headers
 }
 
-/// Headers that frame the message; another value would break the connection.
+/// Headers that frame the message must not be overridden.
 fn forbidden(name: &HeaderName) -> bool {
     use http::header::{
         ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE,
@@ -198,7 +198,7 @@ fn forbidden(name: &HeaderName) -> bool {
         .contains(name)
 }
 
-/// What a person gets wrong most about URLs; the words do not repeat it.
+/// The most common errors in URLs; does not repeat the URL.
 pub(super) fn url_problem(url: &str) -> Option<&'static str> {
     if url.starts_with("unix:") {
         return None;

@@ -1,20 +1,20 @@
-//! `${NAME}` in a configuration's texts.
+//! `${NAME}` in configuration strings.
 
 use std::io::Read;
 use std::path::Path;
 
-/// Most bytes of a file that `${file:PATH}` takes.
+/// The largest file for `${file:PATH}`.
 const MAX_BYTES: u64 = 64 << 10;
 
-/// Whether a text holds something to expand.
+/// Whether a text has something to expand.
 pub(super) fn is_template(text: &str) -> bool {
     text.contains("${")
 }
 
-/// Replaces `${NAME}` by a variable of the environment and `${file:PATH}` by a file's content
-/// without the white space around it. `$${` stands for `${`; every other `$` stays.
+/// Replaces `${NAME}` with an environment variable and `${file:PATH}` with a file's content,
+/// trimmed. `$${` is a literal `${`; any other `$` is kept.
 ///
-/// A relative path is one in `folder`.
+/// A relative path is relative to `folder`.
 ///
 /// # Errors
 /// What is missing; never a value.

@@ -1,4 +1,4 @@
-//! A configuration from its file.
+//! Loads a configuration file.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -6,11 +6,11 @@ use std::path::Path;
 use super::{Config, Problem};
 
 impl Config {
-    /// Reads a configuration file; gives its warnings along. Relative paths in it are those of
-    /// the file's folder, and the files that it names are looked at.
+    /// Loads a configuration file; also returns warnings. Relative paths are relative to the file,
+    /// and the files that it names are checked.
     ///
     /// # Errors
-    /// Lines for a person: everything that is wrong with it, each with the file's name.
+    /// Every error as a line of text with the file's name.
     pub fn load(path: &Path) -> Result<(Config, Vec<Problem>), Vec<String>> {
         let name = path.display();
         let bytes = std::fs::read(path)
@@ -27,13 +27,13 @@ impl Config {
         })
     }
 
-    /// Whether its file had no key at all, as while an editor writes it.
+    /// Whether the file has no key at all, as while an editor writes it.
     pub fn is_empty(&self) -> bool {
         self.is_empty
     }
 }
 
-/// Why a file cannot be read, and what to do about it.
+/// Why a file cannot be read, with a remedy.
 fn unread(path: &Path, error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => format!("{error}: name a file with -config=PATH"),

@@ -1,15 +1,15 @@
-//! What is wrong with a configuration: the line, the key, the matter and the remedy.
+//! A configuration error: line, key, problem and remedy.
 
 use std::fmt;
 
-/// One mistake. Shown as `line 12: endpoint.URL: it has no scheme: write http://host:port/…`.
+/// One error. Displayed as `line 12: endpoint.URL: it has no scheme: write http://host:port/…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Line of the file, from 1.
     pub line: usize,
-    /// The key with its table, as in `endpoint.URL`; empty for a mistake in the file's syntax.
+    /// The key with its table, as in `endpoint.URL`; empty for a syntax error.
     pub key: String,
-    /// What is wrong and what to do about it. Never holds a value of the file.
+    /// The problem and a remedy. Never contains a value of the file.
     pub message: String,
 }
 

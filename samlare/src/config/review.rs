@@ -1,5 +1,5 @@
-//! What a configuration means that was hardly meant: names that are rewritten or shared, and
-//! files that cannot be used.
+//! Warnings about probably unintended settings: names that are rewritten or shared, and unusable
+//! files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::problem::Problem;
 use super::section::{File, Section};
 use crate::discover::Template;
 
-/// Warns of a name that goes out otherwise than it is written.
+/// Warns about a name that will be rewritten.
 pub(super) fn name(section: &Section<'_>, key: &'static str, text: &str, polling: &Polling) {
     let mut path = polling.name();
     path.push(text);
@@ -29,7 +29,7 @@ pub(super) fn name(section: &Section<'_>, key: &'static str, text: &str, polling
     }
 }
 
-/// Warns of keys that hold dots: keys are compared one by one, not as paths.
+/// Warns about keys with dots: keys are compared one by one, not as paths.
 pub(super) fn bare(section: &Section<'_>, key: &'static str, names: &[String]) {
     for name in names {
         if let Some((_, last)) = name.rsplit_once('.') {
@@ -41,8 +41,8 @@ pub(super) fn bare(section: &Section<'_>, key: &'static str, names: &[String]) {
     }
 }
 
-/// Warns of endpoints that are listed twice and of those whose points overwrite each other;
-/// each comes with its line.
+/// Warns about endpoints that are listed twice or overwrite each other's points; each comes with
+/// its line.
 pub(super) fn shared(file: &File, endpoints: &[(usize, Endpoint)]) {
     let mut urls: BTreeMap<(&str, String), usize> = BTreeMap::new();
     let mut names: BTreeMap<(&'static str, String), usize> = BTreeMap::new();
@@ -83,7 +83,7 @@ pub(super) fn shared(file: &File, endpoints: &[(usize, Endpoint)]) {
     }
 }
 
-/// Warns of a file with a token that cannot be used.
+/// Warns about an unusable token file.
 pub(super) fn token_file(section: &Section<'_>, key: &'static str, path: &Path) {
     if !section.looks_at_files() {
         return;
@@ -98,12 +98,12 @@ pub(super) fn token_file(section: &Section<'_>, key: &'static str, path: &Path) 
     }
 }
 
-/// Warns of a directory that no spool can be kept in.
+/// Warns about a directory that cannot hold a spool.
 pub(super) fn spool_dir(section: &Section<'_>, key: &'static str, path: &Path) {
     if !section.looks_at_files() {
         return;
     }
-    // It is made where it is missing, in the nearest folder that is there.
+    // A missing directory is created in the nearest existing one.
     let there = path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
     let problem = if !there.is_dir() {
         "is no directory"

@@ -1,35 +1,35 @@
-//! Which of several destinations get a point.
+//! Routing of points to destinations.
 
 use expvar_carbon::{Cluster, Dialect, Route};
 
 use super::section::Section;
 
-/// Destinations, and which of them get a point.
+/// Destinations and their route.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Routing {
-    /// As in `tcp://graphite:2003` or `graphite:2003=a`, in the order of preference.
+    /// Such as `tcp://graphite:2003` or `graphite:2003=a`, in order of preference.
     pub urls: Vec<String>,
-    /// Who of them gets a point. Default: the first that answers.
+    /// Which of them get a point. Default: the first that answers.
     pub route: Route,
-    /// How many of them get each point, where a hash chooses and it is more than one.
+    /// How many of them get each point with a hash route.
     pub replication: Option<usize>,
-    /// Whose hashes are meant.
+    /// Whose hashes to use.
     pub dialect: Dialect,
     /// Whether the copies of a point go to different hosts.
     pub diverse: bool,
 }
 
-/// Names that go to destinations of their own.
+/// Names with other destinations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// Of whole names, as they are sent.
+    /// Matches whole names as sent.
     pub pattern: String,
     /// Where they go.
     pub routing: Routing,
 }
 
 impl Routing {
-    /// The same for a sender.
+    /// The same as a cluster of the sender.
     pub fn cluster(&self) -> Cluster {
         let cluster = self.urls.iter().fold(Cluster::default(), |cluster, url| cluster.and(url));
         let cluster = cluster.route(self.route).dialect(self.dialect).diverse(self.diverse);
@@ -39,7 +39,7 @@ impl Routing {
         }
     }
 
-    /// Reads the keys that a `[[rule]]` and the global part have in common.
+    /// Keys that a `[[rule]]` and the global part share.
     pub(super) fn read(section: &Section<'_>, urls: Vec<String>) -> Routing {
         let mut routing = Routing { urls, ..Routing::default() };
         if let Some(text) = section.string("Route") {
@@ -93,7 +93,7 @@ pub(super) fn read(section: Section<'_>) -> Option<Rule> {
             "dialect" => "Dialect",
             "diverse" => "Diverse",
             "matching" => "Match",
-            // Files of certificates are the global part's, which tells of them.
+            // Certificates belong to the global part, which reports their errors.
             field if field.starts_with("tls") => return finish(section, rule),
             _ => "Carbon",
         };

@@ -1,4 +1,4 @@
-//! One table of the file, read key by key without regard to case.
+//! One table of the file, read key by key, case-insensitively.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,23 +12,23 @@ use toml::de::{DeTable, DeValue};
 use super::expand;
 use super::problem::{Lines, Problem};
 
-/// What all sections of one file share.
+/// State shared by all sections of a file.
 pub(super) struct File {
     pub(super) lines: Lines,
     pub(super) errors: RefCell<Vec<Problem>>,
     pub(super) warnings: RefCell<Vec<Problem>>,
-    /// Every key that was asked for, by its table.
+    /// Every key that was read, by table.
     pub(super) asked: RefCell<BTreeSet<(&'static str, &'static str)>>,
-    /// Where relative paths begin.
+    /// The folder for relative paths.
     folder: PathBuf,
-    /// Whether the files that it names are looked at.
+    /// Whether to check the files that it names.
     looks: bool,
-    /// Whether `${NAME}` is filled in.
+    /// Whether to expand `${NAME}`.
     expands: Cell<bool>,
 }
 
 impl File {
-    /// A file of which nothing was asked yet.
+    /// A file of which nothing was read yet.
     pub(super) fn of(text: &str, folder: &Path, looks: bool) -> Self {
         Self {
             lines: Lines::of(text),
@@ -42,8 +42,7 @@ impl File {
     }
 }
 
-/// A table whose keys are asked for one after the other; [`Section::finish`] finds the ones
-/// that nobody asked for.
+/// A table whose keys are read one by one; [`Section::finish`] reports keys that were never read.
 pub(super) struct Section<'a> {
     file: &'a File,
     name: &'static str,
@@ -73,22 +72,22 @@ impl<'a> Section<'a> {
         self.table.is_empty()
     }
 
-    /// The line that the table begins in.
+    /// The first line of the table.
     pub(super) fn line(&self) -> usize {
         self.file.lines.line(self.at.start)
     }
 
-    /// Whether the files that the configuration names are to be looked at.
+    /// Whether to check the files that the configuration names.
     pub(super) fn looks_at_files(&self) -> bool {
         self.file.looks
     }
 
-    /// Fills `${NAME}` in from here on, where the file asks for it.
+    /// Expands `${NAME}` from here on, if the file enables it.
     pub(super) fn expand(&self) {
         self.file.expands.set(self.boolean("Expand").unwrap_or(false));
     }
 
-    /// Which of these keys there are, where, and how they are written.
+    /// Which of these keys exist, their lines, and their spelling.
     pub(super) fn places(&self, keys: &[&'static str]) -> BTreeMap<&'static str, (usize, String)> {
         let place = |&key: &&'static str| {
             let name = self.name_of(key)?;
@@ -98,7 +97,7 @@ impl<'a> Section<'a> {
         keys.iter().filter_map(place).collect()
     }
 
-    /// A key as it is written.
+    /// A key as written.
     fn name_of(&self, key: &str) -> Option<&'a Spanned<std::borrow::Cow<'a, str>>> {
         self.table.keys().find(|name| name.get_ref().eq_ignore_ascii_case(key))
     }
@@ -128,7 +127,7 @@ impl<'a> Section<'a> {
         if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }
 
-    /// All values under a key, however it is capitalised.
+    /// All values of a key, in any capitalization.
     fn values(&self, key: &'static str) -> Vec<Value<'a>> {
         self.known.borrow_mut().insert(key);
         self.file.asked.borrow_mut().insert((self.name, key));
@@ -149,7 +148,7 @@ impl<'a> Section<'a> {
         None
     }
 
-    /// A text with what is to be filled in.
+    /// An expanded text.
     fn text(&self, key: &str, text: &str) -> Option<String> {
         if !expand::is_template(text) {
             return Some(text.to_owned());
@@ -164,7 +163,7 @@ impl<'a> Section<'a> {
         expand::expand(text, &self.file.folder).map_err(|error| self.error(key, error)).ok()
     }
 
-    /// What a text that is no text stands for: a number or a truth that is filled in.
+    /// An expanded text in place of a number or boolean.
     fn filled(&self, key: &str, value: &DeValue<'_>) -> Option<String> {
         let text = value.as_str().filter(|text| expand::is_template(text))?;
         self.file.expands.get().then(|| self.text(key, text)).flatten()
@@ -177,12 +176,12 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A path; a relative one begins where the file lies.
+    /// A path, relative to the file.
     pub(super) fn file_path(&self, key: &'static str) -> Option<PathBuf> {
         Some(self.file.folder.join(self.string(key)?))
     }
 
-    /// Paths, likewise.
+    /// Paths, relative to the file.
     pub(super) fn file_paths(&self, key: &'static str) -> Option<Vec<PathBuf>> {
         let paths = self.strings(key)?.into_iter();
         Some(paths.map(|path| self.file.folder.join(path)).collect())
@@ -220,7 +219,7 @@ impl<'a> Section<'a> {
         self.integer(key, range, "milliseconds").map(Duration::from_millis)
     }
 
-    /// A list of texts; one text alone is a list of one.
+    /// A list of strings; a single string is a list of one.
     pub(super) fn strings(&self, key: &'static str) -> Option<Vec<String>> {
         const WANTED: &str = "a list of texts, as in [\"one\", \"two\"]";
         match self.value(key)? {
@@ -237,7 +236,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A table whose values are texts.
+    /// A table of strings.
     pub(super) fn pairs(&self, key: &'static str) -> Option<Vec<(String, String)>> {
         const WANTED: &str = "a table of texts, as in { \"X-Name\" = \"value\" }";
         let value = self.value(key)?;
@@ -255,7 +254,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The one table that `[key]` makes; `key` itself is its section's name.
+    /// The table of `[key]`; `key` is also the section's name.
     pub(super) fn section(&self, key: &'static str) -> Option<Section<'a>> {
         let value = *self.values(key).first()?;
         match value.get_ref() {
@@ -264,7 +263,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The tables of a list, as `[[key]]` makes them; `key` itself is their sections' name.
+    /// The tables of `[[key]]`; `key` is also the sections' name.
     pub(super) fn sections(&self, key: &'static str) -> Vec<Section<'a>> {
         let mut sections = Vec::new();
         for value in self.values(key) {
@@ -286,7 +285,7 @@ impl<'a> Section<'a> {
         sections
     }
 
-    /// Warns of each key that was never asked for, with the nearest one that was.
+    /// Warns about each key that was never read, with the most similar known one.
     pub(super) fn finish(self) {
         let known = self.known.borrow();
         for name in self.table.keys() {
@@ -317,7 +316,7 @@ impl<'a> Section<'a> {
 }
 
 impl Section<'_> {
-    /// Where a key belongs that stands in the wrong table.
+    /// The right table for a key in a wrong one.
     fn misplaced(&self, given: &str) -> Option<String> {
         let keys = super::Config::keys();
         let known = |table: &str| {

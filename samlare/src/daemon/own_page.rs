@@ -1,4 +1,4 @@
-//! Where samlare shows itself, and how that moves.
+//! samlare's own page and its address.
 
 use std::io::{Error, ErrorKind};
 use std::net::SocketAddr;
@@ -9,26 +9,26 @@ use expvar_http::Server;
 use crate::log::{Level, Log};
 use crate::page::Page;
 
-/// How often an address is tried whose old listener has just been told to go, and how far apart.
+/// Retries of an address whose old listener is just closing, and the pause between them.
 const TRIES: u32 = 20;
 const BETWEEN: Duration = Duration::from_millis(50);
 
-/// samlare's own page and its server, if it has one.
+/// samlare's own page and its server, if any.
 pub(super) struct OwnPage {
     page: Page,
     served: Option<(SocketAddr, Server)>,
 }
 
 impl OwnPage {
-    /// A page that nobody serves yet.
+    /// A page without a server.
     pub(super) fn new(page: Page) -> OwnPage {
         OwnPage { page, served: None }
     }
 
-    /// Serves it there.
+    /// Serves it at this address.
     ///
     /// # Errors
-    /// Nobody can listen there.
+    /// The address cannot be listened on.
     pub(super) fn begin(&mut self, address: SocketAddr) -> std::io::Result<()> {
         let page = self.page.clone();
         let find = move |uri| {
@@ -39,8 +39,8 @@ impl OwnPage {
         Ok(())
     }
 
-    /// Serves it at another address, or nowhere. Where that cannot be the old one stays, and the
-    /// next reload tries again.
+    /// Changes the address, or stops serving. On an error the old address stays, and the next
+    /// reload tries again.
     pub(super) async fn change(&mut self, wanted: Option<SocketAddr>, log: &Log) {
         let before = self.served.as_ref().map(|(address, _)| *address);
         if wanted == before {
@@ -50,7 +50,7 @@ impl OwnPage {
         let Some(wanted) = wanted else { return old.map(|(_, server)| end(server)).unwrap_or(()) };
         let error = match (self.begin(wanted), old) {
             (Ok(()), old) => return old.map(|(_, server)| end(server)).unwrap_or(()),
-            // The old one may be in its way: the same port on other addresses.
+            // The old listener may be in the way: the same port on other addresses.
             (Err(error), Some((address, server)))
                 if error.kind() == ErrorKind::AddrInUse && address.port() == wanted.port() =>
             {
@@ -86,7 +86,7 @@ impl OwnPage {
     }
 }
 
-/// Ends a server; nobody waits for the requests that it still answers.
+/// Stops a server without waiting for its last requests.
 fn end(server: Server) {
     drop(tokio::task::spawn_blocking(|| server.shutdown()));
 }

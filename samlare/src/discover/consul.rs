@@ -1,9 +1,9 @@
-//! Targets from Consul's catalog.
+//! Discovery in Consul's catalog.
 //!
-//! Each service is watched by a blocking query of its own: the agent answers
-//! when something changed, or after [`Discover::refresh`](super::Discover). Where no services are named,
-//! the catalog's list of them is watched in the same way. A query that fails
-//! is tried again, later and later up to a minute; what was known stays.
+//! Each service is watched by a blocking query: the agent answers on a change, or after
+//! [`Discover::refresh`](super::Discover). If no services are configured, the catalog's list is
+//! watched in the same way. Failed queries are retried with increasing pauses of up to a minute;
+//! known targets stay.
 
 mod entries;
 mod query;
@@ -20,39 +20,38 @@ use super::Labels;
 use super::status::Publisher;
 use query::Query;
 
-/// Most services of a catalog that are watched.
+/// The most services that are watched.
 const MAX_SERVICES: usize = 10_000;
 
-/// How many answers may wait to be taken in.
+/// The most pending answers.
 const WAITING: usize = 64;
 
-/// What to ask an agent of Consul for.
+/// What to query from Consul.
 #[derive(Clone)]
 pub struct Consul {
-    /// Where the agent is, without a path: `http://127.0.0.1:8500`.
+    /// The agent's URL without a path: `http://127.0.0.1:8500`.
     pub address: String,
-    /// The services; every one of the catalog when empty.
+    /// The services; empty for all.
     pub services: Vec<String>,
-    /// Only instances that have all of these tags.
+    /// Only instances with all of these tags.
     pub tags: Vec<String>,
-    /// The datacenter; the agent's own unless told.
+    /// The datacenter. Default: the agent's own.
     pub datacenter: Option<String>,
-    /// Whether only instances that pass their checks count.
+    /// Whether to include only instances that pass their checks.
     pub passing: bool,
     /// The token, sent as `X-Consul-Token`.
     pub token: Option<String>,
-    /// The file that holds the token, read before each request.
+    /// A file with the token, read before each request.
     pub token_file: Option<PathBuf>,
-    /// PEM certificates that https is checked by, beside the system's.
+    /// PEM certificates to trust for https in addition to the system's.
     pub ca_file: Option<PathBuf>,
 }
 
 impl Consul {
-    /// All services that the agent at `address` (`http://host:port` or
-    /// `host:port`) knows as passing.
+    /// All passing services of the agent at `address` (`http://host:port` or `host:port`).
     ///
     /// # Errors
-    /// When the address is not of that form.
+    /// The address is malformed.
     pub fn new(address: &str) -> Result<Consul, String> {
         let full = match address.split_once("://") {
             Some(("http" | "https", _)) => address.trim_end_matches('/').to_owned(),
@@ -90,7 +89,7 @@ impl fmt::Debug for Consul {
     }
 }
 
-/// What one of the queries brought; the catalog's own has no service.
+/// A query's result; the catalog's has no service.
 struct News {
     service: Option<String>,
     result: Result<Found, String>,
@@ -104,7 +103,7 @@ enum Found {
     Services(BTreeSet<String>),
 }
 
-/// A task that ends with its handle.
+/// A task that is aborted with its handle.
 struct Ending(JoinHandle<()>);
 
 impl Drop for Ending {
@@ -113,8 +112,8 @@ impl Drop for Ending {
     }
 }
 
-/// Watches all services until nobody listens; `wait` bounds a blocking query, and the instances
-/// `before` stay until their services are asked.
+/// Watches all services until the receiver is dropped. `wait` bounds a blocking query; the
+/// instances `before` stay until their services have answered.
 pub(super) async fn watch(
     consul: Consul,
     wait: Duration,
@@ -164,7 +163,7 @@ pub(super) async fn watch(
                         services.entry(name.clone()).or_insert_with(|| start(Some(&name)));
                     }
                 }
-                // What comes late of a service that is gone has no place.
+                // A late answer of a removed service is ignored.
                 Ok(Found::Instances(instances)) => {
                     if let Some(name) = service.as_ref().filter(|name| services.contains_key(*name))
                     {

@@ -1,4 +1,4 @@
-//! Targets from names in DNS.
+//! Discovery in DNS.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,22 +13,22 @@ use hickory_resolver::proto::rr::{RData, RecordType};
 use super::Labels;
 use super::status::Publisher;
 
-/// How long one answer may take before the next try, and how many tries.
+/// The timeout of a query, and the number of tries.
 const TIMEOUT: Duration = Duration::from_secs(5);
 const TRIES: usize = 2;
 
-/// Names to ask for.
+/// What to query from DNS.
 #[derive(Clone, Debug)]
 pub struct Dns {
     /// The names: `_vars._tcp.example.com` or `vars.example.com`.
     pub names: Vec<String>,
-    /// What to ask for.
+    /// The record type.
     pub record: Record,
-    /// Who to ask; the system's resolver unless told.
+    /// The name server. Default: the system's resolver.
     pub nameserver: Option<SocketAddr>,
 }
 
-/// What to ask DNS for, and the port where the answer has none.
+/// The record type, with the port for those without one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Record {
     /// Hosts and ports.
@@ -39,7 +39,7 @@ pub enum Record {
     Aaaa(u16),
 }
 
-/// Asks every `refresh` until nobody listens.
+/// Queries every `refresh` until the receiver is dropped.
 pub(super) async fn watch(dns: Dns, refresh: Duration, publisher: Publisher) {
     let mut resolver = None;
     loop {
@@ -59,10 +59,10 @@ pub(super) async fn watch(dns: Dns, refresh: Duration, publisher: Publisher) {
     }
 }
 
-/// The targets of all names; one name that fails fails them all, so that no
-/// target goes for want of an answer.
+/// The targets of all names; if one query fails, all do, so that no target disappears without an
+/// answer.
 async fn ask_all(dns: &Dns, resolver: &mut Option<TokioResolver>) -> Result<Vec<Labels>, String> {
-    // Made anew after a failure, when the system's configuration may be better.
+    // Made again after a failure: the system's configuration may have changed.
     let asked = match resolver.take() {
         Some(asked) => asked,
         None => connect(dns.nameserver).map_err(|e| e.to_string())?,
@@ -110,8 +110,7 @@ async fn ask(
     };
     let answer = match resolver.lookup(name, kind).await {
         Ok(answer) => answer,
-        // A name that is not there has no targets: so a headless service says
-        // that none is ready.
+        // A missing name has no targets: a headless service without ready pods.
         Err(NetError::Dns(DnsError::NoRecordsFound(none)))
             if matches!(none.response_code, ResponseCode::NoError | ResponseCode::NXDomain) =>
         {
@@ -121,7 +120,7 @@ async fn ask(
     };
     for record_found in answer.answers() {
         let (host, port) = match (&record_found.data, record) {
-            // A target of `.` says that there is no such service (RFC 2782).
+            // A target of `.` means that there is no such service (RFC 2782).
             (RData::SRV(srv), Record::Srv) if !srv.target.is_root() => {
                 (srv.target.to_utf8(), srv.port)
             }

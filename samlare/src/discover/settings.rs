@@ -1,4 +1,4 @@
-//! The keys of a `[[discover]]` table, and what is wrong with them.
+//! The keys of a `[[discover]]` table and their validation.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -7,71 +7,69 @@ use std::time::Duration;
 
 use super::{Consul, Discover, Dns, Record, Source, Template, TemplateError};
 
-/// How often files are looked at.
+/// The default interval for files.
 const FILES_REFRESH: Duration = Duration::from_secs(5);
-/// How often DNS is asked.
+/// The default interval for DNS.
 const DNS_REFRESH: Duration = Duration::from_secs(30);
-/// How long Consul may wait for a change, which is its own default too.
+/// The default wait for Consul, equal to Consul's own.
 const CONSUL_WAIT: Duration = Duration::from_secs(300);
 /// The most that Consul waits.
 const MAX_CONSUL_WAIT: Duration = Duration::from_secs(600);
 /// The least `Refresh`.
 const MIN_REFRESH_MS: u64 = 10;
 
-/// What a `[[discover]]` table says, as it was written; each field is the key
-/// of its name (`Files`, `FailureMetric`, `TokenFile`, …).
+/// A `[[discover]]` table as written; each field is the key of its name (`Files`, `FailureMetric`,
+/// `TokenFile`, …).
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// `Files`: paths of file_sd documents; the last part may hold one `*`.
+    /// `Files`: paths of file_sd documents; the last part may contain one `*`.
     pub files: Vec<String>,
     /// `Dns`: names.
     pub dns: Vec<String>,
-    /// `Record`: `SRV` (as without it for names that start with `_`), `A`, `AAAA`.
+    /// `Record`: `SRV` (default for names that start with `_`), `A`, `AAAA`.
     pub record: Option<String>,
-    /// `Port`: for `A` and `AAAA`, whose answers have none.
+    /// `Port`: for `A` and `AAAA`.
     pub port: Option<u16>,
-    /// `Nameserver`: `10.0.0.2` or `10.0.0.2:53` instead of the system's.
+    /// `Nameserver`: `10.0.0.2` or `10.0.0.2:53`. Default: the system's.
     pub nameserver: Option<String>,
     /// `Consul`: the agent's address, `http://127.0.0.1:8500`.
     pub consul: Option<String>,
-    /// `Services`: names in Consul; all of them unless told.
+    /// `Services`: names in Consul. Default: all.
     pub services: Vec<String>,
-    /// `Tags`: only Consul's services that have all of these.
+    /// `Tags`: only services with all of these.
     pub tags: Vec<String>,
-    /// `Datacenter`: Consul's; the agent's own unless told.
+    /// `Datacenter`: Consul's. Default: the agent's own.
     pub datacenter: Option<String>,
-    /// `Passing`: whether only instances that pass their checks count; true
-    /// unless told.
+    /// `Passing`: whether to include only instances that pass their checks. Default: true.
     pub passing: Option<bool>,
-    /// `Token`: Consul's; CONSUL_HTTP_TOKEN of the environment unless told.
+    /// `Token`: Consul's. Default: CONSUL_HTTP_TOKEN from the environment.
     pub token: Option<String>,
-    /// `TokenFile`: a file that holds it, read before every request.
+    /// `TokenFile`: a file with the token, read before every request.
     pub token_file: Option<String>,
-    /// `CaFile`: PEM certificates that Consul's https is checked by (the
-    /// endpoints' too).
+    /// `CaFile`: PEM certificates to trust for Consul's https (and the endpoints').
     pub ca_file: Option<PathBuf>,
-    /// `Refresh`: milliseconds between two looks at files (5,000 unless told)
-    /// or DNS (30,000); the longest that Consul waits for a change (300,000).
+    /// `Refresh`: the interval in milliseconds for files (default 5,000) or DNS (30,000); for
+    /// Consul the longest wait for a change (300,000).
     pub refresh_ms: Option<u64>,
-    /// `URL`: a template; `http://{host}:{port}/debug/vars` unless told.
+    /// `URL`: a template. Default: `http://{host}:{port}/debug/vars`.
     pub url: Option<String>,
-    /// `Prefix`: a template; needed.
+    /// `Prefix`: a template; required.
     pub prefix: Option<String>,
     /// `FailureMetric`: a template.
     pub failure_metric: Option<String>,
 }
 
-/// Something wrong in a `[[discover]]` table.
+/// An error in a `[[discover]]` table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The key, as it is spelled in documentation.
+    /// The key as documented.
     pub key: &'static str,
-    /// What is wrong, and what would be right.
+    /// The problem and a remedy.
     pub message: String,
 }
 
 impl Settings {
-    /// The keys that a `[[discover]]` table has beside those of an endpoint.
+    /// The keys of a `[[discover]]` table beside those of an endpoint.
     pub const KEYS: &[&str] = &[
         "Files",
         "Dns",
@@ -91,10 +89,10 @@ impl Settings {
         "FailureMetric",
     ];
 
-    /// Checks everything.
+    /// Validates everything.
     ///
     /// # Errors
-    /// All that is wrong, each with its key and what would be right.
+    /// All errors, each with its key and a remedy.
     pub fn check(&self) -> Result<Discover, Vec<Problem>> {
         let mut problems = Vec::new();
         let source = self.source(&mut problems);
@@ -117,7 +115,7 @@ impl Settings {
         let known = source.as_ref().and_then(known_labels);
         let mut template = |key, text: &Option<String>| {
             let text = text.as_deref()?;
-            // A URL may hold a password or a token: nothing of it is repeated.
+            // A URL may contain a password or a token: never repeat it.
             let is_secret = key == "URL" && text.contains(['@', '?']);
             let shown = if is_secret { "the template".to_owned() } else { format!("{text:?}") };
             let template = match Template::parse(text) {
@@ -281,11 +279,11 @@ impl Settings {
     }
 }
 
-/// The labels that a source gives, where that is known before it answers.
+/// The labels of a source, if they are known in advance.
 fn known_labels(source: &Source) -> Option<Vec<&'static str>> {
     match source {
         Source::Dns(_) => Some(vec!["host", "port", "service", "address"]),
-        // Labels of files and metadata of Consul are whatever users write.
+        // Labels in files and Consul's metadata are free.
         Source::Files(_) | Source::Consul(_) => None,
     }
 }

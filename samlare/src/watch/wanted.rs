@@ -7,7 +7,7 @@ use super::units::Unit;
 pub struct Wanted {
     /// The whole dotted name, as [`super::service::Service`] knows it.
     pub name: String,
-    /// How to show it; by its name unless told.
+    /// How to show it. Default: by its name.
     pub unit: Option<Unit>,
 }
 

@@ -1,4 +1,4 @@
-//! The members of a group: read once, and then watched.
+//! Follows the members of a group: reads them once, then watches.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::cluster::engine::{Change, Entry, Reporter};
 /// After the first failure in a row, and after many.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_millis(1000);
-/// Most keys of other groups that are looked at.
+/// The most keys of other groups that are read.
 const MAX_OTHERS: u32 = 1000;
 
-/// What is known of the group: its keys with the revisions that they are of.
+/// The known keys of the group with their revisions.
 struct Known {
     revision: i64,
     keys: BTreeMap<String, i64>,
@@ -24,13 +24,13 @@ struct Known {
 
 /// Why a watch ended.
 enum End {
-    /// It can be resumed from the revision that is known.
+    /// It can be resumed from the known revision.
     Broken(Trouble),
-    /// What is known is not what etcd has: it is read anew.
+    /// The known state differs from etcd's: read again.
     Stale,
 }
 
-/// Reports for ever.
+/// Reports changes, forever.
 pub(super) async fn follow(
     mut gateway: Gateway,
     prefix: String,
@@ -67,7 +67,7 @@ pub(super) async fn follow(
     }
 }
 
-/// The group's entries, and the revision of which they are all.
+/// Reads the group's entries and their common revision.
 async fn read(gateway: &mut Gateway, prefix: &str) -> Result<(Known, Vec<Entry>), Trouble> {
     let range =
         json!({"key": wire::encode(prefix), "range_end": wire::encode(wire::range_end(prefix))});
@@ -85,7 +85,7 @@ async fn read(gateway: &mut Gateway, prefix: &str) -> Result<(Known, Vec<Entry>)
     Ok((Known { revision, keys }, entries))
 }
 
-/// Other groups with members; none where the user may not see them.
+/// Other groups with members; empty if the user may not read them.
 async fn others(gateway: &mut Gateway, prefix: &str) -> Vec<String> {
     let range = json!({
         "key": wire::encode(ROOT),
@@ -108,8 +108,8 @@ fn key_of(pair: &Value, prefix: &str) -> Option<String> {
     Some(wire::decode(&pair["key"]).strip_prefix(prefix)?.to_owned())
 }
 
-/// Watches from the revision after the known one, and compares with a fresh reading every so
-/// often: a watch may be silent because its node is cut off.
+/// Watches from the revision after the known one, and compares with a fresh read at intervals: a
+/// watch may be silent because its node is partitioned.
 async fn watch(
     gateway: &mut Gateway,
     prefix: &str,
@@ -133,7 +133,7 @@ async fn watch(
             () = sleep_until(compare) => {
                 compare = Instant::now() + every;
                 match read(gateway, prefix).await {
-                    // What is on its way in the stream was read, too.
+                    // Events already in the stream were read, too.
                     Ok((now, _)) if now.keys != known.keys || now.revision < known.revision => {
                         return End::Stale;
                     }

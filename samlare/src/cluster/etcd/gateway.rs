@@ -1,4 +1,4 @@
-//! Calls to etcd's nodes: the one that answered last is asked first, and then the others.
+//! Calls to etcd's nodes, starting with the one that answered last.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -19,15 +19,15 @@ use crate::cluster::settings::{Address, Login};
 /// The largest file of a password.
 const MAX_PASSWORD_BYTES: u64 = 4 << 10;
 
-/// etcd's nodes, and what is known of them.
+/// etcd's nodes and the preferred one.
 pub(super) struct Servers {
     nodes: Vec<Address>,
     tls: Option<Identity>,
     login: Option<Login>,
     token: Mutex<Option<HeaderValue>>,
-    /// The node that is asked first; whoever finds that it does not answer moves all.
+    /// The node to call first; a change moves all callers.
     preferred: watch::Sender<usize>,
-    /// For one call to one node.
+    /// The timeout of one call to one node.
     limit: Duration,
     pub(super) requests: AtomicU64,
 }
@@ -39,7 +39,7 @@ impl Servers {
         login: Option<Login>,
         limit: Duration,
     ) -> Servers {
-        // Members begin at different nodes.
+        // Members start with different nodes.
         let (preferred, _) = watch::channel(fastrand::usize(..nodes.len().max(1)));
         let (token, requests) = (Mutex::default(), AtomicU64::new(0));
         Servers { nodes, tls, login, token, preferred, limit, requests }
@@ -49,7 +49,7 @@ impl Servers {
         self.tls.as_ref().map_or(Ok(()), Identity::reload)
     }
 
-    /// Prefers another node than `before`, unless somebody has chosen one meanwhile.
+    /// Prefers another node than `before`, unless that has already changed.
     fn move_on(&self, before: usize, to: usize) {
         self.preferred.send_if_modified(|at| {
             let moves = *at == before && to != before;
@@ -69,12 +69,12 @@ impl Servers {
     }
 }
 
-/// Why a call brought nothing.
+/// Why a call failed.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// No node answered, or none could; the last one's words.
+    /// No node answered successfully; the last one's error.
     Away(String),
-    /// A node answered that it does not do that: no other will.
+    /// A node rejected the call; any other would too.
     Refused { code: u64, message: String },
 }
 
@@ -110,7 +110,7 @@ impl Gateway {
         Gateway { servers, callers }
     }
 
-    /// Calls the preferred node, and the others in turn where it does not answer.
+    /// Calls the preferred node, then the others in turn.
     pub(super) async fn call(&mut self, path: &str, body: &Value) -> Result<Value, Trouble> {
         let first = *self.servers.preferred.borrow();
         let nodes = self.callers.len();
@@ -125,12 +125,12 @@ impl Gateway {
                 }
             }
         }
-        // Whoever watches a node that is cut off must look elsewhere, too.
+        // Watches on a partitioned node must move too.
         self.servers.move_on(first, (first + 1) % nodes.max(1));
         Err(last)
     }
 
-    /// Begins a stream at the preferred node; a node that does not answer is left.
+    /// Opens a stream at the preferred node; prefers another one on failure.
     pub(super) async fn listen(&mut self, path: &str, body: &Value) -> Result<Stream, Trouble> {
         let mut moved = self.servers.preferred.subscribe();
         let at = *moved.borrow_and_update();
@@ -149,7 +149,7 @@ impl Gateway {
         self.servers.move_on(at, (at + 1) % self.callers.len().max(1));
     }
 
-    /// The stream broke: its node may be gone.
+    /// The stream broke: its node may be down.
     pub(super) fn broken(&self, stream: &Stream) {
         self.leave(stream.at);
     }
@@ -167,7 +167,7 @@ impl Gateway {
         })
     }
 
-    /// Asks one node; once more after a login where the token has expired.
+    /// Calls one node; retries after a login if the token has expired.
     async fn ask(&mut self, at: usize, path: &str, body: &Value) -> Result<Value, Trouble> {
         let token = self.authorized(at).await?;
         let had_token = token.is_some();
@@ -183,7 +183,7 @@ impl Gateway {
         }
     }
 
-    /// The token to call with; logs in where there is none yet.
+    /// The token, after a login if necessary.
     async fn authorized(&mut self, at: usize) -> Result<Option<HeaderValue>, Trouble> {
         let Some(login) = self.servers.login.clone() else { return Ok(None) };
         if let Some(token) = self.servers.token() {
@@ -197,7 +197,7 @@ impl Gateway {
         };
         let body = json!({"name": login.user, "password": password});
         let answer = match self.post(at, "/v3/auth/authenticate", &body, None).await {
-            // Nobody need log in.
+            // Authentication is disabled.
             Err(Trouble::Refused { code: wire::PRECONDITION, .. }) => return Ok(None),
             answer => answer?,
         };
@@ -224,7 +224,7 @@ impl Gateway {
             200 => self.away(at, "the answer is not etcd's: it is not JSON"),
             _ => self.away(at, &format!("answered with status {status}")),
         })?;
-        // A stream's error comes within it.
+        // A stream's error is nested.
         let error = if answer["error"].is_object() { &answer["error"] } else { &answer };
         if status == 200 && error["code"].is_null() && error["grpc_code"].is_null() {
             return Ok(answer);
@@ -247,10 +247,10 @@ impl Gateway {
     }
 }
 
-/// An answer that goes on, a JSON document a line.
+/// A streamed response, one JSON document on each line.
 pub(super) struct Stream {
     told: Told,
-    /// The node that it is of.
+    /// Its node.
     at: usize,
     moved: watch::Receiver<usize>,
     line: Vec<u8>,
@@ -276,7 +276,7 @@ impl Stream {
             }
             let piece = tokio::select! {
                 piece = self.told.next() => piece,
-                // Others found that the node does not answer any more.
+                // Other callers found that the node does not answer.
                 _ = self.moved.changed() => {
                     return Err(Trouble::Away("the node does not answer any more".to_owned()));
                 }

@@ -1,10 +1,10 @@
-//! How etcd's gateway writes keys, values and numbers in JSON.
+//! Encoding of keys, values and numbers in etcd's gateway.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-/// gRPC's codes, as far as they are told apart.
+/// The gRPC codes that matter.
 pub(super) const INVALID: u64 = 3;
 pub(super) const NOT_FOUND: u64 = 5;
 pub(super) const DENIED: u64 = 7;
@@ -12,18 +12,18 @@ pub(super) const PRECONDITION: u64 = 9;
 pub(super) const OUT_OF_RANGE: u64 = 11;
 pub(super) const UNAUTHENTICATED: u64 = 16;
 
-/// Bytes as the gateway takes them.
+/// Base64 as the gateway expects it.
 pub(super) fn encode(text: impl AsRef<[u8]>) -> String {
     STANDARD.encode(text)
 }
 
-/// A text of the gateway; what is no UTF-8 is replaced.
+/// Decodes a text; invalid UTF-8 is replaced.
 pub(super) fn decode(value: &Value) -> String {
     let bytes = STANDARD.decode(value.as_str().unwrap_or_default()).unwrap_or_default();
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// A number, which the gateway writes as a text; zero where there is none.
+/// A number, which the gateway writes as a string; zero if missing.
 pub(super) fn number(value: &Value) -> i64 {
     match value {
         Value::String(text) => text.parse().unwrap_or(0),
@@ -40,7 +40,7 @@ pub(super) fn range_end(prefix: &str) -> Vec<u8> {
             return end;
         }
     }
-    // All keys that there are.
+    // All keys.
     vec![0]
 }
 

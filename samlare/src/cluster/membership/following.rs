@@ -1,4 +1,4 @@
-//! The task of a member: it renews what it says, and follows what the others do.
+//! The task of a member: publishes its state and follows the others.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,17 +16,17 @@ use crate::cluster::troubles::{Looked, Troubles};
 use crate::cluster::view::View;
 use crate::log::Level;
 
-/// How often the lease and the clock are looked at.
+/// The interval of checks of the lease and the clock.
 const TICK: Duration = Duration::from_millis(200);
-/// After a join that failed.
+/// The pause after a failed join.
 const RETRY: Duration = Duration::from_millis(500);
 /// How long a start waits for the engine.
 const START: Duration = Duration::from_secs(3);
-/// How often a member says anew how much it polls and what its clock reads.
+/// The interval at which a member publishes its load and clock.
 const SAYS_EVERY: Duration = Duration::from_secs(15);
-/// The first time, when its first polls have ended.
+/// The first of these, after its first polls.
 const SAYS_FIRST: Duration = Duration::from_secs(5);
-/// Most views that wait to be taken; past it the oldest are skipped.
+/// The most pending views; beyond that the oldest are dropped.
 const MAX_VIEWS: usize = 1000;
 
 /// The task of a member.
@@ -35,7 +35,7 @@ pub(super) struct Following {
     settings: Settings,
     began: Instant,
     lease: Option<Lease>,
-    /// When the value was said last, and when it is next.
+    /// When the value was published last, and when it is due.
     said_next: Instant,
     retry: Instant,
     changes: Option<Changes>,
@@ -46,7 +46,7 @@ pub(super) struct Following {
     troubles: Troubles,
     /// Why the engine does not answer.
     error: String,
-    /// Since when it is away, once that was told.
+    /// Since when it is unreachable, once that was logged.
     away: Option<Instant>,
     looked: Instant,
     looked_ms: u64,
@@ -91,7 +91,7 @@ impl Following {
                     self.joined(joined);
                 }
                 change = next(&mut self.changes) => {
-                    // A task that has just been stopped for long hears old news.
+                    // After being stopped for long, pending news is outdated.
                     if !self.was_stopped() {
                         self.heard(change);
                     }
@@ -111,13 +111,13 @@ impl Following {
 
     /// Whether this process did not run for so long that others may have acted without it.
     fn was_stopped(&self) -> bool {
-        // The one clock stands still while the machine sleeps, the other may be set.
+        // One clock stops while the machine sleeps, the other can be set.
         let slept =
             Duration::from_millis(self.shared.clock.now_ms().saturating_sub(self.looked_ms));
         self.looked.elapsed().max(slept) > (self.settings.ttl / 2).max(TICK * 5)
     }
 
-    /// Forgets the news that wait, and reads all members again.
+    /// Discards pending news and reads all members again.
     fn read_anew(&mut self) {
         if self.changes.is_some() {
             self.changes = Some(self.shared.engine.members());
@@ -130,7 +130,7 @@ impl Following {
         );
     }
 
-    /// Whether there is something to say: that it is here, or what it polls by now.
+    /// Whether there is something to publish.
     fn must_say(&self) -> bool {
         let now = Instant::now();
         let is_lost = self.lease.as_ref().is_none_or(|lease| lease.standing().is_lost);
@@ -153,7 +153,7 @@ impl Following {
                 let says = if self.lease.is_none() { SAYS_FIRST } else { SAYS_EVERY };
                 self.said_next = now + says.mul_f64(0.9 + fastrand::f64() / 5.0);
                 self.lease = Some(lease);
-                // Members are read only now, so that this one is among them.
+                // Members are read after joining, so that this one is included.
                 if self.changes.is_none() {
                     self.changes = Some(self.shared.engine.members());
                 }
@@ -197,7 +197,7 @@ impl Following {
         self.see(false);
     }
 
-    /// Takes in what a member says of itself.
+    /// Handles a member's published value.
     fn seated(&mut self, key: &str, value: &str, is_fresh: bool) {
         let seat = match Seat::parse(value) {
             Ok(seat) if seat.group != self.settings.group => {
@@ -225,7 +225,7 @@ impl Following {
         self.seats.insert(key.to_owned(), seat);
     }
 
-    /// A seat is gone.
+    /// Handles a member's removal.
     fn left(&mut self, key: &str, seat: Seat) {
         self.troubles.gone(key);
         if self.is_me(&seat) {
@@ -245,7 +245,7 @@ impl Following {
         seat.instance == self.shared.instance
     }
 
-    /// Makes a view of the seats, and hands it on where it is another one.
+    /// Makes a view of the seats, and publishes it if it differs.
     fn see(&mut self, vanished: bool) {
         let Settings { name, replicas, .. } = &self.settings;
         let mut view = View::of(name, &self.shared.instance, self.seats.values(), *replicas);
@@ -272,7 +272,7 @@ impl Following {
         self.shared.news.notify_one();
     }
 
-    /// Looks at the lease, the engine and what is wrong, and says so.
+    /// Checks lease, engine and problems, and logs changes.
     fn look(&mut self) {
         let standing = self.lease.as_ref().map(Lease::standing);
         let confidence = match &standing {
@@ -307,7 +307,7 @@ impl Following {
         self.show(confidence, answers, &seat, troubles);
     }
 
-    /// Tells of an engine that goes away and comes back, and begins alone where it never came.
+    /// Logs when the engine becomes unreachable and reachable, and starts alone if it never was.
     fn reach(&mut self, answers: bool) {
         if answers {
             if let Some(since) = self.away.take() {
@@ -383,7 +383,7 @@ impl Following {
     }
 }
 
-/// A join under way; it ends with its member.
+/// A join in progress; aborted with its member.
 struct JoinTask(tokio::task::JoinHandle<Result<Lease, String>>);
 
 impl Drop for JoinTask {
