@@ -66,13 +66,16 @@ async fn points_that_are_refused_are_told_of_by_reason_until_there_are_none_for_
     wait(500).await;
     let begun: Vec<String> = told.try_iter().collect();
     assert_eq!(begun.len(), 2, "{begun:?}");
-    assert!(begun.iter().all(|event| event.starts_with("points are refused: ")), "{begun:?}");
+    assert!(begun.iter().all(|event| event.starts_with("points are rejected: ")), "{begun:?}");
     assert_ne!(begun[0], begun[1]);
     wait(150).await;
     let mut over: Vec<String> = told.try_iter().collect();
     over.sort();
     assert_eq!(over.len(), 2, "{over:?}");
-    assert!(over.iter().all(|event| event.starts_with("no more points are refused: ")), "{over:?}");
+    assert!(
+        over.iter().all(|event| event.starts_with("no more points are rejected: ")),
+        "{over:?}"
+    );
     assert!(over.iter().any(|event| event.ends_with(", 15 were")), "{over:?}");
     assert!(over.iter().any(|event| event.ends_with(", 2 were")), "{over:?}");
 }

@@ -158,7 +158,8 @@ fn a_spool_that_fails_is_told_once() {
     assert_eq!(sender.stats().queue_points, 10, "in memory");
     drop(sender);
     let told = told.lock().unwrap();
-    let failed: Vec<_> = told.iter().filter(|e| e.contains("takes no more points")).collect();
+    let failed: Vec<_> =
+        told.iter().filter(|e| e.contains("cannot be written, points are kept")).collect();
     assert_eq!(failed.len(), 1, "{told:?}");
     assert!(failed[0].contains(dir.to_str().unwrap()));
 }

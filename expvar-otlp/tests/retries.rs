@@ -167,7 +167,7 @@ async fn what_is_not_taken_now_is_sent_again_until_it_is() {
         assert_eq!((stats.rejected, stats.dropped, stats.unanswered), (0, 0, 0));
         let events = stage.events();
         assert!(
-            events.contains("is away, points wait: the answer is 5") || status == 429,
+            events.contains("is unreachable, points are queued: the answer is 5") || status == 429,
             "{events}"
         );
         assert!(events.contains("busy") && events.contains("is back after"), "{events}");
@@ -190,8 +190,8 @@ async fn what_would_be_refused_again_is_not_sent_again() {
         stage.until(|stats| stats.accepted == 1).await;
         assert_eq!(stage.handle.stats().retries, 0);
         let events = stage.events();
-        assert!(events.contains(&format!("does not take what it is sent: the answer is {status}")));
-        assert!(events.ends_with("takes everything again, 1 points were not taken"), "{events}");
+        assert!(events.contains(&format!("rejects points: the answer is {status}")));
+        assert!(events.ends_with("accepts all points again, 1 were rejected"), "{events}");
         assert_eq!(stage.shown("points_rejected"), 1);
     }))
     .await;

@@ -14,7 +14,7 @@ use std::time::Duration;
 ///
 /// let event = Event::Away { destination: "tcp://h:1".into(), error: "refused".into() };
 /// assert!(event.is_trouble());
-/// assert_eq!(event.to_string(), "tcp://h:1 is away, points wait: refused");
+/// assert_eq!(event.to_string(), "tcp://h:1 is unreachable, points are queued: refused");
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -129,7 +129,7 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Event::Away { destination, error } => {
-                write!(f, "{destination} is away, points wait: {error}")
+                write!(f, "{destination} is unreachable, points are queued: {error}")
             }
             Event::Back { destination, after, dropped } => {
                 let seconds = after.as_secs();
@@ -147,26 +147,26 @@ impl fmt::Display for Event {
                 )
             }
             Event::Refusing { reason, remedy } => {
-                write!(f, "points are refused: {reason}: {remedy}")
+                write!(f, "points are rejected: {reason}: {remedy}")
             }
             Event::Refused { reason, points } => {
-                write!(f, "no more points are refused: {reason}, {points} were")
+                write!(f, "no more points are rejected: {reason}, {points} were")
             }
             Event::Rejecting { destination, problem, remedy } => {
-                write!(f, "{destination} does not take what it is sent: {problem}: {remedy}")
+                write!(f, "{destination} rejects points: {problem}: {remedy}")
             }
             Event::Rejected { destination, points } => {
-                write!(f, "{destination} takes everything again, {points} points were not taken")
+                write!(f, "{destination} accepts all points again, {points} were rejected")
             }
             Event::Ignored { setting, problem } => {
                 write!(f, "{setting} is ignored: {problem}")
             }
             Event::SpoolFailed { directory, error } => write!(
                 f,
-                "the spool {directory} takes no more points, they are kept in memory: {error}"
+                "the spool {directory} cannot be written, points are kept in memory: {error}"
             ),
             Event::SpoolRecovered { directory } => {
-                write!(f, "the spool {directory} takes points again")
+                write!(f, "the spool {directory} can be written again")
             }
             Event::SpoolDamaged { file, problem } => write!(f, "the spool's {file}: {problem}"),
         }

@@ -144,11 +144,11 @@ impl Spool {
             }
             let problem = match self.later_version(&data) {
                 Some(version) => {
-                    format!("it has the format {version} of a later release, and is left to that")
+                    format!("it has the format {version} of a later release, and is left unchanged")
                 }
                 // Its first line is damaged, or it is a foreign file.
                 None if read_record(&data, at).is_none() => {
-                    "it is no spool of this program, and is left as it is".into()
+                    "it is not a spool of this program, and is left unchanged".into()
                 }
                 None => {
                     found.damaged += 1;
@@ -556,8 +556,8 @@ mod tests {
         let later = b"expvar-carbon spool 2\nwhatever that holds".as_slice();
         let files = [
             ("00000000000000000007.spool", later, "the format 2 of a later release"),
-            ("8.spool", b"a photograph".as_slice(), "no spool of this program"),
-            ("9.spool", b"expvar-otlp spool 1\n".as_slice(), "no spool of this program"),
+            ("8.spool", b"a photograph".as_slice(), "not a spool of this program"),
+            ("9.spool", b"expvar-otlp spool 1\n".as_slice(), "not a spool of this program"),
         ];
         for (name, content, _) in files {
             std::fs::write(dir.path().join(name), content).unwrap();

@@ -13,7 +13,7 @@ pub fn tell(log: &Log, event: &Event) {
     match event {
         Event::Away { destination, error } => {
             say(
-                "destination is away, points wait",
+                "destination is unreachable, points are queued",
                 &[("destination", destination), ("error", error)],
             );
         }
@@ -29,25 +29,25 @@ pub fn tell(log: &Log, event: &Event) {
             say("queue is empty again", &[("destination", destination), ("dropped", points)]);
         }
         Event::Refusing { reason, remedy } => {
-            say("points are refused", &[("reason", reason), ("remedy", remedy)]);
+            say("points are rejected", &[("reason", reason), ("remedy", remedy)]);
         }
         Event::Refused { reason, points } => {
-            say("no points are refused any more", &[("reason", reason), ("refused", points)]);
+            say("no more points are rejected", &[("reason", reason), ("refused", points)]);
         }
         Event::Rejecting { destination, problem, remedy } => say(
-            "destination does not take what it is sent",
+            "destination rejects points",
             &[("destination", destination), ("problem", problem), ("remedy", remedy)],
         ),
         Event::Rejected { destination, points } => say(
-            "destination takes everything again",
+            "destination accepts all points again",
             &[("destination", destination), ("rejected", points)],
         ),
         Event::SpoolFailed { directory, error } => say(
-            "spool takes no points, they are kept in memory only",
+            "spool cannot be written, points are kept in memory only",
             &[("directory", directory), ("error", error)],
         ),
         Event::SpoolRecovered { directory } => {
-            say("spool takes points again", &[("directory", directory)]);
+            say("spool can be written again", &[("directory", directory)]);
         }
         Event::SpoolDamaged { file, problem } => {
             say("spool is damaged", &[("file", file), ("problem", problem)]);

@@ -124,7 +124,7 @@ fn without_etcd(time: Duration) {
     for name in ["a", "b"] {
         let log = fleet.log(name);
         let lines = |text: &str| log.lines().filter(|line| line.contains(text)).count();
-        assert_eq!(lines("the engine is away, the last members stay in force"), 1, "{log}");
+        assert_eq!(lines("the engine is unreachable, the last members stay in force"), 1, "{log}");
         assert_eq!(lines("the engine is back"), 1, "{log}");
     }
 }

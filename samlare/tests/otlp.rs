@@ -132,6 +132,6 @@ fn a_collector_that_is_away_is_told_in_the_log() {
     let (service, port) = (Service::counting(), free_port());
     let keys = format!("Otlp = \"http://127.0.0.1:{port}\"\nFlushTimeout = 100");
     let program = Program::start(&config(&keys, &service));
-    wait_for("the outage", || program.log().contains("destination is away").then_some(()));
+    wait_for("the outage", || program.log().contains("destination is unreachable").then_some(()));
     program.terminate();
 }

@@ -398,11 +398,11 @@ fn lines_carry_their_priority_where_standard_error_is_the_journal() {
 fn the_log_tells_when_carbon_goes_away_and_is_back() {
     let (service, port) = (Service::counting(), free_port());
     let program = Program::start(&(carbon(port) + &endpoint(&service, "/a", "a")));
-    program.wait_for_log("\"msg\":\"destination is away, points wait\"");
+    program.wait_for_log("\"msg\":\"destination is unreachable, points are queued\"");
     let _sink = Sink::at(port);
     program.wait_for_log("\"msg\":\"destination is back\"");
     let log = program.terminate();
-    let away = log.lines().find(|line| line.contains("is away")).unwrap();
+    let away = log.lines().find(|line| line.contains("is unreachable")).unwrap();
     let away: serde_json::Value = serde_json::from_str(away).unwrap();
     assert_eq!(away["level"], "warn");
     assert!(away["destination"].as_str().unwrap().contains(&port.to_string()), "{away}");

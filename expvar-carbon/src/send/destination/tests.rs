@@ -304,7 +304,10 @@ async fn an_outage_is_told_once_and_its_end_with_what_was_lost() {
     let mut stage = stage(&["h:1"], 64 << 10, &[], false);
     stage.push("a 1 1\n");
     sleep(Duration::from_secs(60)).await;
-    assert_eq!(told(&stage), ["tcp://h:1 is away, points wait: tcp://h:1: connection refused"]);
+    assert_eq!(
+        told(&stage),
+        ["tcp://h:1 is unreachable, points are queued: tcp://h:1: connection refused"]
+    );
     // Too much for the queue: one of two batches is dropped.
     stage.push(&"a 2 2\n".repeat(6_000));
     stage.push(&"a 3 3\n".repeat(6_000));
@@ -349,7 +352,7 @@ async fn a_server_that_hangs_is_away_until_it_keeps_a_connection() {
     sleep(Duration::from_secs(7)).await;
     let told = told(&stage);
     assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].ends_with("away, points wait: tcp://h:1: timed out"), "{told:?}");
+    assert!(told[0].ends_with("unreachable, points are queued: tcp://h:1: timed out"), "{told:?}");
     assert!(told[1].contains(" is back after "), "{told:?}");
     reader.abort();
 }

@@ -322,7 +322,7 @@ impl Following {
         self.away = Some(Instant::now());
         let error = self.error.clone();
         if self.view.is_some() {
-            let message = "the engine is away, the last members stay in force";
+            let message = "the engine is unreachable, the last members stay in force";
             self.tell(Level::Warn, message, &[("error", &error)]);
             return;
         }
