@@ -1,4 +1,4 @@
-// The live page: wires the stream, the list, the charts and the controls together.
+// The live page: connects the stream, the list, the charts and the controls.
 
 import { Chart, SPANS, choice, make, write } from './chart.js';
 import { Flame } from './flame.js';
@@ -48,7 +48,7 @@ list.onsight = () => {
   const charted = [...memory.rows, ...[...panels.values()].flatMap((one) => one.rows)];
   if (![...charted, ...list.rows()].some((row) => row.numeric && !row.seeded)) return;
   list.seeding = setTimeout(async () => {
-    // With those that come next, so that most of a reader's scrolling asks for nothing.
+    // Including the following ones, so that most scrolling needs no request.
     const seeded = await store.seed([...charted, ...list.rows(20)]);
     list.tick();
     if (charted.some((row) => seeded.includes(row))) draw();
@@ -101,7 +101,7 @@ function place(row) {
 
 function arrange() {
   const found = [...store.rows.values()].filter(matches);
-  // A chart that is open stays, so that the next one can be looked for.
+  // An open chart stays, so that the next one can be searched for.
   const rows = found.length === store.rows.size ? found
     : [...store.rows.values()].filter((row) => settings.open.has(row.name) || matches(row));
   const flat = !settings.grouped || settings.sort === 'change';
@@ -177,7 +177,7 @@ function toggle(name) {
   $('rows').focus({ preventScroll: true });
 }
 
-/** Draws `other` into the chart of `name`; `undefined` asks for it, `null` takes it out. */
+/** Draws `other` into the chart of `name`; `undefined` prompts for it, `null` removes it. */
 function compare(name, other) {
   settings.pick = other === undefined ? name : null;
   $('pick').hidden = other !== undefined;
@@ -247,7 +247,7 @@ const memory = {
     if ($('memory').hidden) return;
     const share = (x) => (limit ? `${human(x / limit.value, 'ratio')} of the limit` : '');
     const lines = MEMORY.map((line, i) => rows[i] && { ...line, unit: 'bytes', now: rows[i].value, ...range.points(rows[i], 0), note: i ? share : undefined }).filter(Boolean);
-    // A limit far above would press what there is to see flat; the share says where it is.
+    // A limit far above would flatten the line; the percentage shows it instead.
     const high = Math.max(...lines.filter((line) => line.name !== 'limit').map((line) => extremes(line)?.high ?? 0));
     const shown = lines.filter((line) => line.name !== 'limit' || high > NEAR * limit.value);
     const { start, step, frozen } = range.shown;
@@ -259,7 +259,7 @@ $('memory-chart').append(memory.chart.element);
 
 const flame = new Flame($('flame'));
 
-/** Shows who holds the memory, where the service samples that. */
+/** Shows the heap profile, if the service samples it. */
 function heap() {
   $('heap').hidden = !store.sampled;
   const open = store.sampled && settings.heap;
@@ -311,7 +311,7 @@ const stream = new Stream({
 store.onrows = () => {
   tell();
   heap();
-  // Names that come and go several times a second are listed once for all of them.
+  // Names that change several times a second are batched into one update.
   arranging ??= requestAnimationFrame(() => { arranging = null; arrange(); });
 };
 let arranging = null;
@@ -328,7 +328,7 @@ store.ontick = () => {
   }
   fetch();
   if (store.restarts.length) tell();
-  // After what measures the page, so that it is laid out once.
+  // After everything that measures, so that layout runs once.
   const uptime = store.named.get('process.uptime_seconds')?.value ?? (store.now - store.began) / 1000;
   write($('up'), `up ${duration(Math.max(1, Math.round(uptime)))}`);
 };
@@ -358,7 +358,7 @@ function pause() {
 }
 $('pause').addEventListener('click', pause);
 
-// Back and forward, and addresses that are typed in.
+// Back and forward, and edited URLs.
 addEventListener('popstate', () => {
   Object.assign(settings, parse(location.search, kept.get('pinned') ?? []));
   $('filter').value = settings.filter;

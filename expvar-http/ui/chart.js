@@ -1,4 +1,4 @@
-// A chart of a stretch of time: axes in the unit, a legend that reads out the crosshair, which all
+// A chart of a time span: axes with units, and a legend with the values at the crosshair, which all
 // charts of the page share.
 
 import { clock, human, logTicks, moment, period, ticks } from './format.js';
@@ -45,7 +45,7 @@ export function choice(label, options, chosen, onchange) {
   return group;
 }
 
-/** The moment that all charts point at, in Unix ms; `null` where nobody points. */
+/** The time of the crosshair in Unix ms; `null` without one. */
 export const crosshair = {
   time: null,
   charts: new Set(),
@@ -72,18 +72,18 @@ class Scale {
     if (log) {
       [low, high] = [low / 1.3, high * 1.3];
     } else {
-      // From zero, unless that would leave a small movement of a large value invisible.
+      // From zero, unless that would hide a small change of a large value.
       if (zero || low < high * 0.75) low = Math.min(low, 0);
       if (high < 0 && (zero || low < high * 1.33)) high = 0;
       if (high === low) [low, high] = high === 0 ? [0, 1] : [Math.min(0, high * 1.1), Math.max(0, high * 1.1)];
-      // Halves, as the difference of two numbers may be none.
+      // Half of each, because the difference of two numbers may be infinite.
       const room = (high / 2 - low / 2) * 0.12;
       if (high !== 0) high += room;
       if (low !== 0) low -= room;
     }
     Object.assign(this, { low, high });
     this.rows = empty ? [] : (log ? logTicks : ticks)(low, high, Math.max(2, Math.floor((bottom - top) / 44)), unit);
-    // As many digits as it takes to tell them apart.
+    // As many digits as needed to distinguish the labels.
     for (let more = 0; more < 6; more += 1) {
       this.labels = this.rows.map((at) => human(at, unit, rate, more).replace(/(\.\d*?)0+(?= |%|\/|$)/, '$1').replace(/\.(?= |%|\/|$)/, ''));
       if (new Set(this.labels).size === this.rows.length) break;
@@ -103,7 +103,7 @@ class Scale {
 }
 
 export class Chart {
-  /** `onzoom(from, to)` is told of a stretch of time that was dragged over. */
+  /** `onzoom(from, to)` is called after a drag over a time span. */
   constructor(label, onzoom = () => {}) {
     this.onzoom = onzoom;
     this.canvas = make('canvas');
@@ -115,7 +115,7 @@ export class Chart {
     this.element = make('div', { class: 'chart' }, this.legend, this.plot);
     this.data = null;
     this.drag = null;
-    // What asks for the size of a page that was written to has it laid out once more.
+    // Reading sizes after a write would force another layout.
     this.size = new ResizeObserver(([{ contentRect: { width, height } }]) => { Object.assign(this, { width, height }); this.draw(); });
     this.size.observe(this.plot);
     this.sight = new IntersectionObserver((seen) => { this.seen = seen.at(-1).isIntersecting; this.draw(); });
@@ -126,7 +126,7 @@ export class Chart {
     on('pointerdown', (event) => this.press(event));
     on('pointerup', (event) => this.release(event));
     on('pointercancel', () => { this.drag = null; this.draw(); });
-    // What a finger pointed at stays until it points elsewhere.
+    // A touch keeps its position until the next one.
     on('pointerleave', (event) => { if (event.pointerType === 'mouse' && !this.drag) crosshair.aim(null); });
     on('blur', () => crosshair.aim(null));
     on('keydown', (event) => this.key(event));
@@ -274,7 +274,7 @@ export class Chart {
       pen.setLineDash(line.dashed ? [5, 4] : []);
       pen.stroke(new Path2D(trace(line.points, x, (value) => of.y(value))));
       pen.setLineDash([]);
-      // A point without neighbours is no line.
+      // A point without neighbours is drawn as a dot.
       line.points.forEach((at, i) => {
         if (Number.isFinite(at) && !Number.isFinite(line.points[i - 1]) && !Number.isFinite(line.points[i + 1])) this.dot(pen, x(i), of.y(at), 2, ink[line.colour]);
       });
@@ -325,7 +325,7 @@ export class Chart {
     const [first, end] = [this.time(0), this.time(this.length - 1)];
     const wanted = Math.max(1, Math.floor(this.frame.width / 110));
     const every = (MARKS.find((secs) => secs >= step && (end - first) / 1000 / secs <= wanted) ?? 604800) * 1000;
-    // Days are the world's, hours the reader's.
+    // Days are in UTC, hours in the reader's time zone.
     const zone = every >= 10800000 && step < 86400 ? new Date(end).getTimezoneOffset() * 60000 : 0;
     pen.fillStyle = ink.dim;
     pen.textBaseline = 'alphabetic';
@@ -338,7 +338,7 @@ export class Chart {
     }
   }
 
-  /** A line where the service began anew, and one where none of the last so many points is known. */
+  /** Marks restarts of the service, and gaps. */
   marks(pen, x, top, bottom, ink) {
     const { step, marks = [], faults = 0, lines } = this.data;
     pen.strokeStyle = ink.bad;

@@ -1,4 +1,4 @@
-// Who holds the memory: a heap profile as an icicle, callers above callees, and by function.
+// A heap profile as a flame graph, callers above callees, and by function.
 
 import { choice, make, write } from './chart.js';
 import { human, plural, visible } from './format.js';
@@ -31,7 +31,7 @@ export class Flame {
     this.build();
   }
 
-  /** A difference is to the profile that was there when it was asked for. */
+  /** A difference is relative to the profile at the time of the request. */
   compare(mode) {
     this.was = mode === 'difference' ? this.now : null;
     if (this.was) this.read();
@@ -51,7 +51,7 @@ export class Flame {
         at = at.below.get(name);
         at[key] += bytes;
         if (!sites.has(name)) sites.set(name, { name, self: 0, all: 0 });
-        // A function that calls itself holds its bytes once.
+        // A recursive function counts once.
         if (!seen.has(name)) sites.get(name).all += key === 'now' ? bytes : -bytes;
         seen.add(name);
       }
@@ -74,7 +74,7 @@ export class Flame {
     let found = 0;
     const place = (node, depth, left, width, inside) => {
       const hit = words !== '' && node.name.toLowerCase().includes(words);
-      // What lies below another match is counted with it.
+      // Matches below another match are counted with it.
       if (hit && !inside) found += node.now;
       this.frames.push({ node, depth, left, width, dim: words !== '' && !hit });
       const below = [...node.below.values()].sort((a, b) => size(b) - size(a));

@@ -1,4 +1,4 @@
-// Numbers as people read them: by unit, three or four digits, the same width from second to second.
+// Number formatting: with units, three or four digits, and a constant width.
 
 const BINARY = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'];
 const DECIMAL = ['', 'k', 'M', 'G', 'T', 'P', 'E'];
@@ -67,7 +67,7 @@ export function duration(seconds, more = 0) {
   return seconds < 0 ? `−${text}` : text;
 }
 
-/** One value in its unit; `rate` says that it is one of something a second; `more` digits than usual. */
+/** One value in its unit; `rate` for a rate per second; `more` digits than usual. */
 export function human(x, unit = '', rate = false, more = 0) {
   if (x === null || x === undefined || Number.isNaN(x)) return '–';
   const per = rate ? '/s' : '';
@@ -75,9 +75,9 @@ export function human(x, unit = '', rate = false, more = 0) {
   if (unit === 'ratio') return `${digits(x * 100, more)} %${per}`;
   if (unit === 'percent') return `${digits(x, more)} %${per}`;
   if (unit === 'unix') return rate ? `${count(x)}/s` : moment(x * 1000);
-  // Time spent for each second that passes is a share: of a core, of a thread.
+  // Seconds per second are a ratio: of a core, of a thread.
   const secs = x * SECONDS[unit];
-  // Nothing takes 31 years: that is a time and no duration.
+  // No duration is 31 years: that is a point in time.
   if (!rate && secs >= 1e9 && secs < 4e9) return moment(secs * 1000);
   if (unit in SECONDS) return rate ? `${digits(secs * 100, more)} %` : duration(secs, more);
   return `${count(x, more)}${unit ? ` ${unit}` : ''}${per}`;
@@ -87,7 +87,7 @@ export function plural(n, thing) {
   return `${human(n)} ${thing}${n === 1 ? '' : 's'}`;
 }
 
-/** All digits of a value, for where there is room; whole numbers past 2⁵³ are texts. */
+/** All digits of a value; integers above 2⁵³ are strings. */
 export function exact(x, unit = '') {
   if (typeof x === 'string') return `${x.replace(/\B(?=(\d{3})+$)/g, ',')} ${unit}`.trim();
   if (!Number.isSafeInteger(x)) return Number.isInteger(x) ? power(x) : `${x} ${unit}`.trim();
@@ -105,7 +105,7 @@ export function ticks(low, high, wanted, unit = '') {
     step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => span / s <= wanted) ?? 10 * power;
   }
   const out = [];
-  // Adding zero makes 0 of −0, which would be written with its sign.
+  // Adding zero turns −0 into 0.
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-6; i += 1) out.push(i * step + 0);
   return out;
 }
@@ -148,7 +148,7 @@ export function period(from, to, step) {
 }
 
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/gu;
-// Joiners belong to how these are written: Persian, the languages of India, emoji of several parts.
+// Joiners are part of Persian, Indian scripts and composed emoji.
 const JOINED = /(?:[\p{Script=Arabic}\p{Script=Syriac}\p{Script=Devanagari}\p{Script=Bengali}\p{Script=Tamil}\p{Script=Telugu}\p{Script=Kannada}\p{Script=Malayalam}\p{Script=Sinhala}]|\p{Extended_Pictographic}|\p{Emoji_Modifier}|\ufe0f)$/u;
 
 /**

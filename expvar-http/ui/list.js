@@ -1,4 +1,4 @@
-// The list of variables: of thousands, only the rows in sight exist.
+// The list of variables: of thousands, only visible rows are in the document.
 
 import { human, visible } from './format.js';
 import { make, write } from './chart.js';
@@ -96,9 +96,9 @@ export class List {
     return this.entries.slice(this.from, this.to + ahead).map((entry) => entry.row).filter(Boolean);
   }
 
-  /** Finds what is in sight. Measuring comes before writing, which would have the page laid out twice. */
+  /** Finds the visible rows. Measures before writing, to avoid a second layout. */
   look() {
-    // Where the list begins changes only with what stands above it.
+    // The list's position depends only on what is above it.
     if (this.top === null) {
       this.top = this.element.getBoundingClientRect().top + scrollY;
       this.under = this.bar.offsetHeight;
@@ -106,7 +106,7 @@ export class List {
     const y = scrollY - this.top;
     this.first = this.at(y);
     this.last = Math.min(this.entries.length, this.at(y + innerHeight) + 1);
-    // The heading of what is under the bar, once it has gone below it.
+    // The heading of the topmost visible section, once it has scrolled away.
     const at = this.at(y + this.under);
     const head = this.entries[at]?.head ?? -1;
     this.heading = y + this.under > 0 && head >= 0 && this.offsets[head] < y + this.under ? this.entries[head] : null;
@@ -186,7 +186,7 @@ export class List {
       make('span', { role: 'gridcell', class: 'cell' }, pin), name,
       make('span', { role: 'gridcell', class: 'spark', 'aria-label': 'last minute' }),
       make('span', { role: 'gridcell', class: 'value' }));
-    // A text that is written over costs less than one that is put in another's place.
+    // Changing a text node is cheaper than replacing it.
     const value = element.lastChild.appendChild(new Text());
     Object.assign(element, { pin, path: name.children[0], leaf: name.children[1], note: name.children[2], name, value });
     return element;
@@ -280,7 +280,7 @@ export class List {
   }
 
   tick() {
-    // What stands above the list comes and goes: a notice, the memory chart.
+    // Elements above the list may change: a notice, the memory chart.
     this.top = null;
     this.look();
     for (const element of this.live.values()) {

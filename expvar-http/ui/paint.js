@@ -1,8 +1,8 @@
-// Canvases: sharp on any screen, in the colours of the style sheet.
+// Canvases: sharp on any screen, in the style sheet's colours.
 
 let palette = null;
 
-/** The colours in force; read again after `repaint`. */
+/** The current colours; read again after `repaint`. */
 export function colours() {
   if (!palette) {
     const style = getComputedStyle(document.documentElement);

@@ -1,4 +1,4 @@
-// The charts that stand in the list: one variable, or two of them, over what all charts show.
+// The charts in the list: one or two variables over the common time span.
 
 import { Chart, make, write } from './chart.js';
 import { exact, human, visible } from './format.js';
@@ -50,7 +50,7 @@ export class Panel {
   }
 
   get row() {
-    // After a restart the same name is another row.
+    // After a restart, the same name is another row.
     return this.known = this.page.store.named.get(this.name) ?? this.known;
   }
 
@@ -72,7 +72,7 @@ export class Panel {
         const { points, high } = range.points(row, part);
         return {
           name: name(PARTS[part]), colour: 'cdb'[i], unit, points, now: row.value[0] ? row.value[part] : NaN,
-          // The highest p99 of each point; of the others the means.
+          // The highest p99 of each point; the means of other series.
           high: part === 3 ? high : undefined, to: i ? name(PARTS[part + 1]) : undefined,
         };
       });

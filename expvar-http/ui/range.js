@@ -1,4 +1,4 @@
-// The stretch of time that all charts show, and what is known of it.
+// The common time span of all charts, and its history.
 
 import { SPANS } from './chart.js';
 import { PARTS, fetchHistory } from './store.js';
@@ -30,7 +30,7 @@ export class Range {
       const all = of(this.span);
       return { ...all, first: 0, end: all.points, frozen: false };
     }
-    // The finest that reaches back so far.
+    // The finest span that reaches back far enough.
     const [from, to] = this.zoom;
     const all = Object.keys(SPANS).map(of);
     const one = all.find((span) => span.start <= from) ?? all[3];
@@ -40,7 +40,7 @@ export class Range {
     return { ...one, start: one.start + first * one.step * 1000, first, end, frozen: true };
   }
 
-  /** Reads the history of these rows where the page does not have it; says whether it did. */
+  /** Loads missing history of these rows; returns whether it did. */
   async refresh(rows, force = false) {
     const { span } = this.shown;
     const missing = rows.some((row) => !this.asked?.has(row.name));
@@ -74,7 +74,7 @@ export class Range {
     };
   }
 
-  /** How much a counter went up in what is shown: `[total, whether it is exact]`. */
+  /** A counter's increase in the time span: `[total, whether it is exact]`. */
   total(row) {
     const { total } = this.points(row, 0);
     const { span, frozen } = this.shown;
@@ -86,7 +86,7 @@ export class Range {
       if (climb > (span === 'second' ? 1e6 : 134217728)) exact = false;
     });
     if (span !== 'second' && !frozen) {
-      // And what came after the history was read.
+      // And the points since the history was read.
       const since = Math.min(60, this.store.tick - this.past.tick);
       if (since > 0) for (const climb of row.lastMinute(row.climbs).slice(60 - since)) if (climb > 0) sum += climb;
     }

@@ -1,5 +1,5 @@
-// The last minute of each row in sight, as wide as a word: all of them are a few paths of one
-// drawing, as a canvas or a drawing for each row would cost the page more than the rest of it.
+// Sparklines of the last minute for the visible rows: a few paths of one drawing, because a canvas
+// or drawing for each row would dominate the page's cost.
 
 const SVG = 'http://www.w3.org/2000/svg';
 const FINE = 10; // steps in a px, so that coordinates are short whole numbers
@@ -11,7 +11,7 @@ function shape(tag, attributes, ...inside) {
   return element;
 }
 
-/** Lines through `points` where they are numbers; a lone one becomes a dot. */
+/** Lines through the finite `points`; an isolated one becomes a dot. */
 export function trace(points, x, y) {
   let path = '';
   let drawn = false;

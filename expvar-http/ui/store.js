@@ -1,7 +1,7 @@
-// What the page knows: each variable's value and its last minute, kept current by the event stream.
+// The page's data: each variable's value and its last minute, updated by the event stream.
 
 export const POINTS = 60;
-/** Histograms keep four series; the first is the number of records. */
+/** Histograms keep four series; the first is the count. */
 export const PARTS = ['count', 'p50', 'p90', 'p99'];
 
 class Row {
@@ -32,7 +32,7 @@ class Row {
     return this.kind === 'c' || this.kind === 'g' || this.kind === 'h';
   }
 
-  /** Takes a value; whole numbers past 2⁵³ come as texts. */
+  /** Sets the value; integers above 2⁵³ are strings. */
   set(value) {
     const large = typeof value === 'string' && this.numeric;
     this.whole = large ? value : undefined;
@@ -64,7 +64,7 @@ class Row {
     return points;
   }
 
-  /** Takes the value as the point of a tick, `steps` after the one before. */
+  /** Adds the value as the point of a tick, `steps` after the previous one. */
   push(tick, steps, seconds) {
     this.tick = tick;
     for (let missed = Math.min(steps, POINTS) - 1; missed > 0; missed -= 1) {
@@ -76,7 +76,7 @@ class Row {
       let x = now[i] ?? NaN;
       if (this.kind === 'c' || (this.kind === 'h' && i === 0)) {
         const last = this.before === undefined ? NaN : (this.kind === 'h' ? this.before[0] : this.before);
-        // A count that fell began again, so how much it moved is not known.
+        // A count that fell was reset, so its increase is unknown.
         const climb = x >= last && seconds > 0 ? x - last : NaN;
         if (this.climbs) this.climbs[tick % POINTS] = climb;
         x = climb / seconds;
@@ -144,7 +144,7 @@ export class Store {
       if (row) {
         const { idle } = row;
         row.set(set[i + 1]);
-        // It leaves its place among those that are always zero.
+        // It is no longer always zero.
         if (idle !== row.idle) listed = true;
         row.moved = tick;
         row.version += 1;
@@ -154,7 +154,7 @@ export class Store {
       for (const row of this.rows.values()) {
         if (!row.rings.length) continue;
         row.push(tick, steps, seconds);
-        // After a quiet minute the line is flat, and stays as it is drawn.
+        // After a minute without change the line is flat and need not be redrawn.
         if (tick - row.moved <= POINTS + 1) row.version += 1;
       }
       this.tick = tick;
@@ -187,7 +187,7 @@ export class Store {
     if (again) this.onrestart();
   }
 
-  /** Whether the service samples who holds its memory. */
+  /** Whether the service has heap profiles. */
   get sampled() {
     return [...this.named.keys()].some((name) => /^heap\.top(\.|$)/.test(name));
   }
@@ -204,7 +204,7 @@ export class Store {
     return row;
   }
 
-  /** Fills the last minute of `rows` from before the page was opened. */
+  /** Loads the part of `rows`' last minute before the page was opened. */
   async seed(rows) {
     const wanted = rows.filter((row) => row.numeric && !row.seeded).slice(0, 40);
     if (!wanted.length) return wanted;
@@ -256,7 +256,7 @@ export async function fetchWhole(row) {
   if (!answer.ok) throw new Error(`the service answered ${answer.status}`);
   let value = (await answer.json())[top];
   let rest = row.top > 0 ? row.name.slice(row.top + 1) : '';
-  // A key may hold dots itself: of those that fit, the longest is meant.
+  // Keys may contain dots: the longest match is the right one.
   while (rest && value !== null && typeof value === 'object') {
     const fits = Object.keys(value).filter((key) => rest === key || rest.startsWith(`${key}.`));
     const key = fits.reduce((a, b) => (b.length > a.length ? b : a), fits[0]);

@@ -1,4 +1,4 @@
-// The connection to the service: opens the event stream, and opens it again when it was lost.
+// The event stream: connects, and reconnects when it is lost.
 
 const QUIET = 4000; // ms without a word after which the page says so
 const SILENT = 30000; // ms after which the connection counts as dead
@@ -22,7 +22,7 @@ export class Stream {
       this.on.state('live');
       this.on.message(JSON.parse(event.data));
     };
-    // The browser's own way of trying again gives up on an error status; ours never does.
+    // The browser's own retry stops at an error status; this one never does.
     source.onerror = () => this.retry();
     this.listen();
   }
@@ -34,7 +34,7 @@ export class Stream {
   }
 
   quiet() {
-    // A variable's function that takes its time holds up the others, not the connection.
+    // A variable's slow function delays the values, but the connection is fine.
     const silence = performance.now() - this.heard;
     if (silence > SILENT) {
       this.retry();

@@ -1,10 +1,10 @@
-// The address is the state: filter, order, span, pins and open charts, as a link shows them.
+// The URL holds the state: filter, order, span, pins and open charts, so that links reproduce it.
 
 import { SPANS } from './chart.js';
 
 const MOST = 6000; // characters of an address, which every server and browser takes
 
-/** What the page shows, from its address; what is `kept` in the browser fills in the pins. */
+/** The view from the URL; pins default to those `kept` in the browser. */
 export function parse(search, kept) {
   const query = new URLSearchParams(search);
   const view = {

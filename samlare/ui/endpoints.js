@@ -1,4 +1,4 @@
-// All endpoints at a glance, and one of them on a click.
+// All endpoints, and details of a selected one.
 
 import { Chart, make, write } from './debug/vars/ui/chart.js';
 import { clock, duration, human, plural, visible } from './debug/vars/ui/format.js';
@@ -19,13 +19,13 @@ async function ask(address) {
   return response.json();
 }
 
-/** The last polls, as many places as are kept, gaps where they failed. */
+/** The durations of the last polls, with gaps for failures. */
 function polls(endpoint) {
   const points = endpoint.recent_ms.map((ms) => ms ?? NaN);
   return [...new Array(Math.max(0, RECENT - points.length)).fill(NaN), ...points];
 }
 
-/** Upright lines where a poll failed. */
+/** Vertical lines for failed polls. */
 function failures(endpoint, width, height) {
   const lost = polls(endpoint).map((ms, i) => [ms, i]).slice(RECENT - endpoint.recent_ms.length).filter(([ms]) => Number.isNaN(ms));
   const across = (width - 5) * 10 / (RECENT - 1);
@@ -73,7 +73,7 @@ function fill(row, endpoint) {
   }
 }
 
-/** Rows above and below those that exist, which are as high as they would be. */
+/** Spacers above and below the existing rows, as high as the omitted ones. */
 function space(id, rows) {
   const cell = $(id).firstElementChild.firstElementChild;
   const height = `${rows * high()}px`;
@@ -109,7 +109,7 @@ function show() {
   }
 }
 
-/** The first endpoint to ask for, so that those in sight are in the answer. */
+/** The first endpoint to request, so that the visible ones are in the response. */
 function wanted() {
   const top = $('above').getBoundingClientRect().top;
   const first = Math.floor(-top / high());
@@ -137,7 +137,7 @@ function item(text) {
   return entry;
 }
 
-/** Members, their engine and what is wrong; nothing where there is no cluster. */
+/** Members, engine and problems; empty without a cluster. */
 async function members() {
   let cluster;
   try {
@@ -249,7 +249,7 @@ const detail = {
       write($('variable-count'), visible(got.error, 300));
     } else {
       this.variables = got.variables;
-      // A service of this library has a page of its own beside its document.
+      // A service with expvar-http has a live page beside its document.
       const live = /^https?:.*\/vars\/?$/.test(endpoint.url) && got.variables.some(([name]) => name.startsWith('expvar.http.'));
       $('live').hidden = !live;
       if (live) $('live').href = `${endpoint.url.replace(/\/$/, '')}/ui`;
@@ -301,7 +301,7 @@ $('detail').addEventListener('click', (event) => { if (event.target === $('detai
 $('detail').addEventListener('keydown', (event) => { if (event.target === $('detail')) detail.chart.key(event); });
 document.querySelector('[data-close]').addEventListener('click', () => $('detail').close());
 
-/** What the last word of a name says of its unit. */
+/** The unit implied by the last word of a name. */
 function unit(name) {
   const last = name.slice(name.lastIndexOf('.') + 1);
   const word = last.slice(last.lastIndexOf('_') + 1);
@@ -312,7 +312,7 @@ function unit(name) {
 
 // ---- controls ----
 
-/** Writes what is shown into the address; what Back should undo gets an entry of its own. */
+/** Writes the view to the URL; changes that Back should undo get a history entry. */
 function address(step = false) {
   const query = new URLSearchParams();
   if ($('filter').value) query.set('q', $('filter').value);
@@ -325,7 +325,7 @@ function address(step = false) {
   history[step ? 'pushState' : 'replaceState'](null, '', text ? `?${text}` : location.pathname);
 }
 
-/** Shows what the address says. */
+/** Shows the view in the URL. */
 async function follow() {
   const query = new URLSearchParams(location.search);
   $('filter').value = query.get('q') ?? '';
@@ -343,7 +343,7 @@ async function follow() {
   } catch { /* refresh says so */ }
   const still = new URLSearchParams(location.search);
   if (still.get('url') !== url || (still.get('prefix') ?? '') !== prefix) return;
-  // samlare may have just started, or not have answered: the link holds.
+  // samlare may have just started, or not responded: keep the link.
   if (endpoint) detail.open(endpoint, false);
   else setTimeout(() => { if (!detail.endpoint) follow(); }, EVERY);
 }

@@ -6,21 +6,21 @@ use super::native::Native;
 use super::samples::{self, Samples, write_bound, write_number};
 use super::{Format, ladder, protobuf};
 
-/// A histogram, and how it is shown.
+/// A histogram and its presentation.
 pub(super) struct Distribution<'a> {
     pub(super) reading: &'a Reading,
-    /// By value.
+    /// Ascending by value.
     pub(super) exemplars: &'a [Exemplar],
     pub(super) unit: Unit,
-    /// Values are divided by 10 to this.
+    /// Values are divided by 10 to this power.
     pub(super) decimals: u32,
-    /// The same as a number.
+    /// The same divisor as a number.
     pub(super) scale: f64,
     /// The bounds of a mapping.
     pub(super) bounds: Option<&'a [f64]>,
-    /// It is a summary with these.
+    /// The quantiles of a summary, if it is shown as one.
     pub(super) quantiles: Option<&'a [f64]>,
-    /// When it was registered, in nanoseconds since 1970, where that is shown.
+    /// When it was registered, in nanoseconds since 1970, if shown.
     pub(super) created: Option<u64>,
 }
 
@@ -76,8 +76,8 @@ impl Distribution<'_> {
                 bucket(None, count);
             }
         }
-        // In OpenMetrics a sum only goes up. One that fell, or is not a number, is left out, and then
-        // the count has to be, which the last bucket has too.
+        // In OpenMetrics a sum must not decrease. A negative or NaN sum is omitted, and then so
+        // must be the count, which the last bucket repeats.
         if format == Format::Text || total.sum_float() >= 0.0 {
             let sum = match total.is_float() {
                 true => Number::Float(total.sum_float()),
@@ -89,7 +89,8 @@ impl Distribution<'_> {
         samples.push_created(labels, self.created);
     }
 
-    /// The bounds of its classic buckets, in the unit shown, and how many values lie at or below each.
+    /// The bounds of the classic buckets, in the unit shown, and the number of values at or below
+    /// each.
     pub(super) fn buckets(&self, f: impl FnMut(f64, u64)) {
         ladder::cumulate(&self.reading.total, self.unit, self.scale, self.bounds, f);
     }
@@ -99,14 +100,14 @@ impl Distribution<'_> {
         self.reading.total.sum_float() / self.scale
     }
 
-    /// A quantile of the last minute, in the unit shown; NaN where nothing was recorded then.
+    /// A recent quantile, in the unit shown; NaN without recordings.
     pub(super) fn quantile(&self, quantile: f64) -> f64 {
         let recent = &self.reading.recent;
         if recent.is_empty() { f64::NAN } else { recent.quantile_float(quantile) / self.scale }
     }
 }
 
-/// The newest exemplar above one bound and at most another, in the unit shown.
+/// The newest exemplar above `low` and at most `high`, in the unit shown.
 pub(super) fn newest(
     exemplars: &[Exemplar],
     scale: f64,
@@ -120,7 +121,7 @@ pub(super) fn newest(
     exemplars.iter().filter(within).max_by_key(|exemplar| exemplar.unix_nanos())
 }
 
-/// Appends an exemplar to the line that was written last.
+/// Appends an exemplar to the last line.
 fn write_exemplar(text: &mut Vec<u8>, exemplar: &Exemplar, scale: f64) {
     text.pop();
     text.extend_from_slice(b" # {");

@@ -1,20 +1,20 @@
-//! The families of the variable that is looked at.
+//! The families of the current variable.
 
 use std::collections::HashMap;
 
 use super::Format;
 use super::samples::{Samples, Type};
 
-/// Families in use, in the order in which they were needed; their memory is kept.
+/// Families in order of first use; their memory is reused.
 #[derive(Debug, Default)]
 pub(super) struct Families {
     all: Vec<Samples>,
     used: usize,
-    /// Where names lie, once there are many.
+    /// Indices by name, once there are many.
     places: HashMap<String, Vec<usize>>,
 }
 
-/// So few are looked through.
+/// Up to this many are searched linearly.
 const FEW: usize = 8;
 
 impl Families {
@@ -53,7 +53,7 @@ impl Families {
         (at, true)
     }
 
-    /// The one family in use, if it is one.
+    /// The only family, if there is one.
     pub(super) fn single(&self) -> Option<&Samples> {
         (self.used == 1).then(|| &self.all[0])
     }

@@ -2,8 +2,8 @@
 
 use expvar::{Snapshot, Unit};
 
-/// Calls `f` for each bucket with its upper bound, in the unit shown, and how many values lie at or
-/// below it. `chosen` is in the unit shown; without it, the bounds that were declared are taken.
+/// Calls `f` for each bucket with its upper bound, in the unit shown, and the number of values at
+/// or below it. `chosen` is in the unit shown; default: the declared bounds.
 pub(super) fn cumulate(
     snapshot: &Snapshot,
     unit: Unit,
@@ -14,15 +14,15 @@ pub(super) fn cumulate(
     let floats = snapshot.is_float();
     let mut held = snapshot.buckets_float().peekable();
     let (mut below, mut shown_last) = (0, 0);
-    // The bound as recorded, in the unit shown, and whether values are compared with it.
+    // The bound as recorded, in the unit shown, and whether it is counted exactly.
     let mut bucket = |bound: f64, shown: f64, is_exact: bool| {
-        // The lowest bucket of fractions is where zeros and what is below zero are.
+        // Zeros and negative values are in the lowest bucket of fractions.
         let ends = |low: f64, high: f64| if floats && low == 0.0 { 0.0 } else { high };
         while let Some((_, _, count)) = held.next_if(|&(low, high, _)| ends(low, high) <= bound) {
             below += count;
         }
         let count = if is_exact { snapshot.at_most(bound) } else { below };
-        // Beside an exact one, what is counted by whole buckets may seem less.
+        // Beside an exact count, one of whole buckets may seem smaller.
         shown_last = count.max(shown_last);
         f(shown, shown_last);
     };
@@ -32,7 +32,7 @@ pub(super) fn cumulate(
             let is_same = |exact: &&f64| (*exact - bound).abs() <= bound * 1e-12;
             match snapshot.bounds().iter().find(is_same) {
                 Some(&exact) => bucket(exact, shown, true),
-                // A millionth of a millionth more, for what rounding takes off.
+                // Plus 10⁻¹² for rounding errors.
                 None => bucket(bound * (1.0 + 1e-12), shown, false),
             }
         }),
@@ -41,7 +41,7 @@ pub(super) fn cumulate(
         }
         None => unit.bucket_exponents(floats).for_each(|exponent| {
             let bound = 2f64.powi(exponent);
-            // Percent of whole numbers are at most hundreds, where everything is exact.
+            // Percent of whole numbers are at most hundreds, where all is exact.
             let bound = if floats { bound } else { bound - 1.0 };
             bucket(bound, bound / scale, false);
         }),

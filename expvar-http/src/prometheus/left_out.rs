@@ -1,4 +1,4 @@
-//! What cannot be shown, and why.
+//! Omitted variables and the reasons.
 
 use expvar::Text;
 
@@ -7,20 +7,20 @@ expvar::vars! {
     static LEFT_OUT: Map = "expvar.prometheus";
 }
 
-/// Variables that are named as left out.
+/// The most variables listed by name.
 const NAMED: usize = 100;
 
-/// What one text leaves out.
+/// What one scrape omits.
 #[derive(Debug, Default)]
 pub(super) struct LeftOut {
-    /// Variables and reasons, no pair of them twice.
+    /// Distinct variables and reasons.
     named: Vec<(String, String)>,
     more: u64,
     last_more: (String, String),
 }
 
 impl LeftOut {
-    /// Remembers that a variable, or part of it, is not shown.
+    /// Records that a variable, or part of it, is omitted.
     pub(super) fn add(&mut self, variable: &str, reason: &str) {
         let is_same = |left: &(String, String)| left.0 == variable && left.1 == reason;
         if self.named.iter().any(is_same) || is_same(&self.last_more) {
@@ -37,7 +37,7 @@ impl LeftOut {
         }
     }
 
-    /// All variables, reasons and counts; those that are not named are one row.
+    /// All variables, reasons and counts; those past the limit form one row.
     pub(super) fn rows(&self) -> impl Iterator<Item = (&str, &str, u64)> {
         let named = self.named.iter().map(|(variable, reason)| (&**variable, &**reason, 1));
         named.chain((self.more > 0).then_some(("(other)", "too many to name", self.more)))

@@ -1,11 +1,11 @@
-//! Names and units as Prometheus allows them.
+//! Names and units in Prometheus' conventions.
 
 use expvar::Unit;
 
 use super::escaping::Escaping;
 
-/// The name that a variable's metrics begin with: made legal, or as it is where it is escaped later.
-/// `None` where there can be none.
+/// The beginning of a variable's metric names: made legal, or unchanged if it is escaped later.
+/// `None` if it cannot be.
 pub(super) fn stem(variable: &str, escaping: Escaping) -> Option<String> {
     match escaping.is_exact() {
         true => (!variable.is_empty()).then(|| variable.to_owned()),
@@ -13,7 +13,7 @@ pub(super) fn stem(variable: &str, escaping: Escaping) -> Option<String> {
     }
 }
 
-/// Appends a member's name, made legal or as it is.
+/// Appends a member's name, legal or unchanged.
 pub(super) fn push_member(to: &mut String, member: &str, escaping: Escaping) {
     match escaping.is_exact() {
         true => to.push_str(member),
@@ -21,7 +21,7 @@ pub(super) fn push_member(to: &mut String, member: &str, escaping: Escaping) {
     }
 }
 
-/// A label's name as it is shown; where there can be none, it is the default one of its level.
+/// A label's name; the default one of its level if it cannot be made legal.
 pub(super) fn label(name: &str, level: usize, escaping: Escaping) -> String {
     if !escaping.is_exact() {
         return legal_label(name, level);
@@ -34,7 +34,7 @@ pub(super) fn label(name: &str, level: usize, escaping: Escaping) -> String {
     escaping.escape(&label).into_owned()
 }
 
-/// Whether a name ends so, once it is legal.
+/// Whether a name has this suffix, once it is legal.
 pub(super) fn ends_in(name: &str, ending: &str) -> bool {
     match ending.strip_prefix('_') {
         None => name.ends_with(ending),
@@ -46,7 +46,7 @@ fn ends_in_separator(name: &str) -> bool {
     name.chars().next_back().is_some_and(|c| !c.is_ascii_alphanumeric())
 }
 
-/// Removes such an ending.
+/// Removes such a suffix.
 pub(super) fn strip(name: &mut String, ending: &str) -> bool {
     let word = ending.strip_prefix('_').unwrap_or(ending);
     let before = name.len().checked_sub(word.len());
@@ -61,7 +61,7 @@ pub(super) fn strip(name: &mut String, ending: &str) -> bool {
     stem > 0
 }
 
-/// Makes a metric's name legal: see [`Prometheus`](super::Prometheus). `None` where it cannot be.
+/// Makes a metric's name legal: see [`Prometheus`](super::Prometheus). `None` if it cannot be.
 pub(super) fn legal(name: &str) -> Option<String> {
     let mut legal = String::with_capacity(name.len() + 24);
     push_legal(&mut legal, name);
@@ -77,24 +77,24 @@ pub(super) fn push_legal(to: &mut String, name: &str) {
     to.extend(name.chars().map(|c| if is_legal(c) { c } else { '_' }));
 }
 
-/// Whether a name can stand as it is.
+/// Whether a name is legal.
 pub(super) fn is_legal(name: &str) -> bool {
     legal(name).is_some_and(|legal| legal == name)
 }
 
-/// Whether a name that is not to be changed is one: as [`is_legal`], with colons.
+/// Whether an exact name is legal: like [`is_legal`], but with colons.
 pub(super) fn is_legal_exactly(name: &str) -> bool {
     is_legal(&name.replace(':', "_"))
 }
 
-/// Makes a label's name legal; where that cannot be, it is the default one of its level.
+/// Makes a label's name legal; the default one of its level if that is impossible.
 pub(super) fn legal_label(name: &str, level: usize) -> String {
     let mut label = legal(name).unwrap_or_else(|| default_label(level));
     kept_free(&mut label);
     label
 }
 
-/// Changes a label that means something to Prometheus.
+/// Changes a label that Prometheus reserves.
 fn kept_free(label: &mut String) {
     while label.starts_with("__") {
         label.remove(0);
@@ -104,7 +104,7 @@ fn kept_free(label: &mut String) {
     }
 }
 
-/// The label of a level for which none was declared.
+/// The default label of a level.
 pub(super) fn default_label(level: usize) -> String {
     match level {
         0 => "key".to_owned(),
@@ -112,14 +112,14 @@ pub(super) fn default_label(level: usize) -> String {
     }
 }
 
-/// How a declared unit is shown.
+/// The presentation of a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shown {
     /// Prometheus' unit.
     pub(super) unit: &'static str,
-    /// Values are divided by 10 to this.
+    /// Values are divided by 10 to this power.
     pub(super) decimals: u32,
-    /// What the name may end in instead.
+    /// Suffixes accepted instead.
     endings: &'static [&'static str],
 }
 
@@ -147,7 +147,7 @@ impl Shown {
         !self.unit.is_empty() && rest.is_some_and(ends_in_separator)
     }
 
-    /// Makes a name end in the unit.
+    /// Appends the unit to a name.
     pub(super) fn name(self, name: &mut String) {
         if self.unit.is_empty() {
             return;

@@ -1,19 +1,18 @@
-//! Native histograms: our log-linear buckets in Prometheus' exponential ones.
+//! Native histograms: converts our log-linear buckets to Prometheus' exponential ones.
 //!
-//! Both divide each factor of two, ours into equal parts, theirs into equal ratios: only powers of
-//! two are bounds of both. So each of our buckets goes as a whole into the one of schema 8, of a width
-//! of 0.27 %, that holds its middle. What Prometheus answers for a quantile then is at most that much
-//! further from the exact one than what we answer: 3.4 % instead of 3.2 %. With schema 3, whose
-//! buckets are 9 % wide, it would be up to 12 %. Buckets of one's own (schema -53) have no field in
-//! this format.
+//! Both divide each factor of two, ours into equal parts, theirs into equal ratios, so only powers
+//! of two are bounds of both. Each of our buckets goes as a whole into the bucket of schema 8, 0.27
+//! % wide, that holds its middle. A quantile computed by Prometheus is then at most that much
+//! further from the exact one than ours: 3.4 % instead of 3.2 %. With schema 3, whose buckets are 9
+//! % wide, it could be 12 %. Custom buckets (schema -53) have no field in this format.
 
 use expvar::Snapshot;
 
-/// 2⁸ buckets to a factor of two: the finest that Prometheus has.
+/// 2⁸ buckets per factor of two: Prometheus' finest.
 pub(super) const SCHEMA: i64 = 8;
 const PER_OCTAVE: f64 = 256.0;
-/// The zero bucket of whole numbers holds zeros alone: any bound below one does, in any unit. This is
-/// the one that Prometheus' own libraries have.
+/// The zero bucket of whole numbers holds only zeros, with any bound below one. This is the bound
+/// of Prometheus' own libraries.
 const ZERO_THRESHOLD: f64 = 1.0 / (1u128 << 127) as f64 / 2.0;
 
 /// The buckets of one histogram.
@@ -21,25 +20,25 @@ const ZERO_THRESHOLD: f64 = 1.0 / (1u128 << 127) as f64 / 2.0;
 pub(super) struct Native {
     pub(super) zero_threshold: f64,
     pub(super) zero_count: u64,
-    /// Runs of buckets: the gap to the one before, or the first's number, and how many there are.
+    /// Runs of buckets: the gap to the previous run, or the first's index, and the length.
     pub(super) spans: Vec<(i64, u64)>,
-    /// Each bucket's count, less the one before.
+    /// Each bucket's count, less that of the previous one.
     pub(super) deltas: Vec<i64>,
 }
 
 impl Native {
-    /// Takes over a histogram, its values divided by `scale`; keeps the memory.
+    /// Loads a histogram, its values divided by `scale`; keeps the memory.
     pub(super) fn set(&mut self, snapshot: &Snapshot, scale: f64) {
         self.spans.clear();
         self.deltas.clear();
         self.zero_count = 0;
         self.zero_threshold = ZERO_THRESHOLD;
-        // The number of the bucket that comes next, and the last one's count.
+        // The index of the next bucket, and the last one's count.
         let (mut next, mut last) = (0, 0);
         for (low, high, count) in snapshot.buckets_float() {
             let is_lowest = if snapshot.is_float() { low == 0.0 } else { high == 0.0 };
             if is_lowest {
-                // Of fractions: zeros, what is below them, and up to a billionth.
+                // Of fractions: zeros, negative values, and values up to a billionth.
                 self.zero_count = count;
                 self.zero_threshold = ZERO_THRESHOLD.max(high / scale);
                 continue;
@@ -62,8 +61,8 @@ impl Native {
     }
 }
 
-/// The number of the bucket that holds the middle of one of ours: its upper bound is
-/// 2^(number / 256).
+/// The index of the bucket that holds the middle of one of ours: its upper bound is 2^(index /
+/// 256).
 fn number(low: f64, high: f64, scale: f64) -> i64 {
     // The relative error is the same at both ends.
     let middle = if low == high { low } else { 2.0 * low * high / (low + high) };

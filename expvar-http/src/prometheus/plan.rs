@@ -1,4 +1,4 @@
-//! What is to become of one variable.
+//! The presentation of one variable.
 
 use expvar::{Info, Unit};
 
@@ -6,15 +6,15 @@ use super::mapping::Mapping;
 use super::names::{self, Shown};
 use super::{Escaping, LEVELS, Settings};
 
-/// What is to become of one variable, by declaration, mapping and settings.
+/// The presentation of one variable, from declaration, mapping and settings.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) variable: String,
-    /// The metric's name, to which unit and ending are added unless it is `exact`.
+    /// The metric's name, to which unit and suffix are appended unless it is `exact`.
     pub(super) stem: String,
     pub(super) exact: bool,
     pub(super) labels: Labels,
-    /// Whether its numbers are counters, whatever was declared of them.
+    /// Whether its numbers are counters, overriding the declaration.
     pub(super) counter: Option<bool>,
     /// The help text of a mapping.
     pub(super) help: Option<String>,
@@ -26,7 +26,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// `None` where no name can be made.
+    /// `None` if no name can be made.
     pub(super) fn new(
         variable: &str,
         info: &Info,
@@ -59,10 +59,10 @@ impl Plan {
         })
     }
 
-    /// How numbers of a unit are shown below a name.
+    /// The presentation of numbers with this unit under a name.
     pub(super) fn shown(&self, unit: Unit, name: &str) -> Shown {
         let shown = Shown::from(unit);
-        // An exact name says itself what its values are.
+        // An exact name determines its unit.
         let mut stem = name.to_owned();
         names::strip(&mut stem, "_total");
         if self.exact && !shown.ends(&stem) {
@@ -72,14 +72,14 @@ impl Plan {
     }
 }
 
-/// The labels of a variable's samples: each name once.
+/// The labels of a variable's samples, each name once.
 #[derive(Debug)]
 pub(super) struct Labels {
     /// Constants with their values.
     constants: Vec<(String, String)>,
-    /// For each level of maps, or of what a function returns.
+    /// For each level of maps, or of a function's value.
     levels: Vec<String>,
-    /// How many of them were told, rather than by default.
+    /// How many of them were declared.
     pub(super) told: usize,
     /// For arrays in arrays, beyond the levels.
     elements: Vec<String>,
@@ -100,7 +100,7 @@ impl Labels {
             elements: Vec::new(),
             escaping,
         };
-        // Summaries have a label of their own.
+        // Summaries reserve `quantile`.
         let beside_quantiles = |mut label: String| {
             label.push_str(if quantiles && label == "quantile" { "_" } else { "" });
             label
@@ -129,9 +129,10 @@ impl Labels {
         &self.levels[level]
     }
 
-    /// The label of the elements of the `n`th array that a value lies in, from 0.
+    /// The label of the elements of the `n`th enclosing array, from 0.
     pub(super) fn element(&mut self, n: usize) -> &str {
-        // Those of all levels come first, used or not, so that a name means the same in all samples.
+        // Those of all levels come first, used or not, so that a name means the same in all
+        // samples.
         self.level(LEVELS - 1);
         while self.elements.len() <= n {
             let label = match self.elements.len() {
@@ -144,7 +145,7 @@ impl Labels {
         &self.elements[n]
     }
 
-    /// A label for a text by its key, which none of `used` has.
+    /// A label for a text by its key, distinct from those in `used`.
     pub(super) fn of_key(&mut self, key: &str, used: &[(String, String)]) -> String {
         self.level(LEVELS - 1);
         let mut label = self.free(names::label(key, 0, self.escaping));

@@ -1,4 +1,4 @@
-//! Metrics in protobuf: `io.prometheus.client.MetricFamily`, each after its length.
+//! Metrics in protobuf: length-delimited `io.prometheus.client.MetricFamily`.
 //!
 //! Source: `io/prometheus/client/metrics.proto` of <https://github.com/prometheus/client_model>.
 
@@ -60,7 +60,7 @@ pub(super) fn has_label(labels: &[u8], name: &str) -> bool {
     labels.windows(field.len()).any(|window| window == field.as_bytes())
 }
 
-/// Writes behind what a buffer holds.
+/// Appends to a buffer.
 fn write(buffer: &mut Vec<u8>, write: impl FnOnce(&mut Message)) {
     let mut message = Message::from(mem::take(buffer));
     write(&mut message);
@@ -146,7 +146,7 @@ fn push_histogram(message: &mut Message, distribution: &Distribution<'_>, native
         bucket(message, bound, below, exemplar);
         last = bound;
     });
-    // The last bucket may be left out, unless it has something to show.
+    // The last bucket may be omitted, unless it has an exemplar.
     if let Some(exemplar) = newest(distribution.exemplars, scale, last, f64::INFINITY) {
         bucket(message, f64::INFINITY, count, Some(exemplar));
     }
@@ -162,7 +162,7 @@ fn push_histogram(message: &mut Message, distribution: &Distribution<'_>, native
     }
     message.packed_sint(histogram::POSITIVE_DELTA, native.deltas.iter().copied());
     push_timestamp(message, histogram::CREATED_TIMESTAMP, distribution.created);
-    // In the order of time, as they are stored.
+    // In order of time, as they are stored.
     let mut exemplars: Vec<&Exemplar> = distribution.exemplars.iter().collect();
     exemplars.sort_by_key(|exemplar| exemplar.unix_nanos());
     for exemplar in exemplars {
@@ -181,12 +181,12 @@ fn push_exemplar(message: &mut Message, exemplar: &Exemplar, scale: f64) {
     push_timestamp(message, 3, Some(exemplar.unix_nanos()));
 }
 
-/// A family's name, with the ending of its samples, and what is said of it.
+/// A family's name, with the suffix of its samples, and its metadata.
 pub(super) struct Header<'a> {
     pub(super) name: [&'a str; 2],
     pub(super) kind: Type,
     pub(super) help: [&'a str; 3],
-    /// Empty where there is none.
+    /// Empty without one.
     pub(super) unit: &'a str,
 }
 

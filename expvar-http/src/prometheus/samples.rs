@@ -8,7 +8,7 @@ use expvar::json::{write_float, write_unsigned};
 use super::names::{PLAIN, Shown};
 use super::{Format, escaping, protobuf};
 
-/// What a family is.
+/// The type of a family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Type {
     Counter,
@@ -16,8 +16,8 @@ pub(super) enum Type {
     Histogram,
     Summary,
     Info,
-    /// A counter or an info metric by its full name, because OpenMetrics would not let the bare
-    /// one stand beside a gauge's; or a counter whose exact name has no ending.
+    /// A counter or an info metric under its full name, because OpenMetrics does not allow the bare
+    /// one beside a gauge's; or a counter whose exact name has no suffix.
     Alone {
         ending: &'static str,
     },
@@ -36,7 +36,7 @@ impl Type {
         }
     }
 
-    /// What a sample's name ends in.
+    /// The suffix of a sample's name.
     pub(super) fn ending(self) -> &'static str {
         match self {
             Self::Counter => "_total",
@@ -46,12 +46,12 @@ impl Type {
         }
     }
 
-    /// Whether its samples are as old as what they count.
+    /// Whether its samples can have `_created`.
     pub(super) fn has_created(self) -> bool {
         matches!(self, Self::Counter | Self::Histogram | Self::Summary)
     }
 
-    /// What belongs to a family beside its bare name.
+    /// Names that belong to a family beside its bare name.
     pub(super) fn reserved(self) -> &'static [&'static str] {
         match self {
             Self::Counter => &["_total", "_created"],
@@ -63,7 +63,7 @@ impl Type {
     }
 }
 
-/// Whether a counter can have this number.
+/// Whether a counter can have this value.
 pub(super) fn counts(number: Number) -> bool {
     match number {
         Number::Unsigned(_) => true,
@@ -72,7 +72,7 @@ pub(super) fn counts(number: Number) -> bool {
     }
 }
 
-/// Appends a number divided by 10 to the `decimals`.
+/// Appends a number divided by 10 to the power `decimals`.
 #[inline]
 pub(super) fn write(to: &mut Vec<u8>, number: Number, decimals: u32) {
     match number {
@@ -87,7 +87,7 @@ pub(super) fn write(to: &mut Vec<u8>, number: Number, decimals: u32) {
     }
 }
 
-/// Appends a whole number, or one with so many digits after the point: exactly.
+/// Appends a whole number, or one with this many decimals, exactly.
 #[inline]
 fn write_decimal(to: &mut Vec<u8>, n: u64, decimals: u32) {
     if decimals == 0 {
@@ -115,7 +115,7 @@ pub(super) fn write_number(to: &mut Vec<u8>, n: f64) {
     }
 }
 
-/// Appends a bucket's bound; OpenMetrics wants it to look like a float.
+/// Appends a bucket's bound; OpenMetrics requires the form of a float.
 pub(super) fn write_bound(to: &mut Vec<u8>, bound: f64, format: Format) {
     let start = to.len();
     write_number(to, bound);
@@ -125,8 +125,8 @@ pub(super) fn write_bound(to: &mut Vec<u8>, bound: f64, format: Format) {
     }
 }
 
-/// Appends a label, in the form of the format: `name="value"`, after a comma where there is a label
-/// already, or a `LabelPair` of protobuf.
+/// Appends a label in the syntax of the format: `name="value"`, after a comma if there is a label,
+/// or a `LabelPair` of protobuf.
 pub(super) fn push_label(labels: &mut Vec<u8>, name: &str, value: &str, format: Format) {
     if format == Format::Protobuf {
         return protobuf::push_label(labels, name, value);
@@ -140,7 +140,8 @@ pub(super) fn push_label(labels: &mut Vec<u8>, name: &str, value: &str, format: 
     labels.push(b'"');
 }
 
-/// Whether a label of that name may be there. A value that looks like one counts too.
+/// Whether there may be a label of that name. False positives are possible for values that look
+/// like one.
 pub(super) fn has_label(labels: &[u8], name: &str, format: Format) -> bool {
     if format == Format::Protobuf {
         return protobuf::has_label(labels, name);
@@ -152,7 +153,7 @@ pub(super) fn has_label(labels: &[u8], name: &str, format: Format) -> bool {
     at.is_some_and(|at| at == 0 || labels[at - 1] == b',')
 }
 
-/// Appends the name of a metric or a label, in quotes where it needs some.
+/// Appends the name of a metric or a label, quoted if necessary.
 pub(super) fn write_name(to: &mut Vec<u8>, name: &str) {
     if escaping::is_legacy(name) {
         return to.extend_from_slice(name.as_bytes());
@@ -162,7 +163,7 @@ pub(super) fn write_name(to: &mut Vec<u8>, name: &str) {
     to.push(b'"');
 }
 
-/// Appends a text with backslashes and line feeds escaped, and quotes where they end it.
+/// Appends a text with backslashes, line feeds and optionally quotes escaped.
 pub(super) fn write_escaped(to: &mut Vec<u8>, text: &str, quotes: bool) {
     if !text.bytes().any(|byte| matches!(byte, b'\\' | b'\n' | b'"')) {
         return to.extend_from_slice(text.as_bytes());
@@ -177,7 +178,7 @@ pub(super) fn write_escaped(to: &mut Vec<u8>, text: &str, quotes: bool) {
     }
 }
 
-/// A family's name and samples, for as long as its variable is looked at.
+/// A family's name and samples, while its variable is visited.
 #[derive(Debug)]
 pub(super) struct Samples {
     pub(super) name: String,
@@ -190,10 +191,10 @@ pub(super) struct Samples {
     pub(super) value_at: usize,
     /// Where it ends.
     pub(super) value_end: usize,
-    /// Labels that there are already, where that is not sure.
+    /// Labels already used, if duplicates are possible.
     series: HashSet<Vec<u8>>,
     format: Format,
-    /// The name has to be in quotes.
+    /// Whether the name must be quoted.
     is_quoted: bool,
 }
 
@@ -213,7 +214,7 @@ impl Samples {
         }
     }
 
-    /// Makes it the empty family of that name and kind, and keeps its memory.
+    /// Resets it to an empty family of that name and type, and keeps its memory.
     pub(super) fn begin(&mut self, name: &str, kind: Type, format: Format) {
         (self.kind, self.format) = (kind, format);
         self.name.clear();
@@ -225,13 +226,13 @@ impl Samples {
         self.series.clear();
     }
 
-    /// Whether there is no series with these labels yet; from now on there is.
+    /// Whether there is no series with these labels yet; adds it.
     pub(super) fn is_new(&mut self, labels: &[u8]) -> bool {
         self.series.insert(labels.to_vec())
     }
 
-    /// Appends the sample of a family of single numbers, and when it was registered, in nanoseconds
-    /// since 1970, where that is shown.
+    /// Appends the sample of a family of single numbers, and optionally when it was registered, in
+    /// nanoseconds since 1970.
     #[inline]
     pub(super) fn push_number(&mut self, labels: &[u8], number: Number, created: Option<u64>) {
         let decimals = self.shown.decimals;
@@ -252,11 +253,12 @@ impl Samples {
         }
     }
 
-    /// The samples without those that say when they were registered.
+    /// The samples without `_created`.
     pub(super) fn without_created(&self) -> Vec<u8> {
         let mut created = Self::new(self.format);
         created.begin(&self.name, self.kind, self.format);
-        // With a label: the start of each such line, and of the one without labels but for its end.
+        // With a label: the beginning of each such line, and of the one without labels except for
+        // its end.
         created.start("_created", b"x");
         let start = created.text.iter().rposition(|byte| *byte == b'x').unwrap_or_default();
         let start = &created.text[..start - 1];
@@ -293,7 +295,7 @@ impl Samples {
         self.value_at = self.text.len();
     }
 
-    /// The name in quotes is the first of the labels.
+    /// A quoted name is the first of the labels.
     fn start_quoted(&mut self, ending: &str, labels: &[u8]) {
         self.text.extend_from_slice(b"{\"");
         write_escaped(&mut self.text, &self.name, true);
@@ -307,7 +309,7 @@ impl Samples {
     }
 }
 
-/// A number divided by 10 to the `decimals`.
+/// A number divided by 10 to the power `decimals`.
 pub(super) fn scaled(number: Number, decimals: u32) -> f64 {
     match decimals {
         0 => number.to_f64(),

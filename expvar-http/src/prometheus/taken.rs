@@ -1,4 +1,4 @@
-//! The names that are used, so that no series is there twice and no family is split.
+//! Tracks used names, so that no series is duplicated and no family is split.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher};
@@ -8,14 +8,14 @@ use expvar::__private::BuildIdentity;
 
 use super::samples::Type;
 
-/// What may follow a family's name in its samples' names.
+/// Suffixes of samples' names.
 const ENDINGS: [&str; 6] = ["_total", "_created", "_bucket", "_count", "_sum", "_info"];
 
-/// A name as it is looked up.
+/// A name for lookup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Hashed {
     name: u64,
-    /// What it is without its ending, and which that is.
+    /// The name without its suffix, and which suffix that is.
     stem: Option<(u64, u8)>,
 }
 
@@ -37,17 +37,17 @@ fn hash(name: &str) -> u64 {
 
 /// The families' names.
 ///
-/// Texts mostly take the same names in the same order. So what was taken is kept in order with its
-/// verdicts, and as long as a text follows the one before, each name costs a comparison; only from
-/// the first difference on they are looked up.
+/// Scrapes mostly use the same names in the same order. So names are kept in order with their
+/// verdicts, and while a scrape repeats the previous one, each name costs a comparison; from the
+/// first difference on they are looked up.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
     log: Vec<Take>,
     at: usize,
     has_diverged: bool,
-    /// Names, with the endings that their samples have, one bit each.
+    /// Names, with a bit for each suffix of their samples.
     families: HashMap<u64, u8, BuildIdentity>,
-    /// Of families whose own name has an ending: what they are without it.
+    /// Names without their suffix, of families whose own name has one.
     stems: HashMap<u64, u8, BuildIdentity>,
 }
 
@@ -59,13 +59,13 @@ struct Take {
 }
 
 impl Taken {
-    /// Begins a text.
+    /// Begins a scrape.
     pub(super) fn begin(&mut self) {
         self.at = 0;
         self.has_diverged = false;
     }
 
-    /// Ends it.
+    /// Ends a scrape.
     pub(super) fn end(&mut self) {
         self.log.truncate(self.at);
         if self.has_diverged {
@@ -73,13 +73,13 @@ impl Taken {
         }
     }
 
-    /// How many names were taken so far.
+    /// The number of names used so far.
     pub(super) fn len(&self) -> usize {
         self.at
     }
 
-    /// Takes the names that the last text took as these ones; returns whether all before them were
-    /// the same.
+    /// Uses the same names as the last scrape at this position; returns whether all names before
+    /// were the same.
     #[inline]
     pub(super) fn repeat(&mut self, took: &Range<usize>) -> bool {
         let repeats = !self.has_diverged && self.at == took.start;
@@ -89,7 +89,7 @@ impl Taken {
         repeats
     }
 
-    /// Takes a family's name with its samples' names. Returns whether they were free.
+    /// Uses a family's name with its samples' names. Returns whether they were free.
     pub(super) fn take(&mut self, name: Hashed, kind: Type) -> bool {
         if !self.has_diverged {
             match self.log.get(self.at) {
@@ -157,7 +157,7 @@ mod tests {
         assert!(!take("took_count", Type::Gauge), "a sample's name");
         assert!(take("took_total", Type::Gauge), "no sample's name");
         assert!(!take("took_total", Type::Gauge));
-        // The other way round.
+        // In the other order.
         assert!(take("queue_sum", Type::Gauge));
         assert!(!take("queue", Type::Histogram));
         assert!(take("queue", Type::Gauge));
