@@ -202,6 +202,6 @@ impl Observer {
 
 impl fmt::Debug for Observer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Observer" } else { "Nobody" })
+        f.write_str(if self.0.is_some() { "Observer" } else { "None" })
     }
 }

@@ -36,33 +36,33 @@ pub use rules::{Limits, Rules};
 use keys::Keys;
 use scanner::{Scanner, Token};
 
-/// Where [`read`] puts what it finds, in the document's order.
+/// Receives what [`read`] finds, in document order.
 ///
-/// A path is the prefix and the keys that lead to the value, joined with dots, after renames;
-/// it is any text at all and may hold spaces, dots and control characters.
+/// A path is the prefix and the keys of the value, separated by dots, after renames. It may contain
+/// any text, including spaces, dots and control characters.
 pub trait Points {
-    /// Whether values come with their paths; without them a document is read faster.
+    /// Whether values need paths; documents are read faster without.
     const PATHS: bool = true;
 
     /// A number, or a boolean as 0 or 1 where [`Rules::booleans`] asks for it.
     fn number(&mut self, path: &str, number: Number<'_>);
 
-    /// What follows, up to [`leave`](Self::leave), lies under this key or index; for whoever
-    /// builds names of his own on the way.
+    /// Begins a key or index, up to [`leave`](Self::leave); for receivers that build their own
+    /// names.
     fn enter(&mut self, _key: &str) {}
 
-    /// The last [`enter`](Self::enter) ends.
+    /// Ends the last [`enter`](Self::enter).
     fn leave(&mut self) {}
 
-    /// A string; nobody but a terminal wants those.
+    /// A string; used by the terminal view only.
     fn text(&mut self, _path: &str, _text: &str) {}
 
-    /// Forget what this document has given so far: it holds a key twice and is read again
+    /// Discards everything received from this document: it has a duplicate key and is read again
     /// without the earlier one.
     fn restart(&mut self);
 }
 
-/// A number as the document spells it.
+/// A number as spelled in the document.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Number<'a> {
     text: &'a str,
@@ -70,51 +70,51 @@ pub struct Number<'a> {
 }
 
 impl<'a> Number<'a> {
-    /// The digits as they stand in the document: a valid JSON number.
+    /// The text of the number in the document: a valid JSON number.
     pub fn text(&self) -> &'a str {
         self.text
     }
 
-    /// The value, when it is written as an integer and fits.
+    /// The value, if it is written as an integer and fits.
     pub fn as_u64(&self) -> Option<u64> {
         if self.integer { self.text.parse().ok() } else { None }
     }
 
-    /// The value, when it is written as an integer (other than `-0`) and fits.
+    /// The value, if it is written as an integer (other than `-0`) and fits.
     pub fn as_i64(&self) -> Option<i64> {
         if self.integer && self.text != "-0" { self.text.parse().ok() } else { None }
     }
 
-    /// The nearest double; infinite when the number is beyond all of them.
+    /// The nearest double; infinite if the number is out of range.
     pub fn as_f64(&self) -> f64 {
         self.text.parse().unwrap_or(f64::INFINITY)
     }
 }
 
-/// Why a document gives no points.
+/// Why a document cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
     /// It is not JSON.
     Syntax {
-        /// Where, in bytes from the start.
+        /// The position, in bytes from the start.
         offset: usize,
-        /// What would have been right there.
+        /// What was expected there.
         expected: &'static str,
-        /// The variable, or the map, that it is in; empty at the top.
+        /// The enclosing variable or map; empty at the top.
         key: String,
-        /// What is there instead, its beginning.
+        /// The beginning of what was found instead.
         found: String,
     },
-    /// It ends before its value does.
+    /// It ends within a value.
     Truncated {
-        /// The variable, or the map, that it ends in; empty at the top.
+        /// The enclosing variable or map; empty at the top.
         key: String,
     },
-    /// It is JSON, but not an object; this is what it is instead.
+    /// It is JSON, but not an object; this is its kind.
     NotAnObject(&'static str),
-    /// It nests deeper than [`Limits::depth`].
+    /// It is nested deeper than [`Limits::depth`].
     TooDeep(usize),
-    /// It holds more numbers than [`Limits::numbers`].
+    /// It has more numbers than [`Limits::numbers`].
     TooManyNumbers(usize),
 }
 
@@ -136,7 +136,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// A problem on its way up: small, so that what succeeds costs little.
+/// Boxed, so that the successful path stays cheap.
 type Fail = Box<Problem>;
 
 fn within(f: &mut fmt::Formatter<'_>, key: &str) -> fmt::Result {
@@ -145,16 +145,16 @@ fn within(f: &mut fmt::Formatter<'_>, key: &str) -> fmt::Result {
 
 impl std::error::Error for Problem {}
 
-/// Most bytes of a key in a problem.
+/// The most bytes of a key in an error.
 const KEY_MAX_BYTES: usize = 100;
-/// Most characters of what is found in place of something else.
+/// The most characters of an unexpected token in an error.
 const FOUND_MAX_CHARS: usize = 16;
 
 impl Problem {
-    /// The same, with the key and the token that it is at.
+    /// The same with key and token.
     fn at(mut self, path: &str, text: &str) -> Problem {
         if let Problem::Syntax { key, .. } | Problem::Truncated { key } = &mut self {
-            // The end tells more than the beginning of a path.
+            // The end of a path says more than its beginning.
             let from = path.len().saturating_sub(KEY_MAX_BYTES);
             let from = (from..=path.len()).find(|&at| path.is_char_boundary(at));
             *key = path[from.unwrap_or_default()..].to_owned();
@@ -166,7 +166,7 @@ impl Problem {
     }
 }
 
-/// The last place of a text, up to `at`, where a character begins or the text ends.
+/// The last character boundary at or before `at`.
 pub(crate) fn boundary_before(text: &str, at: usize) -> usize {
     (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default()
 }
@@ -181,14 +181,14 @@ fn token(text: &str) -> String {
     token
 }
 
-/// Reads `document` and gives its numbers to `points`; returns how many there were.
+/// Reads `document` and passes its numbers to `points`; returns their count.
 ///
-/// `prefix` opens each path, without a dot when it is empty. Memory: the path, and 24 bytes a
-/// key that is not ignored. A document that is not UTF-8 or that repeats a key is copied or
-/// read twice.
+/// `prefix` begins each path, without a dot if it is empty. Memory: the path, and 24 bytes for each
+/// key that is not ignored. Documents that are not UTF-8 or that repeat a key are copied or read
+/// twice.
 ///
 /// # Errors
-/// A [`Problem`]; what `points` was given before it must be thrown away.
+/// A [`Problem`]; discard what `points` has received.
 pub fn read<P: Points>(
     document: &[u8],
     prefix: &str,
@@ -225,7 +225,7 @@ pub fn read<P: Points>(
     ended
 }
 
-/// The problem of a document that was read without paths, with its place.
+/// Adds the position to the error of a document read without paths.
 fn locate(problem: Problem, text: &str, rules: &Rules) -> Problem {
     struct Nothing;
     impl Points for Nothing {
@@ -240,14 +240,14 @@ fn locate(problem: Problem, text: &str, rules: &Rules) -> Problem {
     }
 }
 
-/// What one document leaves to the next one of the same thread: memory, nothing else.
+/// Buffers reused between documents of a thread.
 #[derive(Default)]
 struct Scratch {
     path: String,
     keys: Keys,
 }
 
-/// Memory that a larger document needed is given back.
+/// Larger buffers are freed.
 const KEPT_BYTES: usize = 16 << 10;
 const KEPT_KEYS: usize = 16 << 10;
 

@@ -1,4 +1,4 @@
-//! What happened, one line an event, on standard error.
+//! The log: one line for each event, on standard error.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -10,28 +10,28 @@ use tokio::time::Instant;
 
 use crate::config::LogFormat;
 
-/// How long a burst of one endpoint's failures is followed by silence.
+/// The window of the limit below.
 const WINDOW: Duration = Duration::from_secs(60);
-/// How many failures of one endpoint are written in that time.
+/// How many failures of one endpoint are logged in a window.
 const BURST: u32 = 3;
 
-/// Writes events; clones write to the same place.
+/// Writes events; clones share the output.
 #[derive(Clone)]
 pub struct Log {
     format: LogFormat,
-    /// Lines begin with their level as journald reads it: `<4>`.
+    /// Lines begin with a journald priority: `<4>`.
     priorities: bool,
     out: Arc<Mutex<dyn Write + Send>>,
 }
 
-/// How grave an event is.
+/// The severity of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// Things go as they should.
+    /// Normal operation.
     Info,
-    /// Something does not, and samlare goes on without it.
+    /// A problem that samlare works around.
     Warn,
-    /// What was asked for cannot be done.
+    /// A request that cannot be fulfilled.
     Error,
 }
 
@@ -44,7 +44,7 @@ impl Level {
         }
     }
 
-    /// The priority as journald and syslog count it.
+    /// The priority of journald and syslog.
     fn priority(self) -> u8 {
         match self {
             Level::Info => 6,
@@ -55,12 +55,12 @@ impl Level {
 }
 
 impl Log {
-    /// A log on standard error; with priorities where that is systemd's journal.
+    /// A log on standard error, with priorities if that is systemd's journal.
     pub fn stderr(format: LogFormat) -> Log {
         Log { priorities: stderr_is_journal(), ..Log::to(format, std::io::stderr()) }
     }
 
-    /// A log somewhere else.
+    /// A log to another writer.
     pub fn to(format: LogFormat, out: impl Write + Send + 'static) -> Log {
         Log { format, priorities: false, out: Arc::new(Mutex::new(out)) }
     }
@@ -70,7 +70,7 @@ impl Log {
         Log { format, ..self.clone() }
     }
 
-    /// Writes an event; `fields` come after the message, in their order.
+    /// Writes an event: the message, then `fields` in order.
     pub fn event(&self, level: Level, message: &str, fields: &[(&str, &dyn std::fmt::Display)]) {
         let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let text = match self.format {
@@ -105,12 +105,12 @@ impl Log {
         let priority =
             if self.priorities { format!("<{}>", level.priority()) } else { String::new() };
         let line = format!("{priority}{text}\n");
-        // Nobody is left to be told that standard error is closed.
+        // A closed standard error cannot be reported.
         let _ = self.out.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes());
     }
 }
 
-/// Whether `JOURNAL_STREAM`, the device and inode of the journal's socket, is standard error.
+/// Whether standard error is the journal: compares with device and inode in `JOURNAL_STREAM`.
 #[cfg(unix)]
 fn stderr_is_journal() -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
@@ -127,25 +127,25 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Without what would move a terminal's cursor.
+/// Removes terminal control characters.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// Lets the first failures of an endpoint through and counts the rest.
+/// Limits an endpoint's failures, and counts suppressed ones.
 ///
-/// The end of trouble is never held back: the last line about an endpoint is true.
+/// A recovery is never suppressed, so the last line about an endpoint is true.
 #[derive(Debug, Default)]
 pub struct Limiter {
     since: Option<Instant>,
     written: u32,
     suppressed: u64,
-    /// The last line told of a failure.
+    /// The last line was a failure.
     told_failure: bool,
 }
 
 impl Limiter {
-    /// Whether to write a failure now; then also how many were held back before it.
+    /// Whether to log a failure now, and then how many were suppressed before it.
     pub fn failed(&mut self) -> Option<u64> {
         if self.is_over() {
             self.since = Some(Instant::now());
@@ -160,13 +160,13 @@ impl Limiter {
         Some(std::mem::take(&mut self.suppressed))
     }
 
-    /// Whether to write that the trouble is over, and how many failures were held back before
-    /// it: always, unless the last line said so already.
+    /// Whether to log a recovery, and how many failures were suppressed before it: always, unless
+    /// the last line was one.
     pub fn recovered(&mut self) -> Option<u64> {
         std::mem::take(&mut self.told_failure).then(|| std::mem::take(&mut self.suppressed))
     }
 
-    /// How many failures were held back in a burst whose time is over; each is told once.
+    /// The number of failures suppressed in a window that is over; returned once.
     pub fn held_back(&mut self) -> Option<u64> {
         (self.suppressed > 0 && self.is_over()).then(|| std::mem::take(&mut self.suppressed))
     }
@@ -231,7 +231,7 @@ mod tests {
             limiter.failed();
         }
         assert_eq!(limiter.recovered(), Some(2), "never held back");
-        // One that comes and goes: the log said that it is up, and so it is.
+        // An unstable endpoint: the log said that it is up, and it is.
         for _ in 0..4 {
             assert_eq!(limiter.failed(), None);
             assert_eq!(limiter.recovered(), None);

@@ -1,4 +1,4 @@
-//! What is worth a line in the log about an endpoint.
+//! Log events of an endpoint.
 
 use std::fmt::Display;
 
@@ -8,9 +8,9 @@ use crate::state::Flaw;
 /// An event of one endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
-    /// The first good poll.
+    /// The first successful poll.
     Up,
-    /// A good poll after failed ones.
+    /// A successful poll after failures.
     Recovered {
         /// How many polls failed in a row.
         failures: u64,
@@ -26,12 +26,12 @@ pub enum News {
     },
     /// The endpoint is up, and this many of its failures were not logged.
     Suppressed(u64),
-    /// The endpoint's first document with points that Graphite cannot keep apart or store.
+    /// The first document with points that Graphite cannot store or distinguish.
     Flawed(Flaw),
 }
 
 impl News {
-    /// Writes the event's line.
+    /// Logs the event.
     pub fn tell(&self, log: &Log, endpoint: &str) {
         let mut fields: Vec<(&str, &dyn Display)> = vec![("endpoint", &endpoint)];
         let (level, message, held) = match self {

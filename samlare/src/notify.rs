@@ -1,9 +1,9 @@
-//! What systemd is told: that samlare is ready, reloads, stops, and still lives.
+//! Notifications for systemd: ready, reloading, stopping, alive.
 
 use std::ffi::OsStr;
 use std::time::Duration;
 
-/// The service manager's socket; nothing where there is none.
+/// The service manager's socket, if there is one.
 #[derive(Debug, Default)]
 pub struct Notify {
     #[cfg(unix)]
@@ -16,7 +16,7 @@ impl Notify {
         std::env::var_os("NOTIFY_SOCKET").map(|name| Notify::to(&name)).unwrap_or_default()
     }
 
-    /// The socket of this name, as systemd writes it: a path, or `@` and an abstract name.
+    /// Opens the socket of this name: a path, or `@` and an abstract name.
     #[cfg(unix)]
     pub fn to(name: &OsStr) -> Notify {
         use std::os::unix::ffi::OsStrExt;
@@ -36,13 +36,13 @@ impl Notify {
         Notify { socket: socket.ok() }
     }
 
-    /// Nowhere, as there is no systemd.
+    /// Unavailable without systemd.
     #[cfg(not(unix))]
     pub fn to(_name: &OsStr) -> Notify {
         Notify::default()
     }
 
-    /// Tells it, as in `READY=1`; if it does not listen, nobody minds.
+    /// Sends a state such as `READY=1`; errors are ignored.
     pub fn tell(&self, what: &str) {
         #[cfg(unix)]
         if let Some((socket, address)) = &self.socket {
@@ -52,7 +52,7 @@ impl Notify {
         let _ = what;
     }
 
-    /// How often it wants to hear `WATCHDOG=1`: twice as often as it asks for.
+    /// The watchdog interval: half of the requested one.
     pub fn watchdog() -> Option<Duration> {
         let micros: u64 = std::env::var("WATCHDOG_USEC").ok()?.parse().ok()?;
         (micros > 0).then(|| Duration::from_micros(micros / 2))

@@ -1,4 +1,4 @@
-//! Every endpoint once, to standard output.
+//! Polls every endpoint once, to standard output.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -18,17 +18,17 @@ use crate::poller::Poller;
 use crate::schedule::Clock;
 use crate::state::{State, Taken};
 
-/// How many endpoints are asked at the same time.
+/// How many endpoints are polled at the same time.
 const AT_ONCE: usize = 256;
 
-/// How long a source of endpoints may take to answer.
+/// The timeout of a source.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Every endpoint of a configuration, found ones too, and a line for each thing that is wrong:
-/// a source that fails, targets that are left out, endpoints that are listed twice or that
-/// overwrite each other's points.
+/// Every endpoint of a configuration, including discovered ones, and a line for each problem:
+/// failing sources, invalid targets, endpoints that are listed twice or overwrite each other's
+/// points.
 ///
-/// Asks the sources that `wanted` holds for, all at the same time.
+/// Queries the sources that `wanted` accepts, all at the same time.
 pub async fn gather(
     config: &Config,
     log: &Log,
@@ -58,7 +58,7 @@ pub async fn gather(
     (endpoints, wrong)
 }
 
-/// A source's targets, how it is doing, and whether all of it answered in time.
+/// A source's targets, its status, and whether it answered completely in time.
 async fn ask(source: &Discover) -> (Arc<[Target]>, Report, bool) {
     let discovery = source.source.clone().spawn();
     let complete = async {
@@ -71,8 +71,8 @@ async fn ask(source: &Discover) -> (Arc<[Target]>, Report, bool) {
     (targets, discovery.status.report(), in_time)
 }
 
-/// Keeps each endpoint once, and tells of those that are listed twice or share a prefix; of the
-/// first `listed` the configuration's own warnings tell.
+/// Keeps each endpoint once; reports duplicates and shared prefixes, except among the first
+/// `listed`, for which the configuration has its own warnings.
 fn single(endpoints: &mut Vec<Endpoint>, listed: usize, wrong: &mut Vec<String>) {
     let mut seen: HashMap<(String, String), Vec<String>> = HashMap::new();
     let mut at = 0;
@@ -103,10 +103,10 @@ fn single(endpoints: &mut Vec<Endpoint>, listed: usize, wrong: &mut Vec<String>)
     });
 }
 
-/// Polls everything once and writes the lines to `out`, endpoint by endpoint in the file's order.
+/// Polls everything once and writes the lines to `out`, in the file's order.
 ///
-/// Returns one line for each thing that is wrong: those of [`gather`], endpoints that failed, and
-/// points that Graphite cannot keep apart or store.
+/// Returns a line for each problem: those of [`gather`], failed endpoints, and points that Graphite
+/// cannot store or distinguish.
 ///
 /// # Errors
 /// `out` cannot be written.

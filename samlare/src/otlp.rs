@@ -1,4 +1,4 @@
-//! Points to an OpenTelemetry collector, each endpoint a resource of its own.
+//! Sends points to an OpenTelemetry collector, each endpoint as a resource.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -13,16 +13,16 @@ use crate::document::{self, Number};
 use crate::log::Log;
 use crate::outage;
 
-/// How long points wait for those of other endpoints.
+/// How long to gather points of several endpoints.
 const GATHER: Duration = Duration::from_secs(1);
-/// From so many bytes on a request goes at once.
+/// The size from which a request is sent at once.
 const REQUEST_BYTES: usize = 1 << 20;
 
-/// Where points go as OTLP, if anywhere; it can be exchanged while endpoints are polled.
+/// The OTLP output, if any; can be replaced while endpoints are polled.
 #[derive(Default)]
 pub struct Collector(RwLock<Option<Open>>);
 
-/// A collector that points go to.
+/// An open output.
 struct Open {
     url: String,
     sender: Sender,
@@ -30,10 +30,10 @@ struct Open {
     gathering: AbortHandle,
 }
 
-/// Makes the sender and its driver.
+/// Builds the sender and its driver.
 ///
 /// # Errors
-/// When nothing can be sent there; the error says what to write instead.
+/// The URL is invalid. The error has a remedy.
 fn sender(url: &str, log: Option<Log>) -> Result<(Sender, Driver), ConfigError> {
     let mut otlp = Otlp::new(url).without_env();
     if let Some(log) = log {
@@ -42,20 +42,20 @@ fn sender(url: &str, log: Option<Log>) -> Result<(Sender, Driver), ConfigError> 
     otlp.sender()
 }
 
-/// Whether points could be sent there; sends none.
+/// Validates the URL; sends nothing.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The problem.
 pub fn check(url: &str) -> Result<(), ConfigError> {
     sender(url, None).map(drop)
 }
 
 impl Collector {
-    /// Sends there from now on, or nowhere. What waits for another one is sent within this time, by
-    /// a task of its own. Call it in a tokio runtime.
+    /// Changes the collector, or stops sending. A task sends points queued for the previous one
+    /// within this time. Must be called in a tokio runtime.
     ///
     /// # Errors
-    /// A URL that cannot be used; then nothing has changed.
+    /// The URL is invalid; nothing changes then.
     pub fn set(&self, url: Option<&str>, within: Duration, log: &Log) -> Result<(), ConfigError> {
         if self.read(|open| open.map(|open| open.url == url.unwrap_or_default())) == Some(true) {
             return Ok(());
@@ -67,7 +67,7 @@ impl Collector {
         Ok(())
     }
 
-    /// Sends what waits within a deadline, and ends.
+    /// Sends queued points within a deadline, and ends.
     pub async fn close(&self, within: Duration) -> Unsent {
         match self.replace(None) {
             Some(open) => open.end(within).await,
@@ -75,8 +75,8 @@ impl Collector {
         }
     }
 
-    /// Takes the numbers of an endpoint's document, if there is one, and whether the poll failed,
-    /// where that is a metric of it and `accuses` says that a failure is told.
+    /// Adds the numbers of an endpoint's document, if any, and the failure metric, if configured
+    /// and `accuses` allows a failure.
     pub fn take(&self, endpoint: &Endpoint, document: Option<&[u8]>, secs: u64, accuses: bool) {
         self.read(|open| {
             let Some(open) = open else { return };
@@ -87,7 +87,7 @@ impl Collector {
         });
     }
 
-    /// What the sender counts; nothing where points go nowhere.
+    /// The sender's statistics; null without one.
     pub fn shown(&self) -> Value {
         let Some(stats) = self.read(|open| open.map(|open| open.sender.stats())) else {
             return json!({});
@@ -142,11 +142,11 @@ impl Open {
 }
 
 thread_local! {
-    /// Reading never waits, so that all endpoints of a thread can share one buffer.
+    /// Reading never blocks, so all endpoints of a thread share one buffer.
     static SCRATCH: RefCell<Points> = RefCell::default();
 }
 
-/// Makes points of an endpoint's document.
+/// Converts an endpoint's document to points.
 fn render(
     endpoint: &Endpoint,
     document: Option<&[u8]>,

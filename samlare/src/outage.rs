@@ -1,4 +1,4 @@
-//! What the log says of the sender: destinations that go away and are back, points that are lost.
+//! Logs the sender's events: unreachable destinations and lost points.
 
 use std::fmt::Display;
 
@@ -6,7 +6,7 @@ use expvar_carbon::Event;
 
 use crate::log::{Level, Log};
 
-/// Writes the line of an event.
+/// Logs an event.
 pub fn tell(log: &Log, event: &Event) {
     let level = if event.is_trouble() { Level::Warn } else { Level::Info };
     let say = |message, fields: &[(&str, &dyn Display)]| log.event(level, message, fields);

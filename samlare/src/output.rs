@@ -1,4 +1,4 @@
-//! Where the points go: to Carbon, or to standard output.
+//! The output of points: Carbon, or standard output.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -13,13 +13,13 @@ use crate::config::{Carbon, Rule};
 use crate::log::Log;
 use crate::outage;
 
-/// Batches that may wait for a slow standard output; past that they are dropped and counted.
+/// Batches queued for a slow standard output; further ones are dropped and counted.
 const PRINT_QUEUE: usize = 4096;
 
-/// Takes lines from all endpoints; its destination can be exchanged while they poll.
+/// Receives lines of all endpoints; its destination can be replaced while they are polled.
 pub struct Output {
     destination: RwLock<Destination>,
-    /// Whether lines are printed where there is no Carbon.
+    /// Whether to print lines if there is no Carbon.
     prints: AtomicBool,
     log: Log,
 }
@@ -27,15 +27,16 @@ pub struct Output {
 enum Destination {
     Carbon(Sender),
     Print(SyncSender<Vec<u8>>),
-    /// All is over.
+    /// Closed.
     Closed,
 }
 
 impl Output {
-    /// Begins to send, or to print where there is no `carbon`. Call it in a tokio runtime.
+    /// Opens the output: Carbon, or standard output without `carbon`. Must be called in a tokio
+    /// runtime.
     ///
     /// # Errors
-    /// A setting that cannot be used.
+    /// A setting is invalid.
     pub fn open(carbon: Option<&Carbon>, log: &Log) -> Result<Output, ConfigError> {
         let destination = match carbon {
             None => Destination::Print(printer()),
@@ -49,18 +50,18 @@ impl Output {
         Ok(Output { destination: RwLock::new(destination), prints, log: log.clone() })
     }
 
-    /// Whether lines are printed where there is no Carbon: not where points go elsewhere.
+    /// Sets whether to print lines without Carbon: not if points go elsewhere.
     pub fn set_prints(&self, prints: bool) {
         self.prints.store(prints, Relaxed);
     }
 
-    /// Takes the lines over and leaves the buffer empty. Never waits.
+    /// Sends the lines and empties the buffer. Never blocks.
     pub fn send(&self, lines: &mut Lines) {
         match &*self.destination.read().unwrap_or_else(PoisonError::into_inner) {
             Destination::Carbon(sender) => sender.send(lines),
             Destination::Print(_) if !self.prints.load(Relaxed) => lines.clear(),
             Destination::Print(printer) => {
-                // A printer that is behind or gone has no use for more.
+                // If the printer is behind or gone, the lines are dropped.
                 let _ = printer.try_send(lines.as_bytes().to_vec());
                 lines.clear();
             }
@@ -68,12 +69,12 @@ impl Output {
         }
     }
 
-    /// Takes other settings. What waits for Carbon goes on under them, in its order; connections
-    /// and, where lines are printed from now on, all that waits are given this time. Returns what
-    /// was left then of what nobody sends any more.
+    /// Changes the settings. Points queued for Carbon are kept in order; connections, and the whole
+    /// queue if lines are printed from now on, get this time. Returns what was unsent and is
+    /// discarded.
     ///
     /// # Errors
-    /// A setting that cannot be used; then nothing has changed.
+    /// A setting is invalid; nothing changes then.
     pub async fn exchange(
         &self,
         carbon: Option<&Carbon>,
@@ -100,7 +101,7 @@ impl Output {
         }
     }
 
-    /// Sends what waits within a deadline, and ends.
+    /// Sends queued points within a deadline, and ends.
     pub async fn close(&self, within: Duration) -> Unsent {
         match self.replace(Destination::Closed) {
             Destination::Carbon(sender) => sender.shutdown(within).await,
@@ -108,7 +109,7 @@ impl Output {
         }
     }
 
-    /// What the sender counts; `None` where lines are printed.
+    /// The sender's statistics; `None` if lines are printed.
     pub fn stats(&self) -> Option<Stats> {
         self.sender().map(|sender| sender.stats())
     }
@@ -126,12 +127,12 @@ impl Output {
     }
 }
 
-/// Carbon's settings and the files that they name, as they were when they were read.
+/// Carbon's settings with the content of their files.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// Where the points go; `None` prints them.
+    /// The destinations; `None` prints lines.
     pub carbon: Option<Carbon>,
-    /// A hash of each certificate and key; none of what cannot be read.
+    /// A hash of each certificate and key; `None` for one that cannot be read.
     files: Vec<Option<u64>>,
 }
 
@@ -149,24 +150,24 @@ impl Settings {
     }
 }
 
-/// Whether a sender could be made of these settings; makes none.
+/// Validates the settings without creating a sender.
 ///
 /// # Errors
-/// The setting that cannot be used.
+/// A setting is invalid.
 pub fn check(carbon: &Carbon) -> Result<(), ConfigError> {
     builder(&Carbon { spool_dir: None, ..carbon.clone() }).build().map(drop)
 }
 
-/// Whether a sender could be made of this rule alone; makes none.
+/// Validates a rule without creating a sender.
 ///
 /// # Errors
-/// The setting that cannot be used.
+/// A setting is invalid.
 pub fn check_rule(rule: &Rule) -> Result<(), ConfigError> {
     let builder = Sender::builder().to("localhost:2003");
     builder.matching(&rule.pattern, rule.routing.cluster()).build().map(drop)
 }
 
-/// A sender that tells the log of its troubles.
+/// A sender builder that logs events.
 fn telling(carbon: &Carbon, log: &Log) -> SenderBuilder {
     let log = log.clone();
     builder(carbon).on_event(move |event| outage::tell(&log, event))
@@ -209,7 +210,7 @@ fn builder(carbon: &Carbon) -> SenderBuilder {
     builder
 }
 
-/// A thread that writes to standard output, so that a reader who stops reading stops nobody else.
+/// A thread that writes to standard output, so that a blocked reader blocks nothing else.
 fn printer() -> SyncSender<Vec<u8>> {
     let (sender, batches) = sync_channel::<Vec<u8>>(PRINT_QUEUE);
     std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! samlare's own page: how all endpoints are doing, and what one of them shows.
+//! samlare's own page: all endpoints, and the variables of one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -16,18 +16,18 @@ use crate::config::Endpoint;
 use crate::document::{self, Number, Points, Rules};
 use crate::state::Report;
 
-/// Most endpoints in one answer; `from` leads to the rest.
+/// The most endpoints in a response; `from` continues.
 const MAX_ENDPOINTS: usize = 200;
-/// Most variables of an endpoint in one answer.
+/// The most variables in a response.
 const MAX_VARIABLES: usize = 5000;
-/// Most characters of a name or a text in one answer.
+/// The most characters of a name or text in a response.
 const MAX_TEXT_CHARS: usize = 200;
-/// Most bytes of names and texts in one answer.
+/// The most bytes of names and texts in a response.
 const MAX_LOOK_BYTES: usize = 2 << 20;
-/// Longest time that a look takes, whatever the endpoint's own limit is. It ends with its client,
-/// too.
+/// The longest time for a document, whatever the endpoint's own timeout. Also ends when the client
+/// disconnects.
 const MAX_LOOK: Duration = Duration::from_secs(120);
-/// Most endpoints that are asked at one time because somebody looks.
+/// The most endpoints being fetched for the page.
 const MAX_LOOKS: usize = 4;
 
 const JSON: &str = "application/json; charset=utf-8";
@@ -45,7 +45,7 @@ impl Default for Page {
     }
 }
 
-/// One endpoint in an answer.
+/// An endpoint in a response.
 #[derive(Serialize)]
 struct Row {
     #[serde(flatten)]
@@ -56,15 +56,14 @@ struct Row {
 }
 
 impl Page {
-    /// Shows these endpoints from now on.
+    /// Sets the endpoints to show.
     pub fn show(&self, states: States) {
-        // There is one collector in a process, and it keeps its states over all reloads.
+        // A process has one collector, which keeps its states over reloads.
         let _ = self.states.set(states);
     }
 
-    /// What there is at an address: the page and its files, `endpoints?q=WORDS&from=N`,
-    /// `endpoint?url=URL&prefix=PREFIX`, `cluster` and `owner?url=URL` as JSON. `None` for
-    /// everything else.
+    /// The response for a URI: the page and its files, and as JSON `endpoints?q=WORDS&from=N`,
+    /// `endpoint?url=URL&prefix=PREFIX`, `cluster` and `owner?url=URL`. `None` for anything else.
     pub async fn find(&self, uri: &Uri) -> Option<Answer> {
         let html = "text/html; charset=utf-8";
         let file = |content_type, bytes: &'static [u8]| Some(Answer::new(content_type, bytes));
@@ -85,20 +84,20 @@ impl Page {
         }
     }
 
-    /// How the members are doing that share the endpoints; `null` where nobody does.
+    /// The status of the cluster; `null` without one.
     fn cluster(&self) -> Value {
         let status = self.states.get().and_then(States::cluster);
         json!(status.map(|status| status.report()))
     }
 
-    /// Which members poll the endpoint at a URL, as it is shown or as it is configured.
+    /// Which members poll the endpoint at a URL, as shown or as configured.
     fn owner(&self, uri: &Uri) -> Value {
         let Some(status) = self.states.get().and_then(States::cluster) else {
             return json!({"error": "there is no [cluster]: this samlare polls everything"});
         };
         let wanted = query(uri).remove("url").unwrap_or_default();
         let polled = self.polled();
-        // Of its own endpoints a member knows the credentials, which are a part of the URL.
+        // A member knows the credentials, which are part of the URL, of its own endpoints only.
         let own = polled.iter().find(|polled| polled.state.name() == wanted);
         let own = own.map(|polled| polled.endpoint.target.url().to_owned());
         let url = own.map_or_else(|| Target::parse(&wanted).map(|t| t.url().to_owned()), Ok);
@@ -112,8 +111,8 @@ impl Page {
         self.states.get().map(States::polled).unwrap_or_default()
     }
 
-    /// The endpoints in whose URL, prefix, state or error all words occur, those in trouble first;
-    /// [`MAX_ENDPOINTS`] of them from the one at `from` on.
+    /// Endpoints whose URL, prefix, state or error contains all words, failing ones first:
+    /// [`MAX_ENDPOINTS`] of them, starting at index `from`.
     fn endpoints(&self, words: &str, from: usize) -> Value {
         let words = words.to_lowercase();
         let words: Vec<&str> = words.split_whitespace().collect();
@@ -135,7 +134,7 @@ impl Page {
             "waiting" => 1,
             _ => 2,
         };
-        // A stable sort: of equal ones the order of URLs stays.
+        // The sort is stable, so equal ones stay in order of URLs.
         found.sort_by_key(|(_, report)| trouble(report));
         let row = |(at, report): (usize, Report)| {
             let state = &polled[at].state;
@@ -155,7 +154,7 @@ impl Page {
         })
     }
 
-    /// What an endpoint shows now; only what is polled anyway is ever asked.
+    /// The current variables of an endpoint; only polled endpoints are fetched.
     async fn endpoint(&self, uri: &Uri) -> Value {
         let query = query(uri);
         let wanted = |key: &str| query.get(key).map(String::as_str).unwrap_or_default();
@@ -178,7 +177,7 @@ impl Page {
     }
 }
 
-/// Reads an endpoint's document once, on a connection of its own, and sends nothing on.
+/// Fetches an endpoint's document once, on a new connection, without sending points.
 async fn look(endpoint: &Endpoint) -> Result<Variables, String> {
     let polling = &endpoint.polling;
     let options = Options {
@@ -200,7 +199,7 @@ async fn look(endpoint: &Endpoint) -> Result<Variables, String> {
     Ok(variables)
 }
 
-/// The variables of a document, as far as they are shown.
+/// The variables of a document, up to the limits.
 #[derive(Default)]
 struct Variables {
     found: Vec<(String, Value)>,

@@ -1,4 +1,4 @@
-//! Polls one endpoint, slot after slot.
+//! Polls an endpoint, slot after slot.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -17,19 +17,19 @@ use crate::output::Output;
 use crate::schedule::{Clock, Schedule};
 use crate::state::{FlawKind, Outcome, State, Taken};
 
-/// What all pollers share.
+/// State shared by all pollers.
 pub struct Common {
-    /// Where the points go.
+    /// The output of lines.
     pub output: Output,
-    /// Where they go as OTLP too.
+    /// The OTLP output.
     pub otlp: crate::otlp::Collector,
-    /// What all polls together amount to.
+    /// Totals over all polls.
     pub counts: Counts,
-    /// What time it is.
+    /// The clock.
     pub clock: Clock,
-    /// Failures that may be this member's own.
+    /// Failures held back in a cluster.
     pub(crate) doubt: Doubt,
-    /// One place for each large document that is read at the same time.
+    /// One permit for each large document read at the same time.
     readers: Arc<Semaphore>,
 }
 
@@ -43,7 +43,7 @@ impl Common {
     }
 }
 
-/// Asks one endpoint and hands its points on.
+/// Polls one endpoint and sends its points.
 pub struct Poller {
     endpoint: Arc<Endpoint>,
     client: Client,
@@ -51,10 +51,10 @@ pub struct Poller {
 }
 
 impl Poller {
-    /// A poller that has not connected yet.
+    /// Creates a poller that has not connected yet.
     ///
     /// # Errors
-    /// Those of [`trust`].
+    /// Errors of [`trust`].
     pub fn new(endpoint: Endpoint, state: Arc<State>) -> std::io::Result<Poller> {
         let polling = &endpoint.polling;
         let options = Options {
@@ -69,11 +69,11 @@ impl Poller {
         Ok(Poller { endpoint: Arc::new(endpoint), client, state })
     }
 
-    /// Polls each slot once, for as long as its duty says.
+    /// Polls each slot once, according to its duty.
     pub async fn run(mut self, common: Arc<Common>, log: Log, duty: Arc<Duty>) {
         let schedule = schedule(&self.endpoint);
         let mut last = None;
-        // Slots that have passed since the last one and are counted.
+        // Slots skipped and counted since the last poll.
         let mut missed_so_far = 0;
         while let Some(turn) = duty.next(&schedule, last, common.clock.now_ms()) {
             self.skip(turn.missed.saturating_sub(missed_so_far), &common);
@@ -121,7 +121,7 @@ impl Poller {
         }
     }
 
-    /// Reads a large document on a thread where nobody waits for it.
+    /// Reads a large document on a thread that may block.
     async fn read_aside(
         &self,
         body: Body,
@@ -140,7 +140,7 @@ impl Poller {
     /// Polls once, now, into `lines`.
     ///
     /// # Errors
-    /// Why there are no points; the failure metric is there all the same.
+    /// Why there are no points; the failure metric is in `lines` anyway.
     pub async fn once(&mut self, secs: u64, lines: &mut Lines) -> Result<Taken, String> {
         let answer = self.client.get().await;
         read(&self.endpoint, answer, secs, lines, &mut Conflicts::default(), true)
@@ -187,8 +187,8 @@ fn read_and_send(
     // A failure in doubt is told later, if at all.
     let accuses = !common.doubt.is_on();
     common.otlp.take(endpoint, answer.as_ref().ok().map(Body::bytes), secs, accuses);
-    SCRATCH.with_borrow_mut(|(lines, clashes)| {
-        let result = read(endpoint, answer, secs, lines, clashes, accuses);
+    SCRATCH.with_borrow_mut(|(lines, conflicts)| {
+        let result = read(endpoint, answer, secs, lines, conflicts, accuses);
         common.output.send(lines);
         result
     })
@@ -200,13 +200,13 @@ fn read(
     answer: Result<Body, Failure>,
     secs: u64,
     lines: &mut Lines,
-    clashes: &mut Conflicts,
+    conflicts: &mut Conflicts,
     accuses: bool,
 ) -> Result<Taken, String> {
     let result = answer.map_err(|failure| failure.to_string()).and_then(|body| {
         let mut path = endpoint.polling.name();
         path.push(&endpoint.prefix);
-        clashes.begin();
+        conflicts.begin();
         let prefix = path.as_str().len();
         let mut points = Rendered {
             lines,
@@ -214,14 +214,14 @@ fn read(
             path,
             prefix,
             above: Vec::new(),
-            clashes,
+            conflicts,
             taken: Taken { bytes: body.bytes().len(), ..Taken::default() },
         };
         let rules = &endpoint.polling.rules;
         document::read(body.bytes(), &endpoint.prefix, rules, &mut points)
             .map_err(|problem| problem.to_string())?;
         let taken = points.taken;
-        clashes.end();
+        conflicts.end();
         Ok(Taken { points: lines.points(), ..taken })
     });
     if result.is_err() {
@@ -235,7 +235,7 @@ fn read(
 
 thread_local! {
     /// Reading and sending never wait, so that all endpoints of a thread can share one buffer;
-    /// and what they name is mostly the same, so that they share the search for clashes too.
+    /// and what they name is mostly the same, so that they share the search for conflicts too.
     static SCRATCH: RefCell<(Lines, Conflicts)> = RefCell::default();
 }
 
@@ -247,7 +247,7 @@ struct Rendered<'a> {
     /// Where the endpoint's prefix ends in the path.
     prefix: usize,
     above: Vec<Mark>,
-    clashes: &'a mut Conflicts,
+    conflicts: &'a mut Conflicts,
     taken: Taken,
 }
 
@@ -276,7 +276,7 @@ impl Points for Rendered<'_> {
         let name = &self.path.as_str()[self.prefix..];
         let is_finite = !matches!(value, expvar_carbon::Number::Float(float) if !float.is_finite());
         let problem = self.path.problem().or((!is_finite).then_some(Refusal::Infinite));
-        if problem.is_none() && self.clashes.is_conflict(name) {
+        if problem.is_none() && self.conflicts.is_conflict(name) {
             self.taken.note(FlawKind::Conflict, self.path.as_str());
         }
         if let Some(reason) = problem {
@@ -287,7 +287,7 @@ impl Points for Rendered<'_> {
 
     fn restart(&mut self) {
         self.lines.clear();
-        self.clashes.begin();
+        self.conflicts.begin();
         self.taken.flaws.clear();
     }
 }

@@ -1,16 +1,15 @@
-//! When an endpoint is polled: exact intervals, at a phase of its own.
+//! When an endpoint is polled: at exact intervals with its own phase.
 //!
-//! Slots lie at `phase + n * interval` of Unix time. The phase is a hash of the URL spread over
-//! the interval, so that a thousand endpoints are asked evenly, the same one always at the same
-//! moments, after a restart too. Intervals never drift: each of Carbon's retention slots gets
-//! exactly one point.
+//! Slots are at `phase + n * interval` of Unix time. The phase is a hash of the URL, so that
+//! endpoints are polled evenly, and each always at the same times, even after a restart. Intervals
+//! never drift: each of Carbon's retention slots gets exactly one point.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 use xxhash_rust::xxh64::xxh64;
 
-/// The moments at which one endpoint is polled, in milliseconds of Unix time.
+/// The slots of one endpoint, in milliseconds of Unix time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
     interval_ms: u64,
@@ -18,13 +17,13 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The schedule of the endpoint at `url`, polled every `interval` (1 ms at least).
+    /// Creates the schedule of the endpoint at `url`, polled every `interval` (at least 1 ms).
     pub fn new(interval: Duration, url: &str) -> Schedule {
         let interval_ms = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX).max(1);
         Schedule { interval_ms, phase_ms: xxh64(url.as_bytes(), 0) % interval_ms }
     }
 
-    /// Between two slots.
+    /// The interval.
     pub fn interval_ms(&self) -> u64 {
         self.interval_ms
     }
@@ -34,15 +33,15 @@ impl Schedule {
         self.latest(now_ms) + self.interval_ms
     }
 
-    /// The last slot that is not after `now_ms`; the first one of all before that.
+    /// The last slot at or before `now_ms`; the first one of all before that.
     pub fn latest(&self, now_ms: u64) -> u64 {
         let since = now_ms.saturating_sub(self.phase_ms);
         self.phase_ms + since / self.interval_ms * self.interval_ms
     }
 
-    /// The slot to poll after `last`, and how many were missed between the two.
+    /// The slot after `last`, and how many were missed in between.
     ///
-    /// A clock that was set back by more than an interval starts the count anew.
+    /// If the clock was set back by more than an interval, counting starts over.
     pub fn next(&self, last: Option<u64>, now_ms: u64) -> (u64, u64) {
         let next = self.after(now_ms);
         let Some(last) = last else { return (next, 0) };
@@ -54,10 +53,10 @@ impl Schedule {
         (next, (next - following) / self.interval_ms)
     }
 
-    /// Which slot it is when somebody who waited for `slot` wakes at `now_ms`, and how many were
-    /// slept through; `None` when the clock was set back meanwhile and it is too early.
+    /// The current slot for a task that waited for `slot` and wakes at `now_ms`, and how many it
+    /// slept through; `None` if the clock was set back and it is too early.
     pub fn woken(&self, slot: u64, now_ms: u64) -> Option<(u64, u64)> {
-        // Timers and clocks differ by some milliseconds without anybody having set a clock.
+        // Timers and clocks differ by some milliseconds anyway.
         if now_ms + self.interval_ms.min(1000) / 2 < slot {
             return None;
         }
@@ -66,12 +65,12 @@ impl Schedule {
     }
 }
 
-/// What time it is.
+/// The clock.
 #[derive(Clone, Copy, Debug)]
 pub enum Clock {
-    /// As the system says.
+    /// The system's clock.
     System,
-    /// Counted from a moment on by tokio's clock, which tests can pause.
+    /// Advances with tokio's clock, which tests can pause.
     Counted {
         /// Unix time at `since`.
         from_ms: u64,
@@ -108,7 +107,7 @@ mod tests {
         assert_eq!(TEN.after(12_999), 13_000);
         assert_eq!(TEN.after(13_000), 23_000);
         assert_eq!(TEN.next(None, 13_500), (23_000, 0));
-        // Woken a little early, it would be the same slot again.
+        // Woken early, it would get the same slot again.
         assert_eq!(TEN.next(Some(23_000), 22_990), (33_000, 0));
         assert_eq!(TEN.next(Some(23_000), 23_400), (33_000, 0));
     }
@@ -123,9 +122,9 @@ mod tests {
     fn a_clock_that_is_set_is_followed() {
         assert_eq!(TEN.woken(23_000, 23_001), Some((23_000, 0)));
         assert_eq!(TEN.woken(23_000, 22_999), Some((23_000, 0)));
-        // Forward, or suspended: the present slot, not the one slept through.
+        // After a jump forward or a suspend: the current slot.
         assert_eq!(TEN.woken(23_000, 54_000), Some((53_000, 3)));
-        // Back by an hour: asleep again, then on from the new time.
+        // Back by an hour: sleeps again, then continues with the new time.
         assert_eq!(TEN.woken(3_623_000, 23_000), None);
         assert_eq!(TEN.next(Some(3_613_000), 24_000), (33_000, 0));
     }

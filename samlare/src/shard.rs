@@ -1,39 +1,37 @@
-//! Which of several samlares polls an endpoint.
+//! Shards: which of several processes polls an endpoint.
 //!
-//! Rendezvous hashing: for a URL, every shard gets the weight
-//! `XXH64(url, seed = shard number)` and the heaviest shard owns the URL (of
-//! two equal weights, the lower number). Shards need not know of each other,
-//! and when one is added only the URLs that it now owns move: a sixth of them
-//! when five become six. The assignment is the same in every version of
-//! samlare, on every machine.
+//! Rendezvous hashing: for a URL, every shard has the weight `XXH64(url, seed = shard number)` and
+//! the heaviest owns the URL (ties go to the lower number). Shards need no communication, and when
+//! one is added only the URLs that it gains move: a sixth of them when five become six. The
+//! assignment is the same in every version, on every machine.
 
 use std::fmt;
 use std::str::FromStr;
 
 use xxhash_rust::xxh64::xxh64;
 
-/// Most shards that one set of endpoints can be split into.
+/// The most shards.
 pub const MAX_SHARDS: u32 = 10_000;
 
-/// One share of the endpoints: number `number` of `of`, counted from 1.
+/// One shard of the endpoints: `number` of `of`, counted from 1.
 ///
-/// Written `2/5`, or `ordinal/5` for the number at the end of the host's name
-/// (`samlare-0` takes `1/5`, as a StatefulSet counts its pods from 0).
+/// Written `2/5`, or `ordinal/5` for the number at the end of the host's name (`samlare-0` is
+/// `1/5`, because a StatefulSet counts its pods from 0).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
     number: u32,
     of: u32,
 }
 
-/// Why a shard could not be understood.
+/// The error of parsing a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShardError(String);
 
 impl Shard {
-    /// Share `number` (from 1) of `of` shares.
+    /// Creates shard `number` (from 1) of `of`.
     ///
     /// # Errors
-    /// When `number` is not in `1..=of`, or `of` is past [`MAX_SHARDS`].
+    /// `number` is not in `1..=of`, or `of` exceeds [`MAX_SHARDS`].
     pub fn new(number: u32, of: u32) -> Result<Shard, ShardError> {
         if of == 0 || of > MAX_SHARDS {
             return Err(ShardError(format!("a shard is one of 1 to {MAX_SHARDS}, not of {of}")));
@@ -46,11 +44,11 @@ impl Shard {
         Ok(Shard { number, of })
     }
 
-    /// Understands `2/5`, and `ordinal/5` with the ordinal of `host_name`.
+    /// Parses `2/5`, or `ordinal/5` with the ordinal of `host_name`.
     ///
     /// # Errors
-    /// When the text has neither form, the share does not exist, or the host's
-    /// name ends in no number.
+    /// The text has neither form, the shard does not exist, or the host's name does not end in a
+    /// number.
     pub fn parse(text: &str, host_name: &str) -> Result<Shard, ShardError> {
         let understood = "write \"2/5\" for the second of five, or \"ordinal/5\" to take the \
                           number from the end of the host's name";
@@ -82,15 +80,15 @@ impl Shard {
         Shard::new(number, of)
     }
 
-    /// Whether this share holds the endpoint at `url`.
+    /// Whether this shard owns the endpoint at `url`.
     ///
-    /// Costs one hash of the URL a shard.
+    /// Costs one hash of the URL for each shard.
     pub fn owns(&self, url: &str) -> bool {
         self.of == 1 || owner(url, self.of) == self.number
     }
 }
 
-/// The share of `of` that holds `url`, counted from 1.
+/// The shard that owns `url`, counted from 1.
 pub fn owner(url: &str, of: u32) -> u32 {
     let mut best = (0, 0);
     for number in 1..=of {
@@ -109,8 +107,7 @@ fn ordinal(host_name: &str) -> Option<u32> {
     first[first.len() - digits..].parse().ok()
 }
 
-/// Understands `2/5`; for `ordinal/5` the host's name is needed, see
-/// [`Shard::parse`].
+/// Parses `2/5`. `ordinal/5` needs the host's name: see [`Shard::parse`].
 impl FromStr for Shard {
     type Err = ShardError;
 

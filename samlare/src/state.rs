@@ -1,4 +1,4 @@
-//! How each endpoint is doing.
+//! The state of each endpoint.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -13,7 +13,7 @@ use crate::document::boundary_before;
 use crate::log::Limiter;
 use crate::news::News;
 
-/// How one endpoint is doing; shared between its task and whoever looks.
+/// The state of one endpoint, shared with pages and variables.
 #[derive(Debug)]
 pub struct State {
     name: String,
@@ -22,16 +22,16 @@ pub struct State {
     current: Mutex<Current>,
 }
 
-/// How many of the last polls' durations are kept.
+/// How many durations of polls are kept.
 pub const RECENT: usize = 60;
 
 #[derive(Debug, Default)]
 struct Current {
     report: Counts,
-    /// The last polls in milliseconds, the newest last; negative where one failed.
+    /// Durations of the last polls in milliseconds, newest last; negative for failures.
     recent_ms: VecDeque<f32>,
     limiter: Limiter,
-    /// What the log was told of the points, once each.
+    /// Problems of points already logged.
     told: Vec<FlawKind>,
 }
 
@@ -53,12 +53,12 @@ struct Counts {
     last_error: String,
 }
 
-/// [`State`] at one moment; holds no secrets.
+/// [`State`] at one moment; has no secrets.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     /// The endpoint's URL without credentials and query.
     pub url: String,
-    /// What its metrics begin with.
+    /// The prefix of its metrics.
     pub prefix: String,
     /// `up`, `down`, or `waiting` before the first poll.
     pub state: &'static str,
@@ -66,15 +66,15 @@ pub struct Report {
     pub up: u8,
     /// Between two polls.
     pub interval_ms: u64,
-    /// Polls that ended, well or not.
+    /// Finished polls, successful or not.
     pub polls: u64,
     /// Polls that failed.
     pub failures: u64,
-    /// How many of the last polls failed one after the other.
+    /// The number of consecutive failures.
     pub failures_in_row: u64,
-    /// Slots that passed while a poll was still running.
+    /// Slots skipped because a poll was still running.
     pub skipped: u64,
-    /// When the last poll's slot was, as in `2026-11-27T03:10:00Z`; empty before the first.
+    /// The last poll's slot, as in `2026-11-27T03:10:00Z`; empty before the first.
     pub last_poll: String,
     /// How long the last poll took.
     pub last_ms: f64,
@@ -82,64 +82,64 @@ pub struct Report {
     pub last_bytes: u64,
     /// The points of the last document.
     pub last_points: u64,
-    /// How many points of the last document have a name that another one before them has too.
+    /// How many points of the last document have the name of an earlier one.
     pub last_clashing: u64,
-    /// The first such name; empty when there was none.
+    /// The first such name; empty without one.
     pub last_clash: String,
-    /// How many points of the last document were not sent.
+    /// How many points of the last document were rejected.
     pub last_refused: u64,
-    /// Why, and the first such name; empty when all were sent.
+    /// The reason, and the first such name; empty without one.
     pub last_refusal: String,
-    /// Why the last failed poll failed; empty when none did.
+    /// The error of the last failed poll; empty without one.
     pub last_error: String,
 }
 
-/// How a poll ended.
+/// The result of a poll.
 pub struct Outcome {
     /// The slot's Unix time.
     pub secs: u64,
     /// How long it took.
     pub ms: f64,
-    /// What it brought, or what went wrong.
+    /// Its points, or its error.
     pub result: Result<Taken, String>,
 }
 
-/// What a good poll brought.
+/// The points of a successful poll.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
     /// The size of the document, decompressed.
     pub bytes: usize,
-    /// Points that were taken from it.
+    /// The number of points.
     pub points: u64,
-    /// What is wrong with points, each kind once, in no order.
+    /// Problems with points, each kind once, in any order.
     pub flaws: Vec<Flaw>,
 }
 
-/// Points of one document that something is wrong with.
+/// Points of one document with the same problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flaw {
-    /// What is wrong.
+    /// The problem.
     pub kind: FlawKind,
-    /// How many points it is.
+    /// The number of points.
     pub count: u64,
-    /// The name of the first, its beginning if it is long.
+    /// The name of the first, truncated if it is long.
     pub first: String,
 }
 
-/// What can be wrong with a point.
+/// A problem with points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlawKind {
-    /// Another point before it has its name: Graphite keeps the last one.
+    /// An earlier point has the same name: Graphite keeps the last one.
     Conflict,
     /// No server would store it.
     Refused(Refusal),
 }
 
-/// Most bytes of a name that is shown as an example.
+/// The most bytes of an example name.
 const FIRST_MAX_BYTES: usize = 200;
 
 impl FlawKind {
-    /// What is wrong, in words.
+    /// The problem as text.
     pub fn problem(self) -> &'static str {
         match self {
             FlawKind::Conflict => "several points have one name, of which Graphite keeps the last",
@@ -152,7 +152,7 @@ impl FlawKind {
         }
     }
 
-    /// What to do about it.
+    /// The remedy.
     pub fn remedy(self) -> &'static &'static str {
         match self {
             FlawKind::Conflict => &"rename or ignore one of the keys",
@@ -172,7 +172,7 @@ impl std::fmt::Display for Flaw {
 }
 
 impl Taken {
-    /// Counts a point that something is wrong with.
+    /// Counts a point with a problem.
     pub fn note(&mut self, kind: FlawKind, name: &str) {
         if let Some(flaw) = self.flaws.iter_mut().find(|flaw| flaw.kind == kind) {
             flaw.count += 1;
@@ -182,13 +182,13 @@ impl Taken {
         self.flaws.push(Flaw { kind, count: 1, first });
     }
 
-    /// How many points have a name that another one before them has too, and the first such name.
+    /// How many points have the name of an earlier one, and the first such name.
     pub fn clashing(&self) -> (u64, &str) {
         let clash = self.flaws.iter().find(|flaw| flaw.kind == FlawKind::Conflict);
         clash.map_or((0, ""), |flaw| (flaw.count, flaw.first.as_str()))
     }
 
-    /// How many points were not sent, and why the first kind of them was not.
+    /// How many points were rejected, and why the first kind was.
     fn refused(&self) -> (u64, String) {
         let refused = || self.flaws.iter().filter(|flaw| flaw.kind != FlawKind::Conflict);
         let why = refused().next().map(|flaw| format!("{}: {}", flaw.kind.problem(), flaw.first));
@@ -207,14 +207,14 @@ impl State {
         &self.name
     }
 
-    /// Counts slots that passed unused.
+    /// Counts skipped slots.
     pub fn skipped(&self, slots: u64) {
         if slots > 0 {
             self.lock().report.skipped += slots;
         }
     }
 
-    /// Takes a poll's outcome; returns what to log about it.
+    /// Updates with a poll's result; returns what to log.
     pub fn polled(&self, outcome: Outcome) -> Vec<News> {
         let mut current = self.lock();
         let Current { report: counts, recent_ms, limiter, told } = &mut *current;
@@ -262,7 +262,7 @@ impl State {
         news
     }
 
-    /// Everything that is known, at this moment.
+    /// The current state.
     pub fn report(&self) -> Report {
         let counts = self.lock().report.clone();
         Report {

@@ -1,8 +1,7 @@
 //! `samlare watch`: the variables of running services in a terminal.
 //!
-//! Everything foreign (names, values, errors) is made harmless before it is
-//! drawn, and everything that is kept is bounded: 240 polls of at most 20,000
-//! variables in all, 5,000 a service.
+//! Foreign text (names, values, errors) is sanitized before it is drawn, and everything kept is
+//! bounded: 240 polls of at most 20,000 variables in all, 5,000 for each service.
 
 pub mod draw;
 mod flags;
@@ -29,8 +28,8 @@ use flags::{Command, Flags};
 use service::Service;
 use view::View;
 
-/// Runs `samlare watch` with the arguments after these words: 0 when it was
-/// quit, 1 when it failed, 2 when the arguments are wrong.
+/// Runs `samlare watch` with these arguments. Exits with 0 when it was quit, 1 on failure, 2 for
+/// invalid arguments.
 pub fn run(arguments: &[String]) -> ExitCode {
     let flags = match flags::parse(arguments) {
         Ok(Command::Watch(flags)) => flags,
@@ -77,7 +76,7 @@ fn watch(mut flags: Flags) -> Result<(), String> {
         .map_err(|error| error.to_string())?;
     let done = runtime.block_on(async {
         let answers = poll::start(targets, flags.interval, flags.ca_file.as_deref())?;
-        // A terminal that cannot place its cursor gets lines.
+        // A terminal that cannot position its cursor gets lines.
         let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let ended = match flags.dummy || is_dumb {
             true => lines::run(view, answers, flags.interval).await,
@@ -85,13 +84,12 @@ fn watch(mut flags: Flags) -> Result<(), String> {
         };
         ended.map_err(|error| error.to_string())
     });
-    // A name that is still being resolved must not hold up the end.
+    // Do not wait for a DNS lookup in progress.
     runtime.shutdown_background();
     done
 }
 
-/// What of a URL tells services apart: its host and port, its path where it is
-/// no common one.
+/// The part of a URL that distinguishes services: host and port, and an unusual path.
 fn address(shown: &str) -> String {
     let rest = shown.strip_prefix("http://").unwrap_or(shown);
     rest.strip_suffix("/debug/vars").unwrap_or(rest).to_owned()

@@ -109,7 +109,7 @@ impl Families {
         let family = self.families.entry(key.name().into()).or_insert_with(|| Family::new(kind));
         let mut set = set_of(key);
         if family.kind != kind {
-            clash(key.name(), kind, family.kind);
+            report(key.name(), kind, family.kind);
             return nothing(false);
         }
         if let Some(member) = family.sets.get(&set) {
@@ -426,7 +426,7 @@ fn fits(registry: &Registry, name: &str, kind: Kind, described: Unit) -> bool {
     fits
 }
 
-fn clash(name: &str, late: Kind, first: Kind) {
+fn report(name: &str, late: Kind, first: Kind) {
     report_conflict(name, format!("a `metrics` {first} is shown, a {late} of that name is not"));
 }
 

@@ -14,11 +14,11 @@ use foldhash::fast::RandomState;
 /// collision among a million names is 5·10⁻⁸.
 ///
 /// ```
-/// let mut clashes = expvar_carbon::Conflicts::default();
-/// clashes.begin();
-/// assert!(!clashes.is_conflict("a_b"));
-/// assert!(clashes.is_conflict("a_b"));
-/// clashes.end();
+/// let mut conflicts = expvar_carbon::Conflicts::default();
+/// conflicts.begin();
+/// assert!(!conflicts.is_conflict("a_b"));
+/// assert!(conflicts.is_conflict("a_b"));
+/// conflicts.end();
 /// ```
 #[derive(Debug, Default)]
 pub struct Conflicts {
@@ -76,10 +76,10 @@ impl Conflicts {
         if !self.diverged {
             self.diverge();
         }
-        let clash = !self.seen.insert(hash);
-        self.names.push(hash | u64::from(clash));
+        let conflict = !self.seen.insert(hash);
+        self.names.push(hash | u64::from(conflict));
         self.at += 1;
-        clash
+        conflict
     }
 
     fn diverge(&mut self) {
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_second_use_is_a_clash_in_every_reading_alike() {
-        let mut clashes = Conflicts::default();
+        let mut conflicts = Conflicts::default();
         let readings: [(&[&str], &[bool]); 6] = [
             (&["a", "b", "a", "c"], &[false, false, true, false]),
             (&["a", "b", "a", "c"], &[false, false, true, false]),
@@ -119,10 +119,10 @@ mod tests {
         ];
         let mut changed = Vec::new();
         for (names, verdicts) in readings {
-            clashes.begin();
-            let found: Vec<_> = names.iter().map(|name| clashes.is_conflict(name)).collect();
+            conflicts.begin();
+            let found: Vec<_> = names.iter().map(|name| conflicts.is_conflict(name)).collect();
             assert_eq!(found, verdicts);
-            changed.push(clashes.end());
+            changed.push(conflicts.end());
         }
         assert_eq!(changed, [true, false, true, true, true, true]);
     }

@@ -29,9 +29,9 @@ pub(crate) struct Reader {
     /// The beginning of the line for a point that is not cached.
     start: Vec<u8>,
     lines: Lines,
-    clashes: Conflicts,
+    conflicts: Conflicts,
     /// The last name rejected because of a conflict.
-    clash: Option<String>,
+    conflict: Option<String>,
     /// The ends of the path before each step of the walk.
     marks: Vec<Mark>,
     /// By the hash of the beginnings of their lines.
@@ -87,8 +87,8 @@ impl Reader {
             renamed: empty,
             start: Vec::new(),
             lines,
-            clashes: Conflicts::default(),
-            clash: None,
+            conflicts: Conflicts::default(),
+            conflict: None,
             marks: Vec::new(),
             counters: HashMap::default(),
             histograms: HashMap::new(),
@@ -118,13 +118,13 @@ impl Reader {
         self.timestamp = moment.timestamp;
         self.is_time = self.lines.set_time(moment.timestamp);
         self.interval_secs = moment.since_last_secs.unwrap_or(interval_secs).max(1) as f64;
-        self.clashes.begin();
+        self.conflicts.begin();
         self.path.truncate(self.prefix);
         let root = std::mem::take(&mut self.root);
         let mut walk = Walk::new(self, root, parts);
         registry.visit_recalling(|_| {}, &mut walk);
         self.root = walk.finish();
-        if self.clashes.end() {
+        if self.conflicts.end() {
             // Names have changed: forget those that are gone.
             let reading = self.readings;
             self.counters.retain(|_, seen| seen.reading == reading);
@@ -140,7 +140,7 @@ impl Reader {
 
     /// The last name rejected because of a conflict, if it is new.
     pub(crate) fn take_conflict(&mut self) -> Option<String> {
-        self.clash.take()
+        self.conflict.take()
     }
 
     /// Marks the end of the path, to come [back](Self::back_to_mark) to.
@@ -217,24 +217,24 @@ impl Reader {
 
     /// The hash of the name in the beginning of a line.
     pub(crate) fn hash(&self, start: &[u8]) -> u64 {
-        self.clashes.hash(start)
+        self.conflicts.hash(start)
     }
 
     /// The number of names so far in this collection.
     pub(crate) fn names(&self) -> usize {
-        self.clashes.names()
+        self.conflicts.names()
     }
 
     /// Whether all names so far equal the last collection's, in order, and the time is valid.
     pub(crate) fn repeats(&self) -> bool {
-        self.is_time && !self.clashes.is_new()
+        self.is_time && !self.conflicts.is_new()
     }
 
     /// Renders a number whose name and position equal the last collection's, where it was sent, in
     /// a line that begins with `len` bytes of `starts`.
     #[inline(always)]
     pub(crate) fn repeat(&mut self, starts: &[u8], len: usize, value: Number) {
-        self.clashes.repeat();
+        self.conflicts.repeat();
         match value {
             Number::Float(_) => {
                 self.lines.finish(starts, len, value, self.timestamp);
@@ -252,8 +252,8 @@ impl Reader {
         counters: Counters,
         value: Option<Number>,
     ) -> bool {
-        if self.clashes.is_repeated(hash) {
-            self.clash(start);
+        if self.conflicts.is_repeated(hash) {
+            self.conflict(start);
             return true;
         }
         let value = match (counters, value) {
@@ -268,10 +268,10 @@ impl Reader {
     }
 
     #[cold]
-    fn clash(&mut self, start: &[u8]) {
+    fn conflict(&mut self, start: &[u8]) {
         self.refuse(Refusal::Conflict);
-        if self.clashes.is_new() {
-            self.clash = Some(self.lines.name(start).into_owned());
+        if self.conflicts.is_new() {
+            self.conflict = Some(self.lines.name(start).into_owned());
         }
     }
 

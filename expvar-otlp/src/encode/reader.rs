@@ -38,7 +38,7 @@ pub(crate) struct Reader {
     /// Points rejected in this collection.
     refused: Refused,
     /// The last metric rejected because of a conflict.
-    clash: Option<String>,
+    conflict: Option<String>,
     /// When the entered variable was registered, and from when exemplars are new.
     registered: u64,
     news: u64,
@@ -70,7 +70,7 @@ impl Reader {
             parts: Vec::new(),
             points: 0,
             refused: Refused::default(),
-            clash: None,
+            conflict: None,
             registered: 0,
             news: 0,
             started,
@@ -124,7 +124,7 @@ impl Reader {
 
     /// The last metric rejected because of a conflict, if it is new.
     pub(crate) fn take_conflict(&mut self) -> Option<String> {
-        self.clash.take()
+        self.conflict.take()
     }
 
     /// Sets when the entered variable was registered.
@@ -203,7 +203,7 @@ impl Reader {
     pub(crate) fn refuse(&mut self, reason: Refusal) {
         self.refused.add(reason);
         if reason == Refusal::Conflict {
-            self.clash = Some(self.place.name.clone());
+            self.conflict = Some(self.place.name.clone());
         }
     }
 

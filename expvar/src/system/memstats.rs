@@ -181,7 +181,7 @@ struct Allocator {
 }
 
 /// The statistics of the allocator in use, if it has any.
-#[allow(unused_variables, reason = "without the features nobody is asked")]
+#[allow(unused_variables, reason = "unused without these features")]
 fn allocator(live_bytes: u64, status: &Status) -> Option<Allocator> {
     #[cfg(feature = "jemalloc")]
     if let Some(allocator) = jemalloc::read(live_bytes) {

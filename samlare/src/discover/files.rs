@@ -1,11 +1,9 @@
-//! Targets from files in the form of Prometheus' file_sd.
+//! Discovery in files of Prometheus' file_sd format.
 //!
-//! Files are read anew at every look: a rename over them, a mount that
-//! reports no changes and two writes within one tick of the clock are all
-//! noticed. A file that is empty, that cannot be understood, or that is being
-//! written, and a listed one that is missing, keep the targets that they had;
-//! one that a `*` matched and that is gone takes its targets with it. A YAML
-//! file that ended with a line feed before and does not now counts as cut.
+//! Files are read again at each interval, so renames, mounts without change events and two writes
+//! within one clock tick are all noticed. An empty, malformed or changing file, or a listed file
+//! that is missing, keeps its last targets; a file matched by `*` that disappears removes its
+//! targets. A YAML file that ended with a line feed before and no longer does counts as truncated.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,13 +16,13 @@ use serde::Deserialize;
 use super::Labels;
 use super::status::Publisher;
 
-/// Largest file that is read.
+/// The largest file.
 pub(super) const MAX_FILE_BYTES: u64 = 16 << 20;
 
-/// A file that changed must be the same after this time.
+/// A changed file must be stable for this time.
 const SETTLE: Duration = Duration::from_millis(50);
 
-/// Most files that the paths of one source may match.
+/// The most files that the paths of one source may match.
 const MAX_FILES: usize = 10_000;
 
 #[derive(Deserialize)]
@@ -44,14 +42,14 @@ enum Scalar {
     Number(f64),
 }
 
-/// What one file said last.
+/// The last content of a file.
 #[derive(Default)]
 struct Known {
     text: String,
     groups: Vec<Labels>,
 }
 
-/// Looks at the files every `refresh` until nobody listens.
+/// Reads the files every `refresh` until the receiver is dropped.
 pub(super) async fn watch(paths: Vec<PathBuf>, refresh: Duration, publisher: Publisher) {
     let mut known = BTreeMap::new();
     let mut first = true;
@@ -87,7 +85,7 @@ pub(super) async fn watch(paths: Vec<PathBuf>, refresh: Duration, publisher: Pub
     }
 }
 
-/// Reads all files; answers whether anything changed, and what failed.
+/// Reads all files; returns whether anything changed, and errors.
 fn scan(paths: &[PathBuf], known: &mut BTreeMap<PathBuf, Known>) -> (bool, Vec<String>) {
     let mut errors = Vec::new();
     let mut present = Vec::new();
@@ -134,7 +132,7 @@ fn scan(paths: &[PathBuf], known: &mut BTreeMap<PathBuf, Known>) -> (bool, Vec<S
     (changed, errors)
 }
 
-/// The targets of a file that changed; an error while somebody writes it.
+/// The targets of a changed file; an error while it is being written.
 fn taken(path: &Path, text: &str, known: Option<&Known>) -> Result<Vec<Labels>, String> {
     let name = path.display();
     let error = |what: &str| Err(format!("{name}: {what}"));
@@ -145,7 +143,7 @@ fn taken(path: &Path, text: &str, known: Option<&Known>) -> Result<Vec<Labels>, 
         if !read(path).is_ok_and(|again| again == text) {
             return error("it is being written");
         }
-        // Half a YAML file is a YAML file: with fewer targets, or with half a port.
+        // A truncated YAML file is valid YAML, with fewer targets or a shorter port.
         if known.text.ends_with('\n') && !text.ends_with('\n') && !is_json(path) {
             return error("its last line is cut: end it with a line feed");
         }
@@ -153,7 +151,7 @@ fn taken(path: &Path, text: &str, known: Option<&Known>) -> Result<Vec<Labels>, 
     Ok(groups)
 }
 
-/// The path, or the files that the `*` in its last part matches.
+/// The path, or the files matched by the `*` in its last part.
 fn expand(path: &Path) -> io::Result<Vec<PathBuf>> {
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
     let Some((before, after)) = name.split_once('*') else {
@@ -188,15 +186,14 @@ fn read(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Reads a file_sd document, JSON when `path` ends in `.json` and YAML
-/// otherwise, to the labels of each target.
+/// Parses a file_sd document, JSON if `path` ends in `.json` and YAML otherwise, to the labels of
+/// each target.
 ///
-/// A target's `host` and `port` come from its `host:port` (the port of the
-/// scheme, 80 or 443, when it has none), its `service` from the label `job`
-/// unless there is a label `service`.
+/// `host` and `port` come from the target's `host:port` (default port: the scheme's, 80 or 443),
+/// `service` from the label `service` or else `job`.
 ///
 /// # Errors
-/// When the text is not a list of `{targets, labels}`; says file and place.
+/// The text is not a list of `{targets, labels}`. The error has file and position.
 pub fn parse_groups(path: &Path, text: &str) -> Result<Vec<Labels>, String> {
     Ok(parse(path, text)?.unwrap_or_default())
 }
@@ -205,7 +202,7 @@ fn is_json(path: &Path) -> bool {
     path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"))
 }
 
-/// The same; nothing where the document holds no list at all.
+/// The same; `None` if the document has no list.
 fn parse(path: &Path, text: &str) -> Result<Option<Vec<Labels>>, String> {
     if text.trim().is_empty() {
         return Ok(None);
@@ -236,8 +233,7 @@ fn parse(path: &Path, text: &str) -> Result<Option<Vec<Labels>>, String> {
     Ok(Some(all))
 }
 
-/// Host and port of `host:port`, `host`, `[::1]:port`; nothing when it is none
-/// of them.
+/// Host and port of `host:port`, `host`, `[::1]:port`; `None` for anything else.
 fn split_address(address: &str, labels: &Labels) -> Option<(String, u16)> {
     let (host, port) = match address.strip_prefix('[') {
         Some(rest) => {

@@ -1,4 +1,4 @@
-//! How a source is doing, and the way from what it found to targets.
+//! The status of a source, and the conversion of its findings to targets.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -9,10 +9,10 @@ use tokio::sync::{Notify, watch};
 
 use super::{Discover, Discovery, Labels, MAX_TARGETS, Target, Template};
 
-/// Longest error text that is kept, in characters.
+/// The longest error text, in characters.
 const MAX_ERROR_CHARS: usize = 500;
 
-/// How a source is doing; holds no secrets.
+/// The status of a source; has no secrets.
 #[derive(Debug)]
 pub struct Status {
     name: String,
@@ -38,41 +38,41 @@ struct Text {
 pub struct Report {
     /// The source: `files /etc/targets.json`.
     pub source: String,
-    /// How many targets the current set has.
+    /// The number of targets in the current set.
     pub targets: usize,
-    /// How many times the source answered.
+    /// How often the source answered.
     pub answers: u64,
-    /// How many times the set changed.
+    /// How often the set changed.
     pub changes: u64,
-    /// How many times the source failed.
+    /// How often the source failed.
     pub failures: u64,
-    /// Whether the last try failed: the set is the last good one.
+    /// Whether the last try failed: the set is then the last valid one.
     pub failing: bool,
-    /// The last failure; empty when there was none.
+    /// The last error; empty without one.
     pub last_error: String,
-    /// How many of the last answer's targets could not be used.
+    /// How many targets of the last answer were invalid.
     pub left_out: usize,
-    /// Why the first of those could not.
+    /// Why the first of them was.
     pub left_out_why: String,
 }
 
 impl Status {
-    /// Whether the source has answered at least once.
+    /// Whether the source has answered.
     pub fn answered(&self) -> bool {
         self.answers.load(Relaxed) > 0
     }
 
-    /// Whether every part of the source has answered or failed at least once.
+    /// Whether every part of the source has answered or failed.
     pub fn is_complete(&self) -> bool {
         self.complete.load(Relaxed)
     }
 
-    /// Resolves when something has happened since the last call; for one caller at a time.
+    /// Resolves when something has changed since the last call; for one caller at a time.
     pub async fn changed(&self) {
         self.news.notified().await;
     }
 
-    /// Everything that is known, at this moment.
+    /// The current status.
     pub fn report(&self) -> Report {
         let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
         Report {
@@ -100,7 +100,7 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    /// Begins with the targets of these labels, which the source has not said yet.
+    /// Starts with the targets of these labels, from an earlier watch.
     pub(super) fn new(discover: &Discover, known: &[Labels]) -> (Publisher, Discovery) {
         let (sender, receiver) = watch::channel(Arc::from([]));
         let status = Arc::new(Status {
@@ -126,17 +126,17 @@ impl Publisher {
         (publisher, discovery)
     }
 
-    /// Ends when nobody holds the [`Discovery`] any more.
+    /// Resolves when the [`Discovery`] is dropped.
     pub(super) async fn closed(&self) {
         self.targets.closed().await;
     }
 
-    /// The source answered: these are all of its targets.
+    /// The source answered with all of its targets.
     pub(super) fn found(&self, found: impl IntoIterator<Item = Labels>) {
         self.found_but(found, None);
     }
 
-    /// The same, while a part of the source fails as it did.
+    /// The same, while a part of the source keeps failing.
     pub(super) fn found_but(&self, found: impl IntoIterator<Item = Labels>, error: Option<&str>) {
         let targets = self.take_in(found);
         let first = self.status.answers.fetch_add(1, Relaxed) == 0;
@@ -150,7 +150,7 @@ impl Publisher {
                 *current = targets;
                 self.status.changes.fetch_add(1, Relaxed);
             }
-            // Nothing found is news too, to who waits for the first answer.
+            // An empty first answer is a change, too.
             changed || first
         });
         self.status.news.notify_one();
@@ -162,7 +162,7 @@ impl Publisher {
         self.status.news.notify_one();
     }
 
-    /// Makes targets of what was found, and notes how many there are and are not.
+    /// Converts findings to targets, and counts valid and invalid ones.
     fn take_in(&self, found: impl IntoIterator<Item = Labels>) -> Arc<[Target]> {
         let mut targets = BTreeMap::new();
         let mut left_out = 0;
@@ -192,7 +192,7 @@ impl Publisher {
         targets.into_values().collect()
     }
 
-    /// The source answered as it did before.
+    /// The source answered without a change.
     pub(super) fn unchanged(&self) {
         self.status.answers.fetch_add(1, Relaxed);
         self.text().failing = false;
@@ -206,7 +206,7 @@ impl Publisher {
         self.status.news.notify_one();
     }
 
-    /// A part of the source fails as before, whatever another answered.
+    /// A part of the source keeps failing.
     fn still_failing(&self, error: &str) {
         let mut text = self.text();
         text.failing = true;
@@ -245,8 +245,8 @@ impl Publisher {
     }
 }
 
-/// `http://{host}:{port}/debug/vars`, where `__scheme__` and
-/// `__metrics_path__`, as Prometheus names them, say otherwise.
+/// `http://{host}:{port}/debug/vars`, unless Prometheus' `__scheme__` and `__metrics_path__` say
+/// otherwise.
 fn default_url(labels: &Labels) -> Result<String, super::TemplateError> {
     let label = |name: &str| labels.get(name).filter(|v| !v.is_empty());
     let needed =

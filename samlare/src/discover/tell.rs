@@ -1,4 +1,4 @@
-//! What the log says of a source: that it fails and is back, and what targets it has.
+//! Logs a source's failures, recoveries and invalid targets.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::status::{Report, Status};
 use crate::log::{Level, Limiter, Log};
 
-/// How often what was held back is looked for while nothing happens.
+/// The interval of checks for suppressed lines.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Writes what happens to a source, for ever. Of one source there is one of these.
+/// Logs a source's changes, forever. One task for each source.
 pub async fn tell(status: Arc<Status>, log: Log) {
     let mut limiter = Limiter::default();
     let mut before = Report::default();
@@ -18,7 +18,7 @@ pub async fn tell(status: Arc<Status>, log: Log) {
         let now = status.report();
         changes(&before, &now, &mut limiter, &log);
         before = now;
-        // Only the limiter's own time is up when nothing changed.
+        // On a timeout only suppressed lines may be due.
         let _ = tokio::time::timeout(PAUSE, status.changed()).await;
     }
 }

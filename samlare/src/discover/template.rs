@@ -1,10 +1,10 @@
-//! Text with `{label}` in it: `apps.{service}.{host}_{port}`.
+//! Templates with labels: `apps.{service}.{host}_{port}`.
 
 use std::fmt;
 
 use super::Labels;
 
-/// A text with the names of labels in braces; `{{` and `}}` are braces.
+/// A template; `{{` and `}}` are literal braces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
@@ -16,7 +16,7 @@ enum Part {
     Label(String),
 }
 
-/// What is wrong with a template, or with a target for it.
+/// The error of a template, or of a target's labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TemplateError {
     /// A `{` without its `}`, at this byte.
@@ -26,15 +26,15 @@ pub enum TemplateError {
     /// `{}`, or a name with other characters than letters, digits, `_`, `-`,
     /// `.`, `/`, at this byte.
     Name(usize, String),
-    /// No label of this name.
+    /// An unknown label.
     Unknown(String),
 }
 
 impl Template {
-    /// Reads a template.
+    /// Parses a template.
     ///
     /// # Errors
-    /// When braces do not pair up or hold no name of a label.
+    /// Braces are unbalanced or do not contain the name of a label.
     pub fn parse(text: &str) -> Result<Template, TemplateError> {
         let mut parts = Vec::new();
         let mut plain = String::new();
@@ -65,7 +65,7 @@ impl Template {
         Ok(Template { parts })
     }
 
-    /// The names of the labels that it needs.
+    /// The names of its labels.
     pub fn labels(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Label(name) => Some(name.as_str()),
@@ -73,12 +73,11 @@ impl Template {
         })
     }
 
-    /// A metric's name. Dots and colons of a value become `_`, so that a value is one node; its
-    /// other characters follow the rule of [`expvar_carbon::Path`].
+    /// Expands to a metric's name. Dots and colons in a value become `_`, so that a value is one
+    /// node; other characters follow the rules of [`expvar_carbon::Path`].
     ///
     /// # Errors
-    /// When a label is missing or empty: metrics of two targets would get one
-    /// name.
+    /// A label is missing or empty: two targets would share a name.
     pub fn metric(&self, labels: &Labels) -> Result<String, TemplateError> {
         self.fill(labels, |value, out| {
             let mut node = expvar_carbon::Path::new();
@@ -87,10 +86,10 @@ impl Template {
         })
     }
 
-    /// A URL: values go in as they are, an IPv6 `host` in its brackets.
+    /// Expands to a URL: values are inserted unchanged, an IPv6 `host` in brackets.
     ///
     /// # Errors
-    /// When a label is missing or empty.
+    /// A label is missing or empty.
     pub fn url(&self, labels: &Labels) -> Result<String, TemplateError> {
         self.fill(labels, |value, out| {
             if value.parse::<std::net::Ipv6Addr>().is_ok() {

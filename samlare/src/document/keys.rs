@@ -1,4 +1,4 @@
-//! The keys met so far, to find the ones that an object holds twice.
+//! Detects duplicate keys of an object.
 
 use std::hash::BuildHasher;
 
@@ -11,11 +11,11 @@ struct Seen {
     offset: u32,
 }
 
-/// On the first pass it finds where a key stands that a later one of the same object replaces;
-/// on the second it says to skip those places.
+/// The first pass finds keys that a later one of the same object replaces; the second pass skips
+/// them.
 ///
-/// Keys are told apart by 64 bits of a hash seeded anew for each document: of 100,000 keys two
-/// would be taken for one once in four billion documents.
+/// Keys are compared by 64-bit hashes with a new seed for each document: among 100,000 keys, two
+/// collide once in four billion documents.
 #[derive(Default)]
 pub(super) struct Keys {
     state: RandomState,
@@ -26,7 +26,7 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Forgets the last document.
+    /// Starts a document.
     pub(super) fn begin(&mut self) {
         self.state = RandomState::default();
         self.seen.clear();
@@ -35,12 +35,12 @@ impl Keys {
         self.second_pass = false;
     }
 
-    /// How many keys fit into the memory that is held.
+    /// How many keys fit into the current memory.
     pub(super) fn capacity(&self) -> usize {
         self.seen.capacity()
     }
 
-    /// A number for an object that begins.
+    /// Assigns a number to an object that begins.
     pub(super) fn open(&mut self) -> u32 {
         self.objects += 1;
         self.objects
@@ -52,7 +52,7 @@ impl Keys {
 
     /// Whether the key at `offset` counts, as far as is known.
     pub(super) fn keep(&mut self, object: u32, key_hash: u64, offset: usize) -> bool {
-        // Documents are at most 1 GiB (a bound of the configuration), so offsets fit.
+        // Documents have at most 1 GiB (a limit of the configuration), so offsets fit.
         let offset = offset as u32;
         if self.second_pass {
             return self.replaced.binary_search(&offset).is_err();
@@ -70,7 +70,7 @@ impl Keys {
         true
     }
 
-    /// Whether some key was replaced by a later one.
+    /// Whether a key was replaced by a later one.
     pub(super) fn superseded(&self) -> bool {
         !self.replaced.is_empty()
     }

@@ -1,17 +1,17 @@
-//! Which variables of a document become points, and under which names.
+//! Which values of a document become points, and their names.
 
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-/// How large a document may be before it is refused whole.
+/// Limits above which a document is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of the document, after decompression. Default 16 MiB.
     pub bytes: usize,
-    /// Objects and arrays inside each other. Default 128, at most 1,000.
+    /// Nesting of objects and arrays. Default: 128, at most 1,000.
     pub depth: usize,
-    /// Numbers that become points. Default 100,000.
+    /// Numbers that become points. Default: 100,000.
     pub numbers: usize,
 }
 
@@ -21,18 +21,18 @@ impl Default for Limits {
     }
 }
 
-/// What is left out, what is called otherwise, and what is taken besides numbers.
+/// What is ignored, renamed, and included besides numbers.
 ///
-/// Keys are matched bare, at every level; ignoring is tested on the document's own key,
-/// before it is renamed. Ignoring a map leaves out all that is in it.
+/// Single keys are matched at every level. Ignoring matches the document's key, before renaming,
+/// and drops everything below it.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     keys: HashMap<String, Rule, RandomState>,
-    /// Take `true` as 1 and `false` as 0.
+    /// Send `true` as 1 and `false` as 0.
     pub booleans: bool,
-    /// Take arrays, each value under its index.
+    /// Send arrays, each value under its index.
     pub arrays: bool,
-    /// What a document may hold at most.
+    /// Limits of a document.
     pub limits: Limits,
 }
 
@@ -53,19 +53,19 @@ impl PartialEq for Rules {
 }
 
 impl Rules {
-    /// All of them as one text: the same for the same rules, in whatever order they were given.
+    /// The rules as text, independent of their order.
     pub(crate) fn written(&self) -> String {
         let mut keys: Vec<_> = self.keys.iter().collect();
         keys.sort_unstable_by_key(|(key, _)| *key);
         format!("{keys:?} {} {} {:?}", self.booleans, self.arrays, self.limits)
     }
 
-    /// Leaves `key` out, wherever it stands.
+    /// Ignores `key` at every level.
     pub fn ignore(&mut self, key: impl Into<String>) {
         self.keys.insert(key.into(), Rule::Ignore);
     }
 
-    /// Calls `key` by another name, unless it is ignored; of two renames of one key the later counts.
+    /// Renames `key`, unless it is ignored; the last rename of a key wins.
     pub fn rename(&mut self, key: impl Into<String>, to: impl Into<String>) {
         let rule = self.keys.entry(key.into()).or_insert(Rule::Rename(String::new()));
         if let Rule::Rename(name) = rule {

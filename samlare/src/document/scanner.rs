@@ -1,10 +1,10 @@
-//! JSON, one token after the other.
+//! A JSON tokenizer.
 
 use std::borrow::Cow;
 
 use super::{Fail, Problem};
 
-/// What a value begins with; of the scalars `true`, `false` and `null` are already read.
+/// The beginning of a value; `true`, `false` and `null` are already read.
 pub(super) enum Token {
     Object,
     Array,
@@ -53,7 +53,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Only white space may follow.
+    /// Only whitespace may follow.
     pub(super) fn end(&mut self) -> Result<(), Fail> {
         self.space();
         match self.peek() {
@@ -62,7 +62,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Whether the object or array that was just opened is empty; then it is closed.
+    /// Whether the object or array just opened is empty, and then closes it.
     #[inline]
     pub(super) fn closes(&mut self, close: u8) -> bool {
         self.space();
@@ -100,7 +100,7 @@ impl<'a> Scanner<'a> {
         Ok(key)
     }
 
-    /// A string, unescaped; a surrogate without its other half becomes U+FFFD.
+    /// A string, unescaped; an unpaired surrogate becomes U+FFFD.
     #[inline]
     pub(super) fn text(&mut self) -> Result<Cow<'a, str>, Fail> {
         let (raw, escaped) = self.raw_text()?;
@@ -139,7 +139,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Reads past a value, to the same rules.
+    /// Skips a value, validating it.
     pub(super) fn skip_value(&mut self, depth: usize, limit: usize) -> Result<(), Fail> {
         match self.token()? {
             Token::Object => self.skip_object(depth + 1, limit),
@@ -150,7 +150,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Reads past what follows an opening bracket.
+    /// Skips the rest of an array.
     pub(super) fn skip_array(&mut self, depth: usize, limit: usize) -> Result<(), Fail> {
         if depth > limit {
             return Err(Problem::TooDeep(limit).into());
@@ -189,7 +189,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// What stands between the quotes, and whether any of it is escaped.
+    /// The raw content of a string, and whether it has escapes.
     #[inline]
     fn raw_text(&mut self) -> Result<(&'a str, bool), Fail> {
         self.space();
@@ -207,7 +207,7 @@ impl<'a> Scanner<'a> {
         Ok((raw, escaped))
     }
 
-    /// On to the quote that ends a string.
+    /// Skips to the closing quote.
     #[cold]
     fn escaped_text(&mut self) -> Result<(), Fail> {
         loop {
@@ -279,7 +279,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Where it ends is for the reader to say.
+/// The reader adds the position.
 fn truncated() -> Fail {
     Problem::Truncated { key: String::new() }.into()
 }
@@ -290,8 +290,8 @@ fn digits(bytes: &[u8]) -> usize {
     bytes.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(bytes.len())
 }
 
-/// How many bytes are numbers of nothing but digits with a comma after each, and perhaps a space:
-/// Go's memory statistics have hundreds of them in a row.
+/// The length of a run of plain integers, each followed by a comma and possibly a space: Go's
+/// memory statistics have hundreds in a row.
 fn plain_numbers(bytes: &[u8]) -> usize {
     let mut end = 0;
     loop {
@@ -306,7 +306,7 @@ fn plain_numbers(bytes: &[u8]) -> usize {
     }
 }
 
-/// How many bytes a string goes on before a quote, a backslash or a control character.
+/// The length up to a quote, a backslash or a control character.
 #[inline]
 fn plain_text(bytes: &[u8]) -> usize {
     /// The byte in each of the eight.
@@ -329,7 +329,7 @@ fn plain_text(bytes: &[u8]) -> usize {
     words.len() * 8 + rest.iter().position(special).unwrap_or(rest.len())
 }
 
-/// Takes the escapes out of a string whose escapes are well formed.
+/// Unescapes a string whose escapes are valid.
 fn unescape(raw: &str) -> String {
     let mut text = String::with_capacity(raw.len());
     let mut rest = raw;
@@ -364,7 +364,7 @@ fn unescape(raw: &str) -> String {
     text
 }
 
-/// The UTF-16 unit that the first four hexadecimal digits spell.
+/// The UTF-16 unit of the first four hexadecimal digits.
 fn unit(digits: &str) -> u32 {
     u32::from_str_radix(&digits[..4], 16).unwrap_or(0xfffd)
 }

@@ -1,4 +1,4 @@
-//! What Consul answers.
+//! Consul's responses.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,7 +43,7 @@ struct Instance {
     meta: Option<BTreeMap<String, String>>,
 }
 
-/// The instances of an answer of `/v1/health/service/…`.
+/// The instances in a response of `/v1/health/service/…`.
 pub(super) fn instances(consul: &Consul, document: &[u8]) -> Result<Vec<Labels>, String> {
     let entries: Option<Vec<Entry>> = serde_json::from_slice(document)
         .map_err(|error| format!("the answer is not Consul's: {error}"))?;
@@ -54,12 +54,11 @@ pub(super) fn instances(consul: &Consul, document: &[u8]) -> Result<Vec<Labels>,
         .collect())
 }
 
-/// The services of an answer of `/v1/catalog/services`.
+/// The services in a response of `/v1/catalog/services`.
 pub(super) fn services(consul: &Consul, document: &[u8]) -> Result<BTreeSet<String>, String> {
     let services: BTreeMap<String, Option<Vec<String>>> = serde_json::from_slice(document)
         .map_err(|error| format!("the answer is not Consul's: {error}"))?;
-    // A tag of the list may be another instance's: it only says which services
-    // are worth asking for.
+    // A tag of the list may be another instance's; it only says which services to query.
     let services = services.into_iter();
     Ok(services
         .filter(|(_, tags)| has_all(consul, tags.as_deref().unwrap_or_default()))
@@ -71,7 +70,7 @@ fn has_all(consul: &Consul, tags: &[String]) -> bool {
     consul.tags.iter().all(|tag| tags.contains(tag))
 }
 
-/// Metadata first: it does not take the place of what Consul itself says.
+/// Metadata first, so that Consul's own labels take precedence.
 fn labels(entry: Entry) -> Labels {
     let Entry { node, service } = entry;
     let mut labels = node.meta.unwrap_or_default();
@@ -87,7 +86,7 @@ fn labels(entry: Entry) -> Labels {
     say("dc", node.datacenter.unwrap_or_default());
     say("tag", tags.first().cloned().unwrap_or_default());
     say("tags", tags.join(","));
-    // Registered without a port: nothing to poll, left out by name.
+    // Registered without a port: omitted with a reason.
     say("port", if service.port == 0 { String::new() } else { service.port.to_string() });
     labels
 }

@@ -1,4 +1,4 @@
-//! One blocking query, again and again.
+//! A blocking query, repeated.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,23 +11,22 @@ use super::entries;
 use super::{Consul, Found, News};
 use crate::client::{Body, Client, Failure, HeaderName, HeaderValue, Options, Target, trust};
 
-/// The least time from one query to the next, however fast the agent answers.
+/// The least time between two queries.
 const MIN_BETWEEN: Duration = Duration::from_millis(200);
-/// After the first failure in a row, and after many.
+/// The pause after the first failure in a row, and after many.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
-/// Beside the wait that was asked for: Consul adds up to a sixteenth of it,
-/// and the answer must come.
+/// Added to the requested wait: Consul adds up to a sixteenth, and the response takes time.
 const SLACK: Duration = Duration::from_secs(10);
 
 const MAX_TOKEN_BYTES: u64 = 16 << 10;
 
-/// A query that asks for one service, or for the catalog's list of them.
+/// Queries one service, or the catalog's list of services.
 pub(super) struct Query {
     consul: Consul,
     service: Option<String>,
     wait: Duration,
-    /// The state of the last answer; zero asks for an answer at once.
+    /// The index of the last response; zero for an immediate response.
     index: u64,
 }
 
@@ -36,7 +35,7 @@ impl Query {
         Query { consul, service, wait, index: 0 }
     }
 
-    /// Asks for ever.
+    /// Queries forever.
     pub(super) async fn run(mut self, news: mpsc::Sender<News>) {
         let mut retry = FIRST_RETRY;
         loop {
@@ -51,7 +50,7 @@ impl Query {
                 return;
             }
             if failed {
-                // What was missed meanwhile is not: the next answer comes at once.
+                // The next response is immediate, so nothing is missed.
                 self.index = 0;
                 tokio::time::sleep(retry.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
                 retry = (retry * 2).min(LAST_RETRY);
@@ -124,8 +123,8 @@ impl Query {
     }
 }
 
-/// The index to ask with next, by Consul's rules: one that goes back starts
-/// anew, and it is never zero once there was an answer.
+/// The index of the next query, by Consul's rules: restarts if it goes back, and is never zero
+/// after a response.
 fn next_index(before: u64, body: &Body) -> Result<u64, String> {
     let index = body.header("x-consul-index");
     let index: u64 = index
