@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Compares the public items of each published library with .ci/surface/CRATE.txt.
 
-A line is a public path with its signature. `--write` writes the files anew: what changes in them
-is what a release note must say. Crates may be named; default: all.
+A line is a public path with its signature. `--write` updates the files; mention the changes in the
+changelog. Arguments are names of crates; default: all.
 
 The items are those of rustdoc's JSON, whose format belongs to the compiler. FORMAT is the one that
 this script reads; with another compiler it says so and compares nothing.
@@ -35,7 +35,7 @@ def libraries():
 def document(crate):
     """rustdoc's JSON of a crate with all its features."""
     WORK.mkdir(parents=True, exist_ok=True)
-    # Only rustdoc is told: build scripts look at the variable too.
+    # Set for rustdoc alone: build scripts read the variable too.
     wrapper = WORK / "rustdoc"
     wrapper.write_text('#!/bin/sh\nRUSTC_BOOTSTRAP=1 exec rustdoc "$@"\n')
     wrapper.chmod(0o755)

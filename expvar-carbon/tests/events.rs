@@ -1,4 +1,4 @@
-//! What an operator is told of points that are lost: once when it begins, and its end with a count.
+//! Events about lost points: one when it begins, and one with a count when it ends.
 
 use std::net::TcpListener;
 use std::sync::mpsc;

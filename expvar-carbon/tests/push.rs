@@ -324,7 +324,7 @@ fn a_handle_that_is_not_kept_neither_blocks_nor_ends_the_push() {
     let registry = Registry::new();
     registry.publish("a", Gauge::new()).unwrap();
     let carbon = Carbon::new(address).registry(&registry).include("a");
-    // Nobody accepts yet: whoever waited for the server would wait for the timeout.
+    // The server does not accept yet: waiting for it would take the timeout.
     let carbon =
         carbon.interval(Duration::from_secs(1)).shutdown_timeout(Duration::from_secs(3_600));
     drop(carbon.spawn().unwrap());

@@ -218,7 +218,7 @@ async fn a_slow_server_keeps_its_connection_through_changes() {
         lines.point("a.b", number, 1_700_000_000 + number);
     }
     sender.send(&mut lines);
-    // All the while most of it lies in the kernel.
+    // Most of it is in the kernel meanwhile.
     for change in 0..20 {
         let settings = to(port).timeout(SOON).queue_bytes((64 << 20) + change);
         sender.reconfigure(settings, Duration::ZERO).await.unwrap();
@@ -249,7 +249,7 @@ async fn a_server_that_is_left_may_read_what_it_was_sent() {
     let next = Server::start(0);
     let (sender, mut first) = left_for(&next).await;
     assert_eq!(next.until(3_000), [3_000]);
-    // Nobody waits for it, and it has all the time it needs.
+    // It is not waited for, and has as much time as it needs.
     let mut text = String::new();
     first.read_to_string(&mut text).unwrap();
     drop(first);

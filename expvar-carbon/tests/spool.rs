@@ -14,7 +14,7 @@ use expvar_carbon::{Event, Lines, Sender, Unsent};
 const NOW: u64 = 1_700_000_000;
 const SOON: Duration = Duration::from_secs(10);
 
-/// The port of nobody.
+/// An unused port.
 fn dead() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
@@ -76,7 +76,7 @@ fn send_until_killed(dir: &Path) {
     }
 }
 
-/// Kills a process at a random moment, and returns how many points it had been told were safe.
+/// Kills a process at a random moment, and returns how many points it had confirmed.
 fn kill_at_random(name: &str, dir: &Path, at_least: u64) -> u64 {
     let mut process = child(name, dir, "");
     let output = BufReader::new(process.stdout.take().unwrap());

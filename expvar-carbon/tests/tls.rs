@@ -183,7 +183,7 @@ fn renewed_certificates_are_taken_without_a_restart() {
     assert_eq!(sender.flush_blocking(SOON), Unsent::default());
     reader.join().unwrap().unwrap();
 
-    // A server of the new authority, to a client that is told.
+    // A server with a certificate of the new authority, after a reload.
     install(&new);
     sender.reload_tls().unwrap();
     let reader = server_at(port, &new);

@@ -1,4 +1,4 @@
-//! Nothing runs while nobody looks.
+//! Nothing runs without readers.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! A program without the allocator hook is told which lines are missing.
+//! Without the allocator hook, the response says which lines to add.
 
 use std::io::{Read, Write};
 

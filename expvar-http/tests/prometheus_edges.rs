@@ -93,7 +93,7 @@ fn a_member_that_is_named_like_a_histograms_part_gets_an_underscore() {
     let registry = Registry::new();
     let notes = || serde_json::json!({"count": 3, "sum": 4, "bucket": 5, "counts": 6});
     registry.publish("notes", Func::new(notes)).unwrap();
-    // A name that somebody gave stays.
+    // An explicit name stays.
     registry.publish("open_count", Gauge::new()).unwrap();
     assert_eq!(
         samples(&text(&registry)),
@@ -241,7 +241,7 @@ fn what_is_kept_from_the_last_text_never_shows() {
     check();
     registry.remove("v3").unwrap();
     check();
-    // Another kind, other help, another value, a clash with what comes later.
+    // Another kind, other help, another value, a conflict with a later one.
     registry.remove("v5").unwrap();
     registry.publish_with("v5", Gauge::new(), Info::new().help("New.")).unwrap().set(7);
     check();

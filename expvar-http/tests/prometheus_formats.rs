@@ -111,7 +111,7 @@ fn dots_and_values_escape_whole_names() {
     }
 }
 
-/// Who asks for underscores gets what everybody got before, whoever asked for what in between.
+/// Requests with underscores get the same as before, whatever was requested in between.
 #[test]
 fn one_reader_s_escaping_is_not_another_s() {
     let registry = dotted();

@@ -89,7 +89,7 @@ fn a_real_prometheus_answers_quantiles_of_native_histograms() {
         server.local_addr()
     );
     std::fs::write(dir.join("prometheus.yml"), config).unwrap();
-    // Prometheus does not say which port it took: one that is free now is told to it.
+    // Prometheus does not report its port, so it gets one that is free now.
     let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let _running = Running(
         Command::new("prometheus")

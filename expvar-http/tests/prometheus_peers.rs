@@ -211,7 +211,7 @@ fn scraping(name: &str, targets: &[String], names: &[&str]) -> (Running, SocketA
         targets.join(", ")
     );
     std::fs::write(dir.join("prometheus.yml"), config).unwrap();
-    // Prometheus does not say which port it took: one that is free now is told to it.
+    // Prometheus does not report its port, so it gets one that is free now.
     let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut command = Command::new("prometheus");
     if !names.is_empty() {

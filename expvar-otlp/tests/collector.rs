@@ -60,7 +60,7 @@ impl Drop for Collector {
     }
 }
 
-/// A push from a thread of its own, whose clock jumps to the next boundary when it is told to.
+/// A push from a thread of its own, whose clock jumps to the next boundary on request.
 struct Pushed {
     handle: Handle,
     clock: Arc<Mutex<Duration>>,
@@ -300,7 +300,7 @@ fn nothing_is_lost_or_counted_twice_over_restarts() {
         pushed.handle.flush_blocking(Duration::from_secs(60));
         for _ in 0..3 {
             collector.kill();
-            // Each of these is read while nobody listens.
+            // Each of these is collected while the collector is down.
             for n in [10, 100] {
                 let before = readings(&registry);
                 record(n);

@@ -1,4 +1,4 @@
-//! jemalloc and mimalloc that are linked and serve nobody are not mistaken for the allocator.
+//! jemalloc and mimalloc that are linked but unused are not mistaken for the allocator.
 
 use expvar::alloc::Counting;
 use expvar::memstats::read_now;

@@ -80,7 +80,7 @@ fn one_that_takes_its_time_blocks_nobody() {
         move || registry.to_json()
     });
     has_begun.recv().unwrap();
-    // The function runs now, and will until it is told to end.
+    // The function is running, and continues until it is released.
     count.inc();
     text.set("changed meanwhile");
     registry.publish("late", Counter::new()).unwrap();

@@ -1,4 +1,4 @@
-//! A family takes cells only for what was used. Alone in its process, so that nobody else's count.
+//! A family takes cells only for what was used. Alone in its process, so that no other cells count.
 
 #![forbid(unsafe_code)]
 

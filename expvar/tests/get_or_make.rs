@@ -1,4 +1,4 @@
-//! Variables that are asked for by key or name are made once, whoever asks.
+//! Concurrent requests for a key or name share one variable.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,5 @@
 //! Groups that come and go a hundred thousand times leave no name, no cell and no memory behind.
-//! Alone in its process, so that nobody else's cells are counted.
+//! Alone in its process, so that no other cells count.
 
 #![forbid(unsafe_code)]
 

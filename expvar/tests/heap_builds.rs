@@ -179,7 +179,7 @@ fn virtual_address(segments: &str, offset: usize) -> usize {
 #[test]
 #[ignore = "needs a release build of its own"]
 fn a_program_without_a_build_id_says_so() {
-    // Built anew, since the others share one path.
+    // Rebuilt, because the others share one path.
     copy("shipped-first");
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shipped-no-id");
     fs::copy(built("-Wl,--build-id=none"), &program).unwrap();

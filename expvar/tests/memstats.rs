@@ -170,7 +170,7 @@ fn a_value_is_at_most_a_second_old() {
     let _alone = ALONE.lock();
     let first = read_now();
     let block = std::hint::black_box(vec![1_u8; 64 << 20]);
-    // Within the second it is the same one; whoever reads later finds the new one.
+    // Within a second it is cached; a later read gets a new one.
     let start = std::time::Instant::now();
     while read().alloc < first.alloc + 32 * MIB {
         assert!(start.elapsed().as_secs() < 10, "it was never refreshed");

@@ -36,7 +36,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What a round of threads does, then which variables are dropped and made anew.
+/// The operations of a round of threads, and then which variables are replaced.
 #[derive(Debug, Clone)]
 struct Round {
     threads: Vec<Vec<Op>>,

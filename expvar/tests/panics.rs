@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use expvar::{Func, Registry};
 
-/// What the program's own hook was told.
+/// The calls of the program's own hook.
 static PRINTED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Panics when it is dropped, with another one as payload.

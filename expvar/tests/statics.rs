@@ -71,7 +71,7 @@ fn an_untouched_static_is_shown_at_zero_with_its_help() {
 
 #[test]
 fn statics_of_one_name_are_one_variable() {
-    // From when somebody first looks.
+    // From the first read on.
     shown("statics.shared");
     SHARED.add(1);
     other::SHARED.add(2);

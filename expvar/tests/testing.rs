@@ -39,7 +39,7 @@ macro_rules! tests {
 
 tests! { one two three four }
 
-/// Beside them somebody records all the time.
+/// Another thread records all the time.
 #[test]
 fn a_test_that_records_without_care_disturbs_nobody() {
     for _ in 0..20 {

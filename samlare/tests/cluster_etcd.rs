@@ -26,7 +26,7 @@ fn driver(etcd: &EtcdCluster, group: &str) -> Etcd {
     Etcd::new(&settings(etcd, group)).unwrap()
 }
 
-/// The next change; what goes wrong meanwhile is passed over.
+/// The next change; skips errors.
 async fn next(changes: &mut Changes) -> Change {
     let next = async {
         loop {
@@ -187,7 +187,7 @@ async fn what_was_compacted_meanwhile_is_read_anew() {
     join(&a, "a/1", "0").await;
     let mut changes = b.members();
     next(&mut changes).await;
-    // Nobody can resume a watch while there is no node; then what it missed is gone.
+    // A watch cannot be resumed without a node; then the missed events are compacted.
     (0..3).for_each(|node| etcd.kill(node));
     timeout(PATIENCE, async { while changes.next().await.is_ok() {} }).await.unwrap();
     (0..3).for_each(|node| etcd.launch(node));
@@ -249,7 +249,7 @@ async fn a_user_logs_in_with_a_password() {
     let mut lease = join(&engine, "a/1", "0").await;
     let mut changes = engine.members();
     assert_eq!(next(&mut changes).await, all(&[entry("a/1", "0")], &[]));
-    // The token expires, and nobody notices.
+    // The token expires; a new one is requested.
     sleep(Duration::from_secs(4)).await;
     renewed(&mut lease).await;
     join(&engine, "a/1", "1").await;
@@ -302,7 +302,7 @@ async fn nodes_are_spoken_to_over_tls_with_a_client_certificate() {
     join(&engine, "a/1", "1").await;
     assert_eq!(next(&mut changes).await, entered("a/1", "1"));
     renewed(&mut lease).await;
-    // Without a certificate, or for another name, nobody gets in.
+    // Without a certificate, or with another name, the connection fails.
     let nameless = Settings { client_certificate: None, ..settings.clone() };
     Etcd::new(&nameless).unwrap().join("b/1", "").await.unwrap_err();
     let other = Settings { server_name: Some("etcd.example".to_owned()), ..settings.clone() };

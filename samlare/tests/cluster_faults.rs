@@ -47,7 +47,7 @@ fn round(fleet: &mut Fleet) {
     at(fleet, 37.0, "the round is over", &mut |_| {});
 }
 
-/// Runs so many rounds; whisper has everything, and nobody has accused an endpoint.
+/// Runs this many rounds: whisper has every point, and no false failure was sent.
 fn faults(rounds: usize) {
     let mut fleet = Fleet::new(INTERVAL, TTL_MS, TIMEOUT_MS, "");
     ["a", "b", "c"].iter().for_each(|name| fleet.start(name));
@@ -101,7 +101,7 @@ fn a_rolling_restart_leaves_no_slot_missing_and_polls_none_more_than_twice() {
     assert!(most <= 2, "at most one extra poll: {most}\n{}", fleet.notes());
 }
 
-/// Nobody notices that the engine is away.
+/// Losing the engine has no effect.
 fn without_etcd(time: Duration) {
     let interval = Duration::from_secs(2);
     let mut fleet = Fleet::new(interval, TTL_MS, 500, "");

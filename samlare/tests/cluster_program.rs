@@ -134,7 +134,7 @@ fn the_page_and_check_say_who_polls_what() {
             "{said}"
         );
     }
-    // Nobody has joined by that.
+    // No member has joined.
     assert_eq!(get(a, "/cluster")["members"].as_object().unwrap().len(), 2);
 
     // Another configuration shows, and is over once it is the same again.

@@ -413,7 +413,7 @@ async fn without_the_engine_the_last_members_stay_in_force() {
     assert_eq!((report.engine_up, report.lease), (0, "unknown"));
     assert_eq!(report.engine_error, "nobody answers");
     assert_eq!(report.members.len(), 2);
-    // Other endpoints answer: this one has really failed, and is told of.
+    // Other endpoints answer: this one has really failed, and is reported.
     assert!(world.failures().len() >= 2, "{:?}", world.failures());
     world.played.set_down(false);
     pass(Duration::from_secs(2)).await;
@@ -426,7 +426,7 @@ async fn a_member_whose_lease_is_gone_polls_on_and_accuses_nobody() {
     let (a, _b) = (world.member("a").await, world.member("b").await);
     pass(INTERVAL * 3).await;
     let from = world.now();
-    // Nobody reaches the endpoints any more, and nobody the engine.
+    // Neither endpoints nor the engine are reachable.
     world.played.set_down(true);
     world.down.lock().unwrap().extend(0..ENDPOINTS);
     pass(INTERVAL * 2).await;

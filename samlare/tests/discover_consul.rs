@@ -154,7 +154,7 @@ async fn instances_of_a_named_service_come_and_go_by_blocking_queries() {
     }
     agent.set(path, 200, 12, "[]");
     assert_eq!(changed(&mut discovery).await, [""; 0]);
-    // The index went back, as after the loss of Consul's state: asked anew.
+    // The index went back, as after the loss of Consul's state: the query restarts.
     agent.set(path, 200, 3, &format!("[{two}]"));
     assert_eq!(changed(&mut discovery).await.len(), 1);
     agent.set(path, 200, 4, &format!("[{one}]"));

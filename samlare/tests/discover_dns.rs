@@ -126,7 +126,7 @@ async fn addresses_get_the_port_from_the_settings() {
 
 #[tokio::test]
 async fn a_silent_server_is_a_failure() {
-    // Bound and never read: nobody answers.
+    // Bound and never read: there is no answer.
     let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap();
     tokio::time::pause();

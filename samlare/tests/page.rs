@@ -161,7 +161,7 @@ fn one_endpoint_shows_its_variables_now() {
     let path = format!("/endpoint?url=http://{}/debug/vars&prefix=apps.two", samlare.down);
     let refused = samlare.get(&path);
     assert!(refused["error"].as_str().unwrap().contains("refused"), "{refused}");
-    // Nobody is asked whom the configuration does not name.
+    // Only configured endpoints are fetched.
     let elsewhere = samlare.get(&format!("/endpoint?url=http://{up}/debug/vars&prefix=x"));
     assert_eq!(elsewhere["error"], "this endpoint is not polled (any more)");
 }

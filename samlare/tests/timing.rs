@@ -49,7 +49,7 @@ fn config(port: u16, interval_ms: u64, endpoints: usize) -> Config {
             "[[endpoint]]\nURL = \"http://127.0.0.1:{port}/{number}\"\nPrefix = \"e{number}\"\n"
         ));
     }
-    // Nobody listens there: what is sent waits in the queue.
+    // An unused port: points stay in the queue.
     text.insert_str(0, "CarbonHost = \"127.0.0.1\"\nCarbonPort = 1\n");
     Config::parse(&text).unwrap().0
 }

@@ -116,7 +116,7 @@ impl Session {
         self.screen.lock().unwrap().screen().contents()
     }
 
-    /// Waits until the screen is as told.
+    /// Waits until the screen matches.
     fn until(&self, what: &str, is: impl Fn(&str) -> bool) -> String {
         let end = Instant::now() + LONG;
         loop {
@@ -282,7 +282,7 @@ fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_takes_it_again() {
 #[test]
 fn several_services_side_by_side_at_200x60_and_after_a_resize() {
     let servers: Vec<_> = (0..3).map(|_| Server::start(GO)).collect();
-    // Nobody listens here.
+    // An unused port.
     let gone = TcpListener::bind("127.0.0.1:0").unwrap();
     let dead = gone.local_addr().unwrap();
     drop(gone);
@@ -530,7 +530,7 @@ fn dummy_prints_lines_of_this_program_too() {
         lines.push(line);
         assert!(Instant::now() < end, "{lines:?}");
     }
-    // It ends by itself when nobody reads.
+    // It ends when its output is closed.
     drop(output);
     let end = Instant::now() + LONG;
     while child.try_wait().unwrap().is_none() {

@@ -12,7 +12,7 @@ use crate::client::{Connection, eventually, get, serve, spawn};
 
 const GET: &str = "GET /debug/vars HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// A registry with a counter `a` and a function `slow` that returns when told.
+/// A registry with a counter `a` and a function `slow` that returns on request.
 pub(crate) fn stuck() -> (Registry, Arc<AtomicBool>, Arc<AtomicUsize>) {
     let registry = Registry::new();
     registry.publish("a", Counter::new()).unwrap();

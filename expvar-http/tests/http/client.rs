@@ -1,4 +1,4 @@
-//! A client that sends exactly what it is told and shows exactly what came.
+//! A client that sends raw bytes and returns raw responses.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};

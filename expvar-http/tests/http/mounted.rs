@@ -1,4 +1,4 @@
-//! The service in somebody else's router.
+//! The service mounted in a router.
 
 use axum::Router;
 use axum::routing::get;
@@ -68,7 +68,7 @@ fn checks_hosts_and_credentials_too() {
     let guarded = Server::builder().registry(&registry).bearer_auth("t0ken").service();
     let app = Router::new().fallback_service(guarded);
     assert_eq!(ask(app, "GET /debug/vars").0, "401");
-    // Credentials that cannot protect anything let nobody in.
+    // Invalid credentials admit no request.
     let nobody = Server::builder().registry(&registry).bearer_auth("").service();
     assert_eq!(ask(Router::new().fallback_service(nobody), "GET /debug/vars").0, "401");
     let app = Router::new().fallback_service(service());

@@ -1,4 +1,4 @@
-//! The screen: a line about everything, the services, a line of keys.
+//! The screen: a summary line, the services, a line of keys.
 
 mod bars;
 mod detail;
@@ -17,7 +17,7 @@ use super::units;
 use super::view::View;
 use theme::Theme;
 
-/// Draws everything into `area`, whatever its size.
+/// Draws everything into `area`, at any size.
 pub fn draw(view: &View, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::new(view.color);
     if area.width < 20 || area.height < 4 {

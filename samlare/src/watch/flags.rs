@@ -36,24 +36,24 @@ Examples:
 
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A command line that was understood.
+/// A valid command line.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Flags {
-    /// Where the services are.
+    /// The URLs of the services.
     pub urls: Vec<String>,
-    /// What to show; picked when empty.
+    /// The variables to show; chosen automatically if empty.
     pub wanted: Vec<Wanted>,
-    /// Between two polls.
+    /// The interval of polls.
     pub interval: Duration,
     /// Print lines instead of drawing.
     pub dummy: bool,
     /// Watch this program too.
     pub own: bool,
-    /// Certificates that are trusted beside the system's.
+    /// Certificates to trust in addition to the system's.
     pub ca_file: Option<PathBuf>,
 }
 
-/// What to do.
+/// The command.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Command {
     /// Watch.
@@ -62,10 +62,10 @@ pub(super) enum Command {
     Help,
 }
 
-/// Reads the command line after `samlare watch`.
+/// Parses the command line after `samlare watch`.
 ///
 /// # Errors
-/// All that is wrong with it, and what would be right.
+/// Everything that is invalid, with remedies.
 pub(super) fn parse(args: &[String]) -> Result<Command, String> {
     let mut positional = Vec::new();
     let (mut lists, mut vars, mut endpoint) = (Vec::new(), None, "/debug/vars".to_owned());
@@ -148,7 +148,7 @@ pub(super) fn parse(args: &[String]) -> Result<Command, String> {
     Ok(Command::Watch(Flags { urls, wanted, interval, dummy, own, ca_file }))
 }
 
-/// A duration as Go writes it: `1h30m`, `1.5s`, `300ms`.
+/// Parses a duration in Go's notation: `1h30m`, `1.5s`, `300ms`.
 fn duration(text: &str) -> Option<Duration> {
     let text = text.strip_prefix('+').unwrap_or(text);
     if text == "0" {
@@ -173,7 +173,7 @@ fn duration(text: &str) -> Option<Duration> {
         seconds += number.parse::<f64>().ok()? * unit;
         rest = after;
     }
-    // A year is longer than anybody watches, and keeps sums of times in range.
+    // At most a year, so that sums of times stay in range.
     (!text.is_empty() && seconds < 365.0 * 86_400.0)
         .then(|| Duration::try_from_secs_f64(seconds).ok())?
 }

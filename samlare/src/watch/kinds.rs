@@ -1,18 +1,17 @@
-//! Kinds and units as a service of ours declares them: from its `/metrics`,
-//! asked once a start.
+//! Kinds and units of variables, from a service's `/metrics`, read once after each start.
 
 use std::collections::HashMap;
 
 use super::units::Unit;
 use crate::client::Target;
 
-/// Most families that are kept.
+/// The most families.
 const MAX_FAMILIES: usize = 20_000;
 
 /// The parts of a histogram in a document.
 const PARTS: &[&str] = &["sum", "min", "max", "mean", "p50", "p90", "p95", "p99", "p999"];
 
-/// What a service declares.
+/// The declarations of a service.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Kinds {
     families: HashMap<String, Kind>,
@@ -27,28 +26,28 @@ enum Kind {
     Histogram,
 }
 
-/// What is declared of one variable.
+/// The declaration of one variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Declared {
     /// It only goes up.
     pub(super) counts: bool,
-    /// Its unit, where it is known.
+    /// Its unit, if known.
     pub(super) unit: Option<Unit>,
 }
 
-/// Whether a document is of a service of ours, which has `expvar.` variables.
+/// Whether a document is from expvar: it has `expvar.` variables.
 pub(super) fn is_ours(document: &[u8]) -> bool {
     memchr::memmem::find(document, b"\"expvar.").is_some()
 }
 
-/// Where such a service shows its metrics, beside `/debug/vars`.
+/// The URL of such a service's metrics, beside `/debug/vars`.
 pub(super) fn metrics_of(target: &Target) -> Option<Target> {
     let base = target.url().strip_suffix("/debug/vars")?;
     Target::parse(&format!("{base}/metrics")).ok()
 }
 
 impl Kinds {
-    /// Reads the text format of Prometheus; what is not understood is passed over.
+    /// Parses Prometheus' text format; skips what it does not understand.
     pub(super) fn parse(text: &str) -> Kinds {
         let mut kinds = Kinds::default();
         for line in text.lines() {
@@ -76,15 +75,15 @@ impl Kinds {
         kinds
     }
 
-    /// What is declared of the variable of this dotted name, or of the map that it is in;
-    /// `number` gives the document's numbers.
+    /// The declaration of the variable of this dotted name, or of the map that contains it;
+    /// `number` returns the document's numbers.
     pub(super) fn of(&self, name: &str, number: impl Fn(&str) -> Option<f64>) -> Option<Declared> {
         if let Some((base, part)) = name.rsplit_once('.')
             && (part == "count" || PARTS.contains(&part))
             && let Some((family, suffix)) = self.family(base, Kind::Histogram)
         {
             let unit = self.unit(suffix, &format!("{family}_sum"), &format!("{base}.sum"), number);
-            // What its records are mostly made of, where there is none yet.
+            // The usual unit of its recordings, if there is none yet.
             let unit = unit.or((suffix == "_seconds").then_some(Unit::Nanoseconds));
             return Some(match part {
                 "count" => Declared { counts: true, unit: Some(Unit::Number) },
@@ -103,7 +102,7 @@ impl Kinds {
         }
     }
 
-    /// The family of a variable, and what of its unit was added to its name.
+    /// The family of a variable, and the unit appended to its name.
     fn family(&self, name: &str, kind: Kind) -> Option<(String, &'static str)> {
         let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' };
         let name: String = name.chars().map(plain).collect();
@@ -119,7 +118,7 @@ impl Kinds {
         })
     }
 
-    /// The unit of a document's number that its family shows in seconds or bytes.
+    /// The unit of a number in the document that its family shows in seconds or bytes.
     fn unit(
         &self,
         suffix: &str,
@@ -131,7 +130,7 @@ impl Kinds {
             "_bytes" => Some(Unit::Bytes),
             "_seconds" => {
                 let ratio = number(name)? / self.values.get(sample)?;
-                // The two were taken one after the other: they are near each other.
+                // Both were read one after the other, so they are close.
                 match ratio.log10().round() {
                     9.0 => Some(Unit::Nanoseconds),
                     6.0 => Some(Unit::Microseconds),

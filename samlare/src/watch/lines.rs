@@ -1,4 +1,4 @@
-//! `-dummy`: what would be drawn, printed as lines.
+//! `-dummy`: prints lines instead of drawing.
 
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
@@ -12,13 +12,13 @@ use super::text;
 use super::units::Unit;
 use super::view::View;
 
-/// How many variables are printed where none are named.
+/// How many variables are printed by default.
 const PICKED: usize = 8;
 
-/// Prints a time and a line a service each interval, until the reader is gone.
+/// Prints the time and a line for each service at each interval, until the reader has gone.
 ///
 /// # Errors
-/// When standard output cannot be written to, other than for want of a reader.
+/// Standard output cannot be written, for another reason than a closed pipe.
 pub(super) async fn run(
     mut view: View,
     mut answers: mpsc::Receiver<Answer>,
@@ -39,7 +39,7 @@ pub(super) async fn run(
                 missing = missing.saturating_sub(1);
                 missing == 0
             }
-            // A slow service does not hold back the others' lines.
+            // A slow service does not delay the others.
             _ = due.tick() => missing < view.services.len(),
         };
         if complete {
@@ -53,7 +53,7 @@ pub(super) async fn run(
     }
 }
 
-/// A line a service: `api localhost:80: Alloc: 1.5MB, hits: 42`.
+/// A line for each service: `api localhost:80: Alloc: 1.5MB, hits: 42`.
 fn lines(view: &View) -> String {
     let mut lines = Vec::new();
     for (index, service) in view.services.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! What matters of a service: its memory, then the counters that move most.
+//! Chooses a service's most important variables: memory, then the counters that change most.
 
 use std::cmp::Reverse;
 

@@ -1,27 +1,25 @@
-//! Signs that a process is not the one of the poll before.
+//! Detects restarts of a service.
 
 use std::collections::BTreeMap;
 
 use super::reading::{Reading, Variable};
 use super::series::{Latest, Series};
 
-/// What is compared from poll to poll.
+/// State compared between polls.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Clues {
     line: Option<String>,
 }
 
 impl Clues {
-    /// Whether the service restarted between the last values of `series` and
-    /// this reading.
+    /// Whether the service restarted between the last values of `series` and this document.
     ///
-    /// Sure signs: another command line or process id, a later start time, an
-    /// uptime or one of Go's own counters that went back. Where a start time
-    /// stayed, or, without an outage, an uptime or one of those counters did not
-    /// go back, the service is known to be the same. Only where neither is
-    /// known are counters asked: at least half of those that are known to be
-    /// some, or after an outage all of those that only ever rose, must have
-    /// fallen to less than half. Gauges fall together whenever load does.
+    /// Certain signs of a restart: another command line or process id, a later start time, an
+    /// uptime or a Go counter that went back. Certain signs against: an unchanged start time or,
+    /// without an outage, an uptime or Go counter that did not go back. Without either, counters
+    /// decide: at least half of the known counters, or after an outage all numbers that had only
+    /// risen, must have fallen to less than half. Gauges are ignored, because they fall together
+    /// with load.
     pub(super) fn restarted(
         &mut self,
         reading: &Reading,
@@ -97,7 +95,7 @@ fn kind(name: &str) -> Kind {
     }
 }
 
-/// One second in the unit that a point in time of this size is in.
+/// One second in the unit of a point in time of this size.
 fn one_second(time: f64) -> f64 {
     match time {
         t if t > 1e17 => 1e9,
@@ -111,8 +109,7 @@ fn one_second(time: f64) -> f64 {
 mod tests {
     use super::super::service::Service;
 
-    /// How often a service is seen to restart that answers these documents, one a second; nothing
-    /// is a failed poll.
+    /// The number of restarts seen in these documents, one a second; `None` is a failed poll.
     fn restarts(documents: impl IntoIterator<Item = Option<String>>) -> u32 {
         let mut service = Service::new("x", 1);
         for (second, document) in documents.into_iter().enumerate() {
@@ -135,7 +132,8 @@ mod tests {
             )
         };
         assert_eq!(restarts((0..300).map(|second| Some(format!("{{{}}}", gauges(second))))), 0);
-        // To nothing in one poll, and after an outage: the start time says that it is the same.
+        // To zero in one poll, and after an outage: the start time proves that it is the same
+        // process.
         let sudden = |second: u32| match second {
             0..20 => Some(format!(r#"{{"start_time_seconds": 7, "a": {second}, "b": {second}}}"#)),
             20..25 => None,

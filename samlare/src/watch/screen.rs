@@ -1,4 +1,4 @@
-//! Drawing, keys and answers, until somebody quits.
+//! The event loop: draws, handles keys and responses, until quit.
 
 use std::io;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use super::poll::Answer;
 use super::terminal::Terminal;
 use super::view::{Asked, View};
 
-/// Answers that come within this time of each other are drawn together.
+/// Responses within this time are drawn together.
 const TOGETHER: Duration = Duration::from_millis(100);
 
-/// How often times on the screen are brought up to date.
+/// How often ages on the screen are updated.
 const CLOCK: Duration = Duration::from_secs(1);
 
-/// Runs until a key, a signal or the terminal's end.
+/// Runs until a key, a signal or the end of the terminal.
 ///
 /// # Errors
-/// When there is no terminal, or it fails.
+/// There is no terminal, or it fails.
 pub(super) async fn run(mut view: View, mut answers: mpsc::Receiver<Answer>) -> io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -60,8 +60,7 @@ pub(super) async fn run(mut view: View, mut answers: mpsc::Receiver<Answer>) -> 
                     draw_at.get_or_insert(Instant::now() + TOGETHER);
                 }
             }
-            // Ages are all that moves by itself; they are drawn with an answer
-            // that is about to come where there is one.
+            // Only ages change by themselves; they are drawn with the next response if one is due.
             _ = clock.tick(), if view.ages() => {
                 draw_at.get_or_insert(Instant::now() + 2 * TOGETHER);
             }

@@ -4,44 +4,44 @@ use std::collections::VecDeque;
 
 use super::units::Unit;
 
-/// How many polls are remembered.
+/// How many polls are kept.
 pub const POLLS: usize = 240;
 
-/// After how many rises without a fall a number may be a counter.
+/// After this many rises without a fall, a number may be a counter.
 const RISES: u32 = 3;
 
-/// A variable's last value and what it was before.
+/// A variable's last value and its history.
 #[derive(Clone, Debug)]
 pub struct Series {
-    /// The unit that its name says.
+    /// The unit implied by its name.
     pub unit: Unit,
-    /// What it was at the last poll.
+    /// Its value at the last poll.
     pub latest: Latest,
     history: VecDeque<f64>,
     rises: u32,
     falls: u32,
     counts: Option<bool>,
-    /// The poll that last brought it.
+    /// The poll that last contained it.
     pub(super) seen: u64,
-    /// How many keys made its name then.
+    /// The number of keys in its name then.
     pub(super) depth: usize,
 }
 
-/// A value as it came.
+/// A value as received.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Latest {
-    /// `null`, or nothing yet.
+    /// `null`, or no value yet.
     Null,
     /// A number, or the mean of an array of them.
     Number(f64),
     /// `true` or `false`, drawn as 1 or 0.
     Flag(bool),
-    /// A text, cut.
+    /// A text, truncated.
     Text(String),
 }
 
 impl Series {
-    /// A variable that has no value yet.
+    /// Creates a variable without a value.
     pub fn new(name: &str) -> Series {
         Series {
             unit: Unit::of(name),
@@ -55,7 +55,7 @@ impl Series {
         }
     }
 
-    /// The value of one poll; one that is missing is [`Latest::Null`].
+    /// Adds the value of a poll; a missing one is [`Latest::Null`].
     pub fn push(&mut self, value: Latest) {
         let number = value.as_number();
         if let (Some(new), Some(old)) = (number, self.latest.as_number()) {
@@ -66,13 +66,12 @@ impl Series {
         self.remember(number.unwrap_or(f64::NAN));
     }
 
-    /// A poll that failed: the last value stays, its drawing gets a gap.
+    /// Adds a failed poll: the last value stays, the drawing gets a gap.
     pub fn gap(&mut self) {
         self.remember(f64::NAN);
     }
 
-    /// The service started anew: what was learnt of it holds no more, and the
-    /// next value is compared with none.
+    /// The service restarted: discards what was learnt, and compares the next value with none.
     pub fn start_anew(&mut self) {
         self.latest = Latest::Null;
         self.rises = 0;
@@ -86,19 +85,18 @@ impl Series {
         self.history.push_back(value);
     }
 
-    /// How many polls it went up, and down, since its service started.
+    /// How many polls it rose, and fell, since the service started.
     pub fn moves(&self) -> (u32, u32) {
         (self.rises, self.falls)
     }
 
-    /// Whether it is known to be a counter, and behaves as one: its rate says
-    /// more than its value.
+    /// Whether it is a counter, so that its rate is more informative than its value.
     pub fn counts(&self) -> bool {
         self.counts == Some(true) && self.falls == 0
     }
 
-    /// Whether it may be a counter, having only ever risen, or a level that
-    /// happens to rise: both its value and its rate may matter.
+    /// Whether it may be a counter, because it has only risen, or a rising level: both value and
+    /// rate are informative.
     pub fn may_count(&self) -> bool {
         self.counts.is_none()
             && self.rises >= RISES
@@ -106,32 +104,31 @@ impl Series {
             && self.latest.as_number().is_some_and(|n| n >= 0.0)
     }
 
-    /// Takes what its service declares of it.
+    /// Adopts its service's declaration.
     pub(super) fn declare(&mut self, counts: bool, unit: Option<Unit>) {
         self.counts = Some(counts);
         self.unit = unit.unwrap_or(self.unit);
     }
 
-    /// Takes it for a counter, whatever its name says: it is the count or the
-    /// sum of a histogram.
+    /// Treats it as a counter, whatever its name: it is the count or sum of a histogram.
     pub(super) fn is_counter(&mut self) {
         self.counts = Some(true);
     }
 
-    /// The change a second between the last two values.
+    /// The change per second between the last two values.
     pub fn rate(&self, times: &VecDeque<f64>) -> f64 {
         self.drawn(true, times).last().copied().unwrap_or(f64::NAN)
     }
 
-    /// The values of the last polls, oldest first, NaN where there was none.
+    /// The values of the last polls, oldest first, NaN for none.
     pub fn values(&self) -> impl DoubleEndedIterator<Item = f64> + ExactSizeIterator {
         self.history.iter().copied()
     }
 
-    /// What to draw: the values, or changes a second; `times` are the seconds
-    /// of the service's polls, the last one being of the last value.
+    /// What to draw: values, or changes per second. `times` are the service's poll times in
+    /// seconds, the last one for the last value.
     ///
-    /// A counter that fell has started anew: that change is unknown (NaN).
+    /// A counter that fell was reset: that change is unknown (NaN).
     pub fn drawn(&self, rates: bool, times: &VecDeque<f64>) -> Vec<f64> {
         if !rates {
             return self.values().collect();
@@ -163,9 +160,8 @@ impl Latest {
     }
 }
 
-/// What the name says: counters of Go's memory statistics and those that end in
-/// `_total`, and what is known to go both ways. A `count` may be one of what is
-/// there as well as of what has been.
+/// What the name implies: Go's memory counters and names that end in `_total` are counters, and
+/// some names are known not to be. A `count` may be either.
 fn counts_by_name(name: &str) -> Option<bool> {
     if let Some(field) = name.strip_prefix("memstats.") {
         return Some(matches!(

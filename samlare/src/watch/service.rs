@@ -1,4 +1,4 @@
-//! One service: whether it is up, when it restarted, and its variables.
+//! A service: its state, restarts, and variables.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -8,45 +8,44 @@ use super::restart::Clues;
 use super::series::{POLLS, Series};
 use super::text;
 
-/// Most variables of one service that are kept, those of the document's
-/// beginning.
+/// The most variables of one service; the first of the document are kept.
 pub const MAX_SERIES: usize = 5_000;
-/// Most variables that all services may have together.
+/// The most variables of all services together.
 pub const MAX_SERIES_TOTAL: usize = 20_000;
 
-/// How many polls in a row a variable may be missing before it is forgotten.
+/// After how many polls without it a variable is removed.
 const FORGET_AFTER: u64 = POLLS as u64;
 
-/// How a service answered last.
+/// The last result of a service.
 #[derive(Clone, Debug, PartialEq)]
 pub enum State {
-    /// Not at all yet.
+    /// Not polled yet.
     Waiting,
-    /// With a document.
+    /// A document.
     Up,
-    /// With this error, since this time (seconds of the watch).
+    /// An error, since this time (seconds of the watch).
     Down {
         /// When it first failed.
         since: f64,
-        /// Why, harmless.
+        /// The error, sanitized.
         error: String,
     },
 }
 
-/// A service that is watched.
+/// A watched service.
 #[derive(Clone, Debug)]
 pub struct Service {
-    /// Its address without credentials, harmless.
+    /// Its address without credentials, sanitized.
     pub address: String,
-    /// Its program's name, once known, harmless.
+    /// Its program's name, once known, sanitized.
     pub program: String,
-    /// How it answered last.
+    /// The last result.
     pub state: State,
-    /// How often it restarted.
+    /// The number of restarts.
     pub restarts: u32,
     /// When it was last seen to have restarted, in seconds of the watch.
     pub restarted_at: Option<f64>,
-    /// How many variables were left out for want of room at the last poll.
+    /// How many variables of the last poll exceeded the limit.
     pub left_out: usize,
     series: BTreeMap<String, Series>,
     times: VecDeque<f64>,
@@ -57,7 +56,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// A service that has not been asked yet, one of `of`.
+    /// Creates a service that was not polled yet, one of `of`.
     pub fn new(address: &str, of: usize) -> Service {
         Service {
             address: text::harmless(address),
@@ -75,7 +74,7 @@ impl Service {
         }
     }
 
-    /// Takes in what the service declares of its variables, in Prometheus' text format.
+    /// Reads the service's declarations in Prometheus' text format.
     pub fn learn(&mut self, metrics: &str) {
         self.kinds = Kinds::parse(metrics);
         let names: Vec<String> = self.series.keys().cloned().collect();
@@ -93,7 +92,7 @@ impl Service {
         }
     }
 
-    /// Takes in the answer of one poll, at `now` seconds of the watch.
+    /// Updates with the response of a poll, at `now` seconds of the watch.
     pub fn take(&mut self, now: f64, answer: Result<&[u8], String>) {
         self.polls += 1;
         if self.times.len() == POLLS {
@@ -121,7 +120,7 @@ impl Service {
         let mut fresh = Vec::new();
         for Variable { name, depth, value } in reading.variables {
             let mut name = text::bounded_name(&name);
-            // A key `a.b` beside a `b` within an `a` is another variable.
+            // The key `a.b` and the `b` within an `a` are two variables.
             let taken = |s: &Series| s.seen == self.polls && s.depth != depth;
             if self.series.get(&*name).is_some_and(taken) {
                 name = format!("{name} #2").into();
@@ -135,7 +134,7 @@ impl Service {
                 self.series.insert(name.to_string(), Series::new(&name));
             }
             if let Some(series) = self.series.get_mut(&*name) {
-                // Of a name that stands twice the last one counts.
+                // If a name appears twice, the last one counts.
                 if series.seen == self.polls {
                     series.latest = value;
                 } else {
@@ -171,21 +170,20 @@ impl Service {
             _ => now,
         };
         self.state = State::Down { since, error };
-        // Being away does not age a variable.
+        // An outage does not age variables.
         for series in self.series.values_mut() {
             series.gap();
             series.seen += 1;
         }
     }
 
-    /// Whether the name is the count or the sum of a histogram: percentiles
-    /// stand beside it.
+    /// Whether the name is the count or sum of a histogram: there are percentiles beside it.
     fn is_of_histogram(&self, name: &str) -> bool {
         let base = name.trim_end_matches(".count").trim_end_matches(".sum");
         ["p99", "p90", "p50"].iter().any(|part| self.series.contains_key(&format!("{base}.{part}")))
     }
 
-    /// A name to show: the program's and the address.
+    /// A title: the program's name and the address.
     pub fn title(&self) -> String {
         if self.program.is_empty() {
             return self.address.clone();
@@ -193,7 +191,7 @@ impl Service {
         format!("{} {}", self.program, self.address)
     }
 
-    /// A variable, if it has been seen.
+    /// A variable, if it was seen.
     pub fn get(&self, name: &str) -> Option<&Series> {
         self.series.get(name)
     }
@@ -203,7 +201,7 @@ impl Service {
         self.series.iter().map(|(name, series)| (name.as_str(), series))
     }
 
-    /// How many variables it has.
+    /// The number of variables.
     pub fn len(&self) -> usize {
         self.series.len()
     }
@@ -218,7 +216,7 @@ impl Service {
         &self.times
     }
 
-    /// How many polls there were.
+    /// The number of polls.
     pub fn polls(&self) -> u64 {
         self.polls
     }

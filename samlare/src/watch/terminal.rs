@@ -1,4 +1,4 @@
-//! The terminal while it is drawn on, and as it was afterwards.
+//! The terminal while drawing, and its restoration.
 
 use std::io::{self, IsTerminal, Stdout};
 use std::sync::Once;
@@ -16,11 +16,11 @@ use rustix::process::Signal;
 use super::draw::draw;
 use super::view::View;
 
-/// Whether the terminal is ours at the moment.
+/// Whether the terminal is in use.
 static DRAWING: AtomicBool = AtomicBool::new(false);
 
-/// A terminal that is drawn on. Dropping it gives the terminal back as it was;
-/// so does a panic in any thread, before its message is written.
+/// A terminal in raw mode. Restored on drop, and by a panic in any thread before its message is
+/// written.
 pub struct Terminal {
     inner: Inner,
 }
@@ -28,10 +28,10 @@ pub struct Terminal {
 type Inner = ratatui::Terminal<CrosstermBackend<Stdout>>;
 
 impl Terminal {
-    /// Takes the terminal of standard output.
+    /// Takes over the terminal of standard output.
     ///
     /// # Errors
-    /// When standard input or output is no terminal, or it cannot be set up.
+    /// Standard input or output is not a terminal, or it cannot be configured.
     pub fn enter() -> io::Result<Terminal> {
         if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
             return Err(io::Error::other("this is no terminal; use -dummy to print lines"));
@@ -40,11 +40,11 @@ impl Terminal {
         Ok(Terminal { inner: take()? })
     }
 
-    /// Gives the terminal back, stops as Ctrl-Z stops a program, and takes the terminal again
-    /// when the shell lets it go on.
+    /// Restores the terminal, stops the process like Ctrl-Z, and takes over the terminal again when
+    /// the shell resumes it.
     ///
     /// # Errors
-    /// When the terminal cannot be taken again.
+    /// The terminal cannot be taken over again.
     pub fn suspend(&mut self) -> io::Result<()> {
         restore();
         rustix::process::kill_current_process_group(Signal::TSTP)?;
@@ -52,15 +52,15 @@ impl Terminal {
         Ok(())
     }
 
-    /// Draws the view, in the terminal's present size.
+    /// Draws the view at the terminal's current size.
     ///
     /// # Errors
-    /// When the terminal cannot be written to, or a panic has taken it away.
+    /// The terminal cannot be written to, or a panic has restored it.
     pub fn draw(&mut self, view: &View) -> io::Result<()> {
         if !DRAWING.load(SeqCst) {
             return Err(io::Error::other("a panic took the terminal"));
         }
-        // Terminals that know it show the frame as a whole; others ignore it.
+        // Terminals that support it show the frame at once; others ignore it.
         queue!(io::stdout(), BeginSynchronizedUpdate)?;
         self.inner.draw(|frame| draw(view, frame.area(), frame.buffer_mut()))?;
         execute!(io::stdout(), EndSynchronizedUpdate)
@@ -73,7 +73,7 @@ impl Drop for Terminal {
     }
 }
 
-/// Makes the terminal ours, until [`restore`].
+/// Takes over the terminal, until [`restore`].
 fn take() -> io::Result<Inner> {
     DRAWING.store(true, SeqCst);
     enable_raw_mode()
@@ -82,10 +82,10 @@ fn take() -> io::Result<Inner> {
         .inspect_err(|_| restore())
 }
 
-/// Gives the terminal back; does nothing the second time.
+/// Restores the terminal, once.
 fn restore() {
     if DRAWING.swap(false, SeqCst) {
-        // Nothing helps where even this fails.
+        // An error here cannot be handled.
         let _ = disable_raw_mode();
         let _ = execute!(io::stdout(), EndSynchronizedUpdate, LeaveAlternateScreen, Show);
     }

@@ -1,18 +1,18 @@
-//! Foreign text made harmless for a terminal.
+//! Sanitizes foreign text for a terminal.
 
 use unicode_width::UnicodeWidthChar;
 
-/// Longest name that is kept whole, in bytes.
+/// The longest name that is kept, in bytes.
 pub(super) const MAX_NAME_BYTES: usize = 512;
-/// Longest text value that is kept whole, in bytes.
+/// The longest text value that is kept, in bytes.
 pub(super) const MAX_TEXT_BYTES: usize = 1024;
 
-/// What stands for a character that must not reach a terminal.
+/// Replaces characters that must not reach a terminal.
 const STAND_IN: char = '?';
 
-/// Appends `text` without anything that could steer a terminal or reorder
-/// what is on it: each control, bidirectional, invisible or private character
-/// becomes a question mark, which every terminal draws in one column.
+/// Appends `text` without anything that could control a terminal or reorder its content: each
+/// control, bidirectional, invisible or private character becomes a question mark, which is one
+/// column wide.
 pub(super) fn push_harmless(text: &str, out: &mut String) {
     out.extend(text.chars().map(|c| if is_harmless(c) { c } else { STAND_IN }));
 }
@@ -52,8 +52,8 @@ fn is_harmless(c: char) -> bool {
     }
 }
 
-/// A name of bounded length: a longer one is cut and marked with a hash of all
-/// of it, so that two long names stay two.
+/// A name of bounded length: a longer one is truncated and marked with a hash, so that names stay
+/// distinct.
 pub(super) fn bounded_name(name: &str) -> std::borrow::Cow<'_, str> {
     if name.len() <= MAX_NAME_BYTES {
         return name.into();
@@ -74,13 +74,13 @@ pub(super) fn cut(text: &str, bytes: usize) -> &str {
     &text[..end]
 }
 
-/// How many columns harmless text takes.
+/// The width of a sanitized text in columns.
 pub(super) fn columns(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 
-/// The end of a harmless text, in at most `width` columns: of dotted names the
-/// last part says most.
+/// The end of a sanitized text, in at most `width` columns: the last part of a dotted name says
+/// most.
 pub(super) fn tail(text: &str, width: usize) -> String {
     if columns(text) <= width {
         return text.to_owned();
@@ -95,15 +95,15 @@ pub(super) fn tail(text: &str, width: usize) -> String {
         left -= wide;
         start = at;
     }
-    // Whole parts of a dotted name, where at least a third is left.
+    // Whole parts of a dotted name, if at least a third remains.
     if let Some(dot) = text[start..].find('.').filter(|&dot| 3 * dot <= 2 * (text.len() - start)) {
         start += dot + 1;
     }
     if width == 0 { String::new() } else { format!("…{}", &text[start..]) }
 }
 
-/// Names of one list, each in at most `width` columns, cut so that they differ:
-/// at their beginning, or in the middle where two of them would end alike.
+/// Shortens names to `width` columns so that they differ: at the beginning, or in the middle if two
+/// would end alike.
 pub(super) fn distinct(names: &[String], width: usize) -> Vec<String> {
     let cuts: [fn(&str, usize) -> String; 2] = [parent, middle];
     let mut shown: Vec<String> = names.iter().map(|name| tail(name, width)).collect();
@@ -121,8 +121,7 @@ pub(super) fn distinct(names: &[String], width: usize) -> Vec<String> {
     shown
 }
 
-/// The last part of a dotted name, and the beginning of the one above it:
-/// `…late….p99`.
+/// The last part of a dotted name and the beginning of its parent: `…late….p99`.
 fn parent(name: &str, width: usize) -> String {
     let Some((above, last)) = name.rsplit_once('.') else { return middle(name, width) };
     let above = above.rsplit('.').next().unwrap_or(above);
@@ -149,11 +148,11 @@ fn middle(name: &str, width: usize) -> String {
         left -= wide;
         start = at;
     }
-    // The first ellipsis is the only one.
+    // Only one ellipsis.
     format!("{}{}", head(name, front + 1), &name[start..])
 }
 
-/// The beginning of a harmless text, in at most `width` columns.
+/// The beginning of a sanitized text, in at most `width` columns.
 pub(super) fn head(text: &str, width: usize) -> String {
     if columns(text) <= width {
         return text.to_owned();

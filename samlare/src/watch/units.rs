@@ -1,12 +1,11 @@
-//! Values as people read them: `12.3MB`, `1m30s`, `4.56k/s`; at most nine
-//! characters.
+//! Formats values for people: `12.3MB`, `1m30s`, `4.56k/s`; at most nine characters.
 
 use std::time::{Duration, SystemTime};
 
-/// What a number counts.
+/// The unit of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Nothing in particular.
+    /// A plain number.
     Number,
     /// Bytes; K is 1024 of them.
     Bytes,
@@ -18,15 +17,15 @@ pub enum Unit {
     Milliseconds,
     /// Seconds.
     Seconds,
-    /// A moment, in seconds since 1970.
+    /// A point in time, in seconds since 1970.
     Unix,
     /// Not to be drawn.
     Text,
 }
 
 impl Unit {
-    /// What a variable's name says of its unit: Go's memory statistics by
-    /// their names, others by the ending of one of their last two parts.
+    /// The unit implied by a name: Go's memory statistics by name, others by the suffix of one of
+    /// the last two parts.
     pub fn of(name: &str) -> Unit {
         if let Some(field) = name.strip_prefix("memstats.") {
             return memstats(field);
@@ -77,7 +76,7 @@ impl Unit {
         }
     }
 
-    /// A change of so much in this unit each second.
+    /// A change per second in this unit.
     pub fn show_rate(self, value: f64) -> String {
         if !value.is_finite() {
             return "-".to_owned();
@@ -98,7 +97,7 @@ fn memstats(field: &str) -> Unit {
     }
 }
 
-/// Three digits that count and a power of a thousand.
+/// Three significant digits and a power of a thousand.
 fn number(value: f64) -> String {
     if value == value.trunc() && value.abs() < 100_000.0 {
         return format!("{value:.0}");
@@ -106,7 +105,7 @@ fn number(value: f64) -> String {
     if value.abs() < 0.001 {
         return format!("{value:.1e}");
     }
-    // Further letters are hardly known, and E would read as an exponent.
+    // Further letters are uncommon, and E looks like an exponent.
     scaled(value, 1000.0, &["", "k", "M", "G", "T"])
 }
 
@@ -127,7 +126,7 @@ fn scaled(value: f64, base: f64, names: &[&str]) -> String {
     format!("{}{name}", digits(value))
 }
 
-/// Three digits that count, without zeros at the end.
+/// Three significant digits, without trailing zeros.
 fn digits(value: f64) -> String {
     let places = match value.abs() {
         v if v >= 99.95 => 0,
@@ -142,10 +141,10 @@ fn digits(value: f64) -> String {
     }
 }
 
-/// A moment in UTC: the time of the last day's, the date of others.
+/// A point in time in UTC: the time within the last day, else the date.
 fn moment(unix: f64) -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    // What is no time of these decades is a span after all.
+    // Outside of recent decades, it is a duration.
     if !(1e9..5e9).contains(&unix) {
         return duration(unix);
     }

@@ -1,4 +1,4 @@
-//! What is on the screen, and what keys do to it.
+//! The state of the screen, and keys.
 
 use std::borrow::Cow;
 
@@ -10,41 +10,41 @@ use super::service::{Service, State};
 use super::units::Unit;
 use super::wanted::Wanted;
 
-/// Ranks are made anew every so many polls: rows that jump cannot be read.
+/// Ranks are computed only every so many polls: rows that move cannot be read.
 const RANK_EVERY: u64 = 10;
 
-/// Longest filter, in characters.
+/// The longest filter, in characters.
 const MAX_FILTER: usize = 100;
 
 /// Everything that is drawn.
 pub struct View {
-    /// The services as they are shown, in the order of the command line.
+    /// The services as shown, in the order of the command line.
     pub services: Vec<Service>,
     /// Seconds of the watch.
     pub now: f64,
-    /// Seconds between two polls.
+    /// The interval of polls in seconds.
     pub interval: f64,
     /// The selected service.
     pub selected: usize,
-    /// Whether it has the screen to itself.
+    /// Whether it is shown alone.
     pub zoomed: bool,
-    /// The selected variable of it: its row.
+    /// The row of its selected variable.
     pub row: usize,
-    /// Only names that hold all of its words.
+    /// Shows only names that contain all of its words.
     pub filter: String,
-    /// Whether keys go to the filter.
+    /// Whether keys edit the filter.
     pub typing: bool,
-    /// Whether all variables are shown, not only what matters.
+    /// Whether to show all variables rather than the important ones.
     pub everything: bool,
-    /// Whether counters are drawn as changes a second.
+    /// Whether to draw counters as rates.
     pub rates: bool,
-    /// Whether the keys are explained.
+    /// Whether to show the help.
     pub help: bool,
-    /// Whether colours may be used.
+    /// Whether to use colours.
     pub color: bool,
     wanted: Vec<Wanted>,
     ranked: Vec<Ranked>,
-    /// The services as they are, while the screen stands still.
+    /// The current services, while the screen is paused.
     behind: Option<Vec<Service>>,
 }
 

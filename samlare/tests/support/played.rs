@@ -37,7 +37,7 @@ impl Played {
         Arc::new(Driver { played: self.clone(), held: Mutex::default() })
     }
 
-    /// Answers nobody, or everybody again.
+    /// Stops or resumes answering.
     pub fn set_down(&self, is_down: bool) {
         self.0.lock().unwrap().is_down = is_down;
     }
@@ -65,7 +65,7 @@ impl Played {
         }
     }
 
-    /// Puts an entry there that nobody keeps.
+    /// Adds an entry without a lease.
     pub fn put(&self, key: &str, value: &str) {
         self.0.lock().unwrap().put(key, value);
     }

@@ -279,7 +279,7 @@ pub fn point(line: &str) -> (String, f64, u64) {
     (words.next().unwrap().to_owned(), value, time)
 }
 
-/// A port that nobody listens on.
+/// An unused port.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -6,19 +6,18 @@ use ratatui::style::Style;
 
 const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 
-/// The least and the greatest of what is known of `values`.
+/// The minimum and maximum of the finite `values`.
 pub(super) fn extent(values: &[f64]) -> Option<(f64, f64)> {
     let mut known = values.iter().copied().filter(|v| v.is_finite());
     let first = known.next()?;
     Some(known.fold((first, first), |(min, max), v| (min.min(v), max.max(v))))
 }
 
-/// The last of `values` in `area`, one a column, the newest at the right; what
-/// is unknown stays empty.
+/// Draws the last `values` in `area`, one per column, the newest at the right; unknown ones stay
+/// empty.
 ///
-/// Bars stand on zero, unless all values lie within the upper half: then on
-/// the least, so that a large memory's small moves are seen. The least value
-/// is always one eighth high.
+/// Bars start at zero, unless all values are in the upper half; then at the minimum, so that small
+/// changes of a large value are visible. The minimum is one eighth high.
 pub(super) fn draw(values: &[f64], area: Rect, style: Style, buffer: &mut Buffer) {
     let values = &values[values.len().saturating_sub(area.width.into())..];
     let Some((min, max)) = extent(values) else { return };

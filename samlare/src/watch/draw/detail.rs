@@ -1,4 +1,4 @@
-//! One service with the whole screen: a chart, and all of its lines.
+//! One service on the whole screen: a chart and all of its lines.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -82,7 +82,7 @@ fn draw_chart(
         _ => units::duration(0.0),
     };
     let now = values.last().copied().unwrap_or(f64::NAN);
-    // A rate says nothing of how much there has been.
+    // A rate does not show the total.
     let total = match series.values().rfind(|value| value.is_finite()) {
         Some(total) if rates => format!(" of {}", row.unit.show(total)),
         Some(_) if view.rates && series.may_count() => {
@@ -108,7 +108,7 @@ fn draw_chart(
     if bottom <= top {
         return;
     }
-    // The foot of the bars, as `bars::draw` places it.
+    // The base of the bars, as in `bars::draw`.
     let floor = if min >= 0.0 && min <= max / 2.0 { 0.0 } else { min };
     let scale = Rect { width: 9, height: 1, ..area };
     line::right(&show(max), Rect { y: top, ..scale }, 0, theme.faint(), buffer);
@@ -119,13 +119,13 @@ fn draw_chart(
     bars::draw(values, chart, theme.chart(), buffer);
 }
 
-/// Lines of an area that are not used yet.
+/// The unused lines of an area.
 struct Lines {
     area: Rect,
 }
 
 impl Lines {
-    /// The next `height` lines; nothing when there is no room for them.
+    /// The next `height` lines; `None` without room.
     fn take(&mut self, height: u16) -> Option<Rect> {
         if self.area.height < height {
             return None;

@@ -8,25 +8,25 @@ use super::{line, title};
 use crate::watch::text;
 use crate::watch::view::View;
 
-/// The least columns and lines of one service.
+/// The minimum columns and lines of a service.
 const MIN_WIDTH: u16 = 39;
 const MIN_HEIGHT: u16 = 5;
-/// As many lines as a service is worth more than width.
+/// From this many lines on, width is preferred.
 const GOOD_HEIGHT: u16 = 12;
 
 pub(super) fn draw(view: &View, area: Rect, theme: Theme, buffer: &mut Buffer) {
     let count = view.services.len() as u16;
     let most = ((area.width + 1) / (MIN_WIDTH + 1)).clamp(1, count);
-    // Side by side, but no narrower than is needed for lines enough.
+    // Side by side, but only as many as needed for enough lines.
     let across = (most.min(2)..most)
         .find(|&across| area.height / count.div_ceil(across) >= GOOD_HEIGHT)
         .unwrap_or(most);
     let lines = count.div_ceil(across);
-    // Services of more lines than there is room for scroll with the selection.
+    // If there is not enough room, services scroll with the selection.
     let height = (area.height / lines).max(MIN_HEIGHT.min(area.height));
     let shown_lines = (area.height / height.max(1)).clamp(1, lines);
     let first_line = (view.selected as u16 / across).saturating_sub(shown_lines - 1);
-    // Few services on a wide screen share all of it.
+    // A few services share the width of a wide screen.
     let width = (area.width + 1) / across - 1;
     for place in 0..shown_lines * across {
         let service = usize::from(first_line * across + place);

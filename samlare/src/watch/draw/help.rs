@@ -1,4 +1,4 @@
-//! What the keys do.
+//! The help for keys.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

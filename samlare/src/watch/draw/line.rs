@@ -1,4 +1,4 @@
-//! One variable a line: name, chart, current and greatest value.
+//! A variable on one line: name, chart, current value and maximum.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -15,15 +15,15 @@ use crate::watch::view::Row;
 /// Columns of a value.
 const VALUE: u16 = 9;
 
-/// Where a line's parts lie within its width.
+/// The positions of a line's parts.
 struct Columns {
     name: u16,
     chart: u16,
 }
 
 impl Columns {
-    /// Values keep their room, names up to 40 columns take half of the rest,
-    /// and more of it in a narrow area, which has but one value.
+    /// Values have a fixed width. Names of up to 40 columns take half of the rest, and more in a
+    /// narrow area, which has a single value.
     fn of(width: u16) -> Columns {
         if width < TWO_VALUES {
             let rest = width.saturating_sub(VALUE + 1);
@@ -36,7 +36,7 @@ impl Columns {
     }
 }
 
-/// Columns that an area must have for a second value.
+/// The minimum width for a second value.
 const TWO_VALUES: u16 = 50;
 
 /// Columns between the value and the area's end.
@@ -44,13 +44,13 @@ fn after_value(width: u16) -> u16 {
     if width < TWO_VALUES { 0 } else { VALUE + 1 }
 }
 
-/// The names of rows, harmless, as they fit into an area of this width.
+/// The sanitized names of rows, shortened to an area of this width.
 pub(super) fn names(rows: &[Row<'_>], width: u16) -> Vec<String> {
     let names: Vec<String> = rows.iter().map(|row| text::harmless(&row.name)).collect();
     text::distinct(&names, Columns::of(width).name.into())
 }
 
-/// The words over the values.
+/// The heading of the values.
 pub(super) fn heading(area: Rect, theme: Theme, buffer: &mut Buffer) {
     right("now", area, after_value(area.width), theme.faint(), buffer);
     if area.width >= TWO_VALUES {
@@ -58,7 +58,7 @@ pub(super) fn heading(area: Rect, theme: Theme, buffer: &mut Buffer) {
     }
 }
 
-/// Draws one row into the one line of `area`, under the name that [`names`] gave it.
+/// Draws a row into the single line of `area`, under its name from [`names`].
 #[allow(clippy::too_many_arguments, reason = "what is drawn, where and how")]
 pub(super) fn draw(
     row: &Row<'_>,
@@ -92,14 +92,14 @@ pub(super) fn draw(
         right(&shown, area, 0, Style::new(), buffer);
         return;
     }
-    // What may be a counter or a level shows both, its rate in the place of its maximum.
+    // For a number that may be a counter or a level, shows both; the rate replaces the maximum.
     let both = rates && series.may_count();
     let rates = rates && series.counts();
     let values = series.drawn(rates, service.times());
     let chart = Rect { width: columns.chart, ..rest };
     bars::draw(&values, chart, theme.chart(), buffer);
     let show = |value| show(row.unit, rates, value);
-    // Of a service that is down the last that was known stays, fainter.
+    // For a service that is down, shows the last known value, dimmed.
     let (current, style) = match service.state {
         State::Down { .. } => (values.iter().rfind(|value| value.is_finite()), theme.faint()),
         _ => (values.last(), theme.strong()),
@@ -123,7 +123,7 @@ pub(super) fn show(unit: Unit, rate: bool, value: f64) -> String {
     if rate { unit.show_rate(value) } else { unit.show(value) }
 }
 
-/// Text that ends `from_right` columns before the end of the area's first line.
+/// Draws text that ends `from_right` columns before the end of the area's first line.
 pub(super) fn right(text: &str, area: Rect, from_right: u16, style: Style, buffer: &mut Buffer) {
     let room = area.width.saturating_sub(from_right);
     let width = text::columns(text).min(room.into()) as u16;

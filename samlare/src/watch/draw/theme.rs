@@ -2,7 +2,7 @@
 
 use ratatui::style::{Color, Modifier, Style};
 
-/// How things look; without colour, by weight alone.
+/// Styles; without colour, only weights.
 #[derive(Clone, Copy)]
 pub(super) struct Theme {
     color: bool,
@@ -22,22 +22,22 @@ impl Theme {
         self.colored(Color::Cyan)
     }
 
-    /// What is well.
+    /// Normal state.
     pub(super) fn up(self) -> Style {
         self.colored(Color::Green)
     }
 
-    /// What is down.
+    /// A service that is down.
     pub(super) fn down(self) -> Style {
         self.colored(Color::Red).add_modifier(Modifier::BOLD)
     }
 
-    /// What restarted, or is paused.
+    /// Restarted or paused.
     pub(super) fn warn(self) -> Style {
         self.colored(Color::Yellow).add_modifier(Modifier::BOLD)
     }
 
-    /// What matters less.
+    /// Secondary information.
     pub(super) fn faint(self) -> Style {
         Style::new().add_modifier(Modifier::DIM)
     }
@@ -47,7 +47,7 @@ impl Theme {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
-    /// What is selected.
+    /// The selection.
     pub(super) fn selected(self) -> Style {
         Style::new().add_modifier(Modifier::REVERSED)
     }

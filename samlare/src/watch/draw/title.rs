@@ -1,4 +1,4 @@
-//! A service's name and how it is.
+//! A service's name and state.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -9,10 +9,10 @@ use crate::watch::service::{Service, State};
 use crate::watch::text;
 use crate::watch::units;
 
-/// How long a restart is told with its time.
+/// How long a restart is shown with its age.
 const RECENT_SECS: f64 = 600.0;
 
-/// Draws the title into the one line of `area`; answers where it ends.
+/// Draws the title into the single line of `area`; returns its end.
 pub(super) fn draw(
     service: &Service,
     now: f64,
@@ -48,7 +48,7 @@ pub(super) fn draw(
     buffer.set_stringn(x + 1, y, state, left, state_style).0
 }
 
-/// The service's title, of which the program's name and the port stay longest.
+/// The service's title; the program's name and the port are shortened last.
 fn fitted(service: &Service, room: usize) -> String {
     let title = service.title();
     if text::columns(&title) <= room || service.program.is_empty() {
@@ -60,8 +60,7 @@ fn fitted(service: &Service, room: usize) -> String {
     format!("{program} {}", text::tail(&service.address, left))
 }
 
-/// What is unusual about the service: `DOWN 12s`, `restarted 5s ago`,
-/// `2 restarts`.
+/// An unusual state: `DOWN 12s`, `restarted 5s ago`, `2 restarts`.
 fn condition(service: &Service, now: f64, narrow: bool) -> String {
     let ago = |then: f64| units::duration((now - then).max(0.0).round());
     let restarted = match service.restarted_at {
