@@ -35,7 +35,7 @@ fn start(show_secrets: bool) -> String {
 }
 
 #[test]
-fn secrets_are_redacted_unless_told() {
+fn secrets_are_redacted_by_default() {
     assert_eq!(start(false), "--skip password=[redacted] --skip postgres://me:[redacted]@db/");
     assert_eq!(start(true), "--skip password=hunter2 --skip postgres://me:sesame@db/");
 }
