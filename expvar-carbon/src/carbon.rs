@@ -68,11 +68,6 @@ use expvar_push::{ConfigError, Event, Moment, Unsent};
 /// [without the library's own](Self::without_library). Give such names a finest retention of one
 /// second (`1s:`), or a prefix that differs for each run, such as `{pid}`.
 ///
-/// Two runs within one interval are one point, the later one's. A tool that runs for a moment sends
-/// its variables [once](Self::send_once), stamped with the second in which it ends, and
-/// [without the library's own](Self::without_library); the finest retention of such names is a
-/// second (`1s:`), or the prefix has a segment of its own for each run, such as `{pid}`.
-///
 /// ```no_run
 /// # use expvar_carbon::Carbon;
 /// let left = Carbon::new("graphite:2003").prefix("tools.backup").without_library().send_once()?;

@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! let carbon = expvar_carbon::Carbon::new("graphite:2003").prefix("apps.app1").spawn()?;
-//! // Kept in `main`: what the program did last is pushed when it returns or panics.
+//! // Keep it in `main` to push the last values when `main` returns or panics.
 //! let _guard = carbon.drop_guard();
 //! # Ok::<(), expvar_carbon::ConfigError>(())
 //! ```

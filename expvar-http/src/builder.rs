@@ -231,9 +231,6 @@ impl Builder {
     ///
     /// # Errors
     /// `addr` is not an address or cannot be listened on, or the credentials are invalid.
-    ///
-    /// When `addr` is no address, cannot be listened on, or the credentials cannot protect
-    /// anything.
     pub fn spawn(self, addr: impl ToSocketAddrs + Debug) -> io::Result<Server> {
         Server::spawn(self.checked()?, addr)
     }
@@ -242,8 +239,6 @@ impl Builder {
     ///
     /// # Errors
     /// The credentials are invalid.
-    ///
-    /// When the credentials cannot protect anything.
     pub async fn serve<F: Future>(self, listener: TcpListener, shutdown: F) -> io::Result<()> {
         accept::run(self.checked()?, listener, shutdown).await;
         Ok(())

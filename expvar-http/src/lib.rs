@@ -89,8 +89,6 @@ pub mod __private {
 ///
 /// # Errors
 /// `addr` is not an address or cannot be listened on. The error names it and a remedy.
-///
-/// When `addr` is no address or cannot be listened on; the error names it and a remedy.
 pub fn spawn(addr: impl ToSocketAddrs + Debug) -> io::Result<Server> {
     Server::builder().spawn(addr)
 }
@@ -109,8 +107,6 @@ pub fn spawn(addr: impl ToSocketAddrs + Debug) -> io::Result<Server> {
 ///
 /// # Errors
 /// None at present; [`Builder::serve`] returns errors for invalid settings.
-///
-/// None at present; [`Builder::serve`] reports settings that cannot work.
 pub async fn serve<F: Future>(listener: TcpListener, shutdown: F) -> io::Result<()> {
     Server::builder().serve(listener, shutdown).await
 }

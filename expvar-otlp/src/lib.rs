@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! let otlp = expvar_otlp::Otlp::new("http://collector:4318").spawn()?;
-//! // Kept in `main`: what the program did last is pushed when it returns or panics.
+//! // Keep it in `main` to push the last values when `main` returns or panics.
 //! let _guard = otlp.drop_guard();
 //! # Ok::<(), expvar_otlp::ConfigError>(())
 //! ```

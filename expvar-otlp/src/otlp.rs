@@ -60,7 +60,7 @@ const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
 ///
 /// ```no_run
 /// let otlp = expvar_otlp::Otlp::new("http://collector:4318").service_name("shop").spawn()?;
-/// // Kept in `main`: what the program did last is pushed when it returns or panics.
+/// // Keep it in `main` to push the last values when `main` returns or panics.
 /// let _guard = otlp.drop_guard();
 /// # Ok::<(), expvar_otlp::ConfigError>(())
 /// ```
@@ -70,13 +70,9 @@ const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
 /// for metrics precede those for all signals. An invalid value is ignored, reported as an event and
 /// shown in `expvar.otlp`.
 ///
-/// What is not set here is taken from the environment, as the specification says; what is set for
-/// metrics goes before what is set for all signals. A value that cannot be used is ignored, told
-/// as an event and shown in `expvar.otlp`.
-///
-/// | variable | here | default |
+/// | variable | method | default |
+/// |---|---|---|
 /// | `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`, used unchanged | [`new`](Self::new) | |
-/// | `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`, used as it stands | [`new`](Self::new) | |
 /// | `OTEL_EXPORTER_OTLP_ENDPOINT`, with `/v1/metrics` below it | [`new`](Self::new) | `http://localhost:4318` |
 /// | `OTEL_EXPORTER_OTLP[_METRICS]_PROTOCOL` | [`protocol`](Self::protocol) | `http/protobuf`; `http/json`; `grpc` is an error |
 /// | `OTEL_EXPORTER_OTLP[_METRICS]_COMPRESSION` | [`compression`](Self::compression) | `none`; `gzip` |
@@ -84,27 +80,27 @@ const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
 /// | `OTEL_EXPORTER_OTLP[_METRICS]_TIMEOUT` | [`timeout`](Self::timeout) | 10,000 ms |
 /// | `OTEL_EXPORTER_OTLP[_METRICS]_CERTIFICATE`, `_CLIENT_CERTIFICATE`, `_CLIENT_KEY` | `tls` | the system's roots |
 /// | `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` | [`temporality`](Self::temporality) | `cumulative`; `delta`; `lowmemory` |
-/// | `OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION` | [`histograms`](Self::histograms) | `base2_exponential_bucket_histogram`, as it loses nothing here; `explicit_bucket_histogram` |
+/// | `OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION` | [`histograms`](Self::histograms) | `base2_exponential_bucket_histogram`, which is exact here; `explicit_bucket_histogram` |
 /// | `OTEL_METRIC_EXPORT_INTERVAL` | [`interval`](Self::interval) | 60,000 ms; rounded up to whole seconds |
-/// | `OTEL_METRIC_EXPORT_TIMEOUT` | [`timeout`](Self::timeout), where it is shorter | 30,000 ms |
+/// | `OTEL_METRIC_EXPORT_TIMEOUT` | [`timeout`](Self::timeout), if it is shorter | 30,000 ms |
 /// | `OTEL_SERVICE_NAME` | [`service_name`](Self::service_name) | `unknown_service:` and the program's name |
 /// | `OTEL_RESOURCE_ATTRIBUTES` | [`resource`](Self::resource) | |
 /// | `OTEL_SDK_DISABLED`, `OTEL_METRICS_EXPORTER=none` | nothing is sent | |
 ///
-/// # What is sent again
+/// # Retries
 ///
-/// A request waits in a bounded queue until it is answered; when the queue is full the oldest one
-/// goes. It is sent again, after `Retry-After` or a pause of up to 1 s that doubles to 60 s, when no
-/// connection could be made, when it was not written whole, and when the answer is 429, 502, 503 or
-/// 504. Every other answer is final, as the specification says: what the server rejected is counted,
-/// and told with its message and what to change.
+/// A request waits in a bounded queue until it is answered; if the queue is full, the oldest one is
+/// dropped. It is retried, after `Retry-After` or a pause of up to 1 s that doubles to 60 s, if no
+/// connection could be made, if it was not written completely, or if the status is 429, 502, 503 or
+/// 504. Any other response is final, as specified: rejected points are counted, and reported with
+/// the server's message and a remedy.
 ///
 /// # Deltas
 ///
-/// A request that was written whole and not answered may have arrived. Totals are sent again: the
-/// same point twice is one point. Deltas are not: a point twice would count twice. They are counted
-/// as `points_unanswered`, and each delta is in one request for good. A request that the server
-/// refused, or of which part was not written, has surely not arrived, and goes again.
+/// A request that was written completely but not answered may have arrived. Totals are sent again:
+/// a repeated point changes nothing. Deltas are not, because a repeated delta would count twice.
+/// They are counted as `points_unanswered`, and a delta is never in two requests. A request that
+/// was rejected, or only partly written, has not arrived and is sent again.
 #[derive(Debug, Clone)]
 #[must_use = "nothing is sent until it is spawned or run"]
 pub struct Otlp {
