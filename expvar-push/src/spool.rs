@@ -8,16 +8,13 @@
 //! |---|---|
 //! | 4 | CRC-32 of everything after it, the batch included |
 //! | 4 | length of the batch |
+//! | 8 | the batch's number |
 //! | 4 | its points; the largest number marks all batches numbered below this as completed |
+//!
 //! A segment is removed when all its batches are completed. The disk holds at most the queue's
 //! limit and two segments. Records reach the kernel at once, the disk at the end of a segment: a
 //! killed process loses nothing, a power failure loses the last segment. A damaged record affects
 //! only itself. Files of another or a later format are left unchanged and reported.
-//!
-//! A segment goes when all its batches are done with. The disk holds the queue's limit and two
-//! segments at most. Records reach the kernel at once, the disk at the end of a segment: a killed
-//! process loses nothing, a machine without power the last segment. A damaged record costs itself
-//! alone. Files of another or a later format are left as they are, and named.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};

@@ -77,11 +77,11 @@
 //! # Features
 //! | feature | default | what |
 //! |---|---|---|
+//! | `serde` | yes | [`Func::new`]: functions that return structures |
 //! | `parking_lot` | yes | use its locks in place of std's |
 //! | `process` | yes | [`memstats`] and [`process`] read from the system |
 //! | `heap` | no | [`heap`]: sampling heap profiles |
 //! | `jemalloc`, `mimalloc` | no | [`memstats`] with these allocators' own statistics |
-//! | `jemalloc`, `mimalloc` | no | what these allocators know of themselves, in [`memstats`] |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
