@@ -39,6 +39,12 @@ fn main() {
     }
 
     let (ours_with_histograms, client_registry) = with_histograms();
+    let only_histograms = Registry::new();
+    ours_with_histograms.for_each(|name, var| {
+        if var.as_histogram().is_some() {
+            only_histograms.publish(name, var.clone()).expect("a free name");
+        }
+    });
     let prometheus = Prometheus::new();
     let protobuf = Prometheus::new();
     let buffer = Mutex::new(Vec::new());
@@ -75,6 +81,13 @@ fn main() {
     });
     race.peer("prometheus gather and TextEncoder", |_| fill(&gather));
     race.peer("metrics-exporter-prometheus render", |_| drop(handle.render()));
+    let all = |_: &str| true;
+    race.peer("expvar-http, text of 200 histograms", |_| {
+        fill(&|buffer| prometheus.render(&only_histograms, Format::Text, buffer));
+    });
+    race.peer("expvar-http, text of 200 histograms, nothing remembered", |_| {
+        fill(&|buffer| prometheus.render_where(&only_histograms, all, Format::Text, buffer));
+    });
     race.peer("expvar-http, protobuf", |_| {
         fill(&|buffer| protobuf.render(&ours_with_histograms, Format::Protobuf, buffer));
     });
@@ -86,6 +99,11 @@ fn main() {
         (("expvar-http, text", 1), ("prometheus gather and TextEncoder", 1), 0.05),
         (("expvar-http, text", 1), ("metrics-exporter-prometheus render", 1), 0.05),
         (("expvar-http, text", 1), ("expvar-http, text, nothing remembered", 1), 0.5),
+        (
+            ("expvar-http, text of 200 histograms", 1),
+            ("expvar-http, text of 200 histograms, nothing remembered", 1),
+            0.5,
+        ),
         (("expvar-http, protobuf", 1), ("prometheus-client, protobuf", 1), 0.4),
     ]);
     println!(

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Barrier, Mutex};
 
+use expvar::__private::{switch_columns, switch_prefetch};
 use expvar::{Counter, FloatGauge, Gauge, Registry};
 use expvar_benches::{Race, print_machine};
 use prometheus::{Encoder, IntCounter, TextEncoder};
@@ -18,6 +19,8 @@ const TEXT: &str = "prometheus gather and TextEncoder";
 const GO: &str = "Go's handler with cmdline, memstats";
 const GAUGES: &str = "expvar JSON of gauges and floats that lie scattered";
 const GAUGES_BY_NAME: &str = "expvar JSON of those, each name escaped anew";
+const BY_VARIABLE: &str = "expvar JSON, each name escaped anew, no columns";
+const FAR: &str = "expvar JSON of gauges and floats, no prefetch";
 
 fn name(at: usize) -> String {
     format!("service.requests.{at:05}")
@@ -100,6 +103,16 @@ fn race(ours: &Registry, global: &Registry) {
     race.peer(GAUGES_BY_NAME, |_| {
         render(&|buffer| scattered.render_json_where(|_| true, buffer));
     });
+    race.peer(BY_VARIABLE, |_| {
+        switch_columns(false);
+        render(&|buffer| ours.render_json_where(|_| true, buffer));
+        switch_columns(true);
+    });
+    race.peer(FAR, |_| {
+        switch_prefetch(false);
+        render(&|buffer| scattered.render_json(buffer));
+        switch_prefetch(true);
+    });
     race.peer(SERDE, |_| {
         render(&|buffer| serde_json::to_writer(buffer, &values).expect("numbers serialize"));
     });
@@ -115,5 +128,7 @@ fn race(ours: &Registry, global: &Registry) {
         ((PLAIN, 1), (TEXT, 1), 0.04),
         ((PLAIN, 1), (BY_NAME, 1), 0.8),
         ((GAUGES, 1), (GAUGES_BY_NAME, 1), 0.9),
+        ((BY_NAME, 1), (BY_VARIABLE, 1), 0.9),
+        ((GAUGES, 1), (FAR, 1), 0.95),
     ]);
 }

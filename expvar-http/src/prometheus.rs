@@ -15,6 +15,8 @@ mod mapping;
 mod media_type;
 mod names;
 mod native;
+mod output;
+mod place;
 mod plan;
 mod protobuf;
 mod samples;
@@ -46,8 +48,9 @@ const LEVELS: usize = 8;
 /// **Names.** By default every character but ASCII letters, digits and `_` becomes `_`, and a
 /// leading digit gets a `_` before it. The unit is appended, unless the name ends in it. Times
 /// become seconds and percent becomes a ratio, values included: `latency` in nanoseconds is
-/// `latency_seconds` (a suffix `_ns`, `_nanos` or `_nanoseconds` is removed first). A name without
-/// any ASCII letter or digit cannot be made legal. Label names follow the same rules; a leading
+/// `latency_seconds` (a suffix `_ns`, `_nanos` or `_nanoseconds` is removed first). A counter's
+/// `_total` comes last: `wait.total_seconds` is `wait_seconds_total`. A name without any ASCII letter
+/// or digit cannot be made legal. Label names follow the same rules; a leading
 /// `__` loses one, `le` becomes `le_`. A client that accepts other characters gets names unchanged
 /// or escaped: see [`Escaping`]. Unit and suffix are appended all the same, so replacing escaped
 /// characters by underscores gives the names above.
@@ -80,7 +83,7 @@ const LEVELS: usize = 8;
 /// [`Mapping::buckets`] sets others.
 ///
 /// **Native histograms.** In protobuf, histograms also have native buckets of schema 8: a quantile
-/// is at most 0.28 % further from the exact one than the histogram's own, so within 3.4 % by
+/// is at most 0.28 % further from the exact one than the histogram's own, so within 3.5 % by
 /// default. The zero bucket has zeros, for fractions all values up to 2⁻³⁰. There are no negative
 /// buckets, because histograms have none.
 ///
@@ -119,6 +122,8 @@ struct Settings {
     quantiles: Option<Vec<f64>>,
     /// Whether OpenMetrics has `_created`.
     created: bool,
+    /// The escaping for every client; `None` if the client chooses.
+    escaping: Option<Escaping>,
 }
 
 impl Prometheus {
@@ -204,10 +209,44 @@ impl Prometheus {
         self
     }
 
+    /// Escapes names in one way, whatever a client asks for.
+    ///
+    /// By default the client chooses. Prometheus 3 asks for `allow-utf-8` and gets `http.requests` as
+    /// `{"http.requests_total"}`, which a dashboard written for `http_requests_total` does not find.
+    /// With [`Escaping::Underscores`] every client gets `http_requests_total`. In Prometheus'
+    /// configuration of a scrape, `metric_name_validation_scheme: legacy` or
+    /// `metric_name_escaping_scheme: underscores` has the same effect.
+    ///
+    /// ```
+    /// use expvar_http::{Escaping, Format, MediaType, Prometheus};
+    ///
+    /// let registry = expvar::Registry::new();
+    /// registry.publish("http.requests", expvar::Counter::new())?;
+    /// let prometheus = Prometheus::new().escaping(Escaping::Underscores);
+    /// let asked = MediaType::accepted("text/plain; version=1.0.0; escaping=allow-utf-8");
+    /// assert!(prometheus.to_text(&registry, asked).contains("\nhttp_requests_total 0\n"));
+    /// # Ok::<(), expvar::PublishError>(())
+    /// ```
+    #[must_use]
+    pub fn escaping(mut self, escaping: Escaping) -> Self {
+        self.cache = Cache::default();
+        self.settings.escaping = Some(escaping);
+        self
+    }
+
+    /// The media type that a client gets who asks for this one: the same, unless
+    /// [`escaping`](Self::escaping) is set. Its [`content_type`](MediaType::content_type) is that of
+    /// what [`render`](Self::render) writes.
+    pub fn media_type(&self, asked: impl Into<MediaType>) -> MediaType {
+        let asked = asked.into();
+        self.settings.escaping.map_or(asked, |escaping| asked.escaped(escaping))
+    }
+
     /// Appends a registry's variables as metrics to a reusable buffer, in a [`Format`] or in a
     /// [`MediaType`], which also sets the escaping.
     ///
-    /// Caches names and help texts for the next call: about 350 bytes for each variable and format.
+    /// Caches names and help texts for the next call: about 350 bytes for each variable and format,
+    /// and 1.5 KiB for a histogram.
     pub fn render(
         &self,
         registry: &Registry,
@@ -226,7 +265,8 @@ impl Prometheus {
         buffer: &mut Vec<u8>,
     ) {
         let mut known = Known::default();
-        let mut exposition = self.begin(media_type.into(), (&mut known, false), buffer);
+        let media_type = self.media_type(media_type);
+        let mut exposition = self.begin(media_type, (&mut known, false), buffer);
         registry.visit_where(&mut wanted, &mut exposition);
         self.end(registry, wanted, exposition);
     }
@@ -240,6 +280,7 @@ impl Prometheus {
         media_type: MediaType,
         buffer: &mut Vec<u8>,
     ) {
+        let media_type = self.media_type(media_type);
         match self.cache.lock(media_type) {
             Some(mut known) => {
                 let mut exposition = self.begin(media_type, (&mut known, true), buffer);

@@ -21,10 +21,10 @@ use std::time::{Duration, Instant};
 use expvar::Registry;
 use tokio::sync::oneshot;
 
-use crate::Prometheus;
 use crate::document::{BadFilter, Document, Rendered, Source};
 use crate::held::Ledger;
 use crate::limits::{MAX_ALL_RENDERS, MAX_RENDERS, MAX_SAME_RENDERS, MAX_WAITING};
+use crate::{MediaType, Prometheus};
 
 /// A slower render no longer delays later requests for its document.
 const SLOW: Duration = Duration::from_millis(100);
@@ -102,6 +102,11 @@ impl Renderer {
     pub(crate) fn new(registry: Registry, prometheus: Prometheus, timeout: Duration) -> Self {
         let (ledger, state, wake) = (Ledger::new(), Mutex::default(), Condvar::new());
         Self { pool: Arc::new(Pool { registry, prometheus, ledger, timeout, state, wake }) }
+    }
+
+    /// The media type that a client gets who asks for this one.
+    pub(crate) fn media_type(&self, asked: MediaType) -> MediaType {
+        self.pool.prometheus.media_type(asked)
     }
 
     /// Requests a document from a render that starts after this call.

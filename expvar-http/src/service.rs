@@ -181,7 +181,8 @@ impl Service {
         let filter = query::value(request.uri.query(), "r").map(|filter| filter.into_owned());
         let accepts =
             request.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        let media_type = MediaType::accepted(&accepts.collect::<Vec<_>>().join(","));
+        let asked = MediaType::accepted(&accepts.collect::<Vec<_>>().join(","));
+        let media_type = self.shared.renderer.media_type(asked);
         let answer = |document| response::metrics(document, media_type);
         self.document(Kind::Metrics { filter, media_type }, request, answer).await
     }

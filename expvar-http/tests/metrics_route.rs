@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use expvar::{Counter, Gauge, Registry};
-use expvar_http::{Mapping, Prometheus, Server};
+use expvar_http::{Escaping, Mapping, Prometheus, Server};
 
 fn get(addr: SocketAddr, path: &str, accept: &str) -> (String, String) {
     let mut stream = TcpStream::connect(addr).unwrap();
@@ -59,4 +59,20 @@ fn the_client_chooses_format_and_variables() {
 
     assert!(get(addr, "/metrics?r=(", "*/*").0.contains(" 400 "));
     assert!(get(addr, "/", "*/*").1.contains("href=\"metrics\""), "the index page links it");
+}
+
+#[test]
+fn the_content_type_names_the_escaping_that_the_program_chose() {
+    let registry = Registry::new();
+    registry.publish("http.requests", Counter::new()).unwrap();
+    let prometheus = Prometheus::new().escaping(Escaping::Underscores);
+    let server = Server::builder().registry(&registry).prometheus(prometheus);
+    let server = server.spawn("127.0.0.1:0").unwrap();
+    // What Prometheus 3 asks for, of text.
+    let accept = "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3, */*;q=0.1";
+    let (head, body) = get(server.local_addr(), "/metrics?r=requests", accept);
+    let content_type =
+        "content-type: text/plain; version=1.0.0; charset=utf-8; escaping=underscores";
+    assert!(head.contains(content_type), "{head}");
+    assert!(body.ends_with("\nhttp_requests_total 0\n"), "{body}");
 }

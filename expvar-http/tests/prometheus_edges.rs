@@ -271,6 +271,63 @@ fn what_is_kept_from_the_last_text_never_shows() {
 }
 
 #[test]
+fn a_histogram_kept_from_the_last_text_shows_what_it_holds_now() {
+    static BOUNDS: [f64; 2] = [100.0, 1000.0];
+    let registry = Registry::new();
+    let milliseconds = || Info::new().unit(Unit::Milliseconds);
+    let add = |name: &str, histogram: Histogram, info: Info| {
+        registry.publish_with(name, histogram, info).unwrap()
+    };
+    let all = [
+        add("plain", Histogram::new(), Info::new().help("Help with a \\ and\na line.")),
+        add("took", Histogram::with_precision(2), milliseconds()),
+        add("declared", Histogram::new().buckets(&BOUNDS), milliseconds()),
+        add("fractions", Histogram::floats(), Info::new().unit(Unit::Seconds)),
+        add("mapped", Histogram::new(), milliseconds()),
+        add("traced", Histogram::new().exemplars(), Info::new()),
+    ];
+    let made = || {
+        let mapping = Mapping::new("mapped").buckets([0.1, 0.5]).constant("env", "a \"b\" c");
+        Prometheus::new().created().map(mapping).unwrap()
+    };
+    let prometheus = made();
+    let check = || {
+        [Format::Text, Format::OpenMetrics].map(|format| {
+            let kept = prometheus.to_text(&registry, format);
+            assert_eq!(kept, made().to_text(&registry, format));
+            kept
+        })
+    };
+    check();
+    for value in [0, 1, 3, 99, 100, 101, 4096, 70_000, u64::MAX / 2] {
+        all.iter().for_each(|histogram| histogram.record_float(value as f64 / 3.0));
+        check();
+    }
+    let [text, _] = check();
+    assert!(
+        text.contains("\nmapped_seconds_bucket{env=\"a \\\"b\\\" c\",le=\"0.1\"} 6\n"),
+        "{text}"
+    );
+    // A trace in an OpenMetrics bucket, and a sum that falls.
+    all[5].record_with(7, "4bf92f3577b34da6");
+    let [_, open] = check();
+    assert!(open.contains("# {trace_id=\"4bf92f3577b34da6\"} 7 "), "{open}");
+    all[3].record_float(-1e30);
+    let [text, open] = check();
+    assert!(text.contains("\nfractions_seconds_sum -"), "{text}");
+    assert!(!open.contains("fractions_seconds_sum"), "{open}");
+    all[3].record_float(1e31);
+    let [_, open] = check();
+    assert!(open.contains("\nfractions_seconds_sum 9"), "{open}");
+    // What comes before it shifts nothing but its place.
+    registry.publish("a", Counter::new()).unwrap();
+    check();
+    registry.remove("plain").unwrap();
+    registry.publish("plain", Gauge::new()).unwrap();
+    check();
+}
+
+#[test]
 fn labels_of_metrics_whose_names_become_one_stay_two() {
     let registry = Registry::new();
     metrics::with_local_recorder(&expvar_metrics::Recorder::new(&registry), || {

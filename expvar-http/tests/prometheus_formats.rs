@@ -113,6 +113,31 @@ fn dots_and_values_escape_whole_names() {
 
 /// Requests with underscores get the same as before, whatever was requested in between.
 #[test]
+fn the_program_may_choose_the_escaping_of_every_reader() {
+    let registry = dotted();
+    let asked = "application/openmetrics-text; version=1.0.0; escaping=allow-utf-8";
+    for (escaping, name) in [
+        (Escaping::Underscores, "http_requests_total"),
+        (Escaping::Dots, "http_dot_requests__total"),
+    ] {
+        let prometheus = Prometheus::new().escaping(escaping);
+        for asked in [asked, "text/plain; version=1.0.0; escaping=values", "*/*"] {
+            let asked = MediaType::accepted(asked);
+            let chosen = prometheus.media_type(asked);
+            assert_eq!((chosen.format(), chosen.escaping()), (asked.format(), escaping));
+            let text = prometheus.to_text(&registry, asked);
+            assert_eq!(text, Prometheus::new().to_text(&registry, chosen));
+            assert!(text.contains(&format!("\n{name}")), "{text}");
+        }
+    }
+    let underscores = Prometheus::new().escaping(Escaping::Underscores);
+    let told = |asked| underscores.media_type(MediaType::accepted(asked)).content_type();
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!(told(asked), format!("{content_type}; escaping=underscores"));
+    assert_eq!(told("*/*"), Format::Text.content_type());
+}
+
+#[test]
 fn one_reader_s_escaping_is_not_another_s() {
     let registry = dotted();
     let prometheus = Prometheus::new();

@@ -6,6 +6,7 @@ mod integer;
 mod number;
 mod string;
 
+pub(crate) use integer::few_digits;
 pub use integer::{put_unsigned, write_signed, write_unsigned};
 pub use number::write_float;
 pub(crate) use number::write_plain;

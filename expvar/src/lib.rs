@@ -155,6 +155,8 @@ pub mod __private {
     pub use crate::group::Shown;
     pub use crate::histogram::roll_windows;
     pub use crate::identity::BuildIdentity;
+    pub use crate::numbers::switch_columns;
+    pub use crate::prefetch::switch_prefetch;
     pub use crate::spec::{Levels, Spec, check_name};
     pub use inventory::submit;
 

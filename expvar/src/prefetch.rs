@@ -4,6 +4,16 @@
 use std::hint::black_box;
 use std::slice::{Chunks, Iter};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+
+static IS_ON: AtomicBool = AtomicBool::new(true);
+
+/// Switches prefetching off or on, for the benchmark.
+#[doc(hidden)]
+pub fn switch_prefetch(on: bool) {
+    IS_ON.store(on, Relaxed);
+}
 
 /// Entries of a block. Their cache lines fill a quarter of a 32 KiB first-level cache.
 const BLOCK: usize = 128;
@@ -53,6 +63,8 @@ impl<'n, T: Target> Prefetch<'n, T> {
     #[inline(never)]
     fn begin_block(&mut self) {
         self.block = self.rest.next().unwrap_or_default().iter();
-        black_box(self.block.clone().fold(0, |all, one| all ^ one.prefetch()));
+        if IS_ON.load(Relaxed) {
+            black_box(self.block.clone().fold(0, |all, one| all ^ one.prefetch()));
+        }
     }
 }

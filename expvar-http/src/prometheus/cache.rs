@@ -1,13 +1,16 @@
-//! A cache of the text around plain numbers. The benchmark `prometheus` measures what it saves.
+//! A cache of the text around numbers. The benchmark `prometheus` measures what it saves.
 
-use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
-use expvar::{Generation, Info};
+use expvar::{Generation, Info, Number, Snapshot};
 
-use super::MediaType;
-use super::samples::Type;
-use super::taken::{Hashed, Taken};
+use super::taken::Taken;
+use super::{Format, MediaType};
+
+mod single;
+
+use single::Single;
+pub(super) use single::{Buckets, Family, Numbers};
 
 /// The cache of the last text.
 #[derive(Debug, Default)]
@@ -17,12 +20,20 @@ pub(super) struct Known {
     /// start is later. The entries are valid while both are equal.
     names: Option<(Generation, u32)>,
     /// The variables, in their order.
-    pub(super) entries: Vec<Entry>,
-    /// The text around each number, in the order of the entries.
-    pub(super) heads: Vec<u8>,
+    entries: Vec<Entry>,
+    /// The text around the numbers, in the order of the entries.
+    heads: Vec<u8>,
     /// Unused bytes in the heads.
-    pub(super) lost: usize,
+    lost: usize,
     pub(super) taken: Taken,
+}
+
+/// A cached variable.
+#[derive(Debug)]
+struct Entry {
+    name: Box<str>,
+    info: Info,
+    single: Option<Single>,
 }
 
 impl Known {
@@ -38,39 +49,87 @@ impl Known {
     }
 
     /// Empties the cache, and keeps its memory.
-    pub(super) fn clear(&mut self) {
+    fn clear(&mut self) {
         self.names = None;
         self.entries.clear();
         self.heads.clear();
         self.lost = 0;
     }
-}
 
-/// A cached variable.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) name: Box<str>,
-    pub(super) info: Info,
-    pub(super) single: Option<Single>,
-}
+    /// Ends a text. Drops the cache if half of its heads are unused: variables that change their
+    /// kind would accumulate them.
+    pub(super) fn end(&mut self) {
+        self.taken.end();
+        if self.lost > self.heads.len() / 2 {
+            self.clear();
+        }
+    }
 
-/// A variable that is one number: the text around it.
-#[derive(Debug)]
-pub(super) struct Single {
-    /// The text before the number, and what follows it except a line feed, in the heads.
-    pub(super) text: Range<usize>,
-    /// Length of the text before.
-    pub(super) head: usize,
-    pub(super) hashed: Hashed,
-    /// The type of its family.
-    pub(super) kind: Type,
-    pub(super) decimals: u32,
-    /// Its own names among those taken.
-    pub(super) took: Range<usize>,
+    /// Whether the text of the variable at this index is cached; `None` for an unknown variable.
+    pub(super) fn is_kept(&self, at: usize) -> Option<bool> {
+        self.entries.get(at).map(|entry| entry.single.is_some())
+    }
+
+    /// Appends a variable.
+    pub(super) fn push(&mut self, name: &str, info: &Info) {
+        self.entries.push(Entry { name: name.into(), info: info.clone(), single: None });
+    }
+
+    /// Caches the text around the numbers of the variable at this index.
+    pub(super) fn keep<'t>(
+        &mut self,
+        at: usize,
+        text: impl IntoIterator<Item = &'t [u8]>,
+        family: Family,
+        numbers: Numbers,
+    ) {
+        let Some(entry) = self.entries.get_mut(at) else { return };
+        let start = self.heads.len();
+        text.into_iter().for_each(|part| self.heads.extend_from_slice(part));
+        entry.single = Some(Single::new(start..self.heads.len(), family, numbers));
+    }
+
+    /// Drops the text of a variable that has changed; returns its name and info.
+    pub(super) fn forget(&mut self, at: usize) -> Option<(Box<str>, Info)> {
+        let entry = self.entries.get_mut(at)?;
+        if let Some(single) = entry.single.take() {
+            self.lost += single.text.len();
+        }
+        Some((entry.name.clone(), entry.info.clone()))
+    }
+
+    /// Writes a number with its cached text; false if there is none that fits.
+    #[inline]
+    pub(super) fn write_number(
+        &mut self,
+        at: usize,
+        number: Number,
+        format: Format,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let Self { entries, heads, taken, .. } = self;
+        let Some(Entry { single: Some(single), .. }) = entries.get_mut(at) else { return false };
+        let text = &heads[single.text.clone()];
+        single.write_number(number, text, taken, (format, out))
+    }
+
+    /// Writes a histogram with its cached text; false if there is none that fits.
+    pub(super) fn write_histogram(
+        &mut self,
+        at: usize,
+        total: &Snapshot,
+        format: Format,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let Self { entries, heads, taken, .. } = self;
+        let Some(Entry { single: Some(single), .. }) = entries.get_mut(at) else { return false };
+        let text = &heads[single.text.clone()];
+        single.write_histogram(total, text, taken, (format, out))
+    }
 }
 
 /// The last text of each format, in the last requested escaping. About 350 bytes for each variable
-/// and format.
+/// and format, and 1.5 KiB for a histogram.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Cache(Arc<[Mutex<Known>; 3]>);
 

@@ -1,14 +1,17 @@
 //! A histogram's samples.
 
-use expvar::{Exemplar, Number, Reading, Unit};
+use expvar::{Exemplar, Number, Snapshot, Unit};
 
+use super::ladder::Ladder;
 use super::native::Native;
 use super::samples::{self, Samples, write_bound, write_number};
-use super::{Format, ladder, protobuf};
+use super::{Format, protobuf};
 
 /// A histogram and its presentation.
 pub(super) struct Distribution<'a> {
-    pub(super) reading: &'a Reading,
+    pub(super) total: &'a Snapshot,
+    /// The quantiles of a summary and the recent values, if it is shown as one.
+    pub(super) summary: Option<(&'a [f64], &'a Snapshot)>,
     /// Ascending by value.
     pub(super) exemplars: &'a [Exemplar],
     pub(super) unit: Unit,
@@ -18,8 +21,6 @@ pub(super) struct Distribution<'a> {
     pub(super) scale: f64,
     /// The bounds of a mapping.
     pub(super) bounds: Option<&'a [f64]>,
-    /// The quantiles of a summary, if it is shown as one.
-    pub(super) quantiles: Option<&'a [f64]>,
     /// When it was registered, in nanoseconds since 1970, if shown.
     pub(super) created: Option<u64>,
 }
@@ -40,7 +41,7 @@ impl Distribution<'_> {
     }
 
     fn push_text(&self, samples: &mut Samples, labels: &mut Vec<u8>, format: Format) {
-        let total = &self.reading.total;
+        let total = self.total;
         let (count, start) = (total.count(), labels.len());
         let mut label = |samples: &mut Samples, name: &str, ending, bound: Option<f64>, number| {
             let comma: &[u8] = if start > 0 { b"," } else { b"" };
@@ -55,10 +56,10 @@ impl Distribution<'_> {
             samples.push(ending, labels, number, 0);
             labels.truncate(start);
         };
-        match self.quantiles {
-            Some(quantiles) => {
+        match self.summary {
+            Some((quantiles, recent)) => {
                 for &quantile in quantiles {
-                    let value = Number::Float(self.quantile(quantile));
+                    let value = Number::Float(self.quantile(recent, quantile));
                     label(samples, "quantile", "", Some(quantile), value);
                 }
             }
@@ -76,14 +77,8 @@ impl Distribution<'_> {
                 bucket(None, count);
             }
         }
-        // In OpenMetrics a sum must not decrease. A negative or NaN sum is omitted, and then so
-        // must be the count, which the last bucket repeats.
-        if format == Format::Text || total.sum_float() >= 0.0 {
-            let sum = match total.is_float() {
-                true => Number::Float(total.sum_float()),
-                false => Number::Unsigned(total.sum()),
-            };
-            samples.push("_sum", labels, sum, self.decimals);
+        if has_sum(total, format) {
+            samples.push("_sum", labels, sum(total), self.decimals);
             samples.push("_count", labels, Number::Unsigned(count), 0);
         }
         samples.push_created(labels, self.created);
@@ -92,19 +87,32 @@ impl Distribution<'_> {
     /// The bounds of the classic buckets, in the unit shown, and the number of values at or below
     /// each.
     pub(super) fn buckets(&self, f: impl FnMut(f64, u64)) {
-        ladder::cumulate(&self.reading.total, self.unit, self.scale, self.bounds, f);
+        Ladder::new(self.total, self.unit, self.decimals, self.bounds).cumulate(f);
     }
 
     /// The sum, in the unit shown.
     pub(super) fn sum(&self) -> f64 {
-        self.reading.total.sum_float() / self.scale
+        self.total.sum_float() / self.scale
     }
 
     /// A recent quantile, in the unit shown; NaN without recordings.
-    pub(super) fn quantile(&self, quantile: f64) -> f64 {
-        let recent = &self.reading.recent;
+    pub(super) fn quantile(&self, recent: &Snapshot, quantile: f64) -> f64 {
         if recent.is_empty() { f64::NAN } else { recent.quantile_float(quantile) / self.scale }
     }
+}
+
+/// The sum in the recorded unit.
+pub(super) fn sum(total: &Snapshot) -> Number {
+    match total.is_float() {
+        true => Number::Float(total.sum_float()),
+        false => Number::Unsigned(total.sum()),
+    }
+}
+
+/// Whether a text has sum and count. In OpenMetrics a sum must not decrease: a negative or NaN sum
+/// is omitted, and then so must be the count, which the last bucket repeats.
+pub(super) fn has_sum(total: &Snapshot, format: Format) -> bool {
+    format == Format::Text || total.sum_float() >= 0.0
 }
 
 /// The newest exemplar above `low` and at most `high`, in the unit shown.

@@ -2,33 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use expvar::{
-    Exemplar, Generation, Info, Number, Reading, Recall, Recorded, Shape, Step, Unit, Visitor,
-};
+use expvar::{Exemplar, Generation, Info, Number, Recall, Recorded, Shape, Step, Visitor};
 
-use super::cache::{Entry, Known, Single};
-use super::distribution::Distribution;
+use super::cache::{Buckets, Family, Known, Numbers};
+use super::distribution::{Distribution, has_sum};
 use super::families::Families;
 use super::left_out::LeftOut;
 use super::mapping::Mapping;
 use super::native::Native;
+use super::output::{LEFT_OUT_FAMILY, Output};
+use super::place::Place;
 use super::plan::Plan;
-use super::samples::{
-    Samples, Type, counts, has_label, push_label, scaled, write, write_escaped, write_name,
-};
+use super::samples::{Samples, Type, counts, push_label};
 use super::taken::Hashed;
-use super::{Escaping, Format, LEVELS, MediaType, Settings, names, protobuf};
-
-/// The family that names what is left out.
-const LEFT_OUT_FAMILY: &str = "expvar_prometheus_left_out";
+use super::{Format, LEVELS, MediaType, Settings, names};
 
 /// Writes a registry's variables as metrics.
 pub(super) struct Exposition<'a> {
     mappings: &'a BTreeMap<String, Mapping>,
     settings: &'a Settings,
-    format: Format,
-    escaping: Escaping,
-    out: &'a mut Vec<u8>,
+    output: Output<'a>,
     /// What the last text was made of.
     known: &'a mut Known,
     /// How many variables were entered.
@@ -36,16 +29,14 @@ pub(super) struct Exposition<'a> {
     remembers: bool,
     left_out: LeftOut,
     families: Families,
-    /// Steps from the walk's top, the variable itself the first.
-    depth: usize,
     state: State,
     place: Place,
-    /// What the value means that was entered last.
-    leaf: Leaf,
+    /// What is kept of the variable that the walk is in.
+    keeps: Keeps,
+    /// Texts by depth, which become labels of one sample.
+    texts: Vec<(usize, String, String)>,
     /// Processor time in the program and in the kernel, to be added up.
     cpu_seconds: Option<f64>,
-    /// Whether it is shown when things were registered.
-    shows_created: bool,
     /// When the variable or key was registered that the walk is at, in nanoseconds since 1970.
     created: u64,
     /// Memory for one histogram's buckets.
@@ -54,66 +45,21 @@ pub(super) struct Exposition<'a> {
 
 /// What the variable is that the walk is in.
 enum State {
-    /// A number, as it was the last time, at this place among the known.
+    /// What it was the last time, at this place among the known.
     Known(usize),
     /// Not shown.
     Hidden,
     Planned(Box<Plan>),
 }
 
-/// Where in a variable the walk is.
-#[derive(Default)]
-struct Place {
-    /// Labels, without braces.
-    labels: Vec<u8>,
-    /// Members' names, each after a `_`.
-    members: String,
-    /// Arrays that are entered, each with a label of its own.
-    elements: usize,
-    /// The key or member that was entered last.
-    key: String,
-    /// What lies around, from the top.
-    shapes: Vec<Shape>,
-    /// How deep the function's value lies that the walk is in.
-    function: Option<usize>,
-    /// Lengths of labels and members, and elements, at each step.
-    marks: Vec<(usize, usize, usize, Option<KnownAs>)>,
-    known_as: Option<KnownAs>,
-    /// Texts by depth, which become labels of one sample.
-    texts: Vec<(usize, String, String)>,
+/// What is kept for the next text of the variable that the walk is in.
+#[derive(Clone, Copy, PartialEq)]
+enum Keeps {
+    Nothing,
     /// The variable is a number and nothing else.
-    is_single: bool,
-}
-
-/// The name that dashboards know a number by, or a structure's numbers by label. It is empty where
-/// there are only labels.
-#[derive(Clone, Copy)]
-struct KnownAs {
-    name: &'static str,
-    /// The level of the keys below it.
-    below: usize,
-}
-
-/// A copy of what the walk says of a value, made when it changes.
-#[derive(Default)]
-struct Leaf {
-    help_at: (usize, usize),
-    help: String,
-    unit: Unit,
-    counter: bool,
-}
-
-impl Leaf {
-    fn set(&mut self, info: &Info) {
-        let help = info.get_help();
-        let help_at = (help.as_ptr().addr(), help.len());
-        if self.help_at != help_at || self.help != help {
-            self.help_at = help_at;
-            self.help.clear();
-            self.help.push_str(help);
-        }
-        (self.unit, self.counter) = (info.get_unit(), info.is_counter());
-    }
+    Number,
+    /// The variable is a histogram whose lines are the same each time but for the numbers.
+    Buckets,
 }
 
 impl<'a> Exposition<'a> {
@@ -122,12 +68,12 @@ impl<'a> Exposition<'a> {
         settings: &'a Settings,
         media_type: MediaType,
         (known, remembers): (&'a mut Known, bool),
-        out: &'a mut Vec<u8>,
+        buffer: &'a mut Vec<u8>,
     ) -> Self {
-        let (format, escaping) = (media_type.format(), media_type.escaping());
         known.taken.begin();
-        known.taken.take(Hashed::new(&escaping.escape(LEFT_OUT_FAMILY)), Type::Gauge);
-        let shows_created = match format {
+        let left_out = media_type.escaping().escape(LEFT_OUT_FAMILY);
+        known.taken.take(Hashed::new(&left_out), Type::Gauge);
+        let shows_created = match media_type.format() {
             Format::Text => false,
             Format::OpenMetrics => settings.created,
             Format::Protobuf => true,
@@ -135,51 +81,26 @@ impl<'a> Exposition<'a> {
         Self {
             mappings,
             settings,
-            format,
-            escaping,
-            out,
+            output: Output { media_type, shows_created, buffer },
             known,
             at: 0,
             remembers,
             left_out: LeftOut::default(),
             families: Families::default(),
-            depth: 0,
             state: State::Hidden,
             place: Place::default(),
-            leaf: Leaf::default(),
+            keeps: Keeps::Nothing,
+            texts: Vec::new(),
             cpu_seconds: None,
-            shows_created,
             created: 0,
             native: Native::default(),
         }
     }
 
     /// Names what was left out, and ends the text.
-    pub(super) fn end(mut self) {
-        self.known.taken.end();
-        // Numbers that are one thing now and another then would pile up heads.
-        if self.known.lost > self.known.heads.len() / 2 {
-            self.known.clear();
-        }
-        let left_out = std::mem::take(&mut self.left_out);
-        let mut rows = left_out.rows().peekable();
-        if rows.peek().is_some() {
-            let mut family = Samples::new(self.format);
-            let name = self.escaping.escape(LEFT_OUT_FAMILY);
-            family.begin(&name, Type::Gauge, self.format);
-            family.help.push_str("Variables that cannot be shown, and why.");
-            let mut labels = Vec::new();
-            for (variable, reason, count) in rows {
-                labels.clear();
-                push_label(&mut labels, "variable", variable, self.format);
-                push_label(&mut labels, "reason", reason, self.format);
-                family.push_number(&labels, Number::Unsigned(count), None);
-            }
-            self.push_family(&family, Type::Gauge, "", "");
-        }
-        if self.format == Format::OpenMetrics {
-            self.out.extend_from_slice(b"# EOF\n");
-        }
+    pub(super) fn end(self) {
+        self.known.end();
+        self.output.end(&self.left_out);
     }
 
     /// Remembers that a variable, or part of it, is not shown.
@@ -195,18 +116,14 @@ impl<'a> Exposition<'a> {
     }
 
     fn enter_variable(&mut self, name: &str, info: &Info) {
-        self.place.labels.clear();
-        self.place.members.clear();
-        self.place.elements = 0;
-        self.place.is_single = false;
-        self.place.known_as = None;
-        match self.known.entries.get(self.at) {
-            Some(Entry { single: Some(_), .. }) => self.state = State::Known(self.at),
-            Some(_) => self.plan(name, info),
+        self.place.enter_variable();
+        self.keeps = Keeps::Nothing;
+        match self.known.is_kept(self.at) {
+            Some(true) => self.state = State::Known(self.at),
+            Some(false) => self.plan(name, info),
             None => {
                 if self.remembers {
-                    let (name, info) = (name.into(), info.clone());
-                    self.known.entries.push(Entry { name, info, single: None });
+                    self.known.push(name, info);
                 }
                 self.plan(name, info);
             }
@@ -216,11 +133,12 @@ impl<'a> Exposition<'a> {
 
     /// Finds out what is to become of a variable.
     fn plan(&mut self, name: &str, info: &Info) {
-        self.leaf.set(info);
+        self.place.leaf.set(info);
+        let media_type = self.output.media_type;
         let mapping = self.mappings.get(name);
         self.state = match mapping {
             Some(mapping) if mapping.hidden => State::Hidden,
-            mapping => match Plan::new(name, info, mapping, self.settings, self.escaping) {
+            mapping => match Plan::new(name, info, mapping, self.settings, media_type.escaping()) {
                 Some(plan) => State::Planned(Box::new(plan)),
                 None => {
                     let why = "no name can be made of it: it has no letter or digit";
@@ -230,128 +148,30 @@ impl<'a> Exposition<'a> {
             },
         };
         if let State::Planned(plan) = &self.state {
-            for (label, value) in plan.labels.constants() {
-                push_label(&mut self.place.labels, label, value, self.format);
-            }
-            let known_as = if mapping.is_none() { info.get_known_as() } else { "" };
-            self.place.known_as =
-                (!known_as.is_empty()).then_some(KnownAs { name: known_as, below: 0 });
+            self.place.begin(plan, info, media_type);
         }
     }
 
     /// Finds out what is to become of a variable that is not what it was the last time.
     fn plan_anew(&mut self) {
         let State::Known(at) = self.state else { return };
-        let Some(entry) = self.known.entries.get_mut(at) else { return };
-        if let Some(single) = entry.single.take() {
-            self.known.lost += single.text.len();
+        if let Some((name, info)) = self.known.forget(at) {
+            self.plan(&name, &info);
         }
-        let (name, info) = (entry.name.clone(), entry.info.clone());
-        self.plan(&name, &info);
-    }
-
-    /// Writes a number as the last time; returns whether nothing has changed.
-    #[inline]
-    fn write_known(&mut self, at: usize, number: Number) -> bool {
-        let Known { entries, heads, taken, .. } = &mut *self.known;
-        let Some(Entry { single: Some(single), .. }) = entries.get_mut(at) else { return false };
-        let counter = matches!(single.kind, Type::Counter | Type::Alone { .. });
-        if counter && !counts(number) {
-            return false;
-        }
-        if !taken.repeat(&single.took) {
-            let before = taken.len();
-            if !taken.take(single.hashed, single.kind) {
-                return false;
-            }
-            single.took = before..taken.len();
-        }
-        let (head, tail) = heads[single.text.clone()].split_at(single.head);
-        self.out.extend_from_slice(head);
-        if self.format == Format::Protobuf {
-            let value = scaled(number, single.decimals);
-            self.out.extend_from_slice(&value.to_le_bytes());
-            return true;
-        }
-        write(self.out, number, single.decimals);
-        self.out.push(b'\n');
-        self.out.extend_from_slice(tail);
-        true
     }
 
     fn enter_step(&mut self, step: Step<'_>, info: &Info) {
         self.plan_anew();
-        let (format, escaping) = (self.format, self.escaping);
-        let place = &mut self.place;
-        let mark = (place.labels.len(), place.members.len(), place.elements, place.known_as);
-        place.marks.push(mark);
-        let State::Planned(plan) = &mut self.state else { return };
-        self.leaf.set(info);
-        // Which level of maps or of a structure this is, from 0.
-        let level = self.depth - 2;
-        place.key.clear();
-        let mut digits = itoa::Buffer::new();
-        let (key, is_index) = match step {
-            Step::Name(key) | Step::Key(key) => (key, false),
-            Step::Index(at) => (digits.format(at), true),
-        };
-        place.key.push_str(key);
-        let mapped = self.mappings.contains_key(&plan.variable);
-        let known_as = if mapped { "" } else { info.get_known_as() };
-        match place.known_as {
-            // Numbers below one that is known have its name, and their keys are labels.
-            Some(known)
-                if known.name == known_as
-                    && (!known_as.is_empty() || level - known.below < info.get_labels().len()) =>
-            {
-                let level = level - known.below;
-                let label = info.get_labels().get(level).map_or("", |label| label.trim());
-                let mut label = names::label(label, level, escaping);
-                while has_label(&place.labels, &label, format) {
-                    label.push('_');
-                }
-                return push_label(&mut place.labels, &label, key, format);
-            }
-            Some(known) if !known.name.is_empty() => place.known_as = None,
-            _ => {}
-        }
-        if !known_as.is_empty() {
-            place.known_as = Some(KnownAs { name: known_as, below: level + 1 });
-            return;
-        }
-        let in_map = place.shapes.last() == Some(&Shape::Map);
-        // A member that has labels of its own: its keys are their values.
-        let is_keyed = !mapped && !in_map && plan.labels.told == 0;
-        if is_keyed && place.known_as.is_none() && !info.get_labels().is_empty() {
-            place.known_as = Some(KnownAs { name: "", below: level + 1 });
-        }
-        if in_map || level < plan.labels.told {
-            // A label that is empty is none, as everywhere in Prometheus.
-            if !key.is_empty() {
-                push_label(&mut place.labels, plan.labels.level(level), key, format);
-            }
-        } else if is_index {
-            place.elements += 1;
-            push_label(&mut place.labels, plan.labels.element(place.elements - 1), key, format);
-        } else {
-            place.members.push('_');
-            names::push_member(&mut place.members, key, escaping);
-        }
-    }
-
-    fn leave_step(&mut self) {
-        if let Some((labels, members, elements, known_as)) = self.place.marks.pop() {
-            self.place.labels.truncate(labels);
-            self.place.members.truncate(members);
-            self.place.elements = elements;
-            self.place.known_as = known_as;
+        self.place.mark();
+        if let State::Planned(plan) = &mut self.state {
+            self.place.enter(step, info, plan, self.output.media_type);
         }
     }
 
     /// The samples of the family at this place, of the variable that the walk is in.
     fn family(&mut self, kind: Type) -> Option<usize> {
         let State::Planned(plan) = &self.state else { return None };
-        let unit = plan.unit.unwrap_or(self.leaf.unit);
+        let unit = plan.unit.unwrap_or(self.place.leaf.unit);
         let (name, kind, shown) = match self.place.known_as {
             Some(known) if !known.name.is_empty() => {
                 // The name and the number as they stand.
@@ -359,14 +179,14 @@ impl<'a> Exposition<'a> {
                 let shown = if named.decimals == 0 { named } else { names::PLAIN };
                 (known.name.to_owned(), kind, shown)
             }
-            _ => name(plan, &self.place.members, kind, unit),
+            _ => plan.family(&self.place.members, kind, unit),
         };
-        let name = self.escaping.family(name, kind);
-        let (at, is_new) = self.families.find_or_begin(&name, kind, self.format);
+        let name = self.output.media_type.escaping().family(name, kind);
+        let (at, is_new) = self.families.find_or_begin(&name, kind, self.output.format());
         if is_new {
             let family = &mut self.families[at];
             family.shown = shown;
-            family.help.push_str(plan.help.as_deref().unwrap_or(&self.leaf.help));
+            family.help.push_str(plan.help.as_deref().unwrap_or(&self.place.leaf.help));
         }
         // In what a function returned, several members may have one name.
         if self.place.function.is_some() && !self.families[at].is_new(&self.place.labels) {
@@ -378,25 +198,12 @@ impl<'a> Exposition<'a> {
         Some(at)
     }
 
-    /// Whether labels were told for what a function returned, and this is not where they end.
-    ///
-    /// What lies deeper than labels that were declared is a member of each: `bytes` in
-    /// `{"main": {"bytes": 1}}`. A mapping's labels say exactly where its values are.
-    fn is_beside_its_labels(&self, plan: &Plan) -> bool {
-        let (told, depth) = (plan.labels.told, self.depth - 1);
-        let is_deeper = depth > told && !self.mappings.contains_key(&plan.variable);
-        self.place.known_as.is_none()
-            && self.place.function.is_some_and(|function| told > function)
-            && depth != told
-            && !is_deeper
-    }
-
     fn show(&mut self, number: Number) {
         let State::Planned(plan) = &self.state else { return };
-        if self.is_beside_its_labels(plan) {
+        if self.place.is_beside_labels(plan) {
             return;
         }
-        let counter = plan.counter.unwrap_or(self.leaf.counter);
+        let counter = plan.counter.unwrap_or(self.place.leaf.counter);
         if counter && !counts(number) {
             return self.leave_out_this("a counter is below zero or not a number");
         }
@@ -414,15 +221,15 @@ impl<'a> Exposition<'a> {
 
     /// When what the walk is at was registered, where that is shown and known.
     fn shown_created(&self) -> Option<u64> {
-        (self.shows_created && self.created > 0).then_some(self.created)
+        (self.output.shows_created && self.created > 0).then_some(self.created)
     }
 
     /// A text, where a label was told for it, or where it is a label of an info metric.
     fn show_text(&mut self, text: &str) {
-        let depth = self.depth - 1;
+        let (place, format) = (&mut self.place, self.output.format());
+        let depth = place.depth - 1;
         let State::Planned(plan) = &mut self.state else { return };
         let told = plan.labels.told;
-        let place = &mut self.place;
         let here = match place.function {
             Some(function) if told > function => depth + 1 == told,
             Some(_) => false,
@@ -430,14 +237,14 @@ impl<'a> Exposition<'a> {
         };
         if !here {
             if plan.is_info && depth > told {
-                place.texts.push((depth, place.key.clone(), text.to_owned()));
+                self.texts.push((depth, place.key.clone(), text.to_owned()));
             }
             return;
         }
         let start = place.labels.len();
         match depth < told {
-            true => push_label(&mut place.labels, plan.labels.level(depth), text, self.format),
-            false => push_label(&mut place.labels, "value", text, self.format),
+            true => push_label(&mut place.labels, plan.labels.level(depth), text, format),
+            false => push_label(&mut place.labels, "value", text, format),
         }
         self.show_info();
         self.place.labels.truncate(start);
@@ -445,21 +252,20 @@ impl<'a> Exposition<'a> {
 
     /// Writes the texts of the structure that ends as labels of one sample.
     fn show_texts(&mut self) {
-        let depth = self.depth;
-        let place = &mut self.place;
-        let from = place.texts.iter().rposition(|(at, ..)| *at != depth).map_or(0, |at| at + 1);
-        let texts = place.texts.split_off(from);
+        let depth = self.place.depth;
+        let from = self.texts.iter().rposition(|(at, ..)| *at != depth).map_or(0, |at| at + 1);
+        let texts = self.texts.split_off(from);
         let State::Planned(plan) = &mut self.state else { return };
         if texts.is_empty() {
             return;
         }
-        let start = place.labels.len();
+        let start = self.place.labels.len();
         let mut used: Vec<(String, String)> = Vec::new();
         for (_, key, text) in texts {
             used.push((plan.labels.of_key(&key, &used), text));
         }
         for (label, text) in &used {
-            push_label(&mut place.labels, label, text, self.format);
+            push_label(&mut self.place.labels, label, text, self.output.format());
         }
         self.show_info();
         self.place.labels.truncate(start);
@@ -474,27 +280,43 @@ impl<'a> Exposition<'a> {
         }
     }
 
-    fn show_histogram(&mut self, reading: &Reading, exemplars: &[Exemplar]) {
-        let kind = match self.settings.quantiles {
-            Some(_) => Type::Summary,
-            None => Type::Histogram,
-        };
+    fn show_histogram(&mut self, mut histogram: Recorded<'_>, exemplars: &[Exemplar]) {
+        let quantiles = self.settings.quantiles.as_deref();
+        let kind = if quantiles.is_some() { Type::Summary } else { Type::Histogram };
         let Some(at) = self.family(kind) else { return };
         let created = self.shown_created();
         let State::Planned(plan) = &self.state else { return };
+        // Without quantiles nobody asks what is recent.
+        let (total, summary) = match quantiles {
+            Some(quantiles) => {
+                let reading = histogram.reading();
+                (&reading.total, Some((quantiles, &reading.recent)))
+            }
+            None => (histogram.total(), None),
+        };
+        let format = self.output.format();
+        let is_text = format != Format::Protobuf;
+        if self.place.depth == 1
+            && is_text
+            && summary.is_none()
+            && exemplars.is_empty()
+            && has_sum(total, format)
+        {
+            self.keeps = Keeps::Buckets;
+        }
         let samples = &mut self.families[at];
         let decimals = samples.shown.decimals;
         let distribution = Distribution {
-            reading,
+            total,
+            summary,
             exemplars,
-            unit: plan.unit.unwrap_or(self.leaf.unit),
+            unit: plan.unit.unwrap_or(self.place.leaf.unit),
             decimals,
             scale: 10f64.powi(decimals as i32),
             bounds: plan.buckets.as_deref(),
-            quantiles: self.settings.quantiles.as_deref(),
             created,
         };
-        distribution.push(samples, &mut self.place.labels, self.format, &mut self.native);
+        distribution.push(samples, &mut self.place.labels, format, &mut self.native);
     }
 
     /// Writes the families of the variable that the walk leaves.
@@ -502,8 +324,8 @@ impl<'a> Exposition<'a> {
         let State::Planned(plan) = std::mem::replace(&mut self.state, State::Hidden) else {
             return;
         };
-        self.place.texts.clear();
-        let (start, before) = (self.out.len(), self.known.taken.len());
+        self.texts.clear();
+        let (start, before) = (self.output.buffer.len(), self.known.taken.len());
         let families = std::mem::take(&mut self.families);
         // Those that can go by a full name come last.
         let (full, bare): (Vec<&Samples>, Vec<&Samples>) =
@@ -513,8 +335,10 @@ impl<'a> Exposition<'a> {
             match self.reserve(&family.name, family.kind) {
                 Some((hashed, kind)) => {
                     let unit = if kind == Type::Info { "" } else { family.shown.unit };
-                    let text_at = self.push_family(family, kind, &plan.variable, unit);
-                    written = Some((hashed, kind, text_at));
+                    let text_at = self.output.push_family(family, kind, &plan.variable, unit);
+                    let took = before..self.known.taken.len();
+                    let decimals = family.shown.decimals;
+                    written = Some((Family { hashed, kind, decimals, took }, text_at));
                 }
                 None => self.left_out.add(
                     &plan.variable,
@@ -526,40 +350,49 @@ impl<'a> Exposition<'a> {
             self.show_cpu_seconds(&plan.variable, seconds);
         }
         if self.remembers
-            && self.place.is_single
-            && let (Some(family), Some((hashed, kind, text_at))) = (families.single(), written)
+            && let (Some(samples), Some((family, text_at))) = (families.single(), written)
         {
-            let Known { entries, heads, taken, .. } = &mut *self.known;
-            if let Some(entry) = entries.get_mut(self.at - 1) {
-                let text_start = heads.len();
-                let head = &self.out[start..text_at + family.value_at];
-                heads.extend_from_slice(head);
-                // In text a line feed follows the value.
-                let tail = self.out.get(text_at + family.value_end + 1..).unwrap_or_default();
-                heads.extend_from_slice(tail);
-                entry.single = Some(Single {
-                    text: text_start..heads.len(),
-                    head: head.len(),
-                    hashed,
-                    kind,
-                    decimals: family.shown.decimals,
-                    took: before..taken.len(),
-                });
-            }
+            self.keep(&plan, samples, family, (start, text_at));
         }
         self.families = families;
         self.families.clear();
     }
 
+    /// Keeps the text of a variable for the next time. It begins at one place, and its samples at the
+    /// other.
+    fn keep(&mut self, plan: &Plan, samples: &Samples, family: Family, at: (usize, usize)) {
+        let (start, text_at) = at;
+        let (variable, text) = (self.at - 1, &self.output.buffer[..]);
+        match self.keeps {
+            Keeps::Nothing => {}
+            Keeps::Number => {
+                let head = &text[start..text_at + samples.value_at];
+                // In text a line feed follows the value.
+                let tail = text.get(text_at + samples.value_end + 1..).unwrap_or_default();
+                self.known.keep(variable, [head, tail], family, Numbers::One(head.len()));
+            }
+            Keeps::Buckets => {
+                let (header, lines) = text[start..].split_at(text_at - start);
+                let unit = plan.unit.unwrap_or(self.place.leaf.unit);
+                let has_created = self.shown_created().is_some();
+                let (buckets, text) =
+                    Buckets::cut(header, lines, has_created, unit, plan.buckets.as_deref());
+                let numbers = Numbers::Buckets(Box::new(buckets));
+                self.known.keep(variable, [&text[..]], family, numbers);
+            }
+        }
+    }
+
     /// The processor time that dashboards know, which nobody measures as a whole.
     fn show_cpu_seconds(&mut self, variable: &str, seconds: f64) {
-        let name = self.escaping.family("process_cpu_seconds".to_owned(), Type::Counter);
+        let (format, escaping) = (self.output.format(), self.output.media_type.escaping());
+        let name = escaping.family("process_cpu_seconds".to_owned(), Type::Counter);
         let Some((_, kind)) = self.reserve(&name, Type::Counter) else { return };
-        let mut samples = Samples::new(self.format);
-        samples.begin(&name, Type::Counter, self.format);
+        let mut samples = Samples::new(format);
+        samples.begin(&name, Type::Counter, format);
         samples.help.push_str("Processor time, in the program and in the kernel, in seconds.");
         samples.push_number(&self.place.labels, Number::Float(seconds), self.shown_created());
-        self.push_family(&samples, kind, variable, "seconds");
+        self.output.push_family(&samples, kind, variable, "seconds");
     }
 
     /// Takes a family's names; `None` where one is taken. OpenMetrics gives a counter and an info
@@ -574,102 +407,14 @@ impl<'a> Exposition<'a> {
         let alone = Type::Alone { ending };
         (!ending.is_empty() && self.known.taken.take(hashed, alone)).then_some((hashed, alone))
     }
-
-    /// Writes a family of that kind with its samples, and returns where those begin.
-    fn push_family(&mut self, family: &Samples, kind: Type, variable: &str, unit: &str) -> usize {
-        let alone = matches!(kind, Type::Alone { .. });
-        // The unit has to be the end of the name, after a `_`.
-        let ends = family.name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'));
-        let unit = if ends && !alone { unit } else { "" };
-        if self.format == Format::Protobuf {
-            let help = match family.help.as_str() {
-                "" => ["Variable ", variable, "."],
-                help => [help, "", ""],
-            };
-            let name = [family.name.as_str(), kind.ending()];
-            let header = protobuf::Header { name, kind, help, unit };
-            protobuf::push_family(self.out, &header, &family.text);
-            return self.out.len() - family.text.len();
-        }
-        self.header(family, kind, variable, unit);
-        let text_at = self.out.len();
-        // What goes by its full name is of no type that has one.
-        match alone && self.shows_created && family.kind.has_created() {
-            true => self.out.extend_from_slice(&family.without_created()),
-            false => self.out.extend_from_slice(&family.text),
-        }
-        text_at
-    }
-
-    fn header(&mut self, family: &Samples, kind: Type, variable: &str, unit: &str) {
-        let open = self.format == Format::OpenMetrics;
-        let alone = matches!(kind, Type::Alone { .. });
-        let ending = if open && !alone { "" } else { kind.ending() };
-        let mut name = Vec::with_capacity(family.name.len() + 8);
-        write_name(&mut name, &family.name);
-        match name.last() {
-            // Inside the quotes.
-            Some(b'"') => {
-                name.pop();
-                name.extend_from_slice(ending.as_bytes());
-                name.push(b'"');
-            }
-            _ => name.extend_from_slice(ending.as_bytes()),
-        }
-        let out = &mut *self.out;
-        out.extend_from_slice(b"# HELP ");
-        out.extend_from_slice(&name);
-        out.push(b' ');
-        if family.help.is_empty() {
-            out.extend_from_slice(b"Variable ");
-            write_escaped(out, variable, open);
-            out.push(b'.');
-        } else {
-            write_escaped(out, &family.help, open);
-        }
-        out.extend_from_slice(b"\n# TYPE ");
-        out.extend_from_slice(&name);
-        out.push(b' ');
-        out.extend_from_slice(kind.name(self.format).as_bytes());
-        out.push(b'\n');
-        if open && !unit.is_empty() {
-            out.extend_from_slice(b"# UNIT ");
-            out.extend_from_slice(&name);
-            out.push(b' ');
-            out.extend_from_slice(unit.as_bytes());
-            out.push(b'\n');
-        }
-    }
-}
-
-/// A family's name, what it then is, and how its values are shown.
-fn name(plan: &Plan, members: &str, kind: Type, unit: Unit) -> (String, Type, names::Shown) {
-    let mut name = format!("{}{members}", plan.stem);
-    let shown = plan.shown(unit, &name);
-    let kind = match kind {
-        Type::Counter if !names::strip(&mut name, "_total") && plan.exact => {
-            Type::Alone { ending: "" }
-        }
-        Type::Info if !names::strip(&mut name, "_info") && plan.exact => Type::Gauge,
-        kind => kind,
-    };
-    if !plan.exact && kind != Type::Info {
-        shown.name(&mut name);
-    }
-    let of_histograms = ["_bucket", "_count", "_sum"];
-    let is_like = of_histograms.iter().any(|ending| names::ends_in(&name, ending));
-    if !plan.exact && !members.is_empty() && kind == Type::Gauge && is_like {
-        name.push('_');
-    }
-    (name, kind, shown)
 }
 
 impl Visitor for Exposition<'_> {
     fn enter(&mut self, step: Step<'_>, info: &Info) {
-        self.depth += 1;
+        self.place.depth += 1;
         match step {
             Step::Name(name) => self.enter_variable(name, info),
-            step if self.depth > 1 => self.enter_step(step, info),
+            step if self.place.depth > 1 => self.enter_step(step, info),
             _ => {}
         }
     }
@@ -679,21 +424,24 @@ impl Visitor for Exposition<'_> {
     }
 
     fn leave(&mut self) {
-        self.depth = self.depth.saturating_sub(1);
-        match self.depth {
+        self.place.depth = self.place.depth.saturating_sub(1);
+        match self.place.depth {
             0 => self.flush(),
-            _ => self.leave_step(),
+            _ => self.place.leave(),
         }
     }
 
     fn number(&mut self, number: Number) {
         if let State::Known(at) = self.state {
-            if self.write_known(at, number) {
+            let (format, buffer) = (self.output.format(), &mut *self.output.buffer);
+            if self.known.write_number(at, number, format, buffer) {
                 return;
             }
             self.plan_anew();
         }
-        self.place.is_single = self.depth == 1;
+        if self.place.depth == 1 {
+            self.keeps = Keeps::Number;
+        }
         self.show(number);
     }
 
@@ -708,45 +456,51 @@ impl Visitor for Exposition<'_> {
     }
 
     fn histogram(&mut self, mut histogram: Recorded<'_>) {
-        self.plan_anew();
+        let format = self.output.format();
+        let exemplars = match format {
+            Format::Text => Vec::new(),
+            _ => histogram.exemplars(),
+        };
+        if let State::Known(at) = self.state {
+            let buffer = &mut *self.output.buffer;
+            if exemplars.is_empty()
+                && self.known.write_histogram(at, histogram.total(), format, buffer)
+            {
+                return;
+            }
+            self.plan_anew();
+        }
         if matches!(self.state, State::Planned(_)) {
-            let exemplars = match self.format {
-                Format::Text => Vec::new(),
-                _ => histogram.exemplars(),
-            };
-            self.show_histogram(histogram.reading(), &exemplars);
+            self.show_histogram(histogram, &exemplars);
         }
     }
 
     fn begin(&mut self, shape: Shape) -> bool {
         self.plan_anew();
-        self.place.shapes.push(shape);
+        self.place.open(shape);
         if matches!(self.state, State::Hidden) {
             return false;
         }
-        if shape == Shape::Map && self.depth > LEVELS {
+        if shape == Shape::Map && self.place.depth > LEVELS {
             self.leave_out_this("its maps are nested too deeply");
             return false;
         }
-        if shape != Shape::Map && self.place.function.is_none() {
-            self.place.function = Some(self.depth - 1);
+        if shape != Shape::Map {
+            self.place.open_function();
         }
         true
     }
 
     fn end(&mut self, _: Shape) {
         self.show_texts();
-        self.place.shapes.pop();
-        if self.place.function == Some(self.depth - 1) {
-            self.place.function = None;
-        }
+        self.place.close();
     }
 }
 
 impl Recall for Exposition<'_> {
     fn names(&mut self, names: Generation) -> bool {
         // Of the keys of maps nothing is remembered.
-        if self.depth > 0 {
+        if self.place.depth > 0 {
             return true;
         }
         let is_known = self.known.is_of(names);
@@ -758,7 +512,8 @@ impl Recall for Exposition<'_> {
 
     #[inline]
     fn next(&mut self, number: Number) -> bool {
-        let is_written = self.write_known(self.at, number);
+        let (format, buffer) = (self.output.format(), &mut *self.output.buffer);
+        let is_written = self.known.write_number(self.at, number, format, buffer);
         self.at += usize::from(is_written);
         is_written
     }

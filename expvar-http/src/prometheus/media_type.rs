@@ -118,6 +118,12 @@ impl MediaType {
         }
     }
 
+    /// The same with names that are escaped so, which it says if nobody asked for that.
+    pub(super) fn escaped(self, escaping: Escaping) -> Self {
+        let is_default = escaping == Escaping::Underscores;
+        Self { escaping, is_named: self.is_named || !is_default, ..self }
+    }
+
     fn rank(self) -> u8 {
         match self.format {
             Format::Text if !self.is_named => 0,

@@ -3,7 +3,7 @@
 //! Both divide each factor of two, ours into equal parts, theirs into equal ratios, so only powers
 //! of two are bounds of both. Each of our buckets goes as a whole into the bucket of schema 8, 0.27
 //! % wide, that holds its middle. A quantile computed by Prometheus is then at most that much
-//! further from the exact one than ours: 3.4 % instead of 3.2 %. With schema 3, whose buckets are 9
+//! further from the exact one than ours: 3.5 % instead of 3.2 %. With schema 3, whose buckets are 9
 //! % wide, it could be 12 %. Custom buckets (schema -53) have no field in this format.
 
 use expvar::Snapshot;

@@ -4,12 +4,15 @@ use expvar::{Info, Unit};
 
 use super::mapping::Mapping;
 use super::names::{self, Shown};
+use super::samples::Type;
 use super::{Escaping, LEVELS, Settings};
 
 /// The presentation of one variable, from declaration, mapping and settings.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) variable: String,
+    /// Whether there is a mapping for it.
+    pub(super) is_mapped: bool,
     /// The metric's name, to which unit and suffix are appended unless it is `exact`.
     pub(super) stem: String,
     pub(super) exact: bool,
@@ -48,6 +51,7 @@ impl Plan {
         };
         Some(Self {
             variable: variable.to_owned(),
+            is_mapped: mapping.is_some(),
             is_info: stem.len() > "_info".len() && names::ends_in(&stem, "_info"),
             exact: exact.is_some() || settings.as_recorded,
             stem,
@@ -59,8 +63,38 @@ impl Plan {
         })
     }
 
+    /// The name of the family for these members, its type, and the presentation of its values.
+    pub(super) fn family(&self, members: &str, kind: Type, unit: Unit) -> (String, Type, Shown) {
+        let mut name = format!("{}{members}", self.stem);
+        let shown = self.shown(unit, &name);
+        let kind = match kind {
+            Type::Counter if !names::strip(&mut name, "_total") && self.exact => {
+                Type::Alone { ending: "" }
+            }
+            Type::Info if !names::strip(&mut name, "_info") && self.exact => Type::Gauge,
+            kind => kind,
+        };
+        if !self.exact && kind != Type::Info {
+            shown.name(&mut name);
+        }
+        if !self.exact && kind == Type::Counter && !shown.unit.is_empty() {
+            // `_total` comes last, after the unit.
+            let ending = format!("_total_{}", shown.unit);
+            if names::strip(&mut name, &ending) {
+                name.push('_');
+                names::push_legal(&mut name, shown.unit);
+            }
+        }
+        let of_histograms = ["_bucket", "_count", "_sum"];
+        let is_like = of_histograms.iter().any(|ending| names::ends_in(&name, ending));
+        if !self.exact && !members.is_empty() && kind == Type::Gauge && is_like {
+            name.push('_');
+        }
+        (name, kind, shown)
+    }
+
     /// The presentation of numbers with this unit under a name.
-    pub(super) fn shown(&self, unit: Unit, name: &str) -> Shown {
+    fn shown(&self, unit: Unit, name: &str) -> Shown {
         let shown = Shown::from(unit);
         // An exact name determines its unit.
         let mut stem = name.to_owned();

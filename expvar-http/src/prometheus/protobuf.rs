@@ -106,14 +106,14 @@ pub(super) fn push_distribution(
     write(&mut samples.text, |message| {
         message.nested(family::METRIC, |message| {
             message.append(labels);
-            match distribution.quantiles {
-                Some(quantiles) => message.nested(metric::SUMMARY, |message| {
-                    message.explicit_varint(1, distribution.reading.total.count());
+            match distribution.summary {
+                Some((quantiles, recent)) => message.nested(metric::SUMMARY, |message| {
+                    message.explicit_varint(1, distribution.total.count());
                     message.explicit_double(2, distribution.sum());
                     for &quantile in quantiles {
                         message.nested(3, |message| {
                             message.explicit_double(1, quantile);
-                            message.explicit_double(2, distribution.quantile(quantile));
+                            message.explicit_double(2, distribution.quantile(recent, quantile));
                         });
                     }
                     push_timestamp(message, 4, distribution.created);
@@ -127,7 +127,7 @@ pub(super) fn push_distribution(
 }
 
 fn push_histogram(message: &mut Message, distribution: &Distribution<'_>, native: &mut Native) {
-    let (total, scale) = (&distribution.reading.total, distribution.scale);
+    let (total, scale) = (distribution.total, distribution.scale);
     let count = total.count();
     message.explicit_varint(histogram::SAMPLE_COUNT, count);
     message.explicit_double(histogram::SAMPLE_SUM, distribution.sum());

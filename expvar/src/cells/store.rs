@@ -215,12 +215,16 @@ impl Store {
         for (sum, cell) in sums.iter_mut().zip(shared) {
             *sum = cell.load(Relaxed);
         }
-        for page in self.private(shared) {
-            for (sum, cell) in sums[..FLOAT_SUM].iter_mut().zip(page) {
-                *sum = sum.wrapping_add(cell.load(Relaxed));
+        let mut private = self.private(shared);
+        loop {
+            // Up to four at a time: a sum is loaded and stored once for them.
+            match [(); 4].map(|()| private.next()) {
+                [Some(a), Some(b), Some(c), Some(d)] => add_pages(sums, [a, b, c, d]),
+                [Some(a), Some(b), Some(c), None] => return add_pages(sums, [a, b, c]),
+                [Some(a), Some(b), ..] => return add_pages(sums, [a, b]),
+                [Some(a), ..] => return add_pages(sums, [a]),
+                [None, ..] => return,
             }
-            let float = f64::from_bits(page[FLOAT_SUM].load(Relaxed));
-            sums[FLOAT_SUM] = add_float(sums[FLOAT_SUM], float);
         }
     }
 
@@ -315,6 +319,18 @@ impl Store {
 
     fn linked(&self, link: u64) -> Option<&Page> {
         self.private.page((link as u32).checked_sub(1)?)
+    }
+}
+
+/// Adds what these copies hold.
+fn add_pages<const N: usize>(sums: &mut Sums, pages: [&Page; N]) {
+    for at in 0..FLOAT_SUM {
+        let cells = pages.map(|page| page[at].load(Relaxed));
+        sums[at] = cells.into_iter().fold(sums[at], u64::wrapping_add);
+    }
+    for page in pages {
+        let float = f64::from_bits(page[FLOAT_SUM].load(Relaxed));
+        sums[FLOAT_SUM] = add_float(sums[FLOAT_SUM], float);
     }
 }
 

@@ -4,13 +4,15 @@
 /// Appends an integer's digits.
 #[inline]
 pub fn write_unsigned(buffer: &mut Vec<u8>, n: u64) {
-    if n >= EIGHT_DIGITS {
-        write_long(buffer, n);
-        return;
-    }
-    let (digits, len) = short(n);
+    let Some((digits, len)) = few_digits(n) else { return write_long(buffer, n) };
     buffer.extend_from_slice(&digits);
     buffer.truncate(buffer.len() - (digits.len() - len));
+}
+
+/// The digits of a number that has at most eight, padded, and their count.
+#[inline]
+pub(crate) fn few_digits(n: u64) -> Option<([u8; 8], usize)> {
+    (n < EIGHT_DIGITS).then(|| short(n))
 }
 
 /// Writes an integer's digits to the beginning of `room` and returns their number. May overwrite

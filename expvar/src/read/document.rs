@@ -8,7 +8,7 @@ use super::walk::{self, Recorded};
 use crate::histogram::{Quantiles, Reading};
 use crate::info::Info;
 use crate::json::{
-    write_escaped, write_float, write_plain, write_signed, write_string, write_unsigned,
+    few_digits, write_escaped, write_float, write_plain, write_signed, write_string, write_unsigned,
 };
 use crate::names::{Heads, List};
 use crate::number::Number;
@@ -31,8 +31,14 @@ impl Memory<Document<'_>> for Escaped {
     #[inline]
     fn next(document: &mut Document<'_>, heads: &&Heads, at: usize, number: Number) -> bool {
         let first = std::mem::replace(&mut document.first, false);
-        heads.write(at, first, document.buffer);
-        document.number(number);
+        if let Number::Unsigned(n) = number
+            && let Some(digits) = few_digits(n)
+        {
+            heads.write_digits(at, first, digits, document.buffer);
+        } else {
+            heads.write(at, first, document.buffer);
+            document.number(number);
+        }
         true
     }
 }
@@ -142,14 +148,15 @@ fn write_histogram(buffer: &mut Vec<u8>, Reading { total, recent }: &Reading) {
     number(",\"max\":", recent.max(), recent.max_float());
     buffer.extend_from_slice(b",\"mean\":");
     write_plain(buffer, recent.mean());
-    for &(name, q) in Quantiles::SHOWN {
+    let ranks = recent.ranks(Quantiles::SHOWN.iter().map(|&(_, q)| q));
+    for (&(name, _), rank) in Quantiles::SHOWN.iter().zip(ranks) {
         buffer.extend_from_slice(b",\"");
         buffer.extend_from_slice(name.as_bytes());
         buffer.extend_from_slice(b"\":");
         if floats {
-            write_plain(buffer, recent.quantile_float(q));
+            write_plain(buffer, recent.middle_float(rank));
         } else {
-            write_unsigned(buffer, recent.quantile(q));
+            write_unsigned(buffer, recent.middle(rank));
         }
     }
     buffer.push(b'}');

@@ -114,15 +114,20 @@ impl Buckets {
             let (low, high) = self.bounds_float(index);
             return (low as u64, high as u64);
         }
-        let low = |index: usize| -> u128 {
+        let bits = u32::from(self.bits);
+        let low = |index: usize| -> u64 {
             let Some(at) = index.checked_sub(1) else { return 0 };
-            let (octave, step) = (at >> self.bits, at & ((1 << self.bits) - 1));
-            let sixteenths = (1u128 << self.bits) + step as u128;
-            // Rounded up: the lowest whole number that is not below.
-            (sixteenths << octave).div_ceil(1 << self.bits)
+            let (octave, step) = ((at >> bits) as u32, at & ((1 << bits) - 1));
+            let steps = (1u64 << bits) + step as u64;
+            match octave.checked_sub(bits) {
+                // Behind the last bucket it wraps to 0.
+                Some(octaves) => steps << octaves,
+                // Rounded up: the lowest whole number that is not below.
+                None => (steps << octave).div_ceil(1 << bits),
+            }
         };
         // For a bucket that no value falls into, high is one below low.
-        (low(index) as u64, (low(index + 1) - 1) as u64)
+        (low(index), low(index + 1).wrapping_sub(1))
     }
 
     /// The value that represents a bucket: its middle, at most half a width off.

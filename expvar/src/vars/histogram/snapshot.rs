@@ -177,7 +177,7 @@ impl Snapshot {
     /// The value at quantile `q` (clamped to 0 to 1), within the histogram's relative error. 0 when
     /// empty.
     pub fn quantile(&self, q: f64) -> u64 {
-        self.rank(q).map_or(0, |index| self.buckets.middle(index))
+        self.middle(self.rank(q))
     }
 
     /// [`quantile`](Self::quantile) of recorded durations.
@@ -202,20 +202,43 @@ impl Snapshot {
 
     /// [`quantile`](Self::quantile) with its fraction.
     pub fn quantile_float(&self, q: f64) -> f64 {
-        self.rank(q).map_or(0.0, |index| self.buckets.middle_float(index))
+        self.middle_float(self.rank(q))
+    }
+
+    /// The buckets of the values at these shares, which must ascend: in one pass over the counts.
+    pub(crate) fn ranks(
+        &self,
+        quantiles: impl Iterator<Item = f64>,
+    ) -> impl Iterator<Item = Option<usize>> {
+        let count = self.count();
+        // At least the first, at most the last; NaN gives the first.
+        let rank = move |q: f64| ((q * count as f64).ceil() as u64).clamp(1, count.max(1));
+        let (mut seen, mut counts) = (0u64, self.counts.iter().enumerate());
+        let mut last = None;
+        quantiles.map(move |q| {
+            let rank = rank(q);
+            while seen < rank {
+                let (at, n) = counts.next()?;
+                seen = seen.saturating_add(*n);
+                last = Some(self.start + at);
+            }
+            last
+        })
     }
 
     /// The bucket of the value at quantile `q`.
     fn rank(&self, q: f64) -> Option<usize> {
-        let count = self.count();
-        // At least the first, at most the last; NaN gives the first.
-        let rank = ((q * count as f64).ceil() as u64).clamp(1, count.max(1));
-        let mut seen = 0u64;
-        let at = self.counts.iter().position(|&n| {
-            seen = seen.saturating_add(n);
-            seen >= rank
-        });
-        at.map(|at| self.start + at)
+        self.ranks(std::iter::once(q)).next().flatten()
+    }
+
+    /// A bucket's representative value; 0 without a bucket.
+    pub(crate) fn middle(&self, index: Option<usize>) -> u64 {
+        index.map_or(0, |index| self.buckets.middle(index))
+    }
+
+    /// The same with its fraction.
+    pub(crate) fn middle_float(&self, index: Option<usize>) -> f64 {
+        index.map_or(0.0, |index| self.buckets.middle_float(index))
     }
 
     /// What was recorded after `earlier`, a snapshot of the same histogram.
@@ -318,6 +341,26 @@ impl Snapshot {
                 f(Some(first + octave as i32), count);
             }
             (at, counts) = (at + take, rest);
+        }
+    }
+
+    /// Cumulative counts at powers of two: calls `f` with each exponent and the number of values at
+    /// or below that power; for whole numbers, below it. Exact, because buckets end there. Exponents
+    /// must ascend.
+    #[doc(hidden)]
+    pub fn below_powers(&self, exponents: impl Iterator<Item = i32>, mut f: impl FnMut(i32, u64)) {
+        let first = if self.buckets.floats { -30 } else { 0 };
+        let (mut at, mut below) = (self.start, 0u64);
+        let mut rest = &self.counts[..];
+        for exponent in exponents {
+            // The first bucket holds zeros, and fractions up to 2⁻³⁰.
+            let octaves = usize::try_from(exponent - first).unwrap_or(0);
+            let end = 1 + (octaves << self.buckets.bits());
+            let take = end.saturating_sub(at).min(rest.len());
+            let (these, behind) = rest.split_at(take);
+            below = these.iter().fold(below, |sum, n| sum.wrapping_add(*n));
+            (at, rest) = (at + take, behind);
+            f(exponent, below);
         }
     }
 

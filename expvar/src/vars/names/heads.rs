@@ -13,6 +13,8 @@ pub(crate) struct Heads {
 pub(crate) const SEPARATOR: usize = 2;
 /// The longest head that is copied by stores of fixed length.
 const SHORT: usize = 48;
+/// The same with the digits of a number behind it.
+const WITH_DIGITS: usize = SHORT + 8;
 
 impl Heads {
     pub(super) fn new<'n>(
@@ -26,7 +28,7 @@ impl Heads {
             text.extend_from_slice(b": ");
             ends.push(text.len());
         }
-        text.resize(text.len() + SHORT, b' ');
+        text.resize(text.len() + WITH_DIGITS, b' ');
         Self { text: text.into(), ends: ends.into() }
     }
 
@@ -35,18 +37,46 @@ impl Heads {
         self.text.len()
     }
 
+    /// Appends what precedes the value at this index, and a number of up to eight digits; without
+    /// the separator for the first.
+    #[inline]
+    pub(crate) fn write_digits(
+        &self,
+        at: usize,
+        is_first: bool,
+        (digits, count): ([u8; 8], usize),
+        buffer: &mut Vec<u8>,
+    ) {
+        let (start, len) = self.place(at, is_first);
+        let before = buffer.len();
+        // One capacity check and one length update for both.
+        if let Some(head) = self.text[start..].first_chunk::<WITH_DIGITS>()
+            && len <= SHORT
+        {
+            buffer.extend_from_slice(head);
+        } else {
+            buffer.extend_from_slice(&self.text[start..start + len]);
+            buffer.extend_from_slice(&digits);
+        }
+        let behind = &mut buffer[before + len..];
+        if let Some(room) = behind.first_chunk_mut() {
+            *room = digits;
+        }
+        buffer.truncate(before + len + count);
+    }
+
     /// Appends what precedes the value at this index; without the separator for the first.
     #[inline]
     pub(crate) fn write(&self, at: usize, is_first: bool, buffer: &mut Vec<u8>) {
+        let (start, len) = self.place(at, is_first);
+        buffer.extend_from_slice(&self.text[start..start + len]);
+    }
+
+    /// Where a head begins, and its length.
+    #[inline]
+    fn place(&self, at: usize, is_first: bool) -> (usize, usize) {
         let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
         let start = start + if is_first { SEPARATOR } else { 0 };
-        let (head, len) = (&self.text[start..], self.ends[at] - start);
-        match head.first_chunk::<SHORT>() {
-            Some(head) if len <= SHORT => {
-                buffer.extend_from_slice(head);
-                buffer.truncate(buffer.len() - (SHORT - len));
-            }
-            _ => buffer.extend_from_slice(&head[..len]),
-        }
+        (start, self.ends[at] - start)
     }
 }
