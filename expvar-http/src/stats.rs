@@ -2,14 +2,38 @@
 
 use std::sync::Once;
 
-use expvar::{Counter, Gauge};
+use expvar::{Counter, Gauge, Info, Unit};
 
 use crate::history;
 
 expvar::vars! {
     /// Statistics of this process's expvar servers.
-    static HTTP: Map = "expvar.http";
+    static HTTP: Map = "expvar.http", init: expvar::Map::new().members(MEMBERS);
 }
+
+/// Metadata of the keys.
+const MEMBERS: &[(&str, Info)] = &[
+    ("requests", Info::with_help("Requests answered, with any status.")),
+    ("errors", Info::with_help("Answers with a status of 400 or more.")),
+    ("bytes", Info::with_help("Bytes of answers' bodies.").unit(Unit::Bytes)),
+    ("connections", Info::with_help("Connections open now.")),
+    ("accepted", Info::with_help("Connections accepted.")),
+    ("accept_errors", Info::with_help("Connections that could not be accepted.")),
+    ("evicted", Info::with_help("Connections closed to make room for newer ones.")),
+    ("refused", Info::with_help("Connections turned away because all others were busy.")),
+    ("refused_hosts", Info::with_help("Requests by a name that is not the server's.")),
+    ("timed_out", Info::with_help("Connections cut because their peer was too slow.")),
+    ("given_up", Info::with_help("Documents given up because clients read them too slowly.")),
+    ("pages", Info::with_help("Live pages open now.")),
+    ("pages_cut", Info::with_help("Live pages cut off because they did not read.")),
+    ("history_series", Info::with_help("Series that the live page's history has.")),
+    ("history_evicted", Info::with_help("Series of the history given up for others.")),
+    (
+        "last_scrape_ns",
+        Info::with_help("From the last request for a document to its answer.")
+            .unit(Unit::Nanoseconds),
+    ),
+];
 
 /// Requests answered, with any status.
 pub(crate) static REQUESTS: Counter = Counter::new();

@@ -2,8 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
 use expvar::{Counter, FloatGauge, Func, Gauge, Histogram, Info, Map, Registry, Text, Unit};
-use expvar_http::{Format, Mapping, Prometheus};
+use expvar_http::{Format, Mapping, Prometheus, Service};
 use serde::Serialize;
 
 fn text(registry: &Registry) -> String {
@@ -65,6 +68,29 @@ fn counters_and_gauges() {
 }
 
 #[test]
+fn total_comes_last_in_a_counter_s_name() {
+    let registry = Registry::new();
+    let info = || Info::new().unit(Unit::Seconds).counter();
+    let stall = || serde_json::json!({"some": {"total_seconds": 1.5}});
+    registry.publish_with("pressure", Func::new(stall), info()).unwrap();
+    registry.publish_with("waited_total", FloatGauge::new(), info()).unwrap();
+    registry.publish_with("total_seconds", FloatGauge::new(), info()).unwrap();
+    let level = Info::new().unit(Unit::Seconds);
+    registry.publish_with("level_total_seconds", FloatGauge::new(), level).unwrap();
+    let names: Vec<_> =
+        text(&registry).lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect();
+    assert_eq!(
+        names,
+        [
+            "level_total_seconds 0",
+            "pressure_some_seconds_total 1.5",
+            "total_seconds_total 0",
+            "waited_seconds_total 0",
+        ]
+    );
+}
+
+#[test]
 fn maps_become_labels() {
     let registry = Registry::new();
     let info = Info::new().help("By route.").labels(["route", "http method"]).counter();
@@ -98,6 +124,72 @@ fn a_map_of_several_kinds_is_a_family_of_each() {
     );
     // OpenMetrics has one name for both.
     assert!(open(&registry).contains("# TYPE m_total unknown\nm_total{key=\"b\"} 2\n"));
+}
+
+#[test]
+fn a_map_of_unlike_things_has_names_for_its_members() {
+    const REASON: &[Cow<'static, str>] = &[Cow::Borrowed("reason")];
+    const MEMBERS: &[(&str, Info)] = &[
+        ("hits", Info::with_help("Lookups that found one.")),
+        ("size", Info::with_help("Size of all.").unit(Unit::Bytes)),
+        ("refused", Info::with_help("What was refused.").keyed(REASON)),
+        ("took", Info::with_help("How long.").unit(Unit::Milliseconds)),
+    ];
+    let registry = Registry::new();
+    let cache = Map::new().members(MEMBERS);
+    let cache = registry.publish_with("cache", cache, Info::new().help("The cache.")).unwrap();
+    cache.set("hits", Counter::new()).add(5);
+    cache.set("size", Gauge::new()).set(4096);
+    cache.set("refused", Map::new()).set("old", Counter::new()).add(2);
+    cache.set("took", Histogram::new()).record(1);
+    cache.set("other.thing", Gauge::new()).set(-1);
+    cache.set("last_error", Text::new()).set("none");
+    let text = text(&registry);
+    for lines in [
+        "# HELP cache_hits_total Lookups that found one.\n# TYPE cache_hits_total counter\ncache_hits_total 5\n",
+        "# HELP cache_size_bytes Size of all.\n# TYPE cache_size_bytes gauge\ncache_size_bytes 4096\n",
+        "# HELP cache_refused_total What was refused.\n# TYPE cache_refused_total counter\ncache_refused_total{reason=\"old\"} 2\n",
+        "# HELP cache_took_seconds How long.\n# TYPE cache_took_seconds histogram\n",
+        "cache_took_seconds_sum 0.001\n",
+        "# HELP cache_other_thing The cache.\n# TYPE cache_other_thing gauge\ncache_other_thing -1\n",
+    ] {
+        assert!(text.contains(lines), "{lines}{text}");
+    }
+    assert!(!text.contains("key="), "{text}");
+    // The JSON is that of any map.
+    assert!(
+        registry.to_json().starts_with("{\n\"cache\": {\"hits\": 5, "),
+        "{}",
+        registry.to_json()
+    );
+}
+
+#[test]
+fn what_the_library_shows_of_itself_is_named_and_explained() {
+    let _service = Service::new();
+    let text = text(expvar::global());
+    let help: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# HELP expvar_")?.split_once(' '))
+        .collect();
+    let texts: BTreeSet<_> = help.iter().map(|(_, text)| text).collect();
+    assert_eq!(texts.len(), help.len(), "each has its own help: {help:?}");
+    for name in [
+        "cells",
+        "cells_limit_bytes",
+        "cells_lost_total",
+        "cells_private_bytes",
+        "cells_shared_bytes",
+        "http_accepted_total",
+        "http_bytes_total",
+        "http_connections",
+        "http_last_scrape_seconds",
+        "http_requests_total",
+    ] {
+        assert!(help.iter().any(|(shown, _)| *shown == name), "{name}: {help:?}");
+    }
+    assert!(!text.lines().any(|line| line.starts_with("expvar_http{")), "{text}");
+    assert!(!text.contains("_total_seconds_total"), "{text}");
 }
 
 #[test]

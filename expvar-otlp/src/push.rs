@@ -14,6 +14,7 @@ use crate::handle::Handle;
 use crate::send::driver::Driver;
 use crate::send::pack::Pack;
 use crate::send::sender::Sender;
+use crate::send::stats::MEMBERS;
 use crate::trouble::Troubles;
 
 /// The parts of a push.
@@ -117,7 +118,7 @@ impl Push {
 
     /// The statistics as a map.
     fn variables(&self) -> Map {
-        let map = Map::new();
+        let map = Map::new().members(MEMBERS);
         self.sender.counts().show(&map);
         self.task.show(&map);
         map.set("last_clash", self.last_clash.clone());

@@ -1,10 +1,11 @@
 //! The sender's statistics.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use expvar::{Counter, FloatGauge, Map, Text};
+use expvar::{Counter, FloatGauge, Info, Map, Text, Unit};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -58,6 +59,46 @@ pub struct Stats {
     /// Points found in the spool of an earlier process.
     pub points_recovered: u64,
 }
+
+const REASON: &[Cow<'static, str>] = &[Cow::Borrowed("reason")];
+
+/// Metadata of the keys of `expvar.carbon`, those of the task included.
+const MEMBERS: &[(&str, Info)] = &[
+    ("points_sent", Info::with_help("Points written for the first time, to all destinations.")),
+    ("points_resent", Info::with_help("Points written again after a lost connection.")),
+    ("points_dropped", Info::with_help("Points dropped because the queue was full.")),
+    ("points_unprotected", Info::with_help("Points that cannot be sent again any more.")),
+    ("points_rounded", Info::with_help("Integers that Carbon rounds.")),
+    ("points_recovered", Info::with_help("Points that an earlier process left in the spool.")),
+    ("points_refused", Info::with_help("Points that cannot be sent, by reason.").keyed(REASON)),
+    ("connects", Info::with_help("Connections made.")),
+    ("failures", Info::with_help("Connections that could not be made, or were lost.")),
+    ("spool_failures", Info::with_help("Writes to the spool that failed.")),
+    ("spool_records_damaged", Info::with_help("Damaged records found in the spool.")),
+    ("queue_bytes", Info::with_help("Memory of the fullest queue.").unit(Unit::Bytes)),
+    ("queue_points", Info::with_help("Points that wait in the fullest queue.")),
+    ("spool_bytes", Info::with_help("Bytes kept on disk.").unit(Unit::Bytes)),
+    (
+        "last_success_age_seconds",
+        Info::with_help("Time since something was last written.").unit(Unit::Seconds),
+    ),
+    (
+        "last_push_seconds",
+        Info::with_help("Time from the last reading until all of it was written.")
+            .unit(Unit::Seconds),
+    ),
+    ("readings", Info::with_help("Readings of the registry.")),
+    ("readings_late", Info::with_help("Readings that came later than their time.")),
+    (
+        "readings_skipped",
+        Info::with_help("Readings left out because the one before took too long."),
+    ),
+    ("late_seconds", Info::with_help("How late the last reading was.").unit(Unit::Seconds)),
+    (
+        "last_reading_seconds",
+        Info::with_help("How long the last reading took.").unit(Unit::Seconds),
+    ),
+];
 
 /// The most events waiting for the observer; more are discarded.
 const PENDING_MAX: usize = 64;
@@ -190,7 +231,7 @@ impl Counts {
 
     /// A map that shows these counts live.
     pub(crate) fn variables(&self) -> Map {
-        let map = Map::new();
+        let map = Map::new().members(MEMBERS);
         for (key, count) in [
             ("points_sent", &self.points_sent),
             ("points_resent", &self.points_resent),

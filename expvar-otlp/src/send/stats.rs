@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use expvar::{Counter, FloatGauge, Gauge, Map, Text};
+use expvar::{Counter, FloatGauge, Gauge, Info, Map, Text, Unit};
 
 use crate::encode::refusal::Refused;
 
@@ -37,6 +37,34 @@ pub struct Stats {
     /// Points rejected before they were sent.
     pub refused: Refused,
 }
+
+/// Metadata of the keys of `expvar.otlp`, those of the task included.
+pub(crate) const MEMBERS: &[(&str, Info)] = &[
+    ("requests", Info::with_help("Requests that were answered, whatever the answer.")),
+    ("requests_retried", Info::with_help("Attempts that were not the first of their request.")),
+    ("sent_bytes", Info::with_help("Bytes of the requests that were answered.").unit(Unit::Bytes)),
+    ("points_accepted", Info::with_help("Points that the server took.")),
+    ("points_rejected", Info::with_help("Points that the server would not take.")),
+    ("points_dropped", Info::with_help("Points dropped because the queue was full.")),
+    ("points_unanswered", Info::with_help("Deltas that were written whole and not answered.")),
+    ("refused_clash", Info::with_help("Points whose series another point had before them.")),
+    ("refused_long_name", Info::with_help("Points whose name is too long.")),
+    ("refused_bad_counter", Info::with_help("Counters below zero, or not a number.")),
+    ("queue_points", Info::with_help("Points that wait.")),
+    ("queue_bytes", Info::with_help("Memory of what waits.").unit(Unit::Bytes)),
+    (
+        "last_success_seconds",
+        Info::with_help("When a request was last answered well, in Unix time.").unit(Unit::Seconds),
+    ),
+    ("readings", Info::with_help("Readings of the registry.")),
+    ("readings_late", Info::with_help("Readings that came later than their time.")),
+    ("readings_skipped", Info::with_help("Readings left out because one before took too long.")),
+    ("late_seconds", Info::with_help("How late the last reading was.").unit(Unit::Seconds)),
+    (
+        "last_reading_seconds",
+        Info::with_help("How long the last reading took.").unit(Unit::Seconds),
+    ),
+];
 
 /// The live counts.
 #[derive(Default)]

@@ -12,7 +12,7 @@ use crate::exemplar::Exemplar;
 use crate::func::Returned;
 use crate::histogram::{Histogram, Moment, Reading, Snapshot, Stamp};
 use crate::info::Info;
-use crate::map::Map;
+use crate::map::{Child, Map};
 use crate::names::{List, Named};
 use crate::number::Number;
 use crate::prefetch::Prefetch;
@@ -81,6 +81,8 @@ struct Buffers {
 /// The maps that the walk is in.
 struct Path<'p> {
     map: &'p Map,
+    /// Keys are members: see [`Map::members`].
+    is_structure: bool,
     above: Option<&'p Path<'p>>,
 }
 
@@ -125,9 +127,13 @@ impl<V: Visitor, M: Memory<V>> Walk<'_, V, M> {
     }
 
     fn map(&mut self, map: &Map, info: &Info, above: Option<&Path<'_>>) {
-        let path = Path { map, above };
+        let is_structure = !map.members.is_empty() || above.is_some_and(|above| above.is_structure);
+        let path = Path { map, is_structure, above };
         if path.is_too_deep() {
             return self.visitor.null();
+        }
+        if is_structure {
+            return self.members(map, info, &path);
         }
         if self.visitor.begin(Shape::Map) {
             let list = map.list();
@@ -147,16 +153,48 @@ impl<V: Visitor, M: Memory<V>> Walk<'_, V, M> {
                     }
                     _ => info,
                 };
-                self.visitor.enter(Step::Key(key), info);
-                self.visitor.registered(child.registered);
-                match number {
-                    Some(number) => self.visitor.number(number),
-                    None => self.value(&child.var, info, Some(&path)),
-                }
-                self.visitor.leave();
+                self.child(key, child, number, info, &path);
             });
         }
         self.visitor.end(Shape::Map);
+    }
+
+    /// Shows a map whose keys are members. Their names are not remembered, as those of functions are
+    /// not.
+    fn members(&mut self, map: &Map, info: &Info, path: &Path<'_>) {
+        let listed = info.clone().members(map.members);
+        let info = if map.members.is_empty() { info } else { &listed };
+        if self.visitor.begin(Shape::Structure) {
+            let list = map.list();
+            for_each(&list, self.reader, true, |at, number| {
+                let (key, child) = list.at(at);
+                let info = info.member(key);
+                match &child.var {
+                    Var::Counter(_) if !info.is_counter() => {
+                        self.child(key, child, number, &info.clone().counter(), path);
+                    }
+                    _ => self.child(key, child, number, info, path),
+                }
+            });
+        }
+        self.visitor.end(Shape::Structure);
+    }
+
+    fn child(
+        &mut self,
+        key: &str,
+        child: &Child,
+        number: Option<Number>,
+        info: &Info,
+        path: &Path<'_>,
+    ) {
+        self.visitor.enter(Step::Key(key), info);
+        self.visitor.registered(child.registered);
+        match number {
+            Some(number) => self.visitor.number(number),
+            None => self.value(&child.var, info, Some(path)),
+        }
+        self.visitor.leave();
     }
 }
 

@@ -2,16 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Func, usage};
+use crate::Unit::Bytes;
+use crate::{Func, Info, usage};
 
 crate::vars! {
     /// Memory that recording takes.
     static CELLS: Func = "expvar.cells", init: variable();
 }
 
+const MEMBERS: &[(&str, Info)] = &[
+    ("cells", Info::with_help("Cells that variables have.").known_as("expvar_cells")),
+    ("limit_bytes", Info::with_help("Most memory of all threads' private cells.").unit(Bytes)),
+    ("lost", Info::with_help("Records lost because the system refused memory.").counter()),
+    ("private_bytes", Info::with_help("Memory of threads' private cells.").unit(Bytes)),
+    ("shared_bytes", Info::with_help("Memory of cells that all threads share.").unit(Bytes)),
+];
+
 /// Shows the fields of [`Usage`](crate::Usage).
 const fn variable() -> Func {
-    Func::of(&shown)
+    Func::of(&shown).members(MEMBERS)
 }
 
 fn shown() -> BTreeMap<&'static str, u64> {

@@ -215,9 +215,18 @@ impl Info {
         self.known_as
     }
 
-    /// Sets labels in a constant.
-    #[cfg(feature = "process")]
-    pub(crate) const fn keyed(mut self, labels: &'static [Cow<'static, str>]) -> Self {
+    /// Sets labels in a constant: see [`labels`](Self::labels).
+    ///
+    /// ```
+    /// use expvar::Info;
+    /// use std::borrow::Cow;
+    ///
+    /// const LABELS: &[Cow<'static, str>] = &[Cow::Borrowed("reason")];
+    /// const REFUSED: Info = Info::with_help("What was refused.").keyed(LABELS);
+    /// assert_eq!(REFUSED.get_labels(), ["reason"]);
+    /// ```
+    #[must_use]
+    pub const fn keyed(mut self, labels: &'static [Cow<'static, str>]) -> Self {
         let old = std::mem::replace(&mut self.labels, Labels::Static(labels));
         // A constant's are static: nothing leaks.
         std::mem::forget(old);
@@ -225,7 +234,6 @@ impl Info {
     }
 
     /// The metadata of a structure's member; this same metadata if it is not listed.
-    #[cfg(feature = "serde")]
     pub(crate) fn member(&self, name: &str) -> &Self {
         self.members.iter().find(|(member, _)| *member == name).map_or(self, |(_, info)| info)
     }

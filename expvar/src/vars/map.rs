@@ -15,7 +15,7 @@ use crate::gauge::Gauge;
 use crate::health::{MISMATCHES, OVERFLOWS};
 use crate::histogram::Timed;
 use crate::histogram::detail::Wanted;
-use crate::info::Unit;
+use crate::info::{Info, Unit};
 use crate::join::{self, Rest};
 use crate::member::Member;
 use crate::names::{List, Named, Names};
@@ -65,6 +65,8 @@ pub struct Map {
     timed: Timed,
     /// Options of the histograms made here.
     pub(crate) wanted: Wanted,
+    /// What keys mean that are known ahead: see [`members`](Self::members).
+    pub(crate) members: &'static [(&'static str, Info)],
     sweep: Mutex<Option<Box<Sweep>>>,
     /// Variables made through several keys, and when they were last counted.
     made: AtomicUsize,
@@ -144,6 +146,7 @@ impl Map {
             expire_after: None,
             timed: Timed::undeclared(),
             wanted: Wanted::NOTHING,
+            members: &[],
             sweep: Mutex::new(None),
             made: AtomicUsize::new(0),
             recounted: AtomicU64::new(0),
@@ -183,6 +186,32 @@ impl Map {
     #[must_use]
     pub const fn expire_after(mut self, after: Duration) -> Self {
         self.expire_after = Some(after);
+        self
+    }
+
+    /// Sets the metadata of keys that are known in advance, for a map of unlike values. Exporters
+    /// show such a map as a structure, like the value of a function: a key becomes part of the name,
+    /// not a label, and has its own help and unit. A key that is not listed has the map's own
+    /// [`Info`]. Nested maps are members too; keys of those with labels are label values.
+    ///
+    /// ```
+    /// use expvar::{Counter, Gauge, Info, Map, Unit};
+    ///
+    /// static MEMBERS: [(&str, Info); 2] = [
+    ///     ("hits", Info::with_help("Lookups that found an entry.")),
+    ///     ("size", Info::with_help("Size of all entries.").unit(Unit::Bytes)),
+    /// ];
+    ///
+    /// expvar::vars! {
+    ///     /// The cache. Prometheus has `cache_hits_total` and `cache_size_bytes`.
+    ///     static CACHE: Map = "cache", init: Map::new().members(&MEMBERS);
+    /// }
+    /// CACHE.set("hits", Counter::new()).inc();
+    /// CACHE.set("size", Gauge::new()).set(4096);
+    /// ```
+    #[must_use]
+    pub const fn members(mut self, members: &'static [(&'static str, Info)]) -> Self {
+        self.members = members;
         self
     }
 

@@ -1,9 +1,10 @@
 //! What a collector shows: its endpoints and samlare's own variables.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use expvar::{Func, Info, Registry};
+use expvar::{Func, Info, Registry, Unit};
 use serde_json::{Map, Value, json};
 
 use super::Collector;
@@ -11,6 +12,64 @@ use crate::cluster::Status as ClusterStatus;
 use crate::config::Endpoint;
 use crate::output::Output;
 use crate::state::{Report, State};
+
+/// Metadata of an endpoint's report.
+const ENDPOINT: &[(&str, Info)] = &[
+    ("up", Info::with_help("1 when the last poll was good, else 0.")),
+    ("interval_ms", Info::with_help("Time between two polls.").unit(Unit::Milliseconds)),
+    ("polls", Info::with_help("Polls of the endpoint that ended, well or not.").counter()),
+    ("failures", Info::with_help("Polls of the endpoint that failed.").counter()),
+    ("failures_in_row", Info::with_help("Last polls that failed one after the other.")),
+    ("skipped", Info::with_help("Slots that passed while a poll was running.").counter()),
+    ("last_ms", Info::with_help("How long the last poll took.").unit(Unit::Milliseconds)),
+    ("last_bytes", Info::with_help("Size of the last document.").unit(Unit::Bytes)),
+    ("last_points", Info::with_help("Points of the last document.")),
+    ("last_clashing", Info::with_help("Points of the last document with another's name.")),
+    ("last_refused", Info::with_help("Points of the last document that were not sent.")),
+];
+
+/// Metadata of a source's report.
+const SOURCE: &[(&str, Info)] = &[
+    ("targets", Info::with_help("Targets of the current set.")),
+    ("answers", Info::with_help("How many times the source answered.").counter()),
+    ("changes", Info::with_help("How many times the set changed.").counter()),
+    ("failures", Info::with_help("How many times the source failed.").counter()),
+    ("failing", Info::with_help("1 when the last try failed, else 0.")),
+    ("left_out", Info::with_help("Targets of the last answer that cannot be used.")),
+];
+
+const REASON: &[Cow<'static, str>] = &[Cow::Borrowed("reason")];
+
+/// Metadata of `samlare.sender`.
+const SENDER: &[(&str, Info)] = &[
+    ("points_sent", Info::with_help("Points written to Carbon for the first time.").counter()),
+    ("points_resent", Info::with_help("Points written again after a lost connection.").counter()),
+    ("points_dropped", Info::with_help("Points dropped because the queue was full.").counter()),
+    ("points_unprotected", Info::with_help("Points that cannot be sent again any more.").counter()),
+    ("points_rounded", Info::with_help("Integers that Carbon rounds.").counter()),
+    ("refused", Info::with_help("Points that cannot be sent, by reason.").counter().keyed(REASON)),
+    ("queue_bytes", Info::with_help("Memory of the fullest queue.").unit(Unit::Bytes)),
+    ("queue_points", Info::with_help("Points that wait in the fullest queue.")),
+    ("connects", Info::with_help("Connections made to Carbon.").counter()),
+    ("failures", Info::with_help("Connections not made, or lost.").counter()),
+    (
+        "last_success_age_secs",
+        Info::with_help("Time since something was last written.").unit(Unit::Seconds),
+    ),
+    ("spool_bytes", Info::with_help("Bytes kept on disk.").unit(Unit::Bytes)),
+    ("spool_failures", Info::with_help("Writes to the spool that failed.").counter()),
+    ("spool_records_damaged", Info::with_help("Damaged records found in the spool.").counter()),
+];
+
+/// Metadata of `samlare.otlp`.
+const OTLP: &[(&str, Info)] = &[
+    ("requests", Info::with_help("Requests that were answered, whatever the answer.").counter()),
+    ("requests_retried", Info::with_help("Attempts that were not the first ones.").counter()),
+    ("sent_bytes", Info::with_help("Bytes of answered requests.").counter().unit(Unit::Bytes)),
+    ("points_accepted", Info::with_help("Points that the server took.").counter()),
+    ("points_rejected", Info::with_help("Points that the server would not take.").counter()),
+    ("points_dropped", Info::with_help("Points dropped because the queue was full.").counter()),
+];
 
 /// The polled endpoints and the cluster, for pages and variables.
 #[derive(Clone, Default)]
@@ -58,15 +117,16 @@ impl Collector {
     /// Publishes samlare's own variables.
     pub(super) fn show(&self, registry: &Registry) {
         let states = self.states();
-        let endpoints = Func::new(move || named(states.reports()));
+        let endpoints = Func::new(move || named(states.reports())).members(ENDPOINT);
         let common = self.common.clone();
-        let sender = Func::new(move || sender(&common.output));
+        let sender = Func::new(move || sender(&common.output)).members(SENDER);
         let statuses = self.statuses.clone();
         let discover = Func::new(move || {
             let statuses = statuses.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let reports = statuses.iter().map(|status| status.report());
             reports.map(|report| (report.source.clone(), report)).collect::<BTreeMap<_, _>>()
-        });
+        })
+        .members(SOURCE);
         let info = |help| Info::new().help(help);
         // A name that is taken stays its owner's.
         let _ = registry.publish_with(
@@ -80,7 +140,7 @@ impl Collector {
             info("How the sources of endpoints are doing.").label("source"),
         );
         let common = self.common.clone();
-        let otlp = Func::new(move || common.otlp.shown());
+        let otlp = Func::new(move || common.otlp.shown()).members(OTLP);
         let _ =
             registry.publish_with("samlare.otlp", otlp, info("What the sender of OTLP counts."));
         let _ = registry.publish_with("samlare.sender", sender, info("What the sender counts."));
