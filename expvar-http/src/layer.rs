@@ -1,7 +1,6 @@
 //! Records a service's requests: count, latency, in flight.
 
 use std::fmt;
-use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
@@ -11,11 +10,13 @@ use http::{Extensions, Request, Response};
 mod future;
 mod grpc;
 mod routes;
+mod shared;
 
 pub use future::Recording;
 use grpc::Calls;
 pub use grpc::RecordedBody;
 use routes::{Routes, Running};
+use shared::Shared;
 
 /// The layer of the [`global`](expvar::global) registry, under `http.server`.
 ///
@@ -82,25 +83,6 @@ pub struct Layer {
     route_of: RouteOf,
 }
 
-/// The routes of a layer. The global layer's are static: cloning them writes no shared reference
-/// count.
-#[derive(Clone)]
-enum Shared {
-    Static(&'static Routes),
-    Counted(Arc<Routes>),
-}
-
-impl Deref for Shared {
-    type Target = Routes;
-
-    fn deref(&self) -> &Routes {
-        match self {
-            Self::Static(routes) => routes,
-            Self::Counted(routes) => routes,
-        }
-    }
-}
-
 type RouteOf = fn(&Extensions) -> Option<&str>;
 
 /// The variables of a layer.
@@ -134,8 +116,8 @@ impl Layer {
     /// # Errors
     /// A name is taken by something that is not a map.
     pub fn publish(registry: &Registry, prefix: &str) -> Result<Self, PublishError> {
-        let routes = Arc::new(Routes::new(Maps::publish(registry, prefix)?));
-        Ok(Self { routes: Shared::Counted(routes), route_of: matched_path })
+        let routes = Routes::new(Maps::publish(registry, prefix)?);
+        Ok(Self { routes: Shared::new(routes), route_of: matched_path })
     }
 
     /// Sets a function that gets the route's template from a request's extensions, for routers

@@ -12,8 +12,9 @@ use foldhash::fast::RandomState;
 use http::{Method, StatusCode};
 use once_cell::sync::OnceCell;
 
+use super::Maps;
 use super::grpc::Calls;
-use super::{Maps, Shared};
+use super::shared::Shared;
 
 /// The most routes of a layer.
 const ROUTES: usize = 1000;
