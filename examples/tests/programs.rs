@@ -168,6 +168,28 @@ fn otlp_prints_what_it_would_send() {
 }
 
 #[test]
+#[ignore = "needs promtool (package prometheus)"]
+fn promtool_has_no_complaint_about_the_service() {
+    let args = ["--traffic", "--listen", "127.0.0.1:0", "--vars", "127.0.0.1:0"];
+    let mut program = Program::start("service", &args);
+    let [_, vars, _, metrics] = [(); 4].map(|()| program.url());
+    until(&vars, |shown| shown.contains("\"/report 200\": "));
+    let (head, metrics) = get(&metrics);
+    assert!(head.contains("text/plain; version=0.0.4"), "{head}");
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool: apt-get install prometheus");
+    promtool.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), &*said), (Some(0), ""), "{metrics}");
+}
+
+#[test]
 fn service_explains_its_arguments() {
     let path = std::env::current_exe().unwrap();
     let path = path.ancestors().nth(2).unwrap().join("examples/service");

@@ -2,54 +2,17 @@
 
 #![forbid(unsafe_code)]
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use expvar::{Counter, Histogram, Info, Map, Registry, Unit};
 use expvar_http::{Escaping, Format, MediaType, Prometheus, Server};
+use expvar_peers::python;
 use serde_json::Value;
 
 /// What Prometheus may add to our error: the width of its buckets.
 const SCHEMA_8: f64 = 0.0028;
-
-fn tmp(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::create_dir_all(&path).unwrap();
-    path
-}
-
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn get(addr: SocketAddr, path: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(addr).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    head.lines().next()?.contains(" 200 ").then(|| body.to_owned())
-}
-
-fn eventually<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = ready() {
-            return found;
-        }
-        assert!(start.elapsed() < Duration::from_secs(60), "{what} never came");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
 
 /// Latencies whose quantiles are known, some in each of our buckets over seven decades.
 fn values() -> Vec<u64> {
@@ -82,33 +45,11 @@ fn a_real_prometheus_answers_quantiles_of_native_histograms() {
     registry.publish("empty", Histogram::new()).unwrap();
     registry.publish("http.requests", Counter::new()).unwrap().add(42);
     let server = Server::builder().registry(&registry).spawn("127.0.0.1:0").unwrap();
-    let dir = tmp(&format!("prometheus-native-{}", std::process::id()));
-    let config = format!(
-        "global:\n  scrape_interval: 1s\nscrape_configs:\n- job_name: service\n  \
-         static_configs:\n  - targets: ['{}']\n",
-        server.local_addr()
-    );
-    std::fs::write(dir.join("prometheus.yml"), config).unwrap();
-    // Prometheus does not report its port, so it gets one that is free now.
-    let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let _running = Running(
-        Command::new("prometheus")
-            .arg("--enable-feature=native-histograms,exemplar-storage")
-            .arg(format!("--config.file={}", dir.join("prometheus.yml").display()))
-            .arg(format!("--storage.tsdb.path={}", dir.join("data").display()))
-            .arg(format!("--web.listen-address={addr}"))
-            .stdout(Stdio::null())
-            .stderr(std::fs::File::create(dir.join("log")).unwrap())
-            .spawn()
-            .expect("this test needs prometheus: apt-get install prometheus"),
-    );
-    let query = |query: &str| -> Option<f64> {
-        let escaped: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let answer = get(addr, &format!("/api/v1/query?query={escaped}"))?;
-        let answer: Value = serde_json::from_str(&answer).unwrap();
-        answer["data"]["result"].as_array()?.first()?["value"][1].as_str()?.parse().ok()
-    };
-    eventually("a scrape", || query("up").filter(|up| *up == 1.0));
+    let targets = [server.local_addr().to_string()];
+    let features = "--enable-feature=native-histograms,exemplar-storage";
+    let prometheus = expvar_peers::Prometheus::start(&targets, &[features]);
+    prometheus.await_scrape();
+    let query = |query: &str| prometheus.number(query);
     assert_eq!(query("http_requests_total"), Some(42.0));
     let count = values.len() as f64;
     for (name, bits) in [
@@ -140,7 +81,7 @@ fn official_classes_read_the_protobuf() {
     const PROTO: &str = "/usr/share/gocode/src/github.com/prometheus/client_model";
     const PROGRAM: &str = "\
 import json, sys
-from io_prometheus_client import metrics_pb2
+import metrics_pb2
 from google.protobuf import json_format
 from google.protobuf.internal.decoder import _DecodeVarint32 as varint
 data, at, families = sys.stdin.buffer.read(), 0, []
@@ -152,24 +93,19 @@ while at < len(data):
     at += size
 print(json.dumps(families))
 ";
-    let venv = tmp("python-client-model");
-    let python = venv.join("bin/python");
-    let run = |program: &Path, args: &[&str]| {
-        let status = Command::new(program).args(args).stdout(Stdio::null()).status();
-        let remedy = "this test needs Python 3 with venv, PyPI, and \
-                      apt-get install golang-github-prometheus-client-model-dev";
-        assert!(status.expect(remedy).success(), "{remedy}");
-    };
-    if !venv.join("ready").exists() {
-        run(Path::new("python3"), &["-m", "venv", venv.to_str().unwrap()]);
-        run(&python, &["-m", "pip", "install", "-q", "grpcio-tools==1.76.0"]);
-        let out = venv.join("io_prometheus_client");
-        std::fs::create_dir_all(&out).unwrap();
-        let (include, out) =
-            (format!("-I{PROTO}/io/prometheus/client"), format!("--python_out={}", out.display()));
-        run(&python, &["-m", "grpc_tools.protoc", &include, &out, "metrics.proto"]);
-        std::fs::write(venv.join("ready"), "").unwrap();
-    }
+    let venv = python("client-model", &["grpcio-tools==1.76.0"]);
+    let program = venv.join("bin/python");
+    let out = tempfile::tempdir().unwrap();
+    let (include, to) = (
+        format!("-I{PROTO}/io/prometheus/client"),
+        format!("--python_out={}", out.path().display()),
+    );
+    let made = Command::new(&program)
+        .args(["-m", "grpc_tools.protoc", &include, &to, "metrics.proto"])
+        .status()
+        .unwrap();
+    let remedy = "this test needs golang-github-prometheus-client-model-dev: apt-get install it";
+    assert!(made.success(), "{remedy}");
     let registry = Registry::new();
     let routes = Map::new();
     routes.set("/größe", Counter::new()).add(4);
@@ -181,9 +117,9 @@ print(json.dumps(families))
     histogram.record_with(8, "trace");
     let mut bytes = Vec::new();
     Prometheus::new().render(&registry, Format::Protobuf, &mut bytes);
-    let mut child = Command::new(&python)
+    let mut child = Command::new(&program)
         .args(["-c", PROGRAM])
-        .env("PYTHONPATH", &venv)
+        .env("PYTHONPATH", out.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -227,18 +163,8 @@ for f in parse(sys.stdin.buffer.read().decode()):
     families[f.name] = [f.type, f.unit, [[s.name, s.labels, s.value, s.exemplar and s.exemplar.labels] for s in f.samples]]
 print(json.dumps(families))
 ";
-    let venv = tmp("prometheus-client-utf-8");
-    let python = venv.join("bin/python");
-    if !venv.join("ready").exists() {
-        let run = |program: &Path, args: &[&str]| {
-            let status = Command::new(program).args(args).stdout(Stdio::null()).status();
-            let remedy = "this test needs Python 3 with venv, and PyPI for prometheus_client";
-            assert!(status.expect(remedy).success(), "{remedy}");
-        };
-        run(Path::new("python3"), &["-m", "venv", venv.to_str().unwrap()]);
-        run(&python, &["-m", "pip", "install", "-q", "prometheus_client==0.26.0"]);
-        std::fs::write(venv.join("ready"), "").unwrap();
-    }
+    let program =
+        python("prometheus-client-utf-8", &["prometheus_client==0.26.0"]).join("bin/python");
     let registry = Registry::new();
     let routes = Map::new();
     routes.set("/\"x\"\\\n", Counter::new()).add(4);
@@ -251,7 +177,7 @@ print(json.dumps(families))
     let prometheus = Prometheus::new().created();
     for (format, kind) in [(Format::OpenMetrics, "open"), (Format::Text, "text")] {
         let text = prometheus.to_text(&registry, MediaType::new(format, Escaping::Utf8));
-        let mut child = Command::new(&python)
+        let mut child = Command::new(&program)
             .args(["-c", PROGRAM, kind])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -2,14 +2,13 @@
 
 #![forbid(unsafe_code)]
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use expvar::{Counter, FloatGauge, Func, Gauge, Histogram, Info, Map, Registry, Text, Unit};
 use expvar_http::{Format, Mapping, Prometheus, Server};
+use expvar_peers::python;
 use serde_json::Value;
 
 /// A registry with every kind of variable, and mappings.
@@ -67,12 +66,6 @@ fn service() -> (Registry, Prometheus) {
     (registry, Prometheus::new().map(mapping).and_then(|it| it.map(constant)).unwrap())
 }
 
-fn tmp(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::create_dir_all(&path).unwrap();
-    path
-}
-
 /// Gives a program a text and returns what it says; it must be content.
 fn content(program: &Path, args: &[&str], input: &str, remedy: &str) -> String {
     let mut child = Command::new(program)
@@ -92,15 +85,7 @@ fn content(program: &Path, args: &[&str], input: &str, remedy: &str) -> String {
 
 #[test]
 fn a_strict_openmetrics_parser_reads_what_was_recorded() {
-    let venv = tmp("prometheus-client");
-    let python = venv.join("bin/python");
-    let remedy = "this test needs Python 3 with venv, and PyPI for prometheus_client";
-    if !venv.join("ready").exists() {
-        content(Path::new("python3"), &["-m", "venv", venv.to_str().unwrap()], "", remedy);
-        let install = ["-m", "pip", "install", "-q", "prometheus_client==0.22.1"];
-        content(&python, &install, "", remedy);
-        std::fs::write(venv.join("ready"), "").unwrap();
-    }
+    let python = python("prometheus-client", &["prometheus_client==0.22.1"]).join("bin/python");
     let (registry, prometheus) = service();
     let text = prometheus.to_text(&registry, Format::OpenMetrics);
     let program = "\
@@ -111,7 +96,7 @@ for f in parse(sys.stdin.buffer.read().decode()):
     families[f.name] = [f.type, f.unit, f.documentation, [[s.name, s.labels, float(s.value)] for s in f.samples]]
 print(json.dumps(families))
 ";
-    let families = content(&python, &["-c", program], &text, remedy);
+    let families = content(&python, &["-c", program], &text, "it is not there");
     // Python's JSON says NaN.
     let families: Value = serde_json::from_str(&families.replace("NaN", "null")).unwrap();
     let help = "Help with \"quotes\", a \\ and\na line feed.";
@@ -169,69 +154,6 @@ fn promtool_has_no_complaint() {
     assert_eq!(said, "", "{text}");
 }
 
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Asks an HTTP server on this machine; an answer that is not 200 or not there is `None`.
-fn get(addr: SocketAddr, path: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(addr).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    head.lines().next()?.contains(" 200 ").then(|| body.to_owned())
-}
-
-fn eventually<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = ready() {
-            return found;
-        }
-        assert!(start.elapsed() < Duration::from_secs(60), "{what} never came");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
-/// Starts a Prometheus that scrapes `targets` each second; where names are given, with a
-/// `/etc/hosts` of its own in which all of them are this machine. Returns its address.
-fn scraping(name: &str, targets: &[String], names: &[&str]) -> (Running, SocketAddr) {
-    let dir = tmp(&format!("{name}-{}", std::process::id()));
-    let targets: Vec<String> = targets.iter().map(|target| format!("'{target}'")).collect();
-    let config = format!(
-        "global:\n  scrape_interval: 1s\nscrape_configs:\n- job_name: service\n  \
-         static_configs:\n  - targets: [{}]\n",
-        targets.join(", ")
-    );
-    std::fs::write(dir.join("prometheus.yml"), config).unwrap();
-    // Prometheus does not report its port, so it gets one that is free now.
-    let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut command = Command::new("prometheus");
-    if !names.is_empty() {
-        let hosts = dir.join("hosts");
-        std::fs::write(&hosts, format!("127.0.0.1 {}\n", names.join(" "))).unwrap();
-        let run = "mount --bind \"$0\" /etc/hosts && exec prometheus \"$@\"";
-        command = Command::new("unshare");
-        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", run]).arg(hosts);
-    }
-    let running = command
-        .arg(format!("--config.file={}", dir.join("prometheus.yml").display()))
-        .arg(format!("--storage.tsdb.path={}", dir.join("data").display()))
-        .arg(format!("--web.listen-address={addr}"))
-        .stdout(Stdio::null())
-        .stderr(std::fs::File::create(dir.join("log")).unwrap())
-        .spawn()
-        .expect("this test needs prometheus: apt-get install prometheus");
-    (Running(running), addr)
-}
-
 #[test]
 #[ignore = "needs prometheus, and user namespaces (unshare)"]
 fn a_real_prometheus_scrapes_by_the_names_that_hosts_allows() {
@@ -243,19 +165,19 @@ fn a_real_prometheus_scrapes_by_the_names_that_hosts_allows() {
     let names = ["web", "web.default.svc", &own, "elsewhere"];
     let port = server.local_addr().port();
     let target = |name: &str| format!("{name}:{port}");
-    let (_running, addr) = scraping("prometheus-names", &names.map(target), &names);
+    let peer = expvar_peers::Prometheus::start_with_names(&names.map(target), &names);
     let health = |name: &str| -> Option<(String, String)> {
-        let answer: Value = serde_json::from_str(&get(addr, "/api/v1/targets")?).unwrap();
+        let answer: Value = serde_json::from_str(&peer.get("/api/v1/targets")?).unwrap();
         let targets = answer["data"]["activeTargets"].as_array()?.clone();
         let found = targets.iter().find(|at| at["labels"]["instance"] == target(name))?;
         let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
         (text("health") != "unknown").then(|| (text("health"), text("lastError")))
     };
     for name in &names[..3] {
-        let (health, error) = eventually("a scrape", || health(name));
+        let (health, error) = peer.eventually("a scrape", || health(name));
         assert_eq!((health.as_str(), error.as_str()), ("up", ""), "{name}");
     }
-    let (health, error) = eventually("a scrape", || health("elsewhere"));
+    let (health, error) = peer.eventually("a scrape", || health("elsewhere"));
     assert_eq!(health, "down");
     assert!(error.contains("421 Misdirected Request"), "{error}");
 }
@@ -267,15 +189,9 @@ fn a_real_prometheus_scrapes_and_answers() {
     let server = Server::builder().registry(&registry).prometheus(prometheus);
     let server = server.spawn("127.0.0.1:0").unwrap();
     let targets = [server.local_addr().to_string()];
-    let (_running, addr) = scraping("prometheus", &targets, &[]);
-    let query = |query: &str| -> Option<Value> {
-        let escaped: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let answer = get(addr, &format!("/api/v1/query?query={escaped}"))?;
-        let answer: Value = serde_json::from_str(&answer).unwrap();
-        let result = answer["data"]["result"].as_array()?.first()?.clone();
-        Some(result)
-    };
-    eventually("a scrape", || query("up").filter(|up| up["value"][1] == "1"));
+    let peer = expvar_peers::Prometheus::start(&targets, &[]);
+    peer.await_scrape();
+    let query = |query: &str| peer.query(query);
     for (asked, value) in [
         ("http_requests_total", "42"),
         ("queue", "-7"),
@@ -310,7 +226,7 @@ fn a_real_prometheus_scrapes_and_answers() {
     let median = query("histogram_quantile(0.5, took_seconds_bucket)").unwrap();
     let median: f64 = median["value"][1].as_str().unwrap().parse().unwrap();
     assert!((0.033..0.068).contains(&median), "{median}");
-    let metadata = get(addr, "/api/v1/metadata").unwrap();
+    let metadata = peer.get("/api/v1/metadata").unwrap();
     let metadata: Value = serde_json::from_str(&metadata).unwrap();
     for (family, kind, unit) in [
         ("http_requests", "counter", ""),

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use expvar::{Counter, FloatGauge, Func, Gauge, Histogram, Info, Map, Registry, Text, Unit};
 use expvar_http::{Format, Mapping, Prometheus};
+use expvar_peers::python;
 use fastrand::Rng;
 use prometheus_client::encoding::prometheus_protobuf::prometheus_data_model::MetricFamily;
 use prost::Message;
@@ -278,23 +279,6 @@ fn families(registry: &Registry, prometheus: &Prometheus) -> usize {
     count
 }
 
-/// A Python with `prometheus_client`.
-fn python() -> PathBuf {
-    let venv = tmp("prometheus-client-random");
-    let python = venv.join("bin/python");
-    if !venv.join("ready").exists() {
-        let run = |program: &Path, args: &[&str]| {
-            let status = Command::new(program).args(args).stdout(Stdio::null()).status();
-            let remedy = "this test needs Python 3 with venv, and PyPI for prometheus_client";
-            assert!(status.expect(remedy).success(), "{remedy}");
-        };
-        run(Path::new("python3"), &["-m", "venv", venv.to_str().unwrap()]);
-        run(&python, &["-m", "pip", "install", "-q", "prometheus_client==0.22.1"]);
-        fs::write(venv.join("ready"), "").unwrap();
-    }
-    python
-}
-
 #[test]
 #[ignore = "needs prometheus"]
 fn four_thousand_registries_are_read_strictly() {
@@ -316,7 +300,8 @@ fn four_thousand_registries_are_read_strictly() {
             }
         }
     }
-    let read = Command::new(python()).args(["-c", READER]).arg(&dir).output().unwrap();
+    let python = python("prometheus-client", &["prometheus_client==0.22.1"]).join("bin/python");
+    let read = Command::new(python).args(["-c", READER]).arg(&dir).output().unwrap();
     let said = String::from_utf8_lossy(&read.stdout).into_owned();
     assert_eq!(said, "0 refused\n", "{}", String::from_utf8_lossy(&read.stderr));
 

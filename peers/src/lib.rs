@@ -6,11 +6,13 @@ mod carbon;
 mod collector;
 pub mod contrib;
 mod etcd;
+mod prometheus;
 mod python;
 mod whisper;
 
 pub use carbon::{CarbonCache, carbon_python};
 pub use collector::collector;
 pub use etcd::EtcdCluster;
+pub use prometheus::Prometheus;
 pub use python::python;
 pub use whisper::{read_whisper, whisper_archives};
