@@ -25,6 +25,8 @@
 //! `GET /debug/vars` returns what Go returns, byte for byte, wherever that is valid JSON and HTTP.
 //! `GET /metrics` returns the same variables as [`Prometheus`] metrics, or as OpenMetrics or
 //! protobuf if the client asks for it, with the escaping that it asks for ([`MediaType`]).
+//! Prometheus 3 asks for names with dots, unless its scrape sets
+//! `metric_name_validation_scheme: legacy` or the program sets [`Prometheus::escaping`].
 //! `/debug/vars/ui` is a live page of all variables, with charts of the last minute, hour, day and
 //! month (see [`Builder::history`]). The page's URL describes its charts, so it can be shared, and
 //! it loads nothing from other sites. `?r=REGEX` selects variables by name, `?pretty` indents.

@@ -40,7 +40,7 @@ const LEVELS: usize = 8;
 /// | counter | a counter; its name ends in `_total` |
 /// | gauge, float | a gauge, or a counter where declared `counter` |
 /// | histogram | a histogram with the declared buckets, or the default ones below; in protobuf also a native one |
-/// | map | one family with a label, `key` by default; nested maps add `key2`, …, up to 8 levels; an empty key sets no label |
+/// | map | one family with a label, `key` by default; nested maps add `key2`, …, up to 8 levels; an empty key sets no label. With [`members`](expvar::Map::members), shown like a function's value |
 /// | text | nothing; with a declared label, an info metric: `version_info{version="1.2"} 1`. In a variable whose name ends in `_info`, texts by key are the labels of one info metric: `build_info{commit="abc",version="1.2"} 1` |
 /// | function | the numbers and booleans of its value: members join the name (`limits_files`), elements have the label `index`; with declared labels, each level is a label, and values at other depths are omitted |
 /// | `process`, `memstats` | the established names: `process_resident_memory_bytes`, `go_memstats_heap_alloc_bytes`, … |
