@@ -334,3 +334,36 @@ fn a_function_that_returns_a_number_and_then_something_else_is_right_from_the_re
         assert_eq!(String::from_utf8_lossy(renderer.render(at).as_bytes()), lines);
     }
 }
+
+#[test]
+fn a_map_whose_keys_are_members_is_sent_as_any_map_whatever_comes_and_goes_in_it() {
+    let registry = Registry::new();
+    let [known, plain] = [Map::new().members(&MEMBERS), Map::new()].map(|map| {
+        let name = if registry.get("known").is_none() { "known" } else { "plain" };
+        registry.publish(name, map).unwrap()
+    });
+    registry.publish("z", Gauge::new()).unwrap().set(9);
+    let changes: [fn(&Map); 6] = [
+        |map| drop(map.set("hits", Counter::new())),
+        |map| map.set("took", Histogram::new()).record(3),
+        |map| map.set("by", Map::new()).set("a", Histogram::new()).record(5),
+        |map| drop(map.remove("took")),
+        |map| drop(map.set("took", Text::new())),
+        |map| map.set("took", Histogram::new()).record(7),
+    ];
+    let mut old = renderer(&registry);
+    for (reading, change) in (1_700_000_000..).zip(changes) {
+        [&known, &plain].into_iter().for_each(|map| change(map));
+        let mut new = renderer(&registry);
+        // The old one passes over histograms that did not move, in both alike.
+        for lines in [old.render(reading), new.render(reading)] {
+            let lines = String::from_utf8_lossy(lines.as_bytes());
+            let of = |name: &str| -> Vec<&str> {
+                let lines = lines.lines();
+                lines.filter_map(|line| line.strip_prefix("p.")?.strip_prefix(name)).collect()
+            };
+            assert!(!of("known.").is_empty());
+            assert_eq!(of("known."), of("plain."));
+        }
+    }
+}

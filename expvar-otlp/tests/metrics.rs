@@ -1,5 +1,6 @@
 //! What each kind of variable becomes, by what a reader of the JSON sees.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use expvar::{Counter, FloatGauge, Func, Gauge, Histogram, Info, Map, Registry, Text, Unit};
@@ -125,6 +126,47 @@ fn members_are_names_and_elements_an_index() {
             ]}}),
         ]
     );
+}
+
+#[test]
+fn known_keys_of_a_map_are_names_with_units_of_their_own() {
+    const REASON: &[Cow<'static, str>] = &[Cow::Borrowed("reason")];
+    const MEMBERS: &[(&str, Info)] = &[
+        ("size", Info::with_help("Size of all.").unit(Unit::Bytes)),
+        ("refused", Info::with_help("What was refused.").keyed(REASON)),
+        ("took", Info::with_help("How long.").unit(Unit::Milliseconds)),
+    ];
+    let registry = Registry::new();
+    let cache = registry.publish("cache", Map::new().members(MEMBERS)).unwrap();
+    cache.set("size", Gauge::new()).set(4096);
+    cache.set("refused", Map::new()).set("old", Counter::new()).add(2);
+    let mut renderer = otlp(&registry).renderer().unwrap();
+    let mut read = || {
+        let request: Value = serde_json::from_str(&renderer.to_json()).unwrap();
+        let metrics = request["resourceMetrics"][0]["scopeMetrics"][0]["metrics"].clone();
+        let metrics = metrics.as_array().unwrap().clone();
+        metrics.into_iter().map(|metric| (metric["name"].clone(), metric)).collect::<Vec<_>>()
+    };
+    let found = read();
+    let names: Vec<_> = found.iter().map(|(name, _)| name.as_str().unwrap()).collect();
+    assert_eq!(names, ["cache.refused", "cache.size"]);
+    let refused = &found[0].1["sum"]["dataPoints"][0];
+    assert_eq!(
+        (&refused["asInt"], &refused["attributes"][0]),
+        (&json!("2"), &text("reason", "old"))
+    );
+    assert_eq!(
+        (&found[1].1["unit"], &found[1].1["description"]),
+        (&json!("By"), &json!("Size of all."))
+    );
+    // One more key, which is a histogram, and one less.
+    cache.set("took", Histogram::new()).record(1);
+    let found = read();
+    assert_eq!(found[2].0, "cache.took");
+    assert_eq!(found[2].1["exponentialHistogram"]["dataPoints"][0]["count"], "1");
+    cache.remove("size");
+    let names: Vec<_> = read().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["cache.refused", "cache.took"]);
 }
 
 #[test]

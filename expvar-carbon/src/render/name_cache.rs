@@ -243,6 +243,10 @@ impl Visitor for Walk<'_, '_> {
     }
 
     fn histogram(&mut self, mut histogram: Recorded<'_>) {
+        if self.inside > 0 {
+            // In a map whose keys are members.
+            return self.reader.histogram(&mut histogram);
+        }
         if self.begin_other() {
             self.reader.histogram(&mut histogram);
             self.begin_run();

@@ -272,7 +272,8 @@ impl Visitor for Walk<'_> {
     }
 
     fn histogram(&mut self, histogram: Recorded<'_>) {
-        if self.begin_other() {
+        // In a map whose keys are members, as in what a function returns.
+        if self.inside > 0 || self.begin_other() {
             self.reader.histogram(histogram);
         }
     }
