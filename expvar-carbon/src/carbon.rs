@@ -58,10 +58,11 @@ use expvar_push::{ConfigError, Event, Moment, Unsent};
 /// ```
 ///
 /// # Programs that end
+///
 /// A push that was [spawned](Self::spawn) continues when its handle is dropped. Keep the
-/// [`drop_guard`](Handle::drop_guard) in `main` to push the last values when `main` returns or
-/// panics. This last collection has the timestamp of the current interval, or of the next one if
-/// the current one already has its point: up to one interval in the future.
+/// [`drop_guard`](expvar_push::Handle::drop_guard) in `main` to push the last values when `main`
+/// returns or panics. This last collection has the timestamp of the current interval, or of the
+/// next one if the current one already has its point: up to one interval in the future.
 ///
 /// Two runs of a program within one interval produce one point, the later run's. A short-lived tool
 /// should send its variables [once](Self::send_once), stamped with the second in which it ends, and
@@ -287,7 +288,7 @@ impl Carbon {
     /// A setting is invalid, or no thread can be started. The error names a remedy.
     pub fn spawn(self) -> Result<Handle, ConfigError> {
         let (handle, push) = self.build()?;
-        handle.spawn(push)
+        handle.spawn("expvar-carbon", push.run(std::future::pending()))
     }
 
     /// Collects once, stamped with the current second, sends the points, and returns what is unsent

@@ -1,12 +1,9 @@
 //! The handle of a running push.
 
-use std::fmt;
-use std::ops::Deref;
-use std::time::Duration;
+#[cfg(feature = "tls")]
+use expvar_push::ConfigError;
+use expvar_push::{Sends, Unsent};
 
-use expvar_push::{ConfigError, Unsent};
-
-use crate::push::Push;
 use crate::send::sender::Sender;
 use crate::send::stats::Stats;
 
@@ -14,8 +11,8 @@ use crate::send::stats::Stats;
 ///
 /// Dropping it does not stop the push, which runs until the process ends, like
 /// `expvar_http::spawn`; the last values are then not pushed. To push them, keep the
-/// [`drop_guard`](Self::drop_guard) in `main`, or call [`close`](Self::close) or
-/// [`shutdown`](Self::shutdown) at its end.
+/// [`drop_guard`](expvar_push::Handle::drop_guard) in `main`, or call
+/// [`close`](expvar_push::Handle::close) or [`shutdown`](expvar_push::Handle::shutdown) at its end.
 ///
 /// ```
 /// use std::time::Duration;
@@ -27,109 +24,34 @@ use crate::send::stats::Stats;
 /// println!("{} points are unsent", left.points);
 /// # Ok::<(), expvar_carbon::ConfigError>(())
 /// ```
-#[must_use = "the push goes on without it, but what the program does last is not pushed: \
-              keep its drop_guard() in main"]
-pub struct Handle {
-    task: expvar_push::Handle,
-    sender: Sender,
-}
-
-impl Handle {
-    pub(crate) fn new(task: expvar_push::Handle, sender: Sender) -> Self {
-        Self { task, sender }
-    }
-
-    pub(crate) fn spawn(mut self, push: Push) -> Result<Self, ConfigError> {
-        self.task = self.task.spawn("expvar-carbon", async move {
-            push.run(std::future::pending()).await;
-        })?;
-        Ok(self)
-    }
-
-    /// The sender's statistics so far.
-    pub fn stats(&self) -> Stats {
-        self.sender.stats()
-    }
-
-    /// Reloads the certificates and keys of `tls://` addresses. See [`Sender::reload_tls`].
-    ///
-    /// # Errors
-    /// A file is invalid; the previous certificates stay in use.
-    #[cfg(feature = "tls")]
-    pub fn reload_tls(&self) -> Result<(), ConfigError> {
-        self.sender.reload_tls()
-    }
-
-    /// Waits until the servers have read everything collected so far, or the time is over, and
-    /// returns what is unsent. Does not collect.
-    pub async fn flush(&self, within: Duration) -> Unsent {
-        self.task.flush(within).await.unwrap_or_else(|| self.sender.left())
-    }
-
-    /// Like [`flush`](Self::flush), outside of async code: blocks the thread.
-    pub fn flush_blocking(&self, within: Duration) -> Unsent {
-        self.task.flush_blocking(within).unwrap_or_else(|| self.sender.left())
-    }
-
-    /// Collects once more, sends what is queued, ends, and returns what is unsent at the
-    /// [`shutdown_timeout`](crate::Carbon::shutdown_timeout).
-    pub async fn shutdown(self) -> Unsent {
-        self.task.shutdown().await.unwrap_or_else(|| self.sender.left())
-    }
-
-    /// Like [`shutdown`](Self::shutdown), outside of async code: blocks the thread.
-    pub fn close(self) -> Unsent {
-        self.task.close().unwrap_or_else(|| self.sender.left())
-    }
-
-    /// [Closes](Self::close) the push when the guard is dropped. Keep it in `main` to push the last
-    /// values when `main` returns or panics.
-    ///
-    /// ```no_run
-    /// # use expvar_carbon::Carbon;
-    /// fn main() -> Result<(), expvar_carbon::ConfigError> {
-    ///     let _carbon = Carbon::new("graphite:2003").spawn()?.drop_guard();
-    ///     // … the program …
-    ///     Ok(())
-    /// }
-    /// ```
-    pub fn drop_guard(self) -> DropGuard {
-        DropGuard(self)
-    }
-}
-
-impl fmt::Debug for Handle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").field("stats", &self.stats()).finish_non_exhaustive()
-    }
-}
+pub type Handle = expvar_push::Handle<Sender>;
 
 /// On drop, collects once more, sends what is queued within the
 /// [`shutdown_timeout`](crate::Carbon::shutdown_timeout), and ends the push. Blocks the thread
 /// meanwhile. Does nothing if the push has ended.
 ///
-/// ```
+/// ```no_run
 /// fn main() -> Result<(), expvar_carbon::ConfigError> {
-///     let _guard = expvar_carbon::Carbon::new("127.0.0.1:2003").spawn()?.drop_guard();
-///     // What the program does until here is pushed.
-/// #   std::mem::forget(_guard);
+///     let _guard = expvar_carbon::Carbon::new("graphite:2003").spawn()?.drop_guard();
+///     // What the program does until here is pushed when it returns or panics.
 ///     Ok(())
 /// }
 /// ```
-#[must_use = "it closes the push at once unless it is kept: `let _guard = …`"]
-#[derive(Debug)]
-pub struct DropGuard(Handle);
+pub type DropGuard = expvar_push::DropGuard<Sender>;
 
-impl Deref for DropGuard {
-    type Target = Handle;
+impl Sends for Sender {
+    type Stats = Stats;
 
-    fn deref(&self) -> &Handle {
-        &self.0
+    fn stats(&self) -> Stats {
+        self.stats()
     }
-}
 
-impl Drop for DropGuard {
-    fn drop(&mut self) {
-        self.0.task.close();
+    fn left(&self) -> Unsent {
+        self.left()
+    }
+
+    #[cfg(feature = "tls")]
+    fn reload_tls(&self) -> Result<(), ConfigError> {
+        self.reload_tls()
     }
 }

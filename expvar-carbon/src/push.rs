@@ -71,8 +71,7 @@ impl Push {
             handed: 0,
             last_clash: last_clash.clone(),
         };
-        let (handle, task) = Task::new(exporter, interval, shutdown_timeout);
-        let handle = Handle::new(handle, sender.clone());
+        let (handle, task) = Task::new(exporter, sender.clone(), interval, shutdown_timeout);
         (handle, Self { task, driver, registry, sender, last_clash })
     }
 

@@ -9,6 +9,7 @@ pub(crate) mod json;
 pub(crate) mod metric;
 pub(crate) mod name;
 pub(crate) mod name_cache;
+pub(crate) mod parts;
 pub(crate) mod place;
 pub(crate) mod reader;
 pub(crate) mod refusal;

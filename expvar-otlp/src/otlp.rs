@@ -1,35 +1,26 @@
 //! Pushes a registry to an OpenTelemetry collector at exact intervals.
 
+mod plan;
+
 use std::future::Future;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use expvar::Registry;
 #[cfg(feature = "tls")]
 use expvar_push::Tls;
 use expvar_push::{ConfigError, Event, Observer, Unsent};
-use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::encode::reader::Reader;
-use crate::encode::request::Envelope;
-use crate::environment::Environment;
-use crate::handle::Handle;
+use crate::handle::{Feed, Handle};
 use crate::mapping::Mapping;
 use crate::push::{Parts, Push};
 use crate::renderer::Renderer;
-use crate::resource::Resource;
 use crate::send::client::Client;
 use crate::send::driver::Driver;
-use crate::send::endpoint::{Endpoint, For};
-use crate::send::pack::{Compression, Pack, Protocol};
+use crate::send::pack::{Compression, Protocol};
 use crate::send::sender::Sender;
-use crate::settings::{Histograms, Settings, Temporality};
+use crate::settings::{Histograms, Temporality};
+use plan::Plan;
 
-/// The default endpoint of collectors.
-const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
-const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-const DEFAULT_EXPORT_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
 
 /// Pushes a registry to an OpenTelemetry collector at exact intervals: OTLP over HTTP.
@@ -92,8 +83,8 @@ const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
 /// A request waits in a bounded queue until it is answered; if the queue is full, the oldest one is
 /// dropped. It is retried, after `Retry-After` or a pause of up to 1 s that doubles to 60 s, if no
 /// connection could be made, if it was not written completely, or if the status is 429, 502, 503 or
-/// 504. Any other response is final, as specified: rejected points are counted, and reported with
-/// the server's message and a remedy.
+/// 504. Any other response is final: the specification forbids a retry after any other 4xx or 5xx,
+/// 500 included. Rejected points are counted, and reported with the server's message and a remedy.
 ///
 /// # Deltas
 ///
@@ -123,27 +114,6 @@ pub struct Otlp {
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
     observer: Observer,
-}
-
-/// The certificates and keys of an `https://` endpoint.
-#[cfg(feature = "tls")]
-type Identity = Option<expvar_push::Identity>;
-#[cfg(not(feature = "tls"))]
-type Identity = ();
-
-/// The validated parts of a push.
-struct Plan {
-    disabled: bool,
-    endpoint: Endpoint,
-    headers: HeaderMap,
-    timeout: Duration,
-    interval: Duration,
-    pack: Pack,
-    settings: Settings,
-    resource: Resource,
-    problems: Vec<(String, String)>,
-    #[cfg(feature = "tls")]
-    tls: Tls,
 }
 
 impl Otlp {
@@ -310,7 +280,7 @@ impl Otlp {
     /// A setting is invalid, or no thread can be started. The error names a remedy.
     pub fn spawn(self) -> Result<Handle, ConfigError> {
         let (handle, push) = self.build()?;
-        handle.spawn(push)
+        handle.spawn("expvar-otlp", push.run(std::future::pending()))
     }
 
     /// Builds the handle, and the push to run as a task in a tokio runtime.
@@ -319,21 +289,17 @@ impl Otlp {
     /// A setting is invalid. The error names it and a remedy.
     pub fn build(self) -> Result<(Handle, Push), ConfigError> {
         let plan = self.plan(|name| std::env::var(name).ok())?;
-        let (sender, driver, _identity) = self.connect(&plan)?;
+        let (feed, driver) = self.connect(&plan)?;
         let parts = Parts {
             registry: self.registry,
             interval: plan.interval,
             shutdown_timeout: self.shutdown_timeout,
-            reader: Reader::new(Arc::new(plan.settings), started()),
-            envelope: Envelope::new(&plan.resource.encode()),
+            reader: plan.reader(),
             pack: plan.pack,
             problems: plan.problems,
             disabled: plan.disabled,
         };
-        let (handle, push) = Push::new(parts, sender, driver);
-        #[cfg(feature = "tls")]
-        let handle = handle.with_identity(_identity);
-        Ok((handle, push))
+        Ok(Push::new(parts, feed, driver))
     }
 
     /// Builds a sender for points of the program's own, and its driver, to run as a task in a tokio
@@ -343,29 +309,30 @@ impl Otlp {
     /// A setting is invalid. The error names it and a remedy.
     pub fn sender(self) -> Result<(crate::points::Sender, Driver), ConfigError> {
         let plan = self.plan(|name| std::env::var(name).ok())?;
-        let (sender, driver, _) = self.connect(&plan)?;
-        Ok((crate::points::Sender::new(sender, plan.pack), driver))
+        let (feed, driver) = self.connect(&plan)?;
+        Ok((crate::points::Sender::new(feed.sender, plan.pack), driver))
     }
 
-    fn connect(&self, plan: &Plan) -> Result<(Sender, Driver, Identity), ConfigError> {
+    fn connect(&self, plan: &Plan) -> Result<(Feed, Driver), ConfigError> {
         let destination = plan.endpoint.uri.to_string();
         let sender = Sender::new(destination, self.queue_bytes, self.observer.clone());
         #[allow(unused_mut, reason = "without TLS it needs nothing more")]
         let mut client = Client::new(plan.endpoint.clone(), plan.headers.clone(), plan.timeout);
         #[cfg(feature = "tls")]
         let identity = match plan.endpoint.is_tls {
-            true => {
-                let identity = expvar_push::Identity::new(plan.tls.clone())?;
-                client.identify(identity.clone());
-                Some(identity)
-            }
+            true => Some(expvar_push::Identity::new(plan.tls.clone())?),
             false => None,
         };
-        #[cfg(not(feature = "tls"))]
-        let identity = ();
+        #[cfg(feature = "tls")]
+        identity.iter().for_each(|identity| client.identify(identity.clone()));
         let once = plan.settings.temporality != Temporality::Cumulative;
         let driver = Driver::new(sender.clone(), client, once);
-        Ok((sender, driver, identity))
+        let feed = Feed {
+            sender,
+            #[cfg(feature = "tls")]
+            identity,
+        };
+        Ok((feed, driver))
     }
 
     /// Builds a renderer with the settings of this push, without sending.
@@ -374,148 +341,8 @@ impl Otlp {
     /// A setting is invalid. The error names it and a remedy.
     pub fn renderer(self) -> Result<Renderer, ConfigError> {
         let plan = self.plan(|name| std::env::var(name).ok())?;
-        let reader = Reader::new(Arc::new(plan.settings), started());
-        Ok(Renderer::new(reader, Envelope::new(&plan.resource.encode()), self.registry))
+        Ok(Renderer::new(plan.reader(), self.registry))
     }
-
-    fn plan(&self, get: impl Fn(&str) -> Option<String>) -> Result<Plan, ConfigError> {
-        let env = match self.is_alone {
-            true => Environment::default(),
-            false => match Environment::read(get) {
-                Ok(env) => env,
-                // Settings in the program take precedence.
-                Err(_) if self.protocol.is_some() => Environment::default(),
-                Err(error) => return Err(error),
-            },
-        };
-        let endpoint = match (&self.endpoint, &env.metrics_endpoint, &env.endpoint) {
-            (Some(url), ..) => Endpoint::parse("endpoint", url, For::All),
-            (None, Some(url), _) => {
-                Endpoint::parse("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", url, For::Metrics)
-            }
-            (None, None, Some(url)) => {
-                Endpoint::parse("OTEL_EXPORTER_OTLP_ENDPOINT", url, For::All)
-            }
-            (None, None, None) => Endpoint::parse("endpoint", DEFAULT_ENDPOINT, For::All),
-        }?;
-        if endpoint.is_tls && cfg!(not(feature = "tls")) {
-            return Err(ConfigError::new(
-                "endpoint",
-                "https:// needs the feature \"tls\" of expvar-otlp, which is not enabled",
-                "enable it in Cargo.toml: expvar-otlp = { version = \"0.1\", features = [\"tls\"] }",
-            ));
-        }
-        let timeout = env.timeout.unwrap_or(DEFAULT_TIMEOUT);
-        let timeout = timeout.min(env.export_timeout.unwrap_or(DEFAULT_EXPORT_TIMEOUT));
-        let pack = Pack {
-            protocol: self.protocol.or(env.protocol).unwrap_or_default(),
-            compression: self.compression.or(env.compression).unwrap_or_default(),
-        };
-        Ok(Plan {
-            disabled: env.disabled,
-            endpoint,
-            headers: self.header_map(&env, pack)?,
-            timeout: self.timeout.unwrap_or(timeout),
-            interval: self.whole_interval(&env)?,
-            pack,
-            settings: self.settings(&env)?,
-            resource: self.resource_of(&env),
-            #[cfg(feature = "tls")]
-            tls: self.tls_of(&env),
-            problems: env.problems,
-        })
-    }
-
-    fn header_map(&self, env: &Environment, pack: Pack) -> Result<HeaderMap, ConfigError> {
-        let mut headers = HeaderMap::new();
-        for (from, pairs) in
-            [("OTEL_EXPORTER_OTLP_HEADERS", &env.headers), ("header", &self.headers)]
-        {
-            for (name, value) in pairs {
-                // A value may be a secret: it is not shown.
-                let refuse = |what: &str| {
-                    let remedy = "use visible ASCII, in a name no space, colon or quote";
-                    ConfigError::new(from, format!("the {what} of {name:?} cannot be sent"), remedy)
-                };
-                let header = name.parse::<HeaderName>().map_err(|_| refuse("name"))?;
-                let mut value = HeaderValue::from_str(value).map_err(|_| refuse("value"))?;
-                value.set_sensitive(true);
-                headers.insert(header, value);
-            }
-        }
-        pack.set_headers(&mut headers);
-        Ok(headers)
-    }
-
-    fn whole_interval(&self, env: &Environment) -> Result<Duration, ConfigError> {
-        let from_env = |interval: Duration| {
-            Duration::from_secs(interval.as_secs() + u64::from(interval.subsec_nanos() > 0))
-        };
-        let interval = match (self.interval, env.interval) {
-            (Some(interval), _) => interval,
-            (None, Some(interval)) => from_env(interval),
-            (None, None) => DEFAULT_INTERVAL,
-        };
-        let is_whole = interval.subsec_nanos() == 0 && interval.as_secs() > 0;
-        if !is_whole || interval.as_secs() > 1 << 30 {
-            return Err(ConfigError::new(
-                "interval",
-                format!("{interval:?} is no number of whole seconds"),
-                "use whole seconds, at least one: Duration::from_secs(60)",
-            ));
-        }
-        Ok(interval)
-    }
-
-    fn settings(&self, env: &Environment) -> Result<Settings, ConfigError> {
-        let mut settings = Settings {
-            temporality: self.temporality.or(env.temporality).unwrap_or_default(),
-            histograms: self.histograms.or(env.histograms).unwrap_or_default(),
-            without_library: self.without_library,
-            ..Settings::default()
-        };
-        for mapping in &self.mappings {
-            mapping.check()?;
-            settings.mappings.insert(mapping.variable.clone(), Arc::new(mapping.clone()));
-        }
-        Ok(settings)
-    }
-
-    fn resource_of(&self, env: &Environment) -> Resource {
-        let mut resource = Resource::of_process();
-        for (key, value) in &env.resource {
-            resource.set(key, value);
-        }
-        for name in env.service_name.iter().chain(&self.service_name) {
-            resource.set("service.name", name);
-        }
-        for (key, value) in &self.resource {
-            resource.set(key, value);
-        }
-        resource
-    }
-
-    #[cfg(feature = "tls")]
-    fn tls_of(&self, env: &Environment) -> Tls {
-        if let Some(tls) = &self.tls {
-            return tls.clone();
-        }
-        let mut tls = Tls::new();
-        if let Some(path) = &env.certificate {
-            tls = tls.ca_file(path);
-        }
-        if let (Some(chain), Some(key)) = (&env.client_certificate, &env.client_key) {
-            tls = tls.client_certificate(chain, key);
-        }
-        tls
-    }
-}
-
-/// When the program started, if the system tells, in nanoseconds since 1970: the start of counts.
-fn started() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let started = expvar::process::read().start_time_seconds.map(Duration::from_secs_f64);
-    started.filter(|started| *started < now).unwrap_or(now).as_nanos() as u64
 }
 
 #[cfg(test)]

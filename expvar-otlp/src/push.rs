@@ -7,10 +7,9 @@ use std::time::Duration;
 use expvar::{Map, Registry, Text};
 use expvar_push::{Event, Export, Moment, Reply, Task, Unsent, publish_beside};
 
-use crate::encode::reader::{Part, Reader};
+use crate::encode::reader::Reader;
 use crate::encode::refusal::Refused;
-use crate::encode::request::Envelope;
-use crate::handle::Handle;
+use crate::handle::{Feed, Handle};
 use crate::send::driver::Driver;
 use crate::send::pack::Pack;
 use crate::send::sender::Sender;
@@ -23,7 +22,6 @@ pub(crate) struct Parts {
     pub(crate) interval: Duration,
     pub(crate) shutdown_timeout: Duration,
     pub(crate) reader: Reader,
-    pub(crate) envelope: Envelope,
     pub(crate) pack: Pack,
     /// Invalid environment variables.
     pub(crate) problems: Vec<(String, String)>,
@@ -55,11 +53,8 @@ pub struct Push {
 struct Exporter {
     registry: Registry,
     reader: Reader,
-    envelope: Envelope,
     pack: Pack,
     sender: Sender,
-    /// How many parts of the collection were handed over.
-    handed: usize,
     last_clash: Arc<Text>,
     troubles: Troubles,
     /// The time of the last collection.
@@ -68,22 +63,20 @@ struct Exporter {
 }
 
 impl Push {
-    pub(crate) fn new(parts: Parts, sender: Sender, driver: Driver) -> (Handle, Self) {
+    pub(crate) fn new(parts: Parts, feed: Feed, driver: Driver) -> (Handle, Self) {
+        let sender = feed.sender.clone();
         let last_clash = Arc::new(Text::new());
         let exporter = Exporter {
             registry: parts.registry.clone(),
             reader: parts.reader,
-            envelope: parts.envelope,
             pack: parts.pack,
             sender: sender.clone(),
-            handed: 0,
             last_clash: last_clash.clone(),
             troubles: Troubles::default(),
             last: 0,
             disabled: parts.disabled,
         };
-        let (handle, task) = Task::new(exporter, parts.interval, parts.shutdown_timeout);
-        let handle = Handle::new(handle, sender.clone());
+        let (handle, task) = Task::new(exporter, feed, parts.interval, parts.shutdown_timeout);
         let Parts { registry, problems, disabled, .. } = parts;
         (handle, Self { task, driver, registry, sender, last_clash, problems, disabled })
     }
@@ -153,7 +146,6 @@ impl Export for Exporter {
         }
         let time = self.time(moment);
         self.reader.read(&self.registry, time);
-        self.handed = 0;
         self.last = time;
         let refused = self.reader.refused();
         if refused != Refused::default() {
@@ -166,24 +158,12 @@ impl Export for Exporter {
     }
 
     fn hand_over(&mut self, all: bool) -> usize {
-        let (metrics, parts) = self.reader.metrics();
+        let parts = &mut self.reader.parts;
         let most = if all { usize::MAX } else { 1 };
-        let mut start = match self.handed.checked_sub(1) {
-            Some(last) => parts.get(last).map_or(0, |part| part.end),
-            None => 0,
-        };
-        for &Part { end, points } in parts.iter().skip(self.handed).take(most) {
-            let request = self.envelope.wrap(&metrics[start..end]);
+        for (request, points) in std::iter::from_fn(|| parts.take()).take(most) {
             self.sender.push(self.pack.pack(request), points);
-            start = end;
-            self.handed += 1;
         }
-        let left = parts.len().saturating_sub(self.handed);
-        if left == 0 {
-            self.reader.clear();
-            self.handed = 0;
-        }
-        left
+        parts.left()
     }
 
     fn flush(&mut self, within: Duration, reply: Reply) {

@@ -8,7 +8,6 @@ use expvar::Registry;
 use crate::encode::json;
 use crate::encode::reader::Reader;
 use crate::encode::refusal::Refused;
-use crate::encode::request::Envelope;
 
 /// Encodes a registry as a push with the same settings would. Made by
 /// [`Otlp::renderer`](crate::Otlp::renderer).
@@ -25,13 +24,12 @@ use crate::encode::request::Envelope;
 /// ```
 pub struct Renderer {
     reader: Reader,
-    envelope: Envelope,
     registry: Registry,
 }
 
 impl Renderer {
-    pub(crate) fn new(reader: Reader, envelope: Envelope, registry: Registry) -> Self {
-        Self { reader, envelope, registry }
+    pub(crate) fn new(reader: Reader, registry: Registry) -> Self {
+        Self { reader, registry }
     }
 
     /// Collects every variable now, and returns the requests: `ExportMetricsServiceRequest` as
@@ -45,14 +43,7 @@ impl Renderer {
     /// 1970.
     pub fn to_requests_at(&mut self, time: u64) -> Vec<Bytes> {
         self.reader.read(&self.registry, time);
-        let (metrics, parts) = self.reader.metrics();
-        let mut start = 0;
-        let requests = parts.iter().map(|part| {
-            let request = self.envelope.wrap(&metrics[start..part.end]);
-            start = part.end;
-            request
-        });
-        requests.collect()
+        std::iter::from_fn(|| self.reader.parts.take()).map(|(request, _)| request).collect()
     }
 
     /// Reads every variable now, encodes it into memory that is kept, and returns how many points
@@ -60,8 +51,7 @@ impl Renderer {
     #[doc(hidden)]
     pub fn encode(&mut self, time: u64) -> (u64, usize) {
         self.reader.read(&self.registry, time);
-        let (metrics, parts) = self.reader.metrics();
-        (parts.iter().map(|part| part.points).sum(), metrics.len())
+        self.reader.parts.weight()
     }
 
     /// Collects every variable now, and returns the requests as JSON, one on each line.

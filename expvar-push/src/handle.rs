@@ -1,5 +1,7 @@
 //! The handle of a running push.
 
+use std::fmt;
+use std::ops::Deref;
 use std::sync::mpsc as blocking;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -36,63 +38,75 @@ pub enum Order {
 /// ```
 pub type Reply = Box<dyn FnOnce(Unsent) + Send>;
 
-/// The handle of a [`Task`](crate::Task). Dropping it leaves the task running.
+/// What a [`Handle`] asks of the sender that its task feeds.
+pub trait Sends {
+    /// What it counts.
+    type Stats: fmt::Debug;
+
+    /// The statistics so far.
+    fn stats(&self) -> Self::Stats;
+
+    /// What is unsent if the task has ended.
+    fn left(&self) -> Unsent;
+
+    /// Reloads certificates and keys. Does nothing if there are none.
+    ///
+    /// # Errors
+    /// A file is invalid.
+    fn reload_tls(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
+}
+
+/// A running push: the handle of a [`Task`](crate::Task).
+///
+/// Dropping it does not stop the push, which runs until the process ends, like
+/// `expvar_http::spawn`; the last values are then not pushed. To push them, keep the
+/// [`drop_guard`](Self::drop_guard) in `main`, or call [`close`](Self::close) or
+/// [`shutdown`](Self::shutdown) at its end.
 ///
 /// ```
 /// use std::time::Duration;
-/// use expvar_push::{Export, Task};
+/// use expvar_push::{Export, Sends, Task};
 ///
-/// async fn push(export: impl Export + 'static) {
-///     let (handle, task) = Task::new(export, Duration::from_secs(60), Duration::from_secs(5));
+/// async fn push(export: impl Export + 'static, sender: impl Sends) {
+///     let (minute, timeout) = (Duration::from_secs(60), Duration::from_secs(5));
+///     let (handle, task) = Task::new(export, sender, minute, timeout);
 ///     let running = tokio::spawn(task.run(std::future::pending()));
 ///     handle.shutdown().await;
 /// }
 /// ```
-pub struct Handle {
+#[must_use = "the push goes on without it, but what the program does last is not pushed: \
+              keep its drop_guard() in main"]
+pub struct Handle<S> {
+    sender: S,
     orders: mpsc::Sender<Order>,
     shutdown_timeout: Duration,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl Handle {
-    pub(crate) fn new(orders: mpsc::Sender<Order>, shutdown_timeout: Duration) -> Self {
-        Self { orders, shutdown_timeout, thread: Mutex::new(None) }
+impl<S> Handle<S> {
+    pub(crate) fn new(sender: S, orders: mpsc::Sender<Order>, shutdown_timeout: Duration) -> Self {
+        Self { sender, orders, shutdown_timeout, thread: Mutex::new(None) }
     }
 
     /// Runs this handle's task on a thread of its own.
-    ///
-    /// # Errors
-    /// No thread can be started.
+    #[doc(hidden)]
     pub fn spawn(
         self,
         name: &str,
-        task: impl Future<Output = ()> + Send + 'static,
+        task: impl Future<Output = Unsent> + Send + 'static,
     ) -> Result<Self, ConfigError> {
-        *self.thread.lock() = Some(spawn(name, task)?);
+        let thread = spawn(name, async {
+            task.await;
+        })?;
+        *self.thread.lock() = Some(thread);
         Ok(self)
-    }
-
-    /// Waits until everything collected so far has arrived, or the time is over. Does not collect.
-    /// `None` if the task has ended.
-    pub async fn flush(&self, within: Duration) -> Option<Unsent> {
-        self.order(|reply| Order::Flush(within, reply)).await
-    }
-
-    /// Like [`flush`](Self::flush), outside of async code: blocks the thread.
-    pub fn flush_blocking(&self, within: Duration) -> Option<Unsent> {
-        self.wait(within, |reply| Order::Flush(within, reply))
     }
 
     /// Collects once more, sends what is queued within the shutdown timeout, and ends the task.
     /// `None` if it has already ended.
-    pub async fn shutdown(&self) -> Option<Unsent> {
-        let within = self.shutdown_timeout;
-        self.order(|reply| Order::Close(within, reply)).await
-    }
-
-    /// Like [`shutdown`](Self::shutdown), outside of async code: blocks until the task's thread has
-    /// ended.
-    pub fn close(&self) -> Option<Unsent> {
+    fn end(&self) -> Option<Unsent> {
         let within = self.shutdown_timeout;
         let left = self.wait(within, |reply| Order::Close(within, reply));
         let thread = self.thread.lock().take();
@@ -121,5 +135,85 @@ impl Handle {
         // The task answers in time; the extra second is for a busy machine. There is no answer if a
         // variable's function hangs.
         answer.recv_timeout(within.saturating_add(Duration::from_secs(1))).ok()
+    }
+}
+
+impl<S: Sends> Handle<S> {
+    /// What the push has counted so far.
+    pub fn stats(&self) -> S::Stats {
+        self.sender.stats()
+    }
+
+    /// Reads the certificates and keys of its connections again, where they are secured:
+    /// connections from now on use them.
+    ///
+    /// # Errors
+    /// When a file cannot be used; then all goes on with what was read before.
+    pub fn reload_tls(&self) -> Result<(), ConfigError> {
+        self.sender.reload_tls()
+    }
+
+    /// Waits until everything read so far has arrived, or the time is over, and returns what is
+    /// left then. Takes no reading of its own.
+    pub async fn flush(&self, within: Duration) -> Unsent {
+        let left = self.order(|reply| Order::Flush(within, reply)).await;
+        left.unwrap_or_else(|| self.sender.left())
+    }
+
+    /// The same as [`flush`](Self::flush) for callers outside of async code: blocks the thread.
+    pub fn flush_blocking(&self, within: Duration) -> Unsent {
+        let left = self.wait(within, |reply| Order::Flush(within, reply));
+        left.unwrap_or_else(|| self.sender.left())
+    }
+
+    /// Takes a last reading, sends what waits, ends, and returns what is left when the push's
+    /// `shutdown_timeout` is over.
+    pub async fn shutdown(self) -> Unsent {
+        let within = self.shutdown_timeout;
+        let left = self.order(|reply| Order::Close(within, reply)).await;
+        left.unwrap_or_else(|| self.sender.left())
+    }
+
+    /// The same as [`shutdown`](Self::shutdown) for callers outside of async code: blocks the
+    /// thread until the push's own has ended.
+    pub fn close(self) -> Unsent {
+        self.end().unwrap_or_else(|| self.sender.left())
+    }
+
+    /// [Closes](Self::close) the push when the guard is dropped: kept in `main`, what the program
+    /// did last is pushed when it returns or panics.
+    pub fn drop_guard(self) -> DropGuard<S> {
+        DropGuard(self)
+    }
+}
+
+impl<S: Sends> fmt::Debug for Handle<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+/// Takes a last reading when it is dropped, sends what waits within the push's `shutdown_timeout`,
+/// and ends the push. Blocks the thread meanwhile; does nothing where the push has ended.
+#[must_use = "it closes the push at once unless it is kept: `let _guard = …`"]
+pub struct DropGuard<S>(Handle<S>);
+
+impl<S> Deref for DropGuard<S> {
+    type Target = Handle<S>;
+
+    fn deref(&self) -> &Handle<S> {
+        &self.0
+    }
+}
+
+impl<S: Sends> fmt::Debug for DropGuard<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("DropGuard").field(&self.0).finish()
+    }
+}
+
+impl<S> Drop for DropGuard<S> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }

@@ -61,10 +61,11 @@ pub trait Export: Send {
 ///
 /// ```
 /// use std::time::Duration;
-/// use expvar_push::{Export, Task};
+/// use expvar_push::{Export, Sends, Task};
 ///
-/// async fn push(export: impl Export + 'static) {
-///     let (handle, task) = Task::new(export, Duration::from_secs(60), Duration::from_secs(5));
+/// async fn push(export: impl Export + 'static, sender: impl Sends) {
+///     let (minute, timeout) = (Duration::from_secs(60), Duration::from_secs(5));
+///     let (handle, task) = Task::new(export, sender, minute, timeout);
 ///     let running = tokio::spawn(task.run(std::future::pending()));
 ///     handle.shutdown().await;
 /// }
@@ -92,8 +93,13 @@ struct Shown {
 }
 
 impl<E: Export> Task<E> {
-    /// Creates a task, to be [run](Self::run), and its handle.
-    pub fn new(export: E, interval: Duration, shutdown_timeout: Duration) -> (Handle, Self) {
+    /// Creates a task, to be [run](Self::run), and its handle. `sender` is what `export` feeds.
+    pub fn new<S>(
+        export: E,
+        sender: S,
+        interval: Duration,
+        shutdown_timeout: Duration,
+    ) -> (Handle<S>, Self) {
         let (orders, received) = mpsc::channel(16);
         let task = Self {
             export,
@@ -104,7 +110,7 @@ impl<E: Export> Task<E> {
             jitter: random(),
             shown: Shown::default(),
         };
-        (Handle::new(orders, shutdown_timeout), task)
+        (Handle::new(sender, orders, shutdown_timeout), task)
     }
 
     /// For tests: replaces the wall clock, counted from 1970, and the random delay.

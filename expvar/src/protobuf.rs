@@ -71,9 +71,16 @@ impl Message {
     /// Bytes, even if empty.
     #[inline]
     pub fn bytes(&mut self, field: u32, bytes: &[u8]) {
-        self.key(field, LENGTH_DELIMITED);
-        put_varint(&mut self.0, bytes.len() as u64);
+        self.begin(field, bytes.len());
         self.0.extend_from_slice(bytes);
+    }
+
+    /// Begins a text, bytes or a nested message of so many bytes, which are appended next. Unlike
+    /// [`nested`](Self::nested), it moves nothing.
+    #[inline]
+    pub fn begin(&mut self, field: u32, length: usize) {
+        self.key(field, LENGTH_DELIMITED);
+        put_varint(&mut self.0, length as u64);
     }
 
     /// A nested message, even if empty.

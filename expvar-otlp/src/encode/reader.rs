@@ -1,24 +1,25 @@
 //! Encodes a registry's values as metrics, collection after collection.
 
+mod histograms;
+
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use expvar::protobuf::Message;
-use expvar::{Info, Number, Recorded, Registry, Snapshot};
+use expvar::{Info, Number, Registry, Snapshot};
 
 use crate::encode::families::Families;
-use crate::encode::histogram::{self, Exemplars};
+use crate::encode::histogram;
 use crate::encode::metric::{Kind, Metric, write_number, write_tail};
 use crate::encode::name;
 use crate::encode::name_cache::{NameCache, Walk};
+use crate::encode::parts::{PART_BYTES, Parts};
 use crate::encode::place::Place;
 use crate::encode::refusal::{Refusal, Refused};
+use crate::encode::request::Envelope;
 use crate::encode::series::Series;
 use crate::mapping::Numbers;
-use crate::settings::{Histograms, Settings, Temporality};
-
-/// The size of a request. Receivers accept at least 4 MiB.
-pub(crate) const PART_BYTES: usize = 1 << 20;
+use crate::settings::{Settings, Temporality};
 
 /// Encodes a registry's values, collection after collection.
 ///
@@ -30,11 +31,8 @@ pub(crate) struct Reader {
     series: Series,
     pub(crate) place: Place,
     families: Families,
-    /// Elements of `ScopeMetrics.metrics`.
-    metrics: Message,
-    parts: Vec<Part>,
-    /// Points since the last part.
-    points: u64,
+    /// The metrics of the last collection.
+    pub(crate) parts: Parts,
     /// Points rejected in this collection.
     refused: Refused,
     /// The last metric rejected because of a conflict.
@@ -50,25 +48,16 @@ pub(crate) struct Reader {
     buckets: histogram::Buckets,
 }
 
-/// The end of the metrics of one request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Part {
-    pub(crate) end: usize,
-    pub(crate) points: u64,
-}
-
 impl Reader {
     /// Counts start at `started`, in nanoseconds since 1970.
-    pub(crate) fn new(settings: Arc<Settings>, started: u64) -> Self {
+    pub(crate) fn new(settings: Arc<Settings>, started: u64, envelope: Envelope) -> Self {
         Self {
             settings,
             root: NameCache::default(),
             series: Series::default(),
             place: Place::default(),
             families: Families::default(),
-            metrics: Message::default(),
-            parts: Vec::new(),
-            points: 0,
+            parts: Parts::new(envelope),
             refused: Refused::default(),
             conflict: None,
             registered: 0,
@@ -94,21 +83,14 @@ impl Reader {
         registry.visit_recalling(|_| {}, &mut walk);
         self.root = walk.finish();
         self.series.end();
-        self.cut(0);
+        self.parts.finish();
         self.last = Some(time);
         self.news = now;
     }
 
-    /// The metrics of the last collection, in parts.
-    pub(crate) fn metrics(&self) -> (&[u8], &[Part]) {
-        (self.metrics.as_bytes(), &self.parts)
-    }
-
     /// Removes the metrics of the last collection.
     pub(crate) fn clear(&mut self) {
-        self.metrics.clear();
         self.parts.clear();
-        self.points = 0;
         self.refused = Refused::default();
     }
 
@@ -151,7 +133,7 @@ impl Reader {
         if self.families.used() > 0 {
             self.write_families();
         }
-        self.cut(PART_BYTES);
+        self.parts.cut(PART_BYTES);
     }
 
     fn write_families(&mut self) {
@@ -162,22 +144,12 @@ impl Reader {
     }
 
     fn write_family(&mut self, at: usize) {
-        let pending = self.metrics.len() - self.parts.last().map_or(0, |part| part.end);
-        if pending + self.families.len(at) > PART_BYTES {
-            self.cut(0);
+        if self.parts.pending() + self.families.len(at) > PART_BYTES {
+            self.parts.cut(0);
         }
-        self.points += self.families.write(at, &mut self.metrics);
-        self.cut(PART_BYTES);
-    }
-
-    /// Ends a part if there are more bytes than this.
-    #[inline]
-    fn cut(&mut self, more_than: usize) {
-        let end = self.metrics.len();
-        if end - self.parts.last().map_or(0, |part| part.end) > more_than {
-            let points = std::mem::take(&mut self.points);
-            self.parts.push(Part { end, points });
-        }
+        let points = self.families.write(at, self.parts.metrics());
+        self.parts.count(points);
+        self.parts.cut(PART_BYTES);
     }
 
     /// The kind of a number at this position.
@@ -332,8 +304,8 @@ impl Reader {
             write_tail(to, kind, times, number);
         };
         if whole {
-            write(&mut self.metrics);
-            self.points += 1;
+            write(self.parts.metrics());
+            self.parts.count(1);
         } else {
             let at = match self.families.plain(kind) {
                 Some(at) => at,
@@ -400,79 +372,6 @@ impl Reader {
         }
         self.place.name.truncate(len);
     }
-
-    /// Encodes a histogram.
-    pub(crate) fn histogram(&mut self, mut recorded: Recorded<'_>) {
-        let delta = self.settings.temporality != Temporality::Cumulative;
-        let bounds = self.bounds(recorded.total());
-        let kind = match bounds {
-            Bounds::None => Kind::Exponential { delta },
-            _ => Kind::Explicit { delta },
-        };
-        let Some(hash) = self.hash(None, kind) else { return };
-        let exemplars = recorded.exemplars();
-        let exemplars = Exemplars { all: &exemplars, since: self.news };
-        let registered = self.registered;
-        let mut interval = std::mem::take(&mut self.interval);
-        match self.series.histogram(hash, registered, delta, &mut recorded, &mut interval) {
-            Err(_) => self.refuse(Refusal::Conflict),
-            Ok(None) => {}
-            Ok(Some((start, snapshot))) => {
-                let at = self.family(kind);
-                self.take_bounds(bounds, snapshot);
-                let (times, buckets) = ((start, self.time), &mut self.buckets);
-                let attributes = &self.place.attributes;
-                self.families.add(at, |points| match bounds {
-                    Bounds::None => {
-                        buckets.write_exponential(points, attributes, times, snapshot, &exemplars);
-                    }
-                    _ => buckets.write_explicit(points, attributes, times, snapshot, &exemplars),
-                });
-                self.spill(at);
-            }
-        }
-        self.interval = interval;
-    }
-
-    /// The source of a histogram's bounds: a mapping, its declaration, the settings.
-    fn bounds(&self, total: &Snapshot) -> Bounds {
-        let mapping = self.place.mapping.as_ref();
-        if mapping.is_some_and(|mapping| mapping.buckets.is_some()) {
-            return Bounds::Mapped;
-        }
-        match self.settings.histograms {
-            Histograms::Own => Bounds::Own,
-            _ if !total.bounds().is_empty() => Bounds::Declared,
-            Histograms::Explicit => Bounds::Powers,
-            Histograms::Exponential => Bounds::None,
-        }
-    }
-
-    fn take_bounds(&mut self, bounds: Bounds, snapshot: &Snapshot) {
-        let mapped = self.place.mapping.as_ref().and_then(|mapping| mapping.buckets.as_deref());
-        match bounds {
-            Bounds::None => {}
-            Bounds::Mapped => self.buckets.set_bounds(mapped.unwrap_or_default()),
-            Bounds::Declared => self.buckets.set_bounds(snapshot.bounds()),
-            Bounds::Own => self.buckets.set_own(snapshot),
-            Bounds::Powers => {
-                let place = &self.place;
-                let said = if place.is_plain() { &place.variable } else { &place.leaf };
-                self.buckets.set_powers(said.code, snapshot.is_float());
-            }
-        }
-    }
-}
-
-/// The source of a histogram's explicit bounds.
-#[derive(Debug, Clone, Copy)]
-enum Bounds {
-    /// None: it is exponential.
-    None,
-    Mapped,
-    Declared,
-    Own,
-    Powers,
 }
 
 /// A number with a cached beginning.

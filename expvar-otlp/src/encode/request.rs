@@ -1,6 +1,5 @@
 //! `ExportMetricsServiceRequest`: metrics with what they are of.
 
-use bytes::Bytes;
 use expvar::protobuf::Message;
 
 use crate::encode::attributes::{Attributes, OF_EXPONENTIAL};
@@ -27,22 +26,30 @@ impl Envelope {
         Self { resource: encoded, scope }
     }
 
-    /// A request with these metrics.
-    pub(crate) fn wrap(&self, metrics: &[u8]) -> Bytes {
-        let extra = self.resource.len() + self.scope.len() + 32;
-        let mut request = Message::from(Vec::with_capacity(metrics.len() + extra));
-        self.append(&mut request, metrics);
-        request.into_bytes().into()
+    /// The most that a request begins with.
+    pub(crate) fn room(&self) -> usize {
+        self.resource.len() + self.scope.len() + 2 * FIELD_BYTES
+    }
+
+    /// What a request begins with where so many bytes of metrics follow.
+    pub(crate) fn front(&self, metrics_len: usize) -> Message {
+        let scope_len = self.scope.len() + metrics_len;
+        let mut of_scope = Message::default();
+        of_scope.begin(2, scope_len);
+        let mut front = Message::from(Vec::with_capacity(self.room()));
+        front.begin(1, self.resource.len() + of_scope.len() + scope_len);
+        for part in [&self.resource, &of_scope, &self.scope] {
+            front.append(part.as_bytes());
+        }
+        front
     }
 
     /// Adds these metrics to a request.
     pub(crate) fn append(&self, request: &mut Message, metrics: &[u8]) {
-        request.nested(1, |of_resource| {
-            of_resource.append(self.resource.as_bytes());
-            of_resource.nested(2, |of_scope| {
-                of_scope.append(self.scope.as_bytes());
-                of_scope.append(metrics);
-            });
-        });
+        request.append(self.front(metrics.len()).as_bytes());
+        request.append(metrics);
     }
 }
+
+/// The most that a key of one byte and a length take.
+const FIELD_BYTES: usize = 11;

@@ -1,6 +1,7 @@
 //! Settings, the environment, and errors.
 
 use super::*;
+use crate::encode::request::Envelope;
 
 fn plan(otlp: Otlp, set: &[(&str, &str)]) -> Result<Plan, ConfigError> {
     otlp.plan(|name| {
@@ -39,7 +40,7 @@ fn what_is_said_here_goes_before_the_environment() {
     assert_eq!(env.pack.protocol, Protocol::Json);
     let of = |plan: &Plan| {
         let envelope = Envelope::new(&plan.resource.encode());
-        String::from_utf8_lossy(&envelope.wrap(&[])).into_owned()
+        String::from_utf8_lossy(envelope.front(0).as_bytes()).into_owned()
     };
     assert!(of(&env).contains("theirs") && !of(&env).contains("other"));
 

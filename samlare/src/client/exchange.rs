@@ -17,6 +17,7 @@ use hyper_util::rt::TokioIo;
 use super::body::{Body, Gathering};
 use super::connection::Connection;
 use super::failure::Failure;
+use super::wakes::Wakes;
 
 /// The largest head, and the size of reads.
 const READ_BYTES: usize = 64 << 10;
@@ -44,29 +45,33 @@ struct Link {
     sender: http1::SendRequest<Full<Bytes>>,
     /// `None` once it has ended.
     connection: Option<http1::Connection<TokioIo<Connection>, Full<Bytes>>>,
+    /// Its two ends wake each other, and so their one task.
+    wakes: Wakes,
 }
 
 impl Link {
     /// Polls `wanted` while driving the connection.
     async fn until<T>(&mut self, mut wanted: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
+        let Link { connection, wakes, .. } = self;
         poll_fn(|cx| {
-            let ready = wanted(cx);
-            if ready.is_ready() {
-                return ready;
-            }
-            self.step(cx);
-            wanted(cx)
+            wakes.poll(cx, |cx| {
+                let ready = wanted(cx);
+                if ready.is_ready() {
+                    return ready;
+                }
+                step(connection, cx);
+                wanted(cx)
+            })
         })
         .await
     }
+}
 
-    fn step(&mut self, cx: &mut Context<'_>) {
-        if let Some(connection) = &mut self.connection
-            && Pin::new(connection).poll(cx).is_ready()
-        {
-            // The error goes to the task that waits for the response.
-            self.connection = None;
-        }
+/// Drives the connection, and forgets it once it has ended. The error goes to the task that waits
+/// for the response.
+fn step<C: Future + Unpin>(connection: &mut Option<C>, cx: &mut Context<'_>) {
+    if connection.as_mut().is_some_and(|connection| Pin::new(connection).poll(cx).is_ready()) {
+        *connection = None;
     }
 }
 
@@ -87,7 +92,7 @@ pub(super) async fn begin(
         .await
         .map_err(unanswered)?;
     let mut asked = pin!(sender.send_request(question));
-    let mut link = Link { sender, connection: Some(connection) };
+    let mut link = Link { sender, connection: Some(connection), wakes: Wakes::new() };
     let answer = link.until(|cx| asked.as_mut().poll(cx)).await.map_err(unanswered)?;
     let (head, incoming) = answer.into_parts();
     check(&head).map_err(|failure| Unanswered { failure, silent: false })?;
@@ -157,11 +162,8 @@ impl Answer {
 impl Link {
     /// The connection, if it is idle and nothing else has arrived.
     async fn rest(mut self) -> Option<Connection> {
-        poll_fn(|cx| {
-            self.step(cx);
-            Poll::Ready(())
-        })
-        .await;
+        let Link { connection, wakes, .. } = &mut self;
+        poll_fn(|cx| wakes.poll(cx, |cx| Poll::Ready(step(connection, cx)))).await;
         let parts = self.connection.filter(|_| self.sender.is_ready())?.into_parts();
         parts.read_buf.is_empty().then(|| parts.io.into_inner())
     }
