@@ -6,7 +6,8 @@
 //! many connections.
 //!
 //! `cargo bench --bench samlare -- points polls memory dead reloads` selects parts; `--dead-secs
-//! 600` keeps Carbon down for ten minutes instead of one.
+//! 600` keeps Carbon down for ten minutes instead of one. `--original PATH` names a build of
+//! `thraxil/samlare`, the original in Go, and measures its CPU beside samlare's.
 
 use std::collections::HashMap;
 use std::fs;
@@ -39,13 +40,15 @@ fn main() {
 fn bench(arguments: &[&str]) {
     let dead = arguments.iter().position(|argument| *argument == "--dead-secs");
     let dead_secs = dead.map_or(60, |at| arguments[at + 1].parse().expect("seconds"));
+    let original = arguments.iter().position(|argument| *argument == "--original");
+    let original = original.map(|at| *arguments.get(at + 1).expect("the program's path"));
     let names = ["points", "polls", "memory", "dead", "reloads"];
     let chosen: Vec<&str> =
         arguments.iter().copied().filter(|argument| names.contains(argument)).collect();
     let wanted = |name| chosen.is_empty() || chosen.contains(&name);
     println!("a document has {} bytes, {} points", document().len(), points_of_document());
     if wanted("points") {
-        points();
+        points(original);
     }
     if wanted("polls") {
         polls();
@@ -62,9 +65,9 @@ fn bench(arguments: &[&str]) {
 }
 
 /// CPU for a million points: 200 endpoints every second.
-fn points() {
+fn points(original: Option<&str>) {
     let (producer, port) = start_producer();
-    let (_sink, carbon) = start_sink(0);
+    let (mut sink, carbon) = start_sink(0);
     let collector = Collector::start(&config(port, carbon, 200, 1000));
     // Until the queue holds what it keeps for a lost connection and no longer grows.
     sleep(Duration::from_secs(15));
@@ -82,10 +85,34 @@ fn points() {
     let floor = floor / (f64::from(polls) * points_of_document() as f64) * 1e6;
     println!(
         "points: {million:.2} s of CPU a million ({points:.0} points, 200 endpoints, every second); \
-         fetching alone: {floor:.2} s; ratio {:.1}; {resident:.1} MiB resident",
+         fetching alone: {floor:.2} s; ratio {:.1}; {resident:.1} MiB resident (at most 24)",
         million / floor
     );
+    if let Some(program) = original {
+        let theirs = original_million(program, &config(port, carbon, 200, 1000), &mut sink);
+        println!(
+            "points: the original {theirs:.2} s of CPU a million; ours is {:.3} of it (at most 0.15)",
+            million / theirs
+        );
+    }
     drop(producer);
+}
+
+/// The same of the original, by the points that Carbon gets.
+fn original_million(program: &str, config: &str, sink: &mut Role) -> f64 {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    fs::write(&path, config).unwrap();
+    let mut command = Command::new(program);
+    command.arg("-config").arg(&path).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut process = command.spawn().unwrap();
+    sleep(Duration::from_secs(15));
+    let (cpu, [points, ..]) = (cpu_secs(process.id()), sink.seen(1));
+    sleep(Duration::from_secs(20));
+    let (cpu, points) = (cpu_secs(process.id()) - cpu, sink.seen(1)[0] - points);
+    let _ = process.kill();
+    let _ = process.wait();
+    cpu / points as f64 * 1e6
 }
 
 /// Polls a second on what the machine has, producer and sink beside it.
