@@ -1,7 +1,9 @@
 //! All endpoints: who is polled, and what a reload or a discovery changes.
 
 mod cluster;
+mod exchange;
 mod shown;
+mod sources;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,19 +14,21 @@ use expvar_carbon::Unsent;
 use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 
-use crate::client::Target;
 use crate::cluster::{Begin, Duty, Engine, Membership, View};
-use crate::config::{Carbon, Config, Discover, Endpoint};
+use crate::config::{Config, Endpoint};
 use crate::counts::Counts;
-use crate::discover::{self, Discovery};
+use crate::discover;
 use crate::log::{Level, Log};
 use crate::output::{Output, Settings};
 use crate::poller::{self, Common, Poller};
 use crate::schedule::Clock;
 use crate::shard::Shard;
 use crate::state::State;
+use exchange::{OutputSettings, exchange, log_unsent};
 use shown::ClusterShown;
 pub use shown::{Polled, States};
+use sources::Source;
+pub(crate) use sources::found;
 
 /// Polls all endpoints of a configuration, and of later ones after [`Collector::apply`].
 pub struct Collector {
@@ -44,14 +48,6 @@ pub struct Collector {
     /// Where the output sends next.
     settings_sent: watch::Sender<OutputSettings>,
     _exchanges: Aborting,
-}
-
-/// Settings for the output.
-#[derive(Clone)]
-struct OutputSettings {
-    carbon: Option<Carbon>,
-    within: Duration,
-    log: Log,
 }
 
 /// This process as a member of a cluster.
@@ -82,12 +78,6 @@ impl Drop for Polling {
     fn drop(&mut self) {
         self.0.abort();
     }
-}
-
-struct Source {
-    config: Discover,
-    discovery: Discovery,
-    _watch: Aborting,
 }
 
 /// A task that is aborted with its owner.
@@ -247,43 +237,6 @@ impl Collector {
         left
     }
 
-    /// Watches the configuration's sources. Unchanged ones continue; one with other parameters
-    /// starts with its previous targets.
-    fn watch_sources(&mut self) {
-        let mut before = std::mem::take(&mut self.sources);
-        let mut take = |is_it: &dyn Fn(&Discover) -> bool| {
-            let at = before.iter().position(|source| is_it(&source.config))?;
-            Some(before.swap_remove(at))
-        };
-        let configs = &self.config.discover;
-        let same: Vec<_> = configs.iter().map(|config| take(&|old| old == config)).collect();
-        for (config, same) in configs.iter().zip(same) {
-            if let Some(source) = same {
-                self.sources.push(source);
-                continue;
-            }
-            let source = &config.source.source;
-            let known = take(&|old| old.source.source.is_at_the_place_of(source))
-                .map(|old| old.discovery.targets.borrow().clone())
-                .unwrap_or_default();
-            let discovery = config.source.clone().spawn_knowing(&known);
-            let (mut targets, changed) = (discovery.targets.clone(), self.changed.clone());
-            let tell = discover::tell(discovery.status.clone(), self.log.clone());
-            let watch = tokio::spawn(async move {
-                let follow = async {
-                    while targets.changed().await.is_ok() {
-                        changed.notify_one();
-                    }
-                };
-                tokio::join!(follow, tell)
-            });
-            let watch = Aborting(watch.abort_handle());
-            self.sources.push(Source { config: config.clone(), discovery, _watch: watch });
-        }
-        *self.statuses.lock().unwrap_or_else(PoisonError::into_inner) =
-            self.sources.iter().map(|source| source.discovery.status.clone()).collect();
-    }
-
     /// Starts new endpoints and ends removed ones.
     pub fn gather(&mut self) {
         let Some(member) = &mut self.member else { return self.settle(&|_| Begin::Next) };
@@ -387,67 +340,4 @@ impl Collector {
         }
         wanted
     }
-}
-
-/// Exchanges the output's settings as often as others are settings for.
-async fn exchange(
-    common: Arc<Common>,
-    mut used: Settings,
-    mut settings: watch::Receiver<OutputSettings>,
-) {
-    while settings.changed().await.is_ok() {
-        let OutputSettings { carbon, within, log } = settings.borrow_and_update().clone();
-        let read = tokio::task::spawn_blocking(move || Settings::of(carbon)).await;
-        let Ok(wanted) = read else { continue };
-        if wanted == used {
-            continue;
-        }
-        match common.output.exchange(wanted.carbon.as_ref(), within).await {
-            Ok(unsent) => {
-                used = wanted;
-                log.event(Level::Info, "the Carbon settings have changed", &[]);
-                log_unsent(&log, &unsent);
-            }
-            Err(error) => {
-                log.event(Level::Error, "the old Carbon settings stay", &[("error", &error)]);
-            }
-        }
-    }
-}
-
-fn log_unsent(log: &Log, unsent: &Unsent) {
-    if unsent.points > 0 {
-        log.event(
-            Level::Warn,
-            "points unsent at the deadline",
-            &[("points", &unsent.points), ("bytes", &unsent.bytes)],
-        );
-    }
-}
-
-/// The targets of a source, as endpoints, if `keeps` accepts their URLs.
-pub(crate) fn found(
-    config: &Discover,
-    targets: &[discover::Target],
-    log: &Log,
-    keeps: impl Fn(&str) -> bool,
-) -> Vec<Endpoint> {
-    let mut endpoints = Vec::new();
-    for target in targets {
-        match Target::parse(&target.url) {
-            Ok(url) if !keeps(url.url()) => {}
-            Ok(url) => endpoints.push(Endpoint {
-                target: url,
-                prefix: target.prefix.clone(),
-                failure_metric: target.failure_metric.clone(),
-                polling: config.polling.clone(),
-            }),
-            Err(error) => log.event(
-                Level::Warn,
-                "a target that was found is left out",
-                &[("source", &config.source.source.name()), ("error", &error)],
-            ),
-        }
-    }
-    endpoints
 }

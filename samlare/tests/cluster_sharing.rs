@@ -1,267 +1,26 @@
 //! Members that share endpoints, on a clock that the test moves and with an engine in memory.
 
-#[path = "support/played.rs"]
-mod played;
+#[path = "support/world.rs"]
+mod world;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use expvar::Registry;
-use played::Played;
-use samlare::cluster::{Owners, Report};
-use samlare::collector::Collector;
-use samlare::config::Config;
-use samlare::log::Log;
-use samlare::schedule::{Clock, Schedule};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use world::{ENDPOINTS, INTERVAL, Member, START_MS, World, pass};
 
-const START_MS: u64 = 1_700_000_000_000;
-const INTERVAL: Duration = Duration::from_secs(8);
-const ENDPOINTS: usize = 24;
-
-/// A poll: by whom, of which endpoint, when.
-type Polls = Arc<Mutex<Vec<(String, usize, u64)>>>;
-
-/// Endpoints, their polls, and the engine.
-struct World {
-    clock: Clock,
-    port: u16,
-    polls: Polls,
-    played: Played,
-    carbon: Arc<Mutex<Vec<String>>>,
-    carbon_port: u16,
-    down: Arc<Mutex<BTreeSet<usize>>>,
-}
-
-impl World {
-    async fn new() -> World {
-        let clock = Clock::counted(START_MS);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (polls, down) = (Polls::default(), Arc::<Mutex<BTreeSet<usize>>>::default());
-        let (noted, fails) = (polls.clone(), down.clone());
-        tokio::spawn(async move {
-            loop {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let (noted, fails) = (noted.clone(), fails.clone());
-                tokio::spawn(async move {
-                    let mut request = Vec::new();
-                    while stream.read_buf(&mut request).await.is_ok_and(|read| read > 0) {
-                        if !request.ends_with(b"\r\n\r\n") {
-                            continue;
-                        }
-                        let text = String::from_utf8(std::mem::take(&mut request)).unwrap();
-                        let path = text.split(' ').nth(1).unwrap()[1..].parse().unwrap();
-                        let by =
-                            text.to_lowercase().split("x-member: ").nth(1).unwrap()[..1].to_owned();
-                        noted.lock().unwrap().push((by, path, clock.now_ms()));
-                        let answer: &[u8] = match fails.lock().unwrap().contains(&path) {
-                            true => b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n",
-                            false => b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{\"a\": 1}",
-                        };
-                        let _ = stream.write_all(answer).await;
-                    }
-                });
-            }
-        });
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let carbon_port = listener.local_addr().unwrap().port();
-        let carbon = Arc::<Mutex<Vec<String>>>::default();
-        let kept = carbon.clone();
-        tokio::spawn(async move {
-            loop {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let kept = kept.clone();
-                tokio::spawn(async move {
-                    let (mut text, mut bytes) = (String::new(), vec![0; 1 << 16]);
-                    while let Ok(read) = stream.read(&mut bytes).await {
-                        if read == 0 {
-                            return;
-                        }
-                        text.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
-                        while let Some((line, rest)) = text.split_once('\n') {
-                            kept.lock().unwrap().push(line.to_owned());
-                            text = rest.to_owned();
-                        }
-                    }
-                });
-            }
-        });
-        World { clock, port, polls, played: Played::default(), carbon, carbon_port, down }
-    }
-
-    fn url(&self, endpoint: usize) -> String {
-        format!("http://127.0.0.1:{}/{endpoint}", self.port)
-    }
-
-    fn config(&self, name: &str, more: &str) -> Config {
-        let mut text = format!(
-            "CarbonHost = \"127.0.0.1\"\nCarbonPort = {}\nCheckInterval = {}\nTimeout = 2000\n",
-            self.carbon_port,
-            INTERVAL.as_millis()
-        );
-        for number in 0..ENDPOINTS {
-            text.push_str(&format!(
-                "[[endpoint]]\nURL = \"{}\"\nPrefix = \"e{number}\"\nFailureMetric = \
-                 \"f.{number}\"\nHeaders = {{ \"X-Member\" = \"{name}\" }}\n",
-                self.url(number)
-            ));
-        }
-        text.push_str(&format!(
-            "[cluster]\nEngine = \"etcd://192.0.2.1\"\nName = \"{name}\"\n{more}\n"
-        ));
-        Config::parse(&text).unwrap().0
-    }
-
-    /// A member that polls, and gathers when something has changed.
-    async fn member(&self, name: &str) -> Member {
-        self.member_with(name, "").await
-    }
-
-    async fn member_with(&self, name: &str, more: &str) -> Member {
-        let log = Log::to(Default::default(), std::io::sink());
-        let (config, engine) = (self.config(name, more), self.played.driver());
-        let collector =
-            Collector::start_by(config, Some(engine), &Registry::new(), self.clock, log).unwrap();
-        let collector = Arc::new(Mutex::new(Some(collector)));
-        let gathering = collector.clone();
-        let task = tokio::spawn(async move {
-            loop {
-                let Some(changed) = gathering.lock().unwrap().as_ref().map(Collector::changed)
-                else {
-                    return;
-                };
-                changed.await;
-                if let Some(collector) = gathering.lock().unwrap().as_mut() {
-                    collector.gather();
-                }
-            }
-        });
-        Member { collector, task }
-    }
-
-    fn schedule(&self, endpoint: usize) -> Schedule {
-        Schedule::new(INTERVAL, &self.url(endpoint))
-    }
-
-    /// How often each endpoint was polled in each of its slots that began in this time.
-    fn counts(&self, from_ms: u64, to_ms: u64) -> BTreeMap<(usize, u64), usize> {
-        let mut counts = BTreeMap::new();
-        for endpoint in 0..ENDPOINTS {
-            let schedule = self.schedule(endpoint);
-            let mut slot = schedule.after(from_ms - 1);
-            while slot < to_ms {
-                counts.insert((endpoint, slot), 0);
-                slot += schedule.interval_ms();
-            }
-        }
-        for (_, endpoint, time) in self.polls.lock().unwrap().iter() {
-            // A step of the clock, and no more, may lie between a slot and its poll.
-            let slot = self.schedule(*endpoint).latest(time + 5);
-            if let Some(count) = counts.get_mut(&(*endpoint, slot)) {
-                *count += 1;
-            }
-        }
-        counts
-    }
-
-    /// Slots polled not at all, and the most polls of one.
-    fn missed_and_most(&self, from_ms: u64, to_ms: u64) -> (usize, usize) {
-        let counts = self.counts(from_ms, to_ms);
-        let missed = counts.values().filter(|count| **count == 0).count();
-        (missed, counts.values().copied().max().unwrap_or(0))
-    }
-
-    /// No slot that began since then was missed, and none had more polls than that.
-    fn assert_covered(&self, from_ms: u64, at_most: usize) {
-        let (missed, most) = self.missed_and_most(from_ms, self.now() - 100);
-        assert!(missed == 0 && most <= at_most, "{missed} missed, {most} polls of one slot");
-    }
-
-    fn now(&self) -> u64 {
-        self.clock.now_ms()
-    }
-
-    /// The endpoints of a member among these.
-    fn owned<'a>(&self, name: &str, names: impl IntoIterator<Item = &'a str>) -> BTreeSet<usize> {
-        let owners = Owners::new(names, 1);
-        (0..ENDPOINTS).filter(|endpoint| owners.owns(name, &self.url(*endpoint))).collect()
-    }
-
-    /// What a member has polled since then.
-    fn polled_by(&self, name: &str, since_ms: u64) -> BTreeSet<usize> {
-        let polls = self.polls.lock().unwrap();
-        let own = polls.iter().filter(|(by, _, time)| by == name && *time >= since_ms);
-        own.map(|(_, endpoint, _)| *endpoint).collect()
-    }
-
-    /// Since then a member has polled those of the endpoints whose next slot is still to come.
-    fn assert_made_up(&self, name: &str, endpoints: &BTreeSet<usize>, since_ms: u64) {
-        let (now, polled) = (self.now(), self.polled_by(name, since_ms));
-        let waits = |endpoint: &&usize| self.schedule(**endpoint).after(since_ms) > now;
-        let waiting: BTreeSet<usize> = endpoints.iter().filter(waits).copied().collect();
-        assert!(!waiting.is_empty());
-        assert!(polled.is_superset(&waiting), "{polled:?} of {waiting:?}");
-    }
-
-    fn failures(&self) -> Vec<String> {
-        let lines = self.carbon.lock().unwrap();
-        lines
-            .iter()
-            .filter(|line| line.starts_with("f.") && line.contains(" 1 "))
-            .cloned()
-            .collect()
-    }
-}
-
-struct Member {
-    collector: Arc<Mutex<Option<Collector>>>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Member {
-    fn take(&self) -> Collector {
-        self.collector.lock().unwrap().take().unwrap()
-    }
-
-    /// Ends as a process that is killed does.
-    fn die(self) {
-        self.task.abort();
-        drop(self.take());
-    }
-
-    fn report(&self) -> Report {
-        let collector = self.collector.lock().unwrap();
-        collector.as_ref().unwrap().states().cluster().unwrap().report()
-    }
-
-    fn endpoints(&self) -> usize {
-        self.collector.lock().unwrap().as_ref().unwrap().states().polled().len()
-    }
-}
-
-/// Lets paused time pass in small steps, so that sockets have their turns between them.
-async fn pass(duration: Duration) {
-    let step = Duration::from_millis(5);
-    for _ in 0..duration.as_millis() / step.as_millis() {
-        tokio::time::advance(step).await;
-        for _ in 0..20 {
-            tokio::task::yield_now().await;
-        }
-        std::thread::sleep(Duration::from_micros(100));
-    }
+/// Members a and b at rest, and since when.
+async fn two_at_rest() -> (World, Member, Member, u64) {
+    let world = World::new().await;
+    let (a, b) = (world.member("a").await, world.member("b").await);
+    pass(INTERVAL * 3).await;
+    let from = world.now();
+    (world, a, b, from)
 }
 
 #[tokio::test(start_paused = true)]
 async fn at_rest_each_slot_has_one_poll_by_its_owner() {
-    let world = World::new().await;
-    let (_a, _b) = (world.member("a").await, world.member("b").await);
-    pass(INTERVAL * 3).await;
-    let from = world.now();
-    pass(INTERVAL * 2).await;
-    assert_eq!(world.missed_and_most(from, world.now() - 100), (0, 1));
+    let (world, _a, _b, from) = two_at_rest().await;
+    world.assert_rest(2).await;
     for name in ["a", "b"] {
         assert_eq!(world.polled_by(name, from), world.owned(name, ["a", "b"]), "{name}");
     }
@@ -269,10 +28,7 @@ async fn at_rest_each_slot_has_one_poll_by_its_owner() {
 
 #[tokio::test(start_paused = true)]
 async fn who_dies_leaves_no_slot_unpolled() {
-    let world = World::new().await;
-    let (_a, b) = (world.member("a").await, world.member("b").await);
-    pass(INTERVAL * 3).await;
-    let from = world.now();
+    let (world, _a, b, from) = two_at_rest().await;
     pass(Duration::from_secs(1)).await;
     b.die();
     pass(Duration::from_millis(3500)).await;
@@ -283,9 +39,7 @@ async fn who_dies_leaves_no_slot_unpolled() {
     world.assert_made_up("a", &world.owned("b", ["a", "b"]), expired);
     pass(INTERVAL * 2).await;
     world.assert_covered(from, 2);
-    let from = world.now();
-    pass(INTERVAL).await;
-    assert_eq!(world.missed_and_most(from, world.now() - 100), (0, 1));
+    world.assert_rest(1).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -339,17 +93,12 @@ async fn a_rolling_restart_misses_nothing_and_polls_at_most_twice() {
     }
     pass(INTERVAL * 3).await;
     world.assert_covered(from, 2);
-    let from = world.now();
-    pass(INTERVAL * 2).await;
-    assert_eq!(world.missed_and_most(from, world.now() - 100), (0, 1), "at rest");
+    world.assert_rest(2).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_joins_as_another_dies_still_misses_nothing() {
-    let world = World::new().await;
-    let (_a, b) = (world.member("a").await, world.member("b").await);
-    pass(INTERVAL * 3).await;
-    let from = world.now();
+    let (world, _a, b, from) = two_at_rest().await;
     pass(Duration::from_secs(1)).await;
     b.die();
     // What c gains of b's was not polled by b, and b looks alive.
@@ -365,10 +114,7 @@ async fn who_joins_as_another_dies_still_misses_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn who_starts_again_before_its_old_lease_ends_polls_at_once() {
-    let world = World::new().await;
-    let (_a, b) = (world.member("a").await, world.member("b").await);
-    pass(INTERVAL * 3).await;
-    let from = world.now();
+    let (world, _a, b, from) = two_at_rest().await;
     pass(Duration::from_secs(1)).await;
     b.die();
     pass(Duration::from_secs(2)).await;
@@ -400,11 +146,8 @@ async fn without_overlap_nothing_is_polled_twice() {
 
 #[tokio::test(start_paused = true)]
 async fn without_the_engine_the_last_members_stay_in_force() {
-    let world = World::new().await;
-    let (a, _b) = (world.member("a").await, world.member("b").await);
-    pass(INTERVAL * 3).await;
+    let (world, a, _b, from) = two_at_rest().await;
     assert_eq!((a.report().engine_up, a.report().lease), (1, "held"));
-    let from = world.now();
     world.played.set_down(true);
     world.down.lock().unwrap().insert(*world.owned("a", ["a", "b"]).first().unwrap());
     pass(INTERVAL * 4).await;
@@ -422,10 +165,7 @@ async fn without_the_engine_the_last_members_stay_in_force() {
 
 #[tokio::test(start_paused = true)]
 async fn a_member_whose_lease_is_gone_polls_on_and_accuses_nobody() {
-    let world = World::new().await;
-    let (a, _b) = (world.member("a").await, world.member("b").await);
-    pass(INTERVAL * 3).await;
-    let from = world.now();
+    let (world, a, _b, from) = two_at_rest().await;
     // Neither endpoints nor the engine are reachable.
     world.played.set_down(true);
     world.down.lock().unwrap().extend(0..ENDPOINTS);
@@ -475,9 +215,7 @@ async fn an_engine_that_is_away_at_the_start_is_joined_when_it_can_be() {
     assert_eq!(a.report().engine_up, 0);
     world.played.set_down(false);
     pass(INTERVAL * 3).await;
-    let from = world.now();
-    pass(INTERVAL * 2).await;
-    assert_eq!(world.missed_and_most(from, world.now() - 100), (0, 1));
+    world.assert_rest(2).await;
     assert_eq!(b.report().members.len(), 2);
 }
 

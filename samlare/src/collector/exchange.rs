@@ -1,0 +1,56 @@
+//! Exchanges the output's settings while endpoints are polled.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use expvar_carbon::Unsent;
+use tokio::sync::watch;
+
+use crate::config::Carbon;
+use crate::log::{Level, Log};
+use crate::output::Settings;
+use crate::poller::Common;
+
+/// Settings for the output.
+#[derive(Clone)]
+pub(super) struct OutputSettings {
+    pub(super) carbon: Option<Carbon>,
+    pub(super) within: Duration,
+    pub(super) log: Log,
+}
+
+/// Exchanges the output's settings as often as others are settings for.
+pub(super) async fn exchange(
+    common: Arc<Common>,
+    mut used: Settings,
+    mut settings: watch::Receiver<OutputSettings>,
+) {
+    while settings.changed().await.is_ok() {
+        let OutputSettings { carbon, within, log } = settings.borrow_and_update().clone();
+        let read = tokio::task::spawn_blocking(move || Settings::of(carbon)).await;
+        let Ok(wanted) = read else { continue };
+        if wanted == used {
+            continue;
+        }
+        match common.output.exchange(wanted.carbon.as_ref(), within).await {
+            Ok(unsent) => {
+                used = wanted;
+                log.event(Level::Info, "the Carbon settings have changed", &[]);
+                log_unsent(&log, &unsent);
+            }
+            Err(error) => {
+                log.event(Level::Error, "the old Carbon settings stay", &[("error", &error)]);
+            }
+        }
+    }
+}
+
+pub(super) fn log_unsent(log: &Log, unsent: &Unsent) {
+    if unsent.points > 0 {
+        log.event(
+            Level::Warn,
+            "points unsent at the deadline",
+            &[("points", &unsent.points), ("bytes", &unsent.bytes)],
+        );
+    }
+}
