@@ -1,34 +1,82 @@
-//! A `udp://` host that gets another address while points flow to it.
+//! A host that gets another address while points flow to it, and one whose first address is dead.
 #![cfg(target_os = "linux")]
 
-use std::net::UdpSocket;
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use expvar_carbon::{Lines, Sender};
+use socket2::{Domain, Socket, Type};
 
 /// Set in the process that has names of its own.
 const HOSTS: &str = "EXPVAR_MOVED_HOSTS";
 
+/// Runs a test again as a process with a `/etc/hosts` of its own. Returns that file's path in the
+/// process, None in the test that has run it.
+fn own_hosts(name: &str) -> Option<OsString> {
+    if let Some(hosts) = std::env::var_os(HOSTS) {
+        return Some(hosts);
+    }
+    let hosts = tempfile::NamedTempFile::new().unwrap();
+    let test = std::env::current_exe().unwrap();
+    let output = Command::new("unshare")
+        .args(["--map-root-user", "--mount", "sh", "-c"])
+        .arg("mount --bind \"$0\" /etc/hosts && exec \"$@\"")
+        .arg(hosts.path())
+        .arg(test)
+        .args(["--exact", name, "--ignored"])
+        .env(HOSTS, hosts.path())
+        .output()
+        .expect("unshare: install util-linux");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{output:?}");
+    None
+}
+
+/// A port that never answers at the first address, where somebody listens whose queue of
+/// connections is full, and is free at the second one. Both hold it as long as they are kept.
+fn dead_port() -> (Socket, Vec<Socket>, TcpListener) {
+    let socket = || Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let dead = socket();
+    dead.bind(&"127.0.0.2:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+    dead.listen(0).unwrap();
+    let address = dead.local_addr().unwrap();
+    let fill = |_| {
+        let waiting = socket();
+        waiting.set_nonblocking(true).unwrap();
+        let _ = waiting.connect(&address);
+        waiting
+    };
+    let filling = (0..4).map(fill).collect();
+    let port = address.as_socket().unwrap().port();
+    (dead, filling, TcpListener::bind(("127.0.0.3", port)).unwrap())
+}
+
+#[test]
+#[ignore = "needs a mount namespace: root, or a system that lets its users have them"]
+fn a_server_whose_first_address_is_dead_gets_everything() {
+    let name = "a_server_whose_first_address_is_dead_gets_everything";
+    let Some(hosts) = own_hosts(name) else { return };
+    std::fs::write(&hosts, "127.0.0.2 graphite.two\n127.0.0.3 graphite.two\n").unwrap();
+    let (_dead, _filling, alive) = dead_port();
+    let port = alive.local_addr().unwrap().port();
+    let sender = Sender::builder().to(format!("graphite.two:{port}")).spawn().unwrap();
+    let mut lines = Lines::new();
+    lines.point("a.b", 7_u64, 1_700_000_000);
+    sender.send(&mut lines);
+    let (stream, _) = alive.accept().unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    assert_eq!(line, "a.b 7 1700000000\n");
+    assert_eq!(sender.stats().failures, 0, "the first one never failed");
+}
+
 #[test]
 #[ignore = "needs a mount namespace: root, or a system that lets its users have them"]
 fn datagrams_follow_their_host_within_a_minute() {
-    let Some(hosts) = std::env::var_os(HOSTS) else {
-        let hosts = tempfile::NamedTempFile::new().unwrap();
-        let test = std::env::current_exe().unwrap();
-        let output = Command::new("unshare")
-            .args(["--map-root-user", "--mount", "sh", "-c"])
-            .arg("mount --bind \"$0\" /etc/hosts && exec \"$@\"")
-            .arg(hosts.path())
-            .arg(test)
-            .args(["--exact", "datagrams_follow_their_host_within_a_minute", "--ignored"])
-            .env(HOSTS, hosts.path())
-            .output()
-            .expect("unshare: install util-linux");
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && said.contains("1 passed"), "{output:?}");
-        return;
-    };
+    let Some(hosts) = own_hosts("datagrams_follow_their_host_within_a_minute") else { return };
     let name = |address: &str| std::fs::write(&hosts, format!("{address} graphite.moved\n"));
     let old = UdpSocket::bind("127.0.0.2:0").unwrap();
     let port = old.local_addr().unwrap().port();

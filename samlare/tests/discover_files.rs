@@ -180,12 +180,32 @@ async fn a_file_that_is_cut_or_empty_keeps_its_targets() {
         assert_eq!(report.targets, 3, "cut at {end}: {report:?}");
         assert!(report.last_error.contains("targets stay"), "{report:?}");
     }
-    // Nothing but a comment is nothing, and an empty list is what it says.
-    let before = discovery.status.report().failures;
-    fs::write(&file, "# soon\n").unwrap();
-    until(&discovery, |r| r.failures > before + 1).await;
-    assert_eq!(discovery.status.report().targets, 3);
+    // Nothing but a comment or white space is nothing, and an empty list is what it says.
+    for nothing in ["# soon\n", "\n", " \n\n"] {
+        let before = discovery.status.report().failures;
+        fs::write(&file, nothing).unwrap();
+        until(&discovery, |r| r.failures > before + 1).await;
+        assert_eq!(discovery.status.report().targets, 3, "{nothing:?}");
+    }
     fs::write(&file, "[]\n").unwrap();
     assert_eq!(changed(&mut discovery).await, [] as [&str; 0]);
     until(&discovery, |r| !r.failing).await;
+}
+
+#[tokio::test]
+async fn a_json_file_that_is_cut_or_empty_keeps_its_targets() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("targets.json");
+    let whole = r#"[{"targets": ["10.0.0.1:8080", "10.0.0.2:8080"]}]"#;
+    fs::write(&file, whole).unwrap();
+    let mut discovery = settings(&file).check().unwrap().spawn();
+    assert_eq!(changed(&mut discovery).await.len(), 2);
+    for text in ["", "\n", &whole[..1], &whole[..20], &whole[..whole.len() - 1]] {
+        let before = discovery.status.report().failures;
+        fs::write(&file, text).unwrap();
+        until(&discovery, |r| r.failures > before + 1).await;
+        assert_eq!(discovery.status.report().targets, 2, "{text:?}");
+    }
+    fs::write(&file, "[]").unwrap();
+    assert_eq!(changed(&mut discovery).await, [] as [&str; 0]);
 }

@@ -163,7 +163,11 @@ impl Link {
     /// The connection, if it is idle and nothing else has arrived.
     async fn rest(mut self) -> Option<Connection> {
         let Link { connection, wakes, .. } = &mut self;
-        poll_fn(|cx| wakes.poll(cx, |cx| Poll::Ready(step(connection, cx)))).await;
+        let mut one_step = |cx: &mut Context<'_>| {
+            step(connection, cx);
+            Poll::Ready(())
+        };
+        poll_fn(|cx| wakes.poll(cx, &mut one_step)).await;
         let parts = self.connection.filter(|_| self.sender.is_ready())?.into_parts();
         parts.read_buf.is_empty().then(|| parts.io.into_inner())
     }
