@@ -39,6 +39,24 @@ pub enum Order {
 pub type Reply = Box<dyn FnOnce(Unsent) + Send>;
 
 /// What a [`Handle`] asks of the sender that its task feeds.
+///
+/// ```
+/// use expvar_push::{Sends, Unsent};
+///
+/// struct Printer;
+///
+/// impl Sends for Printer {
+///     type Stats = u64;
+///
+///     fn stats(&self) -> u64 {
+///         0
+///     }
+///
+///     fn left(&self) -> Unsent {
+///         Unsent::default()
+///     }
+/// }
+/// ```
 pub trait Sends {
     /// What it counts.
     type Stats: fmt::Debug;
@@ -139,49 +157,49 @@ impl<S> Handle<S> {
 }
 
 impl<S: Sends> Handle<S> {
-    /// What the push has counted so far.
+    /// The push's statistics so far.
     pub fn stats(&self) -> S::Stats {
         self.sender.stats()
     }
 
-    /// Reads the certificates and keys of its connections again, where they are secured:
-    /// connections from now on use them.
+    /// Reloads the certificates and keys of TLS connections, for new connections. Does nothing
+    /// without TLS.
     ///
     /// # Errors
-    /// When a file cannot be used; then all goes on with what was read before.
+    /// A file is invalid; the previous certificates stay in use.
     pub fn reload_tls(&self) -> Result<(), ConfigError> {
         self.sender.reload_tls()
     }
 
-    /// Waits until everything read so far has arrived, or the time is over, and returns what is
-    /// left then. Takes no reading of its own.
+    /// Waits until everything collected so far has arrived, or the time is over, and returns what
+    /// is unsent. Does not collect.
     pub async fn flush(&self, within: Duration) -> Unsent {
         let left = self.order(|reply| Order::Flush(within, reply)).await;
         left.unwrap_or_else(|| self.sender.left())
     }
 
-    /// The same as [`flush`](Self::flush) for callers outside of async code: blocks the thread.
+    /// Like [`flush`](Self::flush), outside of async code: blocks the thread.
     pub fn flush_blocking(&self, within: Duration) -> Unsent {
         let left = self.wait(within, |reply| Order::Flush(within, reply));
         left.unwrap_or_else(|| self.sender.left())
     }
 
-    /// Takes a last reading, sends what waits, ends, and returns what is left when the push's
-    /// `shutdown_timeout` is over.
+    /// Collects once more, sends what is queued, ends, and returns what is unsent at the push's
+    /// `shutdown_timeout`.
     pub async fn shutdown(self) -> Unsent {
         let within = self.shutdown_timeout;
         let left = self.order(|reply| Order::Close(within, reply)).await;
         left.unwrap_or_else(|| self.sender.left())
     }
 
-    /// The same as [`shutdown`](Self::shutdown) for callers outside of async code: blocks the
-    /// thread until the push's own has ended.
+    /// Like [`shutdown`](Self::shutdown), outside of async code: blocks until the push's thread has
+    /// ended.
     pub fn close(self) -> Unsent {
         self.end().unwrap_or_else(|| self.sender.left())
     }
 
-    /// [Closes](Self::close) the push when the guard is dropped: kept in `main`, what the program
-    /// did last is pushed when it returns or panics.
+    /// [Closes](Self::close) the push when the guard is dropped. Keep it in `main` to push the last
+    /// values when `main` returns or panics.
     pub fn drop_guard(self) -> DropGuard<S> {
         DropGuard(self)
     }
@@ -193,8 +211,17 @@ impl<S: Sends> fmt::Debug for Handle<S> {
     }
 }
 
-/// Takes a last reading when it is dropped, sends what waits within the push's `shutdown_timeout`,
-/// and ends the push. Blocks the thread meanwhile; does nothing where the push has ended.
+/// On drop, collects once more, sends what is queued within the push's `shutdown_timeout`, and ends
+/// the push. Blocks the thread meanwhile. Does nothing if the push has ended.
+///
+/// ```no_run
+/// use expvar_push::{Handle, Sends};
+///
+/// fn until_the_end<S: Sends>(push: Handle<S>) {
+///     let _guard = push.drop_guard();
+///     // What the program does until here is pushed.
+/// }
+/// ```
 #[must_use = "it closes the push at once unless it is kept: `let _guard = …`"]
 pub struct DropGuard<S>(Handle<S>);
 
