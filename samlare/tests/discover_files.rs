@@ -196,7 +196,7 @@ async fn a_file_that_is_cut_or_empty_keeps_its_targets() {
 async fn a_json_file_that_is_cut_or_empty_keeps_its_targets() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("targets.json");
-    let whole = r#"[{"targets": ["10.0.0.1:8080", "10.0.0.2:8080"]}]"#;
+    let whole = r#"[{"targets": ["10.0.0.1:8080", "10.0.0.2:8080"], "labels": {"job": "a"}}]"#;
     fs::write(&file, whole).unwrap();
     let mut discovery = settings(&file).check().unwrap().spawn();
     assert_eq!(changed(&mut discovery).await.len(), 2);
