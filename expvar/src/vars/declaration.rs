@@ -102,7 +102,7 @@ macro_rules! __declared_init {
         $crate::__declared_init!(
             ($($kind)+),
             [$($rest)*],
-            <$crate::__kind!($($kind)+)>::__timed_in($made, $crate::__timed_unit!($($unit)+))
+            <$crate::__kind!($($kind)+)>::__timed_in($made, $crate::__unit!(ignored: $($unit)+))
         )
     };
     (($($kind:tt)+), [[buckets: [$($bound:expr),* $(,)?]] $($rest:tt)*], $made:expr) => {
@@ -121,34 +121,6 @@ macro_rules! __declared_init {
     };
     ($kind:tt, [$option:tt $($rest:tt)*], $made:expr) => {
         $crate::__declared_init!($kind, [$($rest)*], $made)
-    };
-}
-
-/// The time unit of a `unit:` option. Any other unit is ignored here; `__option` rejects words that
-/// are no unit.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __timed_unit {
-    (Nanoseconds) => {
-        $crate::Unit::Nanoseconds
-    };
-    (Microseconds) => {
-        $crate::Unit::Microseconds
-    };
-    (Milliseconds) => {
-        $crate::Unit::Milliseconds
-    };
-    (Seconds) => {
-        $crate::Unit::Seconds
-    };
-    (Unit:: $($unit:tt)+) => {
-        $crate::__timed_unit!($($unit)+)
-    };
-    ($other:ident) => {
-        $crate::Unit::None
-    };
-    ($($unit:tt)+) => {
-        $crate::__unit!($($unit)+)
     };
 }
 
@@ -197,7 +169,7 @@ macro_rules! __help {
 #[macro_export]
 macro_rules! __option {
     ($spec:ident, unit: $($unit:tt)+) => {
-        $spec.unit($crate::__unit!($($unit)+))
+        $spec.unit($crate::__unit!(rejected: $($unit)+))
     };
     ($spec:ident, labels: [$($label:tt)*]) => {
         $spec.labels(&[$($label)*])
@@ -243,50 +215,54 @@ macro_rules! __option {
     };
 }
 
-/// The unit that an option names.
+/// The unit that an option names. A word that names none is rejected, or ignored where another
+/// expansion rejects it.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __unit {
-    (None) => {
+    ($unknown:ident: None) => {
         $crate::Unit::None
     };
-    (Bytes) => {
+    ($unknown:ident: Bytes) => {
         $crate::Unit::Bytes
     };
-    (Nanoseconds) => {
+    ($unknown:ident: Nanoseconds) => {
         $crate::Unit::Nanoseconds
     };
-    (Microseconds) => {
+    ($unknown:ident: Microseconds) => {
         $crate::Unit::Microseconds
     };
-    (Milliseconds) => {
+    ($unknown:ident: Milliseconds) => {
         $crate::Unit::Milliseconds
     };
-    (Seconds) => {
+    ($unknown:ident: Seconds) => {
         $crate::Unit::Seconds
     };
-    (Ratio) => {
+    ($unknown:ident: Ratio) => {
         $crate::Unit::Ratio
     };
-    (Percent) => {
+    ($unknown:ident: Percent) => {
         $crate::Unit::Percent
     };
-    (Other($name:expr)) => {
+    ($unknown:ident: Other($name:expr)) => {
         $crate::Unit::Other($name)
     };
-    (Unit:: $($unit:tt)+) => {
-        $crate::__unit!($($unit)+)
+    ($unknown:ident: Unit:: $($unit:tt)+) => {
+        $crate::__unit!($unknown: $($unit)+)
     };
-    ($unknown:ident) => {
+    (ignored: $word:ident) => {
+        $crate::Unit::None
+    };
+    (rejected: $word:ident) => {
         ::core::compile_error!(::core::concat!(
             "`",
-            ::core::stringify!($unknown),
+            ::core::stringify!($word),
             "` is no unit: write one of None, Bytes, Nanoseconds, Microseconds, Milliseconds, \
              Seconds, Ratio, Percent, `Other(\"requests\")`, or the path of a constant of \
              yours, `self::UNIT`"
         ))
     };
-    ($($unit:tt)+) => {{
+    ($unknown:ident: $($unit:tt)+) => {{
         #[allow(unused_imports)]
         use $crate::Unit::*;
         $($unit)+
