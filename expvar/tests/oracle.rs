@@ -4,12 +4,13 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
-use expvar::{Counter, Gauge, Histogram, Map};
+use expvar::{Counter, Gauge, Histogram, Info, Map, Recorded, Registry, Step, Visitor};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
@@ -192,7 +193,8 @@ struct End<'a>(&'a AtomicBool);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
-        self.0.store(true, Relaxed);
+        // Pairs with the acquire of who reads it.
+        self.0.store(true, Release);
     }
 }
 
@@ -245,7 +247,7 @@ fn sums_are_exact_at_any_moment_and_never_go_back() {
     let (pairs, over) = (&pairs, &AtomicBool::new(false));
     let read = |exact: bool| {
         let mut seen = vec![(0, 0, 0); pairs.len()];
-        while !over.load(Relaxed) {
+        while !over.load(Acquire) {
             for (pair, seen) in pairs.iter().zip(&mut seen) {
                 let truth = exact.then(|| pair.truth.lock().unwrap());
                 let now = pair.read();
@@ -302,4 +304,91 @@ fn an_id_that_is_used_again_starts_at_zero_beside_threads_that_hold_its_page() {
         }
     });
     assert_eq!(neighbour.get(), 4 * 100 * 2_000);
+}
+
+/// Counts of histograms as a walk sees them that asks for nothing else: they have cells of their own.
+#[derive(Default)]
+struct Counts(Vec<u64>);
+
+impl Visitor for Counts {
+    fn enter(&mut self, _: Step<'_>, _: &Info) {}
+    fn leave(&mut self) {}
+    fn histogram(&mut self, histogram: Recorded<'_>) {
+        self.0.push(histogram.count());
+    }
+}
+
+fn count(registry: &Registry) -> u64 {
+    let mut counts = Counts::default();
+    registry.visit(&mut counts);
+    counts.0[0]
+}
+
+/// Threads end one after the other, each the one that has held its copies longest, so that a reader
+/// comes to these last: whoever reads between two steps of a fold misses what it moves, or sees it
+/// twice.
+#[test]
+fn a_reader_sees_a_fold_done_or_not_begun() {
+    const LIVES: usize = 1_000;
+    const ALIVE: usize = 64;
+    /// Often enough to earn a copy, and to use it.
+    const RECORDS: u64 = 600;
+    let registry = Registry::new();
+    let histogram = registry.publish("histogram", Histogram::new()).unwrap();
+    let counter = Counter::new();
+    // Records that began, and that are over.
+    let (begun, over) = (AtomicU64::new(0), AtomicU64::new(0));
+    let ended = AtomicBool::new(false);
+    let numbers: [&(dyn Fn() -> u64 + Sync); 4] = [
+        &|| counter.get(),
+        &|| histogram.snapshot().count(),
+        &|| histogram.snapshot().sum(),
+        &|| count(&registry),
+    ];
+    let read = || {
+        let mut last = [0; 4];
+        while !ended.load(Acquire) {
+            for (number, last) in numbers.iter().zip(&mut last) {
+                let least = over.load(Acquire).max(*last);
+                let now = number();
+                let most = begun.load(Acquire);
+                assert!((least..=most).contains(&now), "{now} is none of {least} to {most}");
+                *last = now;
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let _end = End(&ended);
+        let reader = scope.spawn(read);
+        let (counter, histogram, over) = (&counter, &histogram, &over);
+        let mut alive = VecDeque::new();
+        for life in 0..LIVES + ALIVE {
+            if life < LIVES {
+                let (end, wait) = channel::<()>();
+                let (tell, recorded) = channel();
+                begun.fetch_add(RECORDS, Release);
+                let live = move || {
+                    for _ in 0..RECORDS {
+                        counter.inc();
+                        histogram.record(1);
+                    }
+                    over.fetch_add(RECORDS, Release);
+                    let _ = tell.send(());
+                    let _ = wait.recv();
+                };
+                alive.push_back((end, scope.spawn(live)));
+                recorded.recv().unwrap();
+            }
+            if reader.is_finished() {
+                break;
+            }
+            if life >= ALIVE
+                && let Some((end, oldest)) = alive.pop_front()
+            {
+                drop(end);
+                oldest.join().unwrap();
+            }
+        }
+    });
+    assert_eq!(numbers.map(|number| number()), [LIVES as u64 * RECORDS; 4]);
 }
