@@ -4,7 +4,7 @@
 use super::arena::Arena;
 use super::heat::Heat;
 use super::index::Index;
-use super::page::{COUNT, SUM};
+use super::page::{CELLS, COUNT, SUM};
 use super::sizes::{LEAF, PRICE};
 use super::*;
 

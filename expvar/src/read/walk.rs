@@ -277,8 +277,7 @@ impl Recorded<'_> {
         self.histogram.recent_stamp(self.reader)
     }
 
-    /// The number of values since the process started. For fractions this reads one cell per page;
-    /// for whole numbers it sums the buckets.
+    /// The number of values since the process started. Reads one cell per page.
     pub fn count(&self) -> u64 {
         match self.read {
             Read::Nothing => self.histogram.read_count(self.reader),

@@ -2,28 +2,31 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 
 use crate::cells::{Reader, Run};
 use crate::clock::Time;
 use crate::info::Unit;
-use crate::join::Rest;
 
 mod buckets;
 mod declared;
 pub(crate) mod detail;
+mod join;
 mod place;
+mod reading;
+mod record;
 mod snapshot;
 mod stamp;
 mod timed;
 mod window;
 
 use buckets::Buckets;
-use detail::{Detail, Value};
+use detail::Detail;
 use place::Place;
-pub use snapshot::{Bucket, Quantiles, Reading, Snapshot};
+pub use reading::{Quantiles, Reading};
+pub use record::Timer;
+pub use snapshot::{Bucket, Snapshot};
 pub use stamp::Stamp;
 pub(crate) use timed::Timed;
 pub(crate) use window::Moment;
@@ -34,11 +37,12 @@ pub use window::roll_windows;
 /// A distribution of whole numbers: latencies in nanoseconds, sizes in bytes.
 ///
 /// Buckets are log-linear and cover all of `u64`. By default quantiles are within 3.2 % of the
-/// exact value; [`with_precision`](Self::with_precision) sets another error. Recording adds to two
-/// cells, one in a page of 64 buckets and one for the sum, without a lock or a clock. A page covers
-/// four factors of two and exists only if a value falls into it. It takes 576 bytes, and as much
-/// again in each thread that records into it often, within the limit for all threads
-/// ([`set_limit`](crate::set_limit)). Latencies over three decades take three or four pages.
+/// exact value; [`with_precision`](Self::with_precision) sets another error. Recording adds to
+/// three cells of one page, a bucket, the page's count and its sum, without a lock or a clock. A
+/// page has 64 buckets, covers four factors of two and exists only if a value falls into it. It
+/// takes 576 bytes, and as much again in each thread that records into it often, within the limit
+/// for all threads ([`set_limit`](crate::set_limit)). Latencies over three decades take three or
+/// four pages.
 ///
 /// `count` and `sum` cover the life of the process. Quantiles, minimum, maximum and mean are shown
 /// over a sliding window of the last 60 to 70 seconds. One thread for all histograms of the process
@@ -139,99 +143,6 @@ impl Histogram {
         }
     }
 
-    /// Records a fraction into a histogram made by [`floats`](Self::floats); any other records its
-    /// whole part. Negative values count in the lowest bucket; NaN is ignored. In a histogram of
-    /// whole numbers, values of 2⁶⁴ or more count in the highest bucket and add nothing to the sum.
-    #[doc(alias = "observe")]
-    #[inline]
-    pub fn record_float(&self, value: f64) {
-        if !self.buckets.floats {
-            return self.record_part(value);
-        }
-        let Some(index) = Buckets::index_float(value) else { return };
-        if !self.run.try_record_float(index as u32, value) {
-            self.record_float_cold(index as u32, value);
-        }
-    }
-
-    /// Records one value.
-    #[doc(alias = "observe")]
-    #[inline]
-    pub fn record(&self, value: u64) {
-        if self.buckets.floats {
-            return self.record_whole(value);
-        }
-        self.add(value);
-    }
-
-    /// Records a value into a histogram of whole numbers.
-    #[inline]
-    fn add(&self, value: u64) {
-        let index = self.buckets.index(value) as u32;
-        if !self.run.try_record(index, value) {
-            self.add_cold(index, value);
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn add_cold(&self, index: u32, value: u64) {
-        match self.this().kept() {
-            Some(kept) => self.this().record_kept(kept, index, Value::Whole(value), None),
-            None => self.record_cold(index, value, 0.0),
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn record_float_cold(&self, index: u32, value: f64) {
-        match self.this().kept() {
-            Some(kept) => self.this().record_kept(kept, index, Value::Float(value), None),
-            None => self.record_cold(index, 0, value),
-        }
-    }
-
-    /// Records the whole part of a fraction.
-    #[inline(never)]
-    fn record_part(&self, value: f64) {
-        /// 2⁶⁴.
-        const BEYOND: f64 = u64::MAX as f64;
-        if value < BEYOND {
-            // The cast makes negative values zero.
-            self.add(value as u64);
-        } else if !value.is_nan() {
-            self.record_beyond();
-        }
-    }
-
-    /// Records a value that is too large for the sum.
-    #[cold]
-    #[inline(never)]
-    fn record_beyond(&self) {
-        if let Some(kept) = self.this().kept() {
-            let index = self.buckets.index(u64::MAX) as u32;
-            return self.this().record_kept(kept, index, Value::Beyond, None);
-        }
-        self.record_cold(self.buckets.index(u64::MAX) as u32, 0, 0.0);
-    }
-
-    /// Records a whole number among fractions.
-    #[cold]
-    #[inline(never)]
-    fn record_whole(&self, value: u64) {
-        self.record_float(value as f64);
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn record_cold(&self, index: u32, n: u64, float: f64) {
-        let run = self.run();
-        if run.first().is_none() {
-            self.begin();
-        }
-        run.record_cold(index, n, float);
-    }
-
     /// Takes cells, and informs the window if there is one.
     fn begin(&self) -> Option<u32> {
         if let Some(of) = &self.of {
@@ -265,42 +176,6 @@ impl Histogram {
         }
         window::watch(process);
         window
-    }
-
-    /// Records a duration in the declared unit. Default: nanoseconds (at most 584 years), or
-    /// seconds for a histogram of fractions. Whole numbers are rounded down.
-    #[inline]
-    pub fn record_duration(&self, duration: Duration) {
-        if !self.timed().is_nanoseconds() {
-            return self.record_scaled(duration);
-        }
-        self.add_or_beyond(duration.as_nanos());
-    }
-
-    #[inline]
-    fn add_or_beyond(&self, value: u128) {
-        match u64::try_from(value) {
-            Ok(value) => self.add(value),
-            Err(_) => self.record_beyond(),
-        }
-    }
-
-    /// Records a duration in any unit but whole nanoseconds.
-    #[inline(never)]
-    fn record_scaled(&self, duration: Duration) {
-        if self.buckets.floats {
-            self.record_float(self.timed().float(duration));
-        } else {
-            self.add_or_beyond(self.timed().whole(duration));
-        }
-    }
-
-    /// Starts a timer that records the time until it is dropped, as
-    /// [`record_duration`](Self::record_duration) does.
-    #[doc(alias("start_timer", "time"))]
-    #[inline]
-    pub fn start(&self) -> Timer<'_> {
-        Timer { histogram: Some(self), start: Time::now() }
     }
 
     /// Returns everything recorded so far.
@@ -369,64 +244,6 @@ impl Histogram {
         }
         moment
     }
-
-    /// Merges `self`, a static, into `first`; `None` if their buckets differ. Records the values so
-    /// far into `first` and returns a rest for recordings still in progress.
-    pub(crate) fn join(&'static self, first: &'static Self) -> Option<Option<Rest>> {
-        if !first.has_buckets_of(self) {
-            return None;
-        }
-        if let Some(kept) = self.kept() {
-            let _ = kept.first.set(first);
-            let mut recorded = Snapshot::default();
-            let mut rest = Rest::new(move || first.record_rest(self, &mut recorded));
-            rest.add();
-            return Some(Some(rest));
-        }
-        let Some(id) = first.begin() else { return Some(None) };
-        let window = first.window.get_or_init(Window::start);
-        let _ = self.window.set(Arc::clone(window));
-        let Some(run) = self.run.share(id) else { return Some(None) };
-        let mut rest = Self::of(self.buckets);
-        rest.run = run;
-        let mut recorded = Snapshot::default();
-        let mut rest = Rest::new(move || first.record_rest(&rest, &mut recorded));
-        rest.add();
-        Some(Some(rest))
-    }
-
-    pub(crate) fn has_buckets_of(&self, other: &Self) -> bool {
-        self.buckets == other.buckets && self.detail.wanted == other.detail.wanted
-    }
-
-    /// Records what `other` holds beyond `recorded`.
-    pub(crate) fn record_rest(&self, other: &Self, recorded: &mut Snapshot) {
-        let mut now = Snapshot::default();
-        other.read_own(&Reader::now(), &mut now);
-        let new = now.since(recorded);
-        // A recording in progress may be in the sum alone; the next call gets it.
-        if !new.is_empty() {
-            self.record_all(&new);
-            *recorded = now;
-        }
-    }
-
-    /// Records the values of another histogram with the same buckets one by one; the first gets the
-    /// sum.
-    fn record_all(&self, other: &Snapshot) {
-        let floats = self.buckets.floats;
-        let (mut sum, mut float) = (other.sum(), other.sum_float());
-        for (index, count) in other.held() {
-            for _ in 0..count {
-                let (n, of) = (std::mem::take(&mut sum), std::mem::take(&mut float));
-                let (n, of) = if floats { (0, of) } else { (n, 0.0) };
-                self.record_cold(index as u32, n, of);
-            }
-        }
-        if let Some(kept) = self.kept() {
-            kept.add(&other.exact);
-        }
-    }
 }
 
 impl Drop for Histogram {
@@ -454,42 +271,5 @@ impl fmt::Debug for Histogram {
             .field("count", &total.count())
             .field("sum", &total.sum())
             .finish()
-    }
-}
-
-/// A running measurement: records the time since [`Histogram::start`] when dropped.
-///
-/// ```
-/// let took = expvar::Histogram::new();
-/// let timer = took.start();
-/// drop(timer);
-/// took.start().discard();
-/// assert_eq!(took.snapshot().count(), 1);
-/// ```
-#[doc(alias = "HistogramTimer")]
-#[must_use = "a timer records when it is dropped: bind it to a name that lives as long as the work"]
-#[derive(Debug)]
-pub struct Timer<'a> {
-    histogram: Option<&'a Histogram>,
-    start: Time,
-}
-
-impl Timer<'_> {
-    /// Ends without recording anything.
-    pub fn discard(mut self) {
-        self.histogram = None;
-    }
-
-    /// The time since the start.
-    pub fn elapsed(&self) -> Duration {
-        self.start.elapsed()
-    }
-}
-
-impl Drop for Timer<'_> {
-    fn drop(&mut self) {
-        if let Some(histogram) = self.histogram {
-            histogram.record_duration(self.start.elapsed());
-        }
     }
 }

@@ -1,39 +1,33 @@
 //! Variables by key: requests by route, errors by kind.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use once_cell::race::OnceRef;
-use once_cell::sync::OnceCell;
 
-use crate::clock::unix_nanos;
-use crate::family::LabelSet;
-use crate::float_gauge::FloatGauge;
-use crate::gauge::Gauge;
-use crate::health::{MISMATCHES, OVERFLOWS};
 use crate::histogram::Timed;
 use crate::histogram::detail::Wanted;
 use crate::info::{Info, Unit};
 use crate::join::{self, Rest};
-use crate::member::Member;
-use crate::names::{List, Named, Names};
+use crate::names::{List, Names};
 use crate::sync::Mutex;
-use crate::var::{Kind, Publish, Var};
-use crate::{Counter, Histogram, Text};
+use crate::var::{Publish, Var};
 
+mod add;
 mod cache;
+mod child;
+mod debug;
 mod expiry;
 mod held;
 mod keys;
+mod make;
 mod query;
 mod table;
 
-use cache::Known;
+pub use add::KindError;
+pub(crate) use child::Child;
 use expiry::Sweep;
-use held::Held;
-use query::Query;
 
 /// Variables by key: requests by route, errors by kind. Go's `Map`.
 ///
@@ -76,58 +70,8 @@ pub struct Map {
     first: OnceRef<'static, Map>,
 }
 
-/// The value at a key.
-#[derive(Clone)]
-pub(crate) struct Child {
-    pub(crate) var: Var,
-    /// Shared with thread caches, for a key that `add` made.
-    known: Option<Arc<Known>>,
-    /// Shared with thread caches, for a key that was requested by kind.
-    held: OnceCell<Arc<Held>>,
-    /// In nanoseconds since 1970.
-    pub(crate) registered: u64,
-}
-
-impl Child {
-    fn new(var: Var, known: Option<Arc<Known>>) -> Self {
-        Self { var, known, held: OnceCell::new(), registered: unix_nanos() }
-    }
-
-    /// Invalidates the cache entries, here and in nested maps.
-    fn retire(&self) {
-        self.retire_to(LEVELS);
-    }
-
-    /// A clone, with the state shared with caches.
-    fn clone_held(&self) -> Self {
-        // A key that `add` made has a cache of its own.
-        if self.known.is_none() {
-            self.held.get_or_init(|| Arc::new(Held::new(self.var.clone())));
-        }
-        self.clone()
-    }
-
-    fn retire_to(&self, levels: usize) {
-        if let Some(known) = &self.known {
-            known.retire();
-        }
-        if let Some(held) = self.held.get() {
-            held.retire();
-        }
-        if let (Var::Map(map), Some(levels)) = (&self.var, levels.checked_sub(1)) {
-            map.list_now().values().iter().for_each(|child| child.retire_to(levels));
-        }
-    }
-}
-
 /// The depth to which nested maps are walked; a map may contain itself.
 const LEVELS: usize = 32;
-
-impl Named for Child {
-    fn var(&self) -> &Var {
-        &self.var
-    }
-}
 
 /// The key for everything past the limit.
 const OTHER: &str = "(other)";
@@ -215,14 +159,16 @@ impl Map {
         self
     }
 
-    /// Makes the map's histograms count exactly at these bounds. See [`Histogram::buckets`].
+    /// Makes the map's histograms count exactly at these bounds. See
+    /// [`Histogram::buckets`](crate::Histogram::buckets).
     #[must_use]
     pub const fn buckets(mut self, bounds: &'static [f64]) -> Self {
         self.wanted.bounds = bounds;
         self
     }
 
-    /// Makes the map's histograms keep exemplars. See [`Histogram::exemplars`].
+    /// Makes the map's histograms keep exemplars. See
+    /// [`Histogram::exemplars`](crate::Histogram::exemplars).
     #[must_use]
     pub const fn exemplars(mut self) -> Self {
         self.wanted.exemplars = true;
@@ -267,87 +213,6 @@ impl Map {
         if let Some(unit) = self.timed.unit() {
             var.set_timed_in(unit);
         }
-    }
-
-    /// Adds one to the integer at `key`. See [`add`](Self::add).
-    #[inline]
-    pub fn inc(&self, key: impl AsRef<str>) {
-        self.add(key, 1);
-    }
-
-    /// Adds to the integer at `key`, made at zero if missing. If the key holds another kind,
-    /// nothing changes and the variable `expvar.mismatches` counts it.
-    #[inline]
-    pub fn add(&self, key: impl AsRef<str>, n: i64) {
-        let (this, key) = (self.this(), key.as_ref());
-        if !cache::add(&this.id, key, n) {
-            this.add_counted(key, n);
-        }
-    }
-
-    /// Like [`add`](Self::add), but returns an error if `key` holds another kind.
-    ///
-    /// # Errors
-    /// `key` holds a variable that is neither a [`Gauge`] nor, for `n` of at least zero, a
-    /// [`Counter`](crate::Counter).
-    pub fn try_add(&self, key: impl AsRef<str>, n: i64) -> Result<(), KindError> {
-        let (this, key) = (self.this(), key.as_ref());
-        if cache::add(&this.id, key, n) { Ok(()) } else { this.add_cold(key, n) }
-    }
-
-    /// Adds to the floating-point number at `key`, made at zero if missing. If the key holds
-    /// another kind, nothing changes and the variable `expvar.mismatches` counts it.
-    pub fn add_float(&self, key: impl AsRef<str>, n: f64) {
-        let (this, key) = (self.this(), key.as_ref());
-        let query = Query::new(this.id.get(), key);
-        let known = held::with(&query, |gauge: &Arc<FloatGauge>| gauge.add(n));
-        known.unwrap_or_else(|| self.add_float_cold(key, n));
-    }
-
-    /// Returns the counter at `key`, made at zero if missing.
-    ///
-    /// Past the limit, returns the one at `(other)`, as [`add`](Self::add) does. If `key` holds
-    /// another kind, or a static, the returned variable is shown nowhere and the variable
-    /// `expvar.mismatches` counts it. All threads get the same variable for a key.
-    pub fn counter(&self, key: impl AsRef<str>) -> Arc<Counter> {
-        self.get_or_make(key.as_ref(), Counter::new)
-    }
-
-    /// Returns the gauge at `key`, made at zero if missing. See [`counter`](Self::counter).
-    pub fn gauge(&self, key: impl AsRef<str>) -> Arc<Gauge> {
-        self.get_or_make(key.as_ref(), Gauge::new)
-    }
-
-    /// Returns the floating-point gauge at `key`, made at zero if missing. See
-    /// [`counter`](Self::counter).
-    pub fn float_gauge(&self, key: impl AsRef<str>) -> Arc<FloatGauge> {
-        self.get_or_make(key.as_ref(), FloatGauge::new)
-    }
-
-    /// Returns the histogram at `key`, made if missing. See [`counter`](Self::counter).
-    pub fn histogram(&self, key: impl AsRef<str>) -> Arc<Histogram> {
-        self.get_or_make(key.as_ref(), Histogram::new)
-    }
-
-    /// Returns the histogram at `key`, made by `make` if missing: `histogram_with(key,
-    /// Histogram::floats)`.
-    pub fn histogram_with(
-        &self,
-        key: impl AsRef<str>,
-        make: impl Fn() -> Histogram,
-    ) -> Arc<Histogram> {
-        self.get_or_make(key.as_ref(), make)
-    }
-
-    /// Returns the text at `key`, made empty if missing. See [`counter`](Self::counter).
-    pub fn text(&self, key: impl AsRef<str>) -> Arc<Text> {
-        self.get_or_make(key.as_ref(), Text::new)
-    }
-
-    /// Returns the map at `key`, made empty with this map's limit if missing. See
-    /// [`counter`](Self::counter).
-    pub fn map(&self, key: impl AsRef<str>) -> Arc<Map> {
-        self.get_or_make(key.as_ref(), || self.nested())
     }
 
     /// Puts a variable at `key`, replacing any other. The map's limit does not apply.
@@ -444,16 +309,6 @@ impl Map {
         self.this().keys.lock().list()
     }
 
-    /// An empty map to go inside this one.
-    fn nested(&self) -> Map {
-        let mut map = Map::with_limit(self.limit);
-        map.key_bytes = self.key_bytes;
-        map.expire_after = self.expire_after;
-        map.timed.set(&self.timed);
-        map.wanted = self.wanted;
-        map
-    }
-
     /// Moves everything that this map holds into a new map.
     pub(crate) fn take(&self) -> Map {
         let mut map = Map::with_limit(self.limit);
@@ -463,163 +318,9 @@ impl Map {
         map
     }
 
-    /// The variable at a family's labels, made if missing.
-    pub(crate) fn leaf<M: Member, L: LabelSet>(&self, labels: L, make: fn() -> M) -> Arc<M> {
-        let mut map: Option<Arc<Map>> = None;
-        for level in 1..L::LEVELS {
-            let of = map.as_deref().unwrap_or(self);
-            map = Some(of.map(labels.value(level - 1)));
-        }
-        let last = labels.value(L::LEVELS.saturating_sub(1));
-        map.as_deref().unwrap_or(self).get_or_make(last, make)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn add_float_cold(&self, key: &str, n: f64) {
-        let this = self.this();
-        let (child, placed) =
-            this.child(key, || Child::new(Var::from(Arc::new(FloatGauge::new())), None));
-        match &child.var {
-            Var::FloatGauge(gauge) => gauge.add(n),
-            _ => return MISMATCHES.inc(),
-        }
-        if let (true, Some(held)) = (placed, child.held.get()) {
-            held::learn(&Query::new(this.id.get_or_claim(), key), Arc::clone(held));
-        }
-    }
-
-    // Not inlined, so that the arguments stay in registers.
-    #[inline(never)]
-    fn get_or_make<M: Member>(&self, key: &str, make: impl Fn() -> M) -> Arc<M> {
-        let query = Query::new(self.this().id.get(), key);
-        match held::with(&query, Arc::clone) {
-            Some(known) => known,
-            None => self.get_or_make_cold(key, make),
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn get_or_make_cold<M: Member>(&self, key: &str, make: impl Fn() -> M) -> Arc<M> {
-        match self.this().try_get_or_make(key, &make) {
-            Some((member, held)) => {
-                if let Some(held) = held {
-                    held::learn(&Query::new(self.this().id.get_or_claim(), key), held);
-                }
-                member
-            }
-            None => {
-                MISMATCHES.inc();
-                Arc::new(make())
-            }
-        }
-    }
-
-    /// The variable at `key`, made if missing, and its shared cache state; `None` if it is of
-    /// another kind.
-    fn try_get_or_make<M: Member>(
-        &self,
-        key: &str,
-        make: impl Fn() -> M,
-    ) -> Option<(Arc<M>, Option<Arc<Held>>)> {
-        let (child, placed) = self.child(key, || {
-            let mut var = make().into_var().0;
-            var.wanting(self.wanted);
-            Child::new(var, None)
-        });
-        let member = Arc::clone(M::of(&child.var)?);
-        // A key without a slot is not cached: every recording counts as an overflow, and the key
-        // may get a slot later.
-        Some((member, placed.then(|| child.held.get().cloned()).flatten()))
-    }
-
     #[inline]
     fn this(&self) -> &Self {
         self.first.get().unwrap_or(self)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn add_counted(&self, key: &str, n: i64) {
-        if self.add_cold(key, n).is_err() {
-            MISMATCHES.inc();
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn add_cold(&self, key: &str, n: i64) -> Result<(), KindError> {
-        if let Some(first) = self.first.get() {
-            return first.add_cold(key, n);
-        }
-        let (child, placed) = self.child(key, || {
-            let gauge = Arc::new(Gauge::new());
-            let known = Known::new(Arc::clone(&gauge));
-            Child::new(Var::from(gauge), Some(Arc::new(known)))
-        });
-        // A key without a slot is not cached: every addition counts as an overflow, and the key may
-        // get a slot later.
-        match (&child.var, child.known.as_ref().filter(|_| placed)) {
-            (Var::Gauge(gauge), Some(known)) => {
-                gauge.add(n);
-                cache::learn(&self.id, key, known);
-            }
-            (Var::Gauge(gauge), None) => gauge.add(n),
-            (Var::Counter(counter), _) if n >= 0 => counter.add(n.unsigned_abs()),
-            (other, _) => return Err(KindError { key: key.into(), kind: other.kind() }),
-        }
-        Ok(())
-    }
-
-    /// The child at `key`, or a new one from `make` there, or at `(other)` if the map is full; and
-    /// whether it is at `key`.
-    fn child(&self, key: &str, make: impl Fn() -> Child) -> (Child, bool) {
-        let mut placed = self.has_place(key);
-        if !placed && self.expire_after.is_some() {
-            self.expire();
-            placed = self.has_place(key);
-        }
-        let mut made: Option<Child> = None;
-        let child = loop {
-            let mut keys = self.keys.lock();
-            let full = self.is_full(&keys, key);
-            placed = placed && (!full || keys.get(key).is_some());
-            let at = if placed { key } else { OTHER };
-            if let Some(child) = keys.get(at) {
-                break child.clone_held();
-            }
-            match made.take() {
-                Some(child) => {
-                    // The variable is new, so nothing that is locked is locked again.
-                    self.tell_unit(&child.var);
-                    let clone = Child::clone_held(&child);
-                    keys.insert(at.into(), child);
-                    break clone;
-                }
-                // Made outside the lock, which covers the table alone.
-                None => {
-                    drop(keys);
-                    let child = make();
-                    child.var.named();
-                    made = Some(child);
-                }
-            }
-        };
-        if !placed {
-            OVERFLOWS.inc();
-        }
-        (child, placed)
-    }
-
-    fn has_place(&self, key: &str) -> bool {
-        let keys = self.keys.lock();
-        keys.get(key).is_some() || !self.is_full(&keys, key)
-    }
-
-    fn is_full(&self, keys: &Names<Child>, key: &str) -> bool {
-        let other = usize::from(keys.get(OTHER).is_some());
-        key != OTHER && (keys.len() - other >= self.limit || key.len() > self.key_bytes)
     }
 
     /// Merges `self`, a static, into `first`, and returns rests that move its keys there.
@@ -654,70 +355,3 @@ impl Default for Map {
         Self::new()
     }
 }
-
-impl fmt::Debug for Map {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Nested { map: self, levels: DEBUG_LEVELS }.fmt(f)
-    }
-}
-
-/// Levels of nested maps that `Debug` prints: a map may hold itself.
-const DEBUG_LEVELS: u8 = 4;
-
-struct Nested<'m> {
-    map: &'m Map,
-    levels: u8,
-}
-
-impl fmt::Debug for Nested<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(levels) = self.levels.checked_sub(1) else { return f.write_str("{..}") };
-        let mut entries = f.debug_map();
-        for (key, child) in self.map.list().iter() {
-            match &child.var {
-                Var::Map(map) => entries.entry(key, &Nested { map, levels }),
-                var => entries.entry(key, var),
-            };
-        }
-        entries.finish()
-    }
-}
-
-/// The variable at a key cannot be added to.
-///
-/// ```
-/// let map = expvar::Registry::new().publish("jobs", expvar::Map::new())?;
-/// map.set("state", expvar::Text::new());
-/// let error = map.try_add("state", 1).unwrap_err();
-/// assert_eq!((error.key(), error.kind()), ("state", expvar::Kind::Text));
-/// # Ok::<(), expvar::PublishError>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KindError {
-    key: Box<str>,
-    kind: Kind,
-}
-
-impl KindError {
-    /// The key.
-    pub fn key(&self) -> &str {
-        &self.key
-    }
-
-    /// The kind of the key's variable.
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-}
-
-impl fmt::Display for KindError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the key {:?} holds a {}, which takes no integer: remove it first, or add to another key",
-            self.key, self.kind
-        )
-    }
-}
-
-impl std::error::Error for KindError {}

@@ -14,6 +14,9 @@ pub(crate) struct Buckets {
     /// previous recording's address.
     shift: u32,
     below: u32,
+    /// Whole numbers below this are floats without rounding. 0 for fractions, so that one comparison
+    /// finds these too.
+    exact: u64,
 }
 
 /// Whole numbers below this are floats without rounding.
@@ -40,7 +43,8 @@ impl Buckets {
     }
 
     const fn of(bits: u8, floats: bool) -> Self {
-        Self { bits, floats, shift: 52 - bits as u32, below: (1023 << bits) - 1 }
+        let exact = if floats { 0 } else { EXACT };
+        Self { bits, floats, shift: 52 - bits as u32, below: (1023 << bits) - 1, exact }
     }
 
     /// 16 buckets to each factor of two, for fractions.
@@ -64,9 +68,18 @@ impl Buckets {
     /// The bucket of `value`.
     #[inline]
     pub(crate) fn index(self, value: u64) -> usize {
-        if value >= EXACT {
-            return self.index_large(value);
-        }
+        if value < EXACT { self.index_small(value) } else { self.index_large(value) }
+    }
+
+    /// The same without a call; `None` for fractions, and where a float may be rounded up into the
+    /// next bucket.
+    #[inline(always)]
+    pub(super) fn index_exact(self, value: u64) -> Option<usize> {
+        (value < self.exact).then(|| self.index_small(value))
+    }
+
+    #[inline(always)]
+    fn index_small(self, value: u64) -> usize {
         // The exponent of a float and its first mantissa bits are log-linear already.
         // `leading_zeros` is slower on x86-64 without `-C target-cpu`: it becomes `bsr`, which
         // depends on the old value of its target register.
@@ -78,7 +91,7 @@ impl Buckets {
     /// The bucket, where rounding to a float may reach the next one.
     #[cold]
     #[inline(never)]
-    fn index_large(self, value: u64) -> usize {
+    pub(super) fn index_large(self, value: u64) -> usize {
         let top = value.ilog2();
         let step = (value >> (top - u32::from(self.bits))) as usize & ((1 << self.bits) - 1);
         1 + ((top as usize) << self.bits) + step

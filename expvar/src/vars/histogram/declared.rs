@@ -90,7 +90,7 @@ impl Histogram {
             (Some(kept), value) if this.detail.wanted.exemplars => {
                 this.record_kept(kept, index, value, Written::new(labels).as_ref());
             }
-            (_, Value::Whole(value)) => self.add(value),
+            (_, Value::Whole(value)) => self.record(value),
             (_, Value::Float(value)) => self.record_float(value),
             (_, Value::Beyond) => self.record_beyond(),
         }

@@ -1,12 +1,14 @@
 //! A thread's cache of map keys, so that adding to a known key takes no lock.
 
 use std::cell::RefCell;
+use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use crate::cells;
+use crate::cells::page::bump;
 use crate::gauge::Gauge;
 
 use super::query::Query;
@@ -16,7 +18,21 @@ use super::table::{Remembered, Table};
 const LIMIT: usize = 16_384;
 
 thread_local! {
-    static KEYS: RefCell<Table<Key>> = const { RefCell::new(Table::new(LIMIT)) };
+    /// Without a destructor, so that an access does not check for one.
+    static KEYS: ManuallyDrop<RefCell<Table<Key>>> =
+        const { ManuallyDrop::new(RefCell::new(Table::new(LIMIT))) };
+    static FORGET: Forget = const { Forget };
+}
+
+/// Empties the thread's cache when the thread ends.
+struct Forget;
+
+impl Drop for Forget {
+    fn drop(&mut self) {
+        let all = KEYS.with(|cached| Some(cached.try_borrow_mut().ok()?.take_all()));
+        // Dropped after the table is released.
+        drop(all);
+    }
 }
 
 /// Shared by the caches of a key; keeps the key's cell alive.
@@ -33,8 +49,7 @@ impl Known {
 
     /// Invalidates all cache entries of the key.
     pub(super) fn retire(&self) {
-        // Pairs with the load in `is_live`.
-        self.live.store(false, Release);
+        self.live.store(false, Relaxed);
     }
 }
 
@@ -77,23 +92,56 @@ struct Key {
 impl Remembered for Key {
     #[inline]
     fn is_live(&self) -> bool {
-        // Pairs with the store in `retire`: recording after a removal misses the cache.
-        self.known.live.load(Acquire)
+        // Recording after a removal misses the cache. Nothing else is published by it.
+        self.known.live.load(Relaxed)
     }
 }
 
 /// Adds to a cached key; false on a miss.
-#[inline]
+///
+/// Not inlined: it is long. It makes no call but its last, so it saves no registers.
+#[inline(never)]
 pub(super) fn add(map: &MapId, key: &str, n: i64) -> bool {
     let query = Query::new(map.get(), key);
-    KEYS.try_with(|keys| {
+    let found = KEYS.with(|keys| {
+        let keys = keys.try_borrow().ok()?;
+        let cell = keys.find_first(&query).filter(|key| key.is_live())?.cell;
+        Some((cell, cells::private(cell)))
+    });
+    match found {
+        // The table keeps the gauge and its cell alive, even if the key is being removed.
+        Some((_, Some((page, at)))) => {
+            bump(&page[at], n as u64);
+            true
+        }
+        Some((cell, None)) => add_cold(cell, n),
+        None => add_further(map, key, n),
+    }
+}
+
+/// Adds to the cell of a cached key of which the thread has no private copy.
+#[cold]
+#[inline(never)]
+fn add_cold(cell: u32, n: i64) -> bool {
+    KEYS.with(|keys| {
+        // Adding may allocate, and an allocator may use maps: the entry must stay meanwhile.
+        let _keys = keys.try_borrow();
+        cells::add(cell, n as u64);
+    });
+    true
+}
+
+/// Adds to a key that is not in its first slot; false on a miss.
+#[cold]
+#[inline(never)]
+fn add_further(map: &MapId, key: &str, n: i64) -> bool {
+    let query = Query::new(map.get(), key);
+    KEYS.with(|keys| {
         let Ok(keys) = keys.try_borrow() else { return false };
         let Some(key) = keys.find(&query).filter(|key| key.is_live()) else { return false };
-        // `known` keeps the gauge and its cell alive, even if the key is being removed.
         cells::add(key.cell, n as u64);
         true
     })
-    .unwrap_or(false)
 }
 
 /// Caches a key for the calling thread.
@@ -102,8 +150,10 @@ pub(super) fn learn(map: &MapId, key: &str, known: &Arc<Known>) {
     let Some(cell) = known.gauge.cell() else { return };
     let key = Key { cell, known: Arc::clone(known) };
     // A thread in teardown caches nothing, which is slower and still correct.
-    let old =
-        KEYS.try_with(|keys| keys.try_borrow_mut().ok().map(|mut keys| keys.put(&query, key)));
+    if FORGET.try_with(|_| ()).is_err() {
+        return;
+    }
+    let old = KEYS.with(|keys| keys.try_borrow_mut().ok().map(|mut keys| keys.put(&query, key)));
     // Dropped after the table is released.
     drop(old);
 }
@@ -111,7 +161,7 @@ pub(super) fn learn(map: &MapId, key: &str, known: &Arc<Known>) {
 /// Drops the calling thread's cache entries of one key or of the whole map.
 pub(super) fn forget(map: &MapId, key: Option<&str>) {
     let map = map.get();
-    let gone = KEYS.try_with(|keys| {
+    let gone = KEYS.with(|keys| {
         let mut keys = keys.try_borrow_mut().ok()?;
         match key {
             Some(key) => keys.take(&Query::new(map, key)).map(|key| vec![key]),

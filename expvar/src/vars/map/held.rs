@@ -1,8 +1,9 @@
 //! A thread's cache of handles from maps, so that getting one again takes no lock.
 
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 
 use crate::histogram::Histogram;
@@ -21,7 +22,21 @@ const EARNS: u8 = 32;
 const EARNED: u8 = u8::MAX;
 
 thread_local! {
-    static HELD: RefCell<Table<Known>> = const { RefCell::new(Table::new(LIMIT)) };
+    /// Without a destructor, so that an access does not check for one.
+    static HELD: ManuallyDrop<RefCell<Table<Known>>> =
+        const { ManuallyDrop::new(RefCell::new(Table::new(LIMIT))) };
+    static FORGET: Forget = const { Forget };
+}
+
+/// Empties the thread's cache when the thread ends.
+struct Forget;
+
+impl Drop for Forget {
+    fn drop(&mut self) {
+        let all = HELD.with(|cached| Some(cached.try_borrow_mut().ok()?.take_all()));
+        // Dropped after the table is released.
+        drop(all);
+    }
 }
 
 /// Shared by the caches of a variable in a map.
@@ -55,8 +70,8 @@ struct Known {
 impl Remembered for Known {
     #[inline]
     fn is_live(&self) -> bool {
-        // Pairs with the store in `retire`: a request after a removal misses the cache.
-        self.held.live.load(Acquire)
+        // A request after a removal misses the cache. Nothing else is published by it.
+        self.held.live.load(Relaxed)
     }
 }
 
@@ -73,8 +88,7 @@ impl Held {
 
     /// Invalidates the cache entries of all threads.
     pub(super) fn retire(&self) {
-        // Pairs with the load in `is_live`.
-        self.live.store(false, Release);
+        self.live.store(false, Relaxed);
     }
 
     /// Whether it was requested since the last call.
@@ -106,21 +120,30 @@ impl Held {
 }
 
 /// Runs `f` on a cached variable; `None` on a miss.
-#[inline(always)]
 pub(super) fn with<M: Member, R>(query: &Query<'_>, f: impl FnOnce(&Arc<M>) -> R) -> Option<R> {
-    let known = |table: &RefCell<Table<Known>>| {
+    HELD.with(|table| {
         let table = table.try_borrow().ok()?;
-        let known = table.find(query)?;
+        let known = table.find_first(query).or_else(|| table.find(query))?;
         if !known.is_live() || !known.ask() {
             return None;
         }
-        let member = M::of(known.twin.as_ref().unwrap_or(&known.held.var))?;
-        if !known.held.used.load(Relaxed) {
-            known.held.used.store(true, Relaxed);
-        }
-        Some(f(member))
-    };
-    HELD.try_with(known).ok().flatten()
+        known.held.used.store(true, Relaxed);
+        known.member().map(f)
+    })
+}
+
+/// A handle on a cached variable in its first slot that was requested often; `None` on a miss.
+///
+/// Not inlined: it is long. It makes no call, so it saves no registers.
+#[inline(never)]
+pub(super) fn often<M: Member>(map: u64, key: &str) -> Option<Arc<M>> {
+    let query = Query::new(map, key);
+    HELD.with(|table| {
+        let table = table.try_borrow().ok()?;
+        let known = table.find_first(&query)?;
+        let often = known.asked.get() == EARNED && known.held.used.load(Relaxed);
+        known.member().filter(|_| often && known.is_live()).cloned()
+    })
 }
 
 impl Drop for Known {
@@ -136,6 +159,11 @@ impl Drop for Known {
 }
 
 impl Known {
+    #[inline(always)]
+    fn member<M: Member>(&self) -> Option<&Arc<M>> {
+        M::of(self.twin.as_ref().unwrap_or(&self.held.var))
+    }
+
     /// False when it is time to make a twin.
     #[inline]
     fn ask(&self) -> bool {
@@ -151,7 +179,10 @@ impl Known {
 /// Caches a variable for the calling thread.
 pub(super) fn learn(query: &Query<'_>, held: Arc<Held>) {
     // A thread in teardown caches nothing, which is slower and still correct.
-    let old = HELD.try_with(|table| {
+    if FORGET.try_with(|_| ()).is_err() {
+        return;
+    }
+    let old = HELD.with(|table| {
         let mut table = table.try_borrow_mut().ok()?;
         let earned = table
             .find(query)
@@ -165,6 +196,6 @@ pub(super) fn learn(query: &Query<'_>, held: Arc<Held>) {
 
 /// Drops the calling thread's entries of removed variables.
 pub(super) fn forget_retired() {
-    let gone = HELD.try_with(|table| Some(table.try_borrow_mut().ok()?.take_dead()));
+    let gone = HELD.with(|table| Some(table.try_borrow_mut().ok()?.take_dead()));
     drop(gone);
 }

@@ -35,19 +35,18 @@ impl<T: Remembered> Table<T> {
         Self { places: Vec::new(), used: 0, limit }
     }
 
-    #[inline]
-    pub(super) fn find(&self, query: &Query<'_>) -> Option<&T> {
+    /// The entry in the first slot of a hash, where most are.
+    #[inline(always)]
+    pub(super) fn find_first(&self, query: &Query<'_>) -> Option<&T> {
         let home = self.places.len().wrapping_sub(1) & query.hash as usize;
-        match self.places.get(home) {
-            Some(Some(place)) if place.is(query) => Some(&place.remembered),
-            _ => self.find_further(query),
-        }
+        let place = self.places.get(home)?.as_ref()?;
+        place.is(query).then_some(&place.remembered)
     }
 
-    /// Not inlined: most entries are in their first slot.
+    /// The entry, in whichever slot it is.
     #[inline(never)]
-    fn find_further(&self, query: &Query<'_>) -> Option<&T> {
-        let mut places = self.probe(query.hash).skip(1).filter_map(|at| self.places[at].as_ref());
+    pub(super) fn find(&self, query: &Query<'_>) -> Option<&T> {
+        let mut places = self.probe(query.hash).filter_map(|at| self.places[at].as_ref());
         Some(&places.find(|place| place.is(query))?.remembered)
     }
 
@@ -102,6 +101,12 @@ impl<T: Remembered> Table<T> {
             }
         }
         gone
+    }
+
+    /// Removes all entries and returns them, for the caller to drop.
+    pub(super) fn take_all(&mut self) -> Vec<impl Sized + use<T>> {
+        self.used = 0;
+        std::mem::take(&mut self.places)
     }
 
     /// Removes an entry.
