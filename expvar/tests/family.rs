@@ -94,7 +94,7 @@ fn families_are_published_at_run_time_too() {
     assert_eq!(registry.to_json(), "{\n\"open\": {\"GET\": 5, \"POST\": 2}\n}\n");
     assert_eq!(
         format!("{family:?}"),
-        "Family({\"GET\": Gauge(Shared(Gauge(5))), \"POST\": Gauge(Shared(Gauge(2)))})"
+        "Family({\"GET\": Gauge(Gauge(5)), \"POST\": Gauge(Gauge(2))})"
     );
     let error = registry.get_or_publish("open", Counter::new()).unwrap_err();
     assert!(error.to_string().contains("is taken by a map"));
