@@ -38,7 +38,7 @@ pub enum Order {
 /// ```
 pub type Reply = Box<dyn FnOnce(Unsent) + Send>;
 
-/// What a [`Handle`] asks of the sender that its task feeds.
+/// The sender behind a [`Handle`]: its statistics, unsent points and certificates.
 ///
 /// ```
 /// use expvar_push::{Sends, Unsent};
@@ -58,7 +58,7 @@ pub type Reply = Box<dyn FnOnce(Unsent) + Send>;
 /// }
 /// ```
 pub trait Sends {
-    /// What it counts.
+    /// The type of its statistics.
     type Stats: fmt::Debug;
 
     /// The statistics so far.

@@ -1,6 +1,11 @@
 //! What was unsent at a deadline.
 
 /// Points not sent, or sent but not confirmed, when a deadline passed.
+///
+/// ```
+/// let unsent = expvar_push::Unsent::default();
+/// assert_eq!((unsent.points, unsent.bytes, unsent.unconfirmed), (0, 0, 0));
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unsent {
