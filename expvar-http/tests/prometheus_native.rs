@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 use std::io::Write;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use expvar::{Counter, Histogram, Info, Map, Registry, Unit};
