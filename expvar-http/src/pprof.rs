@@ -78,13 +78,6 @@ const INDEX: &str = r#"<!doctype html>
 </html>
 "#;
 
-/// Starts sampling at Go's rate, unless the program has set one.
-pub(crate) fn start() {
-    if heap::rate() == 0 {
-        heap::start(heap::DEFAULT_RATE);
-    }
-}
-
 /// Handles a request for a page.
 pub(crate) async fn answer(page: Page, query: Option<&str>) -> Response {
     match page {

@@ -78,7 +78,7 @@ impl Service {
     pub(crate) fn with(settings: Settings, mounted: bool) -> Self {
         stats::show();
         #[cfg(feature = "pprof")]
-        crate::pprof::start();
+        expvar::heap::start_by_default();
         let Settings { registry, prometheus, hosts, credentials, limits, history, pages } =
             settings;
         let renderer = Renderer::new(registry.clone(), prometheus, limits.render_timeout);

@@ -75,6 +75,7 @@ fn output(dir: &Path, profile: &str) -> String {
 }
 
 #[test]
+#[ignore = "slow: builds programs"]
 fn statics_of_a_dependency_are_shown_untouched_with_and_without_lto() {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("linking");
     project(&dir);

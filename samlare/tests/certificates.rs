@@ -53,6 +53,7 @@ async fn serve<F>(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow: polls over several certificates"]
 async fn carbon_and_endpoints_are_trusted_by_their_new_certificates_after_a_sighup() {
     let dir = tempfile::tempdir().unwrap();
     let (carbon_ca, own_ca) = (dir.path().join("carbon.pem"), dir.path().join("own.pem"));

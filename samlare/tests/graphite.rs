@@ -174,6 +174,7 @@ func main() {
 }
 
 #[test]
+#[ignore = "slow: restarts a Carbon"]
 fn a_restart_of_carbon_loses_nothing() {
     let mut carbon = CarbonCache::start();
     let (service, page) = (Service::counting(), free_port());

@@ -116,6 +116,7 @@ fn a_stop_sends_what_a_dead_carbon_left_waiting() {
 }
 
 #[test]
+#[ignore = "slow: kills a samlare and waits for its spool"]
 fn after_kill_9_the_spool_gives_everything_once() {
     let service = Service::counting();
     let port = free_port();

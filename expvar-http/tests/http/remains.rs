@@ -91,6 +91,7 @@ fn page(server: &Alone) -> TcpStream {
 }
 
 #[test]
+#[ignore = "slow: an attack of several seconds"]
 fn of_pages_that_stay_open() {
     let (before, during) = attack("", |server| (0..300).map(|_| page(server)).collect::<Vec<_>>());
     let pages = during.descriptors - before.descriptors;
@@ -99,6 +100,7 @@ fn of_pages_that_stay_open() {
 }
 
 #[test]
+#[ignore = "slow: an attack of several seconds"]
 fn of_a_function_that_hangs() {
     let (before, during) = attack("", |server| {
         server.tell("stuck=1");
@@ -119,6 +121,7 @@ fn of_a_function_that_hangs() {
 }
 
 #[test]
+#[ignore = "slow: an attack of several seconds"]
 fn of_clients_that_read_slowly_and_leave() {
     attack("", |server| {
         server.tell("long=13000000");
@@ -134,6 +137,7 @@ fn of_clients_that_read_slowly_and_leave() {
 }
 
 #[test]
+#[ignore = "slow: an attack of several seconds"]
 fn of_documents_that_nobody_reads() {
     let (before, during) = attack("", |server| {
         server.tell("long=8000000");
@@ -154,6 +158,7 @@ fn of_documents_that_nobody_reads() {
 }
 
 #[test]
+#[ignore = "slow: an attack of several seconds"]
 fn of_connections_without_a_request_where_descriptors_are_short() {
     let (_, during) = attack("ulimit -n 64;", |server| {
         let connect = |at: usize| {

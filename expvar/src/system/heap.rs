@@ -61,10 +61,23 @@ pub const DEFAULT_RATE: usize = 512 << 10;
 /// The first call publishes the variable `heap.top` in the [`global`](crate::global()) registry:
 /// the ten functions with the most live bytes, with `bytes` and `objects`, at most ten seconds old.
 pub fn start(rate: usize) {
+    prepare();
+    sample::set_rate(rate.min(isize::MAX as usize / 64));
+}
+
+/// Starts sampling at [`DEFAULT_RATE`], unless the program has set a rate, before or meanwhile.
+#[doc(hidden)]
+pub fn start_by_default() {
+    if rate() == 0 {
+        prepare();
+        sample::set_first_rate(DEFAULT_RATE);
+    }
+}
+
+fn prepare() {
     top::show();
     table::own();
     hook::learn();
-    sample::set_rate(rate.min(isize::MAX as usize / 64));
 }
 
 /// The mean distance between samples in bytes; 0 if nothing is sampled.

@@ -40,6 +40,10 @@ pub(super) fn set_rate(rate: usize) {
     RATE.store(rate, Relaxed);
 }
 
+pub(super) fn set_first_rate(rate: usize) {
+    _ = RATE.compare_exchange(0, rate, Relaxed, Relaxed);
+}
+
 /// Counts a block that only the caller knows yet.
 #[inline(always)]
 pub(in crate::system) fn allocated(block: *mut u8, size: usize) {
