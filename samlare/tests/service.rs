@@ -102,6 +102,7 @@ fn another_carbon_after_a_reload_gets_all_that_follows() {
 }
 
 #[test]
+#[ignore = "slow: an outage of seconds"]
 fn a_stop_sends_what_a_dead_carbon_left_waiting() {
     let service = Service::counting();
     let port = free_port();
@@ -396,6 +397,7 @@ fn lines_carry_their_priority_where_standard_error_is_the_journal() {
 }
 
 #[test]
+#[ignore = "slow: an outage of seconds"]
 fn the_log_tells_when_carbon_goes_away_and_is_back() {
     let (service, port) = (Service::counting(), free_port());
     let program = Program::start(&(carbon(port) + &endpoint(&service, "/a", "a")));
