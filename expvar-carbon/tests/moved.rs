@@ -3,12 +3,11 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::process::Command;
+use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use expvar_carbon::{Lines, Sender};
-use socket2::{Domain, Socket, Type};
+use expvar_peers::{TwoAddresses, with_hosts};
 
 /// Set in the process that has names of its own.
 const HOSTS: &str = "EXPVAR_MOVED_HOSTS";
@@ -21,11 +20,7 @@ fn own_hosts(name: &str) -> Option<OsString> {
     }
     let hosts = tempfile::NamedTempFile::new().unwrap();
     let test = std::env::current_exe().unwrap();
-    let output = Command::new("unshare")
-        .args(["--map-root-user", "--mount", "sh", "-c"])
-        .arg("mount --bind \"$0\" /etc/hosts && exec \"$@\"")
-        .arg(hosts.path())
-        .arg(test)
+    let output = with_hosts(hosts.path(), test)
         .args(["--exact", name, "--ignored"])
         .env(HOSTS, hosts.path())
         .output()
@@ -35,38 +30,19 @@ fn own_hosts(name: &str) -> Option<OsString> {
     None
 }
 
-/// A port that never answers at the first address, where somebody listens whose queue of
-/// connections is full, and is free at the second one. Both hold it as long as they are kept.
-fn dead_port() -> (Socket, Vec<Socket>, TcpListener) {
-    let socket = || Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    let dead = socket();
-    dead.bind(&"127.0.0.2:0".parse::<SocketAddr>().unwrap().into()).unwrap();
-    dead.listen(0).unwrap();
-    let address = dead.local_addr().unwrap();
-    let fill = |_| {
-        let waiting = socket();
-        waiting.set_nonblocking(true).unwrap();
-        let _ = waiting.connect(&address);
-        waiting
-    };
-    let filling = (0..4).map(fill).collect();
-    let port = address.as_socket().unwrap().port();
-    (dead, filling, TcpListener::bind(("127.0.0.3", port)).unwrap())
-}
-
 #[test]
 #[ignore = "needs a mount namespace: root, or a system that lets its users have them"]
 fn a_server_whose_first_address_is_dead_gets_everything() {
     let name = "a_server_whose_first_address_is_dead_gets_everything";
     let Some(hosts) = own_hosts(name) else { return };
-    std::fs::write(&hosts, "127.0.0.2 graphite.two\n127.0.0.3 graphite.two\n").unwrap();
-    let (_dead, _filling, alive) = dead_port();
-    let port = alive.local_addr().unwrap().port();
+    std::fs::write(&hosts, TwoAddresses::hosts("graphite.two")).unwrap();
+    let server = TwoAddresses::open();
+    let port = server.port();
     let sender = Sender::builder().to(format!("graphite.two:{port}")).spawn().unwrap();
     let mut lines = Lines::new();
     lines.point("a.b", 7_u64, 1_700_000_000);
     sender.send(&mut lines);
-    let (stream, _) = alive.accept().unwrap();
+    let (stream, _) = server.alive().accept().unwrap();
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).unwrap();
     assert_eq!(line, "a.b 7 1700000000\n");

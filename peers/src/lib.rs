@@ -8,6 +8,7 @@ pub mod contrib;
 mod etcd;
 mod prometheus;
 mod python;
+mod two_addresses;
 mod whisper;
 
 pub use carbon::{CarbonCache, carbon_python};
@@ -15,4 +16,5 @@ pub use collector::collector;
 pub use etcd::EtcdCluster;
 pub use prometheus::Prometheus;
 pub use python::python;
+pub use two_addresses::{TwoAddresses, with_hosts};
 pub use whisper::{read_whisper, whisper_archives};

@@ -250,5 +250,17 @@ async fn of_many_endpoints_all_are_scrolled_to_and_one_leads_to_its_live_page() 
     browser
         .until("its variables again", "document.querySelectorAll('#variables tr').length === 4")
         .await;
+    // One that is beyond the first 200 endpoints of its URL.
+    let all = samlare.get("/endpoints?from=200");
+    let last = &all["endpoints"].as_array().unwrap().last().unwrap()["prefix"];
+    browser
+        .run(&format!("const link = new URL(location); link.searchParams.delete('q'); link.searchParams.set('prefix', {last}); location.href = link"))
+        .await;
+    browser
+        .until(
+            "the last one's variables",
+            &format!("document.getElementById('detail-about').textContent.includes({last}) && document.querySelectorAll('#variables tr').length === 4"),
+        )
+        .await;
     assert_eq!(browser.complaints().await, [""; 0]);
 }
