@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use expvar::Registry;
 
-use crate::handle::Handle;
+use crate::handle::PushHandle;
 use crate::push::{Push, Settings};
 use crate::render::lines::Lines;
 use crate::render::prefix;
@@ -60,7 +60,7 @@ use expvar_push::{ConfigError, Event, Moment, Unsent};
 /// # Programs that end
 ///
 /// A push that was [spawned](Self::spawn) continues when its handle is dropped. Keep the
-/// [`drop_guard`](expvar_push::Handle::drop_guard) in `main` to push the last values when `main`
+/// [`drop_guard`](expvar_push::PushHandle::drop_guard) in `main` to push the last values when `main`
 /// returns or panics. This last collection has the timestamp of the current interval, or of the
 /// next one if the current one already has its point: up to one interval in the future.
 ///
@@ -282,11 +282,11 @@ impl Carbon {
     }
 
     /// Pushes from a thread of its own until the process ends or the handle closes it. Dropping the
-    /// handle does not stop it: see [`Handle`] for what to keep in `main`.
+    /// handle does not stop it: see [`PushHandle`] for what to keep in `main`.
     ///
     /// # Errors
     /// A setting is invalid, or no thread can be started. The error names a remedy.
-    pub fn spawn(self) -> Result<Handle, ConfigError> {
+    pub fn spawn(self) -> Result<PushHandle, ConfigError> {
         let (handle, push) = self.build()?;
         handle.spawn("expvar-carbon", push.run(std::future::pending()))
     }
@@ -319,7 +319,7 @@ impl Carbon {
     ///
     /// # Errors
     /// A setting is invalid. The error names it and a remedy.
-    pub fn build(self) -> Result<(Handle, Push), ConfigError> {
+    pub fn build(self) -> Result<(PushHandle, Push), ConfigError> {
         let reader = self.reader()?;
         let (sender, driver) = self.configured_sender().build()?;
         let settings = Settings {

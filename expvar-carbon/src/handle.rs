@@ -11,8 +11,9 @@ use crate::send::stats::Stats;
 ///
 /// Dropping it does not stop the push, which runs until the process ends, like
 /// `expvar_http::spawn`; the last values are then not pushed. To push them, keep the
-/// [`drop_guard`](expvar_push::Handle::drop_guard) in `main`, or call
-/// [`close`](expvar_push::Handle::close) or [`shutdown`](expvar_push::Handle::shutdown) at its end.
+/// [`drop_guard`](expvar_push::PushHandle::drop_guard) in `main`, or call
+/// [`close`](expvar_push::PushHandle::close) or
+/// [`shutdown`](expvar_push::PushHandle::shutdown) at its end.
 ///
 /// ```
 /// use std::time::Duration;
@@ -24,7 +25,7 @@ use crate::send::stats::Stats;
 /// println!("{} points are unsent", left.points);
 /// # Ok::<(), expvar_carbon::ConfigError>(())
 /// ```
-pub type Handle = expvar_push::Handle<Sender>;
+pub type PushHandle = expvar_push::PushHandle<Sender>;
 
 /// On drop, collects once more, sends what is queued within the
 /// [`shutdown_timeout`](crate::Carbon::shutdown_timeout), and ends the push. Blocks the thread

@@ -7,7 +7,7 @@
 //! # Ok::<(), expvar_carbon::ConfigError>(())
 //! ```
 //!
-//! - [`Carbon`] collects a registry at exact intervals and sends the points; [`Handle`] ends it.
+//! - [`Carbon`] collects a registry at exact intervals and sends the points; [`PushHandle`] ends it.
 //! - [`Renderer`] renders the same lines without sending them.
 //! - [`Sender`] sends lines of the program's own: [`Lines`], built from [`Path`]s, [`Number`]s and
 //!   [`Tags`] that every server accepts.
@@ -36,7 +36,7 @@ pub use expvar::Number;
 #[cfg(feature = "tls")]
 pub use expvar_push::Tls;
 pub use expvar_push::{ConfigError, Event, Unsent};
-pub use handle::{DropGuard, Handle};
+pub use handle::{DropGuard, PushHandle};
 pub use push::Push;
 pub use render::conflicts::Conflicts;
 pub use render::lines::Lines;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use expvar::{Registry, Text};
 use expvar_push::{Export, Moment, Reply, Task, Unsent, publish_beside};
 
-use crate::handle::Handle;
+use crate::handle::PushHandle;
 use crate::render::reading::Reader;
 use crate::send::driver::Driver;
 use crate::send::sender::{Sender, cut};
@@ -60,7 +60,7 @@ impl Push {
         reader: Reader,
         sender: Sender,
         driver: Driver,
-    ) -> (Handle, Self) {
+    ) -> (PushHandle, Self) {
         let Settings { interval, shutdown_timeout, registry } = settings;
         let last_clash = Arc::new(Text::new());
         let exporter = Exporter {

@@ -12,9 +12,9 @@ mod grpc;
 mod routes;
 mod shared;
 
-pub use future::Recording;
+pub use future::MeasuredFuture;
 use grpc::Calls;
-pub use grpc::RecordedBody;
+pub use grpc::MeasuredBody;
 use routes::{Routes, Running};
 use shared::Shared;
 
@@ -165,35 +165,35 @@ impl fmt::Debug for Layer {
 }
 
 impl<S> tower_layer::Layer<S> for Layer {
-    type Service = Recorded<S>;
+    type Service = Measured<S>;
 
-    fn layer(&self, inner: S) -> Recorded<S> {
-        Recorded { inner, layer: self.clone() }
+    fn layer(&self, inner: S) -> Measured<S> {
+        Measured { inner, layer: self.clone() }
     }
 }
 
-/// A service whose requests are recorded. See [`Layer`].
+/// A service whose requests are measured. See [`Layer`].
 ///
 /// ```
-/// use expvar_http::Recorded;
+/// use expvar_http::Measured;
 /// use tower_layer::Layer as _;
 ///
-/// let service: Recorded<&str> = expvar_http::layer().layer("a service");
+/// let service: Measured<&str> = expvar_http::layer().layer("a service");
 /// # drop(service);
 /// ```
 #[derive(Debug, Clone)]
-pub struct Recorded<S> {
+pub struct Measured<S> {
     inner: S,
     layer: Layer,
 }
 
-impl<S, A, B> tower_service::Service<Request<A>> for Recorded<S>
+impl<S, A, B> tower_service::Service<Request<A>> for Measured<S>
 where
     S: tower_service::Service<Request<A>, Response = Response<B>>,
 {
-    type Response = Response<RecordedBody<B>>;
+    type Response = Response<MeasuredBody<B>>;
     type Error = S::Error;
-    type Future = Recording<S::Future>;
+    type Future = MeasuredFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -203,6 +203,6 @@ where
         let Layer { routes, route_of } = &self.layer;
         let template = route_of(request.extensions()).unwrap_or("(unmatched)");
         let running = Running::start(routes, template, request.method());
-        Recording::new(self.inner.call(request), running)
+        MeasuredFuture::new(self.inner.call(request), running)
     }
 }

@@ -72,7 +72,7 @@ use tokio::net::TcpListener;
 
 pub use body::Body;
 pub use builder::Builder;
-pub use layer::{Layer, Recorded, RecordedBody, Recording, layer};
+pub use layer::{Layer, Measured, MeasuredBody, MeasuredFuture, layer};
 pub use pages::Page;
 pub use prometheus::{Escaping, Format, Mapping, MappingError, MediaType, Prometheus};
 pub use server::Server;

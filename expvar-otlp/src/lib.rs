@@ -7,9 +7,9 @@
 //! # Ok::<(), expvar_otlp::ConfigError>(())
 //! ```
 //!
-//! - [`Otlp`] collects a registry at exact intervals and sends the points; [`Handle`] ends it.
+//! - [`Otlp`] collects a registry at exact intervals and sends the points; [`PushHandle`] ends it.
 //! - [`Renderer`] encodes the same requests without sending them.
-//! - [`Mapping`] overrides how one variable becomes a metric: name, attributes, unit, bounds.
+//! - [`View`] overrides how one variable becomes a metric: name, attributes, unit, bounds.
 //! - [`Histograms`] and [`Temporality`] choose among OTLP's representations.
 //! - [`Points`] and [`Sender`] are for programs with points of their own.
 //! - [`Event`] reports outages, dropped points and rejected points, at the beginning and at the
@@ -26,7 +26,6 @@
 mod encode;
 mod environment;
 mod handle;
-mod mapping;
 mod otlp;
 mod points;
 mod push;
@@ -35,14 +34,14 @@ mod resource;
 mod send;
 mod settings;
 mod trouble;
+mod view;
 
 pub use encode::refusal::Refused;
 pub use expvar::Number;
 #[cfg(feature = "tls")]
 pub use expvar_push::Tls;
 pub use expvar_push::{ConfigError, Event, Unsent};
-pub use handle::{DropGuard, Handle};
-pub use mapping::Mapping;
+pub use handle::{DropGuard, PushHandle};
 pub use otlp::Otlp;
 pub use points::{Points, Sender};
 pub use push::Push;
@@ -51,3 +50,4 @@ pub use send::driver::Driver;
 pub use send::pack::{Compression, Protocol};
 pub use send::stats::Stats;
 pub use settings::{Histograms, Temporality};
+pub use view::View;

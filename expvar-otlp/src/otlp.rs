@@ -10,8 +10,7 @@ use expvar::Registry;
 use expvar_push::Tls;
 use expvar_push::{ConfigError, Event, Observer, Unsent};
 
-use crate::handle::{Feed, Handle};
-use crate::mapping::Mapping;
+use crate::handle::{Feed, PushHandle};
 use crate::push::{Parts, Push};
 use crate::renderer::Renderer;
 use crate::send::client::Client;
@@ -19,6 +18,7 @@ use crate::send::driver::Driver;
 use crate::send::pack::{Compression, Protocol};
 use crate::send::sender::Sender;
 use crate::settings::{Histograms, Temporality};
+use crate::view::View;
 use plan::Plan;
 
 const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
@@ -35,7 +35,7 @@ const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
 /// | variable | metric |
 /// |---|---|
 /// | `Counter`, and what is declared `counter` | a monotonic sum |
-/// | `Gauge`, `FloatGauge` | a gauge, or if [mapped](Mapping::up_down) so a sum that is not monotonic |
+/// | `Gauge`, `FloatGauge` | a gauge, or if [mapped](View::up_down) so a sum that is not monotonic |
 /// | `Histogram` | an exponential histogram, or one with explicit bounds: see [`Histograms`] |
 /// | `Map`, `Family` | one metric whose points have the keys as attributes, named by the labels |
 /// | `Func` | each number in its JSON: members' names follow the variable's, elements have the attribute `index` |
@@ -109,7 +109,7 @@ pub struct Otlp {
     compression: Option<Compression>,
     temporality: Option<Temporality>,
     histograms: Option<Histograms>,
-    mappings: Vec<Mapping>,
+    views: Vec<View>,
     without_library: bool,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
@@ -142,7 +142,7 @@ impl Otlp {
             compression: None,
             temporality: None,
             histograms: None,
-            mappings: Vec::new(),
+            views: Vec::new(),
             without_library: false,
             #[cfg(feature = "tls")]
             tls: None,
@@ -229,9 +229,9 @@ impl Otlp {
         self
     }
 
-    /// Adds a mapping; the last one of a variable wins.
-    pub fn map(mut self, mapping: Mapping) -> Self {
-        self.mappings.push(mapping);
+    /// Adds a view; the last one of a variable wins.
+    pub fn view(mut self, view: View) -> Self {
+        self.views.push(view);
         self
     }
 
@@ -274,11 +274,11 @@ impl Otlp {
     }
 
     /// Pushes from a thread of its own until the process ends or the handle closes it. Dropping the
-    /// handle does not stop it: see [`Handle`] for what to keep in `main`.
+    /// handle does not stop it: see [`PushHandle`] for what to keep in `main`.
     ///
     /// # Errors
     /// A setting is invalid, or no thread can be started. The error names a remedy.
-    pub fn spawn(self) -> Result<Handle, ConfigError> {
+    pub fn spawn(self) -> Result<PushHandle, ConfigError> {
         let (handle, push) = self.build()?;
         handle.spawn("expvar-otlp", push.run(std::future::pending()))
     }
@@ -287,7 +287,7 @@ impl Otlp {
     ///
     /// # Errors
     /// A setting is invalid. The error names it and a remedy.
-    pub fn build(self) -> Result<(Handle, Push), ConfigError> {
+    pub fn build(self) -> Result<(PushHandle, Push), ConfigError> {
         let plan = self.plan(|name| std::env::var(name).ok())?;
         let (feed, driver) = self.connect(&plan)?;
         let parts = Parts {
@@ -303,7 +303,7 @@ impl Otlp {
     }
 
     /// Builds a sender for points of the program's own, and its driver, to run as a task in a tokio
-    /// runtime. Registry, resource and mappings are not used.
+    /// runtime. Registry, resource and views are not used.
     ///
     /// # Errors
     /// A setting is invalid. The error names it and a remedy.

@@ -9,7 +9,7 @@ use expvar_push::{Event, Export, Moment, Reply, Task, Unsent, publish_beside};
 
 use crate::encode::reader::Reader;
 use crate::encode::refusal::Refused;
-use crate::handle::{Feed, Handle};
+use crate::handle::{Feed, PushHandle};
 use crate::send::driver::Driver;
 use crate::send::pack::Pack;
 use crate::send::sender::Sender;
@@ -63,7 +63,7 @@ struct Exporter {
 }
 
 impl Push {
-    pub(crate) fn new(parts: Parts, feed: Feed, driver: Driver) -> (Handle, Self) {
+    pub(crate) fn new(parts: Parts, feed: Feed, driver: Driver) -> (PushHandle, Self) {
         let sender = feed.sender.clone();
         let last_clash = Arc::new(Text::new());
         let exporter = Exporter {

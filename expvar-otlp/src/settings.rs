@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::mapping::Mapping;
+use crate::view::View;
 
 /// Whether sums and histograms are sent as totals or as increases:
 /// `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`.
@@ -68,7 +68,7 @@ pub enum Histograms {
 /// Which variables are sent, and how.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
-    pub(crate) mappings: HashMap<String, Arc<Mapping>>,
+    pub(crate) views: HashMap<String, Arc<View>>,
     pub(crate) temporality: Temporality,
     pub(crate) histograms: Histograms,
     pub(crate) without_library: bool,

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use expvar::{Counter, FloatGauge, Func, Gauge, Histogram, Info, Map, Registry, Text, Unit};
-use expvar_otlp::{Compression, Handle, Histograms, Mapping, Otlp, Protocol, Temporality};
+use expvar_otlp::{Compression, Histograms, Otlp, Protocol, PushHandle, Temporality, View};
 use serde_json::{Value, json};
 
 const PACKAGES: [&str; 3] =
@@ -62,7 +62,7 @@ impl Drop for Collector {
 
 /// A push from a thread of its own, whose clock jumps to the next boundary on request.
 struct Pushed {
-    handle: Handle,
+    handle: PushHandle,
     clock: Arc<Mutex<Duration>>,
 }
 
@@ -141,8 +141,8 @@ fn every_kind_is_read_back_by_value_and_type() {
         (Protocol::Json, Compression::Gzip),
     ] {
         let otlp = otlp(&collector, &registry).protocol(protocol).compression(compression);
-        let mapping = Mapping::new("queue").up_down();
-        let pushed = Pushed::start(otlp.map(mapping).header("x-tenant", "7"));
+        let view = View::new("queue").up_down();
+        let pushed = Pushed::start(otlp.view(view).header("x-tenant", "7"));
         pushed.pass();
         let received = collector.next();
         let left = pushed.handle.flush_blocking(Duration::from_secs(60));

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use expvar::{Counter, FloatGauge, Func, Gauge, Histogram, Info, Map, Registry, Text, Unit};
-use expvar_otlp::{Histograms, Mapping, Otlp, Temporality};
+use expvar_otlp::{Histograms, Otlp, Temporality, View};
 use serde_json::{Value, json};
 
 const SECOND: u64 = 1_000_000_000;
@@ -223,9 +223,9 @@ fn histograms_are_exponential_explicit_or_as_they_are() {
     assert_eq!(point["explicitBounds"].as_array().unwrap().len(), 21);
     assert_eq!(point["bucketCounts"][0], "4", "all below 2^14 ns");
 
-    let bounds = Mapping::new("latency").buckets([999.0, 2_000.0]);
+    let bounds = View::new("latency").buckets([999.0, 2_000.0]);
     let found: Vec<_> =
-        metrics(otlp(&registry).map(bounds)).into_iter().map(without_times).collect();
+        metrics(otlp(&registry).view(bounds)).into_iter().map(without_times).collect();
     let point = &found[0]["histogram"]["dataPoints"][0];
     assert_eq!(point["bucketCounts"], json!(["1", "2", "1"]));
 
@@ -358,14 +358,14 @@ fn a_mapping_changes_name_kind_unit_and_attributes() {
     registry.publish("queue", Gauge::new()).unwrap().set(4);
     registry.publish("up", Gauge::new()).unwrap().set(4);
     registry.publish("gone", Gauge::new()).unwrap();
-    let mapping = Mapping::new("queue")
+    let view = View::new("queue")
         .name("work.queue.length")
         .up_down()
         .constant("zone", "eu")
         .unit(Unit::Other("items"))
         .help("What waits.");
-    let otlp = otlp(&registry).map(mapping).map(Mapping::new("up").counter());
-    let found = metrics(otlp.map(Mapping::new("gone").hide()));
+    let otlp = otlp(&registry).view(view).view(View::new("up").counter());
+    let found = metrics(otlp.view(View::new("gone").hide()));
     let found: Vec<_> = found.into_iter().map(without_times).collect();
     assert_eq!(
         found,
@@ -380,13 +380,13 @@ fn a_mapping_changes_name_kind_unit_and_attributes() {
         .rev()
         .collect::<Vec<_>>()
     );
-    for (mapping, problem) in [
-        (Mapping::new("x").name("1st"), "no name for a metric"),
-        (Mapping::new("x").labels(["a", "a"]), "two have the same"),
-        (Mapping::new("x").labels(["a"]).constant("a", "b"), "two have the same"),
-        (Mapping::new("x").buckets([2.0, 1.0]), "do not ascend"),
+    for (view, problem) in [
+        (View::new("x").name("1st"), "no name for a metric"),
+        (View::new("x").labels(["a", "a"]), "two have the same"),
+        (View::new("x").labels(["a"]).constant("a", "b"), "two have the same"),
+        (View::new("x").buckets([2.0, 1.0]), "do not ascend"),
     ] {
-        let error = Otlp::new("http://localhost").without_env().map(mapping).renderer().err();
+        let error = Otlp::new("http://localhost").without_env().view(view).renderer().err();
         assert!(error.unwrap().to_string().contains(problem), "{problem}");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use expvar::{Counter, Registry};
-use expvar_otlp::{Event, Handle, Otlp, Temporality};
+use expvar_otlp::{Event, Otlp, PushHandle, Temporality};
 use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -76,7 +76,7 @@ async fn head(stream: &mut TcpStream) -> Option<usize> {
 
 /// A push of one counter whose clock jumps by an interval whenever it is asked to.
 struct Stage {
-    handle: Handle,
+    handle: PushHandle,
     counter: Arc<Counter>,
     registry: Registry,
     events: Arc<Mutex<Vec<String>>>,

@@ -38,7 +38,7 @@ pub enum Order {
 /// ```
 pub type Reply = Box<dyn FnOnce(Unsent) + Send>;
 
-/// The sender behind a [`Handle`]: its statistics, unsent points and certificates.
+/// The sender behind a [`PushHandle`]: its statistics, unsent points and certificates.
 ///
 /// ```
 /// use expvar_push::{Sends, Unsent};
@@ -96,14 +96,14 @@ pub trait Sends {
 /// ```
 #[must_use = "the push goes on without it, but what the program does last is not pushed: \
               keep its drop_guard() in main"]
-pub struct Handle<S> {
+pub struct PushHandle<S> {
     sender: S,
     orders: mpsc::Sender<Order>,
     shutdown_timeout: Duration,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl<S> Handle<S> {
+impl<S> PushHandle<S> {
     pub(crate) fn new(sender: S, orders: mpsc::Sender<Order>, shutdown_timeout: Duration) -> Self {
         Self { sender, orders, shutdown_timeout, thread: Mutex::new(None) }
     }
@@ -156,7 +156,7 @@ impl<S> Handle<S> {
     }
 }
 
-impl<S: Sends> Handle<S> {
+impl<S: Sends> PushHandle<S> {
     /// The push's statistics so far.
     pub fn stats(&self) -> S::Stats {
         self.sender.stats()
@@ -205,9 +205,9 @@ impl<S: Sends> Handle<S> {
     }
 }
 
-impl<S: Sends> fmt::Debug for Handle<S> {
+impl<S: Sends> fmt::Debug for PushHandle<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").field("stats", &self.stats()).finish_non_exhaustive()
+        f.debug_struct("PushHandle").field("stats", &self.stats()).finish_non_exhaustive()
     }
 }
 
@@ -215,20 +215,20 @@ impl<S: Sends> fmt::Debug for Handle<S> {
 /// the push. Blocks the thread meanwhile. Does nothing if the push has ended.
 ///
 /// ```no_run
-/// use expvar_push::{Handle, Sends};
+/// use expvar_push::{PushHandle, Sends};
 ///
-/// fn until_the_end<S: Sends>(push: Handle<S>) {
+/// fn until_the_end<S: Sends>(push: PushHandle<S>) {
 ///     let _guard = push.drop_guard();
 ///     // What the program does until here is pushed.
 /// }
 /// ```
 #[must_use = "it closes the push at once unless it is kept: `let _guard = …`"]
-pub struct DropGuard<S>(Handle<S>);
+pub struct DropGuard<S>(PushHandle<S>);
 
 impl<S> Deref for DropGuard<S> {
-    type Target = Handle<S>;
+    type Target = PushHandle<S>;
 
-    fn deref(&self) -> &Handle<S> {
+    fn deref(&self) -> &PushHandle<S> {
         &self.0
     }
 }

@@ -3,8 +3,8 @@
 //! Programs use the exporters, such as `expvar-carbon`. This crate is for authors of further ones:
 //!
 //! - [`Schedule`] says when to collect: at whole intervals of the wall clock. [`Task`] collects and
-//!   passes the points to an [`Export`]; [`Handle`] flushes and ends it. [`Sends`] is what the handle
-//!   asks of the sender.
+//!   passes the points to an [`Export`]; [`PushHandle`] flushes and ends it. [`Sends`] is what the
+//!   handle asks of the sender.
 //! - [`Queue`] holds unsent batches, bounded; [`Spool`] is its copy on disk; [`Backoff`] paces
 //!   retries.
 //! - [`connect`] and [`race`] connect to a host with several addresses; [`Tls`] configures trust.
@@ -33,7 +33,7 @@ mod unsent;
 pub use backoff::Backoff;
 pub use error::ConfigError;
 pub use event::{Event, Observer};
-pub use handle::{DropGuard, Handle, Order, Reply, Sends};
+pub use handle::{DropGuard, Order, PushHandle, Reply, Sends};
 pub use queue::{Batch, Dropped, Queue};
 pub use race::{connect, race};
 pub use random::{random, random_bits};

@@ -8,7 +8,7 @@ use expvar::{Counter, FloatGauge, Map, Registry};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::handle::{Handle, Order, Reply};
+use crate::handle::{Order, PushHandle, Reply};
 use crate::random::random;
 use crate::schedule::{Due, Moment, Schedule};
 use crate::unsent::Unsent;
@@ -99,7 +99,7 @@ impl<E: Export> Task<E> {
         sender: S,
         interval: Duration,
         shutdown_timeout: Duration,
-    ) -> (Handle<S>, Self) {
+    ) -> (PushHandle<S>, Self) {
         let (orders, received) = mpsc::channel(16);
         let task = Self {
             export,
@@ -110,7 +110,7 @@ impl<E: Export> Task<E> {
             jitter: random(),
             shown: Shown::default(),
         };
-        (Handle::new(sender, orders, shutdown_timeout), task)
+        (PushHandle::new(sender, orders, shutdown_timeout), task)
     }
 
     /// For tests: replaces the wall clock, counted from 1970, and the random delay.

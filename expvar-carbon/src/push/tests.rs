@@ -6,7 +6,7 @@ use expvar::{Func, Gauge};
 use tokio::time::{Instant, sleep_until};
 
 use super::*;
-use crate::{Carbon, Handle};
+use crate::{Carbon, PushHandle};
 
 /// The start of these tests' wall clock, 3 s after a boundary; it runs with tokio's clock.
 const BEGIN: Duration = Duration::from_secs(1_000_003);
@@ -14,7 +14,7 @@ const BEGIN: Duration = Duration::from_secs(1_000_003);
 struct Stage {
     start: Instant,
     sender: Sender,
-    handle: Option<Handle>,
+    handle: Option<PushHandle>,
     registry: Registry,
     /// How far the wall clock is ahead, in seconds.
     ahead: Arc<AtomicU64>,

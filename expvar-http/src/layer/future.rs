@@ -1,4 +1,4 @@
-//! The future of a recorded response.
+//! The future of a measured response.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,44 +7,44 @@ use std::task::{Context, Poll, ready};
 use http::Response;
 use pin_project_lite::pin_project;
 
-use super::grpc::RecordedBody;
+use super::grpc::MeasuredBody;
 use super::routes::{Outcome, Running};
 
 pin_project! {
-    /// The future of a [`Recorded`](super::Recorded) service.
+    /// The future of a [`Measured`](super::Measured) service.
     ///
     /// ```
-    /// use expvar_http::{Recorded, Recording};
+    /// use expvar_http::{Measured, MeasuredFuture};
     /// use http::{Request, Response};
     /// use tower_service::Service;
     ///
-    /// fn call<S, B, R>(service: &mut Recorded<S>, request: Request<B>) -> Recording<S::Future>
+    /// fn call<S, B, R>(service: &mut Measured<S>, request: Request<B>) -> MeasuredFuture<S::Future>
     /// where
     ///     S: Service<Request<B>, Response = Response<R>>,
-    ///     Recorded<S>: Service<Request<B>, Future = Recording<S::Future>>,
+    ///     Measured<S>: Service<Request<B>, Future = MeasuredFuture<S::Future>>,
     /// {
     ///     service.call(request)
     /// }
     /// ```
     #[derive(Debug)]
-    pub struct Recording<F> {
+    pub struct MeasuredFuture<F> {
         #[pin]
         inner: F,
         running: Option<Running>,
     }
 }
 
-impl<F> Recording<F> {
+impl<F> MeasuredFuture<F> {
     pub(super) fn new(inner: F, running: Running) -> Self {
         Self { inner, running: Some(running) }
     }
 }
 
-impl<F, B, E> Future for Recording<F>
+impl<F, B, E> Future for MeasuredFuture<F>
 where
     F: Future<Output = Result<Response<B>, E>>,
 {
-    type Output = Result<Response<RecordedBody<B>>, E>;
+    type Output = Result<Response<MeasuredBody<B>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
@@ -55,9 +55,9 @@ where
                 let status = response.status();
                 // Polled after completion, for which a future may do anything.
                 let Some(running) = running else {
-                    return Poll::Ready(Ok(response.map(RecordedBody::plain)));
+                    return Poll::Ready(Ok(response.map(MeasuredBody::plain)));
                 };
-                let response = RecordedBody::wrap(response, running.place());
+                let response = MeasuredBody::wrap(response, running.place());
                 running.end(Outcome::Status(status));
                 Ok(response)
             }

@@ -79,19 +79,19 @@ impl Drop for Call {
 }
 
 pin_project! {
-    /// The body of a recorded response, unchanged. For a gRPC call, it records the status in its
+    /// The body of a measured response, unchanged. For a gRPC call, it records the status in its
     /// trailers.
     ///
     /// ```
-    /// use expvar_http::RecordedBody;
+    /// use expvar_http::MeasuredBody;
     ///
-    /// /// A handler of all responses that a recorded service gives.
-    /// fn look<B>(response: &http::Response<RecordedBody<B>>) -> http::StatusCode {
+    /// /// A handler of all responses that a measured service gives.
+    /// fn look<B>(response: &http::Response<MeasuredBody<B>>) -> http::StatusCode {
     ///     response.status()
     /// }
     /// ```
     #[derive(Debug, Default)]
-    pub struct RecordedBody<B> {
+    pub struct MeasuredBody<B> {
         #[pin]
         inner: B,
         // Boxed, so that other bodies grow by one word only.
@@ -99,7 +99,7 @@ pin_project! {
     }
 }
 
-impl<B> RecordedBody<B> {
+impl<B> MeasuredBody<B> {
     pub(super) fn plain(inner: B) -> Self {
         Self { inner, call: None }
     }
@@ -121,7 +121,7 @@ impl<B> RecordedBody<B> {
     }
 }
 
-impl<B: Body> Body for RecordedBody<B> {
+impl<B: Body> Body for MeasuredBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 

@@ -6,7 +6,7 @@ use expvar::{Info, Shape, Step};
 
 use crate::encode::attributes::{self, Attributes, Value};
 use crate::encode::{convention, name, unit};
-use crate::mapping::Mapping;
+use crate::view::View;
 
 /// The position of the walk in a variable.
 #[derive(Default)]
@@ -18,7 +18,7 @@ pub(crate) struct Place {
     pub(crate) variable: Said,
     /// The metadata of the last entered value.
     pub(crate) leaf: Said,
-    pub(crate) mapping: Option<Arc<Mapping>>,
+    pub(crate) view: Option<Arc<View>>,
     /// Whether its texts are attributes of one point.
     pub(crate) is_info: bool,
     /// The library's own variable, if it is one with conventions.
@@ -63,11 +63,11 @@ struct Mark {
 }
 
 impl Said {
-    fn set(&mut self, info: &Info, mapping: Option<&Mapping>) {
-        let mapped_help = mapping.and_then(|mapping| mapping.help.as_deref());
+    fn set(&mut self, info: &Info, view: Option<&View>) {
+        let mapped_help = view.and_then(|view| view.help.as_deref());
         self.help.clear();
         self.help.push_str(mapped_help.unwrap_or(info.get_help()));
-        self.code = mapping.and_then(|mapping| mapping.unit).unwrap_or(info.get_unit());
+        self.code = view.and_then(|view| view.unit).unwrap_or(info.get_unit());
         self.unit.clear();
         unit::push(&mut self.unit, self.code);
         self.counter = info.is_counter();
@@ -76,29 +76,23 @@ impl Said {
 
 impl Place {
     /// Enters a variable.
-    pub(crate) fn enter_variable(
-        &mut self,
-        variable: &str,
-        info: &Info,
-        mapping: Option<&Arc<Mapping>>,
-    ) {
-        self.mapping = mapping.cloned();
-        let mapping = self.mapping.as_deref();
+    pub(crate) fn enter_variable(&mut self, variable: &str, info: &Info, view: Option<&Arc<View>>) {
+        self.view = view.cloned();
+        let view = self.view.as_deref();
         self.name.clear();
-        name::push(&mut self.name, mapping.and_then(|m| m.name.as_deref()).unwrap_or(variable));
+        name::push(&mut self.name, view.and_then(|m| m.name.as_deref()).unwrap_or(variable));
         self.attributes.clear();
-        for (name, value) in mapping.map_or(&[][..], |mapping| &mapping.constants) {
+        for (name, value) in view.map_or(&[][..], |view| &view.constants) {
             self.attributes.push(name, Value::Text(value));
         }
-        self.variable.set(info, mapping);
-        self.leaf.set(info, mapping);
+        self.variable.set(info, view);
+        self.leaf.set(info, view);
         self.library = match variable {
-            "process" if mapping.is_none() => Some(Library::Process),
-            "memstats" if mapping.is_none() => Some(Library::Memstats),
+            "process" if view.is_none() => Some(Library::Process),
+            "memstats" if view.is_none() => Some(Library::Memstats),
             _ => None,
         };
-        let has_labels =
-            mapping.is_some_and(|m| m.labels.is_some()) || !info.get_labels().is_empty();
+        let has_labels = view.is_some_and(|m| m.labels.is_some()) || !info.get_labels().is_empty();
         self.labelled = has_labels.then_some(1);
         self.is_info = ["_info", ".info"].iter().any(|end| self.name.ends_with(end));
         self.arrays = 0;
@@ -119,8 +113,8 @@ impl Place {
 
     /// Enters a key, member or element.
     pub(crate) fn enter_step(&mut self, step: Step<'_>, info: &Info) {
-        let mapping = self.mapping.as_deref();
-        self.leaf.set(info, mapping);
+        let view = self.view.as_deref();
+        self.leaf.set(info, view);
         let mut digits = itoa::Buffer::new();
         let (key, index) = match step {
             Step::Name(key) | Step::Key(key) => (key, None),
@@ -128,7 +122,7 @@ impl Place {
         };
         self.key.clear();
         self.key.push_str(key);
-        let mapped = mapping.and_then(|mapping| mapping.labels.as_deref());
+        let mapped = view.and_then(|view| view.labels.as_deref());
         let level = self.depth - self.labelled.unwrap_or(1) - 1;
         self.label.clear();
         let label = match (self.labelled, mapped) {

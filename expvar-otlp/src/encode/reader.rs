@@ -18,8 +18,8 @@ use crate::encode::place::Place;
 use crate::encode::refusal::{Refusal, Refused};
 use crate::encode::request::Envelope;
 use crate::encode::series::Series;
-use crate::mapping::Numbers;
 use crate::settings::{Settings, Temporality};
+use crate::view::Numbers;
 
 /// Encodes a registry's values, collection after collection.
 ///
@@ -119,11 +119,11 @@ impl Reader {
         if !self.settings.is_wanted(name) {
             return false;
         }
-        let mapping = self.settings.mappings.get(name);
-        if mapping.is_some_and(|mapping| mapping.hidden) {
+        let view = self.settings.views.get(name);
+        if view.is_some_and(|view| view.hidden) {
             return false;
         }
-        self.place.enter_variable(name, info, mapping);
+        self.place.enter_variable(name, info, view);
         true
     }
 
@@ -159,7 +159,7 @@ impl Reader {
             Temporality::Delta => true,
             Temporality::LowMemory => !self.place.is_in_function(),
         };
-        let mapped = self.place.mapping.as_ref().and_then(|mapping| mapping.numbers);
+        let mapped = self.place.view.as_ref().and_then(|view| view.numbers);
         match mapped {
             Some(Numbers::Counters) => Kind::Sum { delta },
             Some(Numbers::Gauges) => Kind::Gauge,

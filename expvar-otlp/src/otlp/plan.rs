@@ -143,9 +143,9 @@ impl Otlp {
             without_library: self.without_library,
             ..Settings::default()
         };
-        for mapping in &self.mappings {
-            mapping.check()?;
-            settings.mappings.insert(mapping.variable.clone(), Arc::new(mapping.clone()));
+        for view in &self.views {
+            view.check()?;
+            settings.views.insert(view.variable.clone(), Arc::new(view.clone()));
         }
         Ok(settings)
     }

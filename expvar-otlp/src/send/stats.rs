@@ -6,7 +6,7 @@ use expvar::{Counter, FloatGauge, Gauge, Info, Map, Text, Unit};
 
 use crate::encode::refusal::Refused;
 
-/// The statistics of a push: [`Handle::stats`](crate::Handle::stats).
+/// The statistics of a push: [`PushHandle::stats`](crate::PushHandle::stats).
 ///
 /// ```no_run
 /// # fn main() -> Result<(), expvar_otlp::ConfigError> {

@@ -91,7 +91,8 @@ impl fmt::Display for Unit {
 /// A variable's metadata: help, unit, labels, whether it only goes up.
 ///
 /// [`vars!`](crate::vars) fills it in. At run time pass it to
-/// [`publish_with`](crate::Registry::publish_with). Cloning copies no text.
+/// [`publish_with`](crate::Registry::publish_with). Cloning copies no text. Setters have the plain
+/// names, and their getters begin with `get_`, as those of [`std::process::Command`] do.
 ///
 /// ```
 /// use expvar::{Counter, Info, Unit};

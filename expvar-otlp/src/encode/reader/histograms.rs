@@ -53,10 +53,10 @@ impl Reader {
         self.interval = interval;
     }
 
-    /// Where the bounds of a histogram come from: a mapping, its declaration, the settings.
+    /// Where the bounds of a histogram come from: a view, its declaration, the settings.
     fn bounds(&self, total: &Snapshot) -> Bounds {
-        let mapping = self.place.mapping.as_ref();
-        if mapping.is_some_and(|mapping| mapping.buckets.is_some()) {
+        let view = self.place.view.as_ref();
+        if view.is_some_and(|view| view.buckets.is_some()) {
             return Bounds::Mapped;
         }
         match self.settings.histograms {
@@ -68,7 +68,7 @@ impl Reader {
     }
 
     fn take_bounds(&mut self, bounds: Bounds, snapshot: &Snapshot) {
-        let mapped = self.place.mapping.as_ref().and_then(|mapping| mapping.buckets.as_deref());
+        let mapped = self.place.view.as_ref().and_then(|view| view.buckets.as_deref());
         match bounds {
             Bounds::None => {}
             Bounds::Mapped => self.buckets.set_bounds(mapped.unwrap_or_default()),

@@ -5,22 +5,23 @@ use expvar_push::ConfigError;
 
 use crate::encode::name;
 
-/// How one variable becomes a metric. See [`Otlp::map`](crate::Otlp::map). Default for each
-/// setting: as declared.
+/// How one variable becomes a metric: what OpenTelemetry's SDK calls a view. See
+/// [`Otlp::view`](crate::Otlp::view). Default for each setting: as declared.
 ///
 /// ```
 /// use expvar::{Counter, Registry};
-/// use expvar_otlp::{Mapping, Otlp};
+/// use expvar_otlp::{Otlp, View};
 ///
 /// let registry = Registry::new();
 /// registry.publish("hits", Counter::new())?.add(3);
-/// let mapping = Mapping::new("hits").name("http.server.hits").constant("zone", "eu");
-/// let mut shown = Otlp::new("http://collector:4318").registry(&registry).map(mapping).renderer()?;
+/// let view = View::new("hits").name("http.server.hits").constant("zone", "eu");
+/// let mut shown = Otlp::new("http://collector:4318").registry(&registry).view(view).renderer()?;
 /// assert!(shown.to_json().contains(r#"{"name":"http.server.hits","sum":"#));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[doc(alias("Mapping", "relabel"))]
 #[derive(Debug, Clone)]
-pub struct Mapping {
+pub struct View {
     pub(crate) variable: String,
     pub(crate) name: Option<String>,
     pub(crate) labels: Option<Vec<String>>,
@@ -40,8 +41,8 @@ pub(crate) enum Numbers {
     UpDown,
 }
 
-impl Mapping {
-    /// Creates a mapping for the variable of that name, which need not exist yet.
+impl View {
+    /// Creates a view for the variable of that name, which need not exist yet.
     #[must_use]
     pub fn new(variable: impl Into<String>) -> Self {
         Self {
@@ -132,7 +133,7 @@ impl Mapping {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let refuse = |problem: String, remedy: &str| {
             let problem = format!("of the variable {:?}: {problem}", self.variable);
-            Err(ConfigError::new("map", problem, remedy))
+            Err(ConfigError::new("view", problem, remedy))
         };
         if let Some(given) = &self.name {
             let mut legal = String::new();
