@@ -1,7 +1,8 @@
 //! Compression of written lines: names shared with earlier lines are stored once.
 //!
-//! Written lines are kept for the resend window, and each collection of a service has the same
-//! names as the previous one. Lines that share them keep only their values, about a fifth.
+//! Written lines are kept for the resend window. Each collection of a service has the same names as
+//! the previous one, and services of one kind differ in the beginning of their names only. Lines
+//! that share names keep only their values, about a fifth.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -36,6 +37,14 @@ pub(crate) struct Values {
 /// The beginnings of lines: names, each with a space.
 #[derive(Debug)]
 struct Names {
+    /// What all of them begin with.
+    prefix: Box<[u8]>,
+    rests: Arc<Rests>,
+}
+
+/// Names without a prefix, each with a space.
+#[derive(Debug, PartialEq, Hash)]
+struct Rests {
     text: Box<[u8]>,
     ends: Box<[u32]>,
 }
@@ -64,15 +73,13 @@ impl Values {
         let first = &lines[..=memchr::memchr(b'\n', lines)?];
         let tail = &first[memchr::memrchr(b' ', first)?..];
         let mut values = Vec::with_capacity(lines.len() / 4);
-        let (mut rest, mut start) = (lines, 0);
-        for end in &names.ends {
-            let end = *end as usize;
-            rest = rest.strip_prefix(&names.text[start..end])?;
+        let mut rest = lines;
+        for name in names.rests.iter() {
+            rest = rest.strip_prefix(&*names.prefix)?.strip_prefix(name)?;
             let line = &rest[..=memchr::memchr(b'\n', rest)?];
             rest = &rest[line.len()..];
             values.extend_from_slice(line.strip_suffix(tail)?);
             values.push(b'\n');
-            start = end;
         }
         rest.is_empty().then(|| Self {
             names: names.clone(),
@@ -84,28 +91,48 @@ impl Values {
 
     fn whole(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.len);
-        let (mut rest, mut start) = (&*self.values, 0);
-        for end in &self.names.ends {
-            let end = *end as usize;
+        let mut rest = &*self.values;
+        for name in self.names.rests.iter() {
             let value = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-            out.extend_from_slice(&self.names.text[start..end]);
+            out.extend_from_slice(&self.names.prefix);
+            out.extend_from_slice(name);
             out.extend_from_slice(&rest[..value]);
             out.extend_from_slice(&self.tail);
             rest = rest.get(value + 1..).unwrap_or_default();
-            start = end;
         }
         out
     }
 }
 
-impl Names {
-    fn of(lines: &[u8]) -> Option<Self> {
+/// The longest beginning of all lines that ends before a space.
+fn prefix(lines: &[u8]) -> Option<&[u8]> {
+    let mut prefix = &lines[..memchr::memchr(b' ', lines)?];
+    for line in lines.split_inclusive(|&byte| byte == b'\n') {
+        if !line.starts_with(prefix) {
+            let same = prefix.iter().zip(line).take_while(|(one, other)| one == other);
+            prefix = &prefix[..same.count()];
+        }
+    }
+    Some(prefix)
+}
+
+impl Rests {
+    fn of(lines: &[u8], prefix: usize) -> Option<Self> {
         let (mut text, mut ends) = (Vec::with_capacity(lines.len()), Vec::new());
         for line in lines.split_inclusive(|&byte| byte == b'\n') {
-            text.extend_from_slice(&line[..=memchr::memchr(b' ', line)?]);
+            text.extend_from_slice(&line[prefix..=memchr::memchr(b' ', line)?]);
             ends.push(u32::try_from(text.len()).ok()?);
         }
         Some(Self { text: text.into(), ends: ends.into() })
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let name = &self.text[start..end as usize];
+            start = end as usize;
+            name
+        })
     }
 }
 
@@ -113,9 +140,43 @@ impl Names {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Packer {
     /// By the hash of the first name.
-    known: HashMap<u64, Weak<Names>>,
-    /// The size that triggers a cleanup of unused names.
+    names: Known<Names>,
+    /// By their hash.
+    rests: Known<Rests>,
+}
+
+/// Values that are in use elsewhere, by a hash.
+#[derive(Debug)]
+struct Known<T> {
+    known: HashMap<u64, Weak<T>>,
+    /// The size that triggers a cleanup of unused values.
     most: usize,
+}
+
+impl<T> Known<T> {
+    fn get(&self, key: u64) -> Option<Arc<T>> {
+        self.known.get(&key)?.upgrade()
+    }
+
+    fn insert(&mut self, key: u64, value: &Arc<T>) {
+        if self.known.len() >= self.most {
+            self.known.retain(|_, value| value.strong_count() > 0);
+            self.most = (2 * self.known.len()).max(MIN_KNOWN);
+        }
+        self.known.insert(key, Arc::downgrade(value));
+    }
+}
+
+impl<T> Default for Known<T> {
+    fn default() -> Self {
+        Self { known: HashMap::new(), most: 0 }
+    }
+}
+
+impl<T> Clone for Known<T> {
+    fn clone(&self) -> Self {
+        Self { known: self.known.clone(), most: self.most }
+    }
 }
 
 impl Packer {
@@ -133,19 +194,27 @@ impl Packer {
             return None;
         }
         let first = &lines[..memchr::memchr(b' ', lines)?];
-        let key = self.known.hasher().hash_one(first);
-        let known = self.known.get(&key).and_then(Weak::upgrade);
-        if let Some(values) = known.and_then(|names| Values::of(lines, &names)) {
+        let key = self.names.known.hasher().hash_one(first);
+        if let Some(values) = self.names.get(key).and_then(|names| Values::of(lines, &names)) {
             return Some(values);
         }
-        let names = Arc::new(Names::of(lines)?);
+        let prefix = prefix(lines)?;
+        let rests = self.rests(Rests::of(lines, prefix.len())?);
+        let names = Arc::new(Names { prefix: prefix.into(), rests });
         let values = Values::of(lines, &names)?;
-        if self.known.len() >= self.most {
-            self.known.retain(|_, names| names.strong_count() > 0);
-            self.most = (2 * self.known.len()).max(MIN_KNOWN);
-        }
-        self.known.insert(key, Arc::downgrade(&names));
+        self.names.insert(key, &names);
         Some(values)
+    }
+
+    /// The same ones that are in use already, if any.
+    fn rests(&mut self, rests: Rests) -> Arc<Rests> {
+        let key = self.rests.known.hasher().hash_one(&rests);
+        if let Some(known) = self.rests.get(key).filter(|known| **known == rests) {
+            return known;
+        }
+        let rests = Arc::new(rests);
+        self.rests.insert(key, &rests);
+        rests
     }
 }
 
@@ -190,7 +259,22 @@ mod tests {
             .collect();
         assert!(shares.iter().all(|(count, len)| *count == 10 && *len < 300), "{shares:?}");
         drop(kept);
-        assert!(packer.known.values().all(|names| names.strong_count() == 0));
+        assert!(packer.names.known.values().all(|names| names.strong_count() == 0));
+    }
+
+    #[test]
+    fn services_of_one_kind_share_all_but_the_beginning_of_their_names() {
+        let mut packer = Packer::default();
+        let contents = [1, 2].map(|service| {
+            packed(&mut packer, &lines(&names(service), &[service as u64; 40], 1_700_000_000))
+        });
+        let [one, other] = contents.map(|content| match content {
+            Content::Values(values) => values.names.clone(),
+            Content::Whole(_) => panic!("it shares nothing"),
+        });
+        assert_eq!(&*one.prefix, b"apps.app1.some.name.of.usual.length");
+        assert_eq!(&*other.prefix, b"apps.app2.some.name.of.usual.length");
+        assert!(Arc::ptr_eq(&one.rests, &other.rests));
     }
 
     #[test]
@@ -199,7 +283,8 @@ mod tests {
         for service in 0..5_000 {
             packed(&mut packer, &lines(&names(service), &[1; 40], 1_700_000_000));
         }
-        assert!(packer.known.len() < 200, "{}", packer.known.len());
+        let known = [packer.names.known.len(), packer.rests.known.len()];
+        assert!(known.iter().all(|len| *len < 200), "{known:?}");
     }
 
     proptest! {
