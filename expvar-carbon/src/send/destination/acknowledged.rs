@@ -65,7 +65,7 @@ impl Acknowledged {
             }
             self.bytes = Some(bytes);
         }
-        // The kernel walks all sockets to answer: spend 0.1 % of the time, and up to 1 % only to
+        // The kernel may walk all sockets to answer: spend 0.1 % of the time, and up to 1 % only to
         // query twice within the timeout. After the timeout the kernel drops the connection, and
         // bytes acknowledged since the last answer would be resent.
         let cost = asked.elapsed();
