@@ -104,7 +104,7 @@ mod vars;
 
 #[cfg(feature = "serde")]
 use read::parts;
-use read::{document, recall, visitor, walk};
+use read::{document, recall, recorded, visitor, walk};
 use registry::{declared, global, group};
 #[cfg(feature = "process")]
 use system::fresh;
@@ -133,6 +133,7 @@ pub use number::Number;
 pub use parts::{JsonError, visit_json};
 #[doc(hidden)]
 pub use recall::Recall;
+pub use recorded::Recorded;
 pub use registry::{PublishError, Registry};
 pub use system::alloc;
 #[cfg(feature = "serde")]
@@ -144,7 +145,6 @@ pub use system::{memstats, process};
 pub use text::Text;
 pub use var::{Handle, Kind, Publish, Var};
 pub use visitor::{Shape, Step, Visitor};
-pub use walk::Recorded;
 
 #[doc(hidden)]
 pub mod __private {

@@ -4,6 +4,7 @@ pub(crate) mod document;
 #[cfg(feature = "serde")]
 pub(crate) mod parts;
 pub(crate) mod recall;
+pub(crate) mod recorded;
 mod registry;
 pub(crate) mod visitor;
 pub(crate) mod walk;

@@ -98,6 +98,14 @@ impl Known {
         Some((entry.name.clone(), entry.info.clone()))
     }
 
+    /// What is cached of the variable at this index, its text, and the names that are taken.
+    #[inline]
+    fn cached(&mut self, at: usize) -> Option<(&mut Single, &[u8], &mut Taken)> {
+        let single = self.entries.get_mut(at)?.single.as_mut()?;
+        let text = &self.heads[single.text.clone()];
+        Some((single, text, &mut self.taken))
+    }
+
     /// Writes a number with its cached text; false if there is none that fits.
     #[inline]
     pub(super) fn write_number(
@@ -107,9 +115,7 @@ impl Known {
         format: Format,
         out: &mut Vec<u8>,
     ) -> bool {
-        let Self { entries, heads, taken, .. } = self;
-        let Some(Entry { single: Some(single), .. }) = entries.get_mut(at) else { return false };
-        let text = &heads[single.text.clone()];
+        let Some((single, text, taken)) = self.cached(at) else { return false };
         single.write_number(number, text, taken, (format, out))
     }
 
@@ -121,9 +127,7 @@ impl Known {
         format: Format,
         out: &mut Vec<u8>,
     ) -> bool {
-        let Self { entries, heads, taken, .. } = self;
-        let Some(Entry { single: Some(single), .. }) = entries.get_mut(at) else { return false };
-        let text = &heads[single.text.clone()];
+        let Some((single, text, taken)) = self.cached(at) else { return false };
         single.write_histogram(total, text, taken, (format, out))
     }
 }

@@ -1,4 +1,4 @@
-//! The text: families, each under its header.
+//! The output: families, each under its header.
 
 use expvar::Number;
 
@@ -6,13 +6,13 @@ use super::left_out::LeftOut;
 use super::samples::{Samples, Type, push_label, write_escaped, write_name};
 use super::{Format, MediaType, protobuf};
 
-/// The family that names what is left out.
+/// The family that lists the omitted variables.
 pub(super) const LEFT_OUT_FAMILY: &str = "expvar_prometheus_left_out";
 
-/// Where families are written, and how.
+/// The buffer, and the format of what is written to it.
 pub(super) struct Output<'a> {
     pub(super) media_type: MediaType,
-    /// Whether it is shown when things were registered.
+    /// Whether `_created` samples are written.
     pub(super) shows_created: bool,
     pub(super) buffer: &'a mut Vec<u8>,
 }
@@ -22,7 +22,7 @@ impl Output<'_> {
         self.media_type.format()
     }
 
-    /// Writes a family of that kind with its samples, and returns where those begin.
+    /// Writes a family of that kind with its samples; returns the position of the samples.
     pub(super) fn push_family(
         &mut self,
         family: &Samples,
@@ -31,7 +31,7 @@ impl Output<'_> {
         unit: &str,
     ) -> usize {
         let alone = matches!(kind, Type::Alone { .. });
-        // The unit has to be the end of the name, after a `_`.
+        // OpenMetrics requires that the name ends in `_` and the unit.
         let ends = family.name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'));
         let unit = if ends && !alone { unit } else { "" };
         if self.format() == Format::Protobuf {
@@ -46,7 +46,7 @@ impl Output<'_> {
         }
         self.push_header(family, kind, variable, unit);
         let text_at = self.buffer.len();
-        // What goes by its full name is of no type that has one.
+        // Under its full name a family has a type without `_created`.
         match alone && self.shows_created && family.kind.has_created() {
             true => self.buffer.extend_from_slice(&family.without_created()),
             false => self.buffer.extend_from_slice(&family.text),
@@ -61,7 +61,7 @@ impl Output<'_> {
         let mut name = Vec::with_capacity(family.name.len() + 8);
         write_name(&mut name, &family.name);
         match name.last() {
-            // Inside the quotes.
+            // The suffix belongs inside the quotes.
             Some(b'"') => {
                 name.pop();
                 name.extend_from_slice(ending.as_bytes());
@@ -94,7 +94,7 @@ impl Output<'_> {
         }
     }
 
-    /// Names what was left out, and ends the text.
+    /// Writes which variables are omitted, and ends the text.
     pub(super) fn end(mut self, left_out: &LeftOut) {
         let format = self.format();
         let mut rows = left_out.rows().peekable();

@@ -1,4 +1,4 @@
-//! Where in a variable the walk is.
+//! The position in a variable: its labels and name there.
 
 use expvar::{Info, Shape, Step, Unit};
 
@@ -7,30 +7,30 @@ use super::names;
 use super::plan::Plan;
 use super::samples::{has_label, push_label};
 
-/// Where in a variable the walk is: what its labels and its name are here.
+/// The position in a variable: its labels and name there.
 #[derive(Default)]
 pub(super) struct Place {
-    /// Steps from the walk's top, the variable itself the first.
+    /// Steps from the registry; 1 is the variable itself.
     pub(super) depth: usize,
     /// Labels, without braces.
     pub(super) labels: Vec<u8>,
     /// Members' names, each after a `_`.
     pub(super) members: String,
-    /// What the value means that was entered last.
+    /// The metadata of the last entered value.
     pub(super) leaf: Leaf,
-    /// How deep the function's value lies that the walk is in.
+    /// The depth of the enclosing function's value.
     pub(super) function: Option<usize>,
     pub(super) known_as: Option<KnownAs>,
     /// The key or member that was entered last.
     pub(super) key: String,
-    /// Arrays that are entered, each with a label of its own.
+    /// The number of enclosing arrays; each has a label of its own.
     elements: usize,
-    /// What lies around, from the top.
+    /// The enclosing maps, structures and arrays, outermost first.
     shapes: Vec<Shape>,
     marks: Vec<Mark>,
 }
 
-/// What a step changes, as it was before.
+/// The state before a step.
 struct Mark {
     /// Lengths.
     labels: usize,
@@ -39,16 +39,16 @@ struct Mark {
     known_as: Option<KnownAs>,
 }
 
-/// The name that dashboards know a number by, or a structure's numbers by label. It is empty where
-/// there are only labels.
+/// The established name of a number, or of a structure's numbers by label. Empty if only the labels
+/// are declared.
 #[derive(Clone, Copy)]
 pub(super) struct KnownAs {
     pub(super) name: &'static str,
-    /// The level of the keys below it.
+    /// The level of its keys.
     below: usize,
 }
 
-/// A copy of what the walk says of a value, made when it changes.
+/// A copy of a value's metadata, updated when it changes.
 #[derive(Default)]
 pub(super) struct Leaf {
     help_at: (usize, usize),
@@ -71,7 +71,7 @@ impl Leaf {
 }
 
 impl Place {
-    /// Enters a variable. The memory of the one before is kept.
+    /// Resets it for the next variable; keeps its memory.
     pub(super) fn enter_variable(&mut self) {
         self.labels.clear();
         self.members.clear();
@@ -79,7 +79,7 @@ impl Place {
         self.known_as = None;
     }
 
-    /// Begins a variable that is planned: its constant labels, and the name it is known by.
+    /// Begins a variable that is shown: sets its constant labels and its established name.
     pub(super) fn begin(&mut self, plan: &Plan, info: &Info, media_type: MediaType) {
         for (label, value) in plan.labels.constants() {
             push_label(&mut self.labels, label, value, media_type.format());
@@ -88,7 +88,7 @@ impl Place {
         self.known_as = (!known_as.is_empty()).then_some(KnownAs { name: known_as, below: 0 });
     }
 
-    /// Remembers what is here before the next step.
+    /// Saves the state before the next step.
     pub(super) fn mark(&mut self) {
         self.marks.push(Mark {
             labels: self.labels.len(),
@@ -98,7 +98,7 @@ impl Place {
         });
     }
 
-    /// Goes back to before the last step.
+    /// Restores the state before the last step.
     pub(super) fn leave(&mut self) {
         if let Some(mark) = self.marks.pop() {
             self.labels.truncate(mark.labels);
@@ -107,7 +107,7 @@ impl Place {
         }
     }
 
-    /// Enters a key, a member or an element of a variable that is planned.
+    /// Enters a key, a member or an element of a variable that is shown.
     pub(super) fn enter(
         &mut self,
         step: Step<'_>,
@@ -117,7 +117,7 @@ impl Place {
     ) {
         let (format, escaping) = (media_type.format(), media_type.escaping());
         self.leaf.set(info);
-        // Which level of maps or of a structure this is, from 0.
+        // The level of nested maps or structures, from 0.
         let level = self.depth - 2;
         let mut digits = itoa::Buffer::new();
         let (key, is_index) = match step {
@@ -128,7 +128,7 @@ impl Place {
         self.key.push_str(key);
         let known_as = if plan.is_mapped { "" } else { info.get_known_as() };
         match self.known_as {
-            // Numbers below one that is known have its name, and their keys are labels.
+            // Below an established name, numbers have that name, and their keys are labels.
             Some(known)
                 if known.name == known_as
                     && (!known_as.is_empty() || level - known.below < info.get_labels().len()) =>
@@ -149,13 +149,13 @@ impl Place {
             return;
         }
         let in_map = self.shapes.last() == Some(&Shape::Map);
-        // A member that has labels of its own: its keys are their values.
-        let is_keyed = !plan.is_mapped && !in_map && plan.labels.told == 0;
+        // A member with labels of its own: its keys are their values.
+        let is_keyed = !plan.is_mapped && !in_map && plan.labels.declared == 0;
         if is_keyed && self.known_as.is_none() && !info.get_labels().is_empty() {
             self.known_as = Some(KnownAs { name: "", below: level + 1 });
         }
-        if in_map || level < plan.labels.told {
-            // A label that is empty is none, as everywhere in Prometheus.
+        if in_map || level < plan.labels.declared {
+            // To Prometheus an empty label is none.
             if !key.is_empty() {
                 push_label(&mut self.labels, plan.labels.level(level), key, format);
             }
@@ -173,7 +173,7 @@ impl Place {
         self.shapes.push(shape);
     }
 
-    /// Takes note that what is here is what a function returned, unless it lies within that.
+    /// Enters a function's value, unless already within one.
     pub(super) fn open_function(&mut self) {
         self.function.get_or_insert(self.depth - 1);
     }
@@ -185,16 +185,16 @@ impl Place {
         }
     }
 
-    /// Whether labels were told for what a function returned, and this is not where they end.
+    /// Whether labels are declared for a function's value and this is not their last level.
     ///
-    /// What lies deeper than labels that were declared is a member of each: `bytes` in
-    /// `{"main": {"bytes": 1}}`. A mapping's labels say exactly where its values are.
+    /// Below the last declared level there are members: `bytes` in `{"main": {"bytes": 1}}`. Below
+    /// that of a mapping there are none.
     pub(super) fn is_beside_labels(&self, plan: &Plan) -> bool {
-        let (told, depth) = (plan.labels.told, self.depth - 1);
-        let is_deeper = depth > told && !plan.is_mapped;
+        let (declared, depth) = (plan.labels.declared, self.depth - 1);
+        let is_deeper = depth > declared && !plan.is_mapped;
         self.known_as.is_none()
-            && self.function.is_some_and(|function| told > function)
-            && depth != told
+            && self.function.is_some_and(|function| declared > function)
+            && depth != declared
             && !is_deeper
     }
 }

@@ -37,13 +37,13 @@ impl Plan {
         settings: &Settings,
         escaping: Escaping,
     ) -> Option<Self> {
-        let told = match mapping.and_then(|mapping| mapping.labels.as_ref()) {
+        let declared = match mapping.and_then(|mapping| mapping.labels.as_ref()) {
             Some(labels) => labels.clone(),
             None => info.get_labels().iter().map(|label| label.to_string()).collect(),
         };
         let of_mapping = mapping.map_or(&[][..], |mapping| &mapping.constants);
         let constants = settings.constants.iter().chain(of_mapping);
-        let labels = Labels::new(constants, &told, settings.quantiles.is_some(), escaping);
+        let labels = Labels::new(constants, &declared, settings.quantiles.is_some(), escaping);
         let exact = mapping.and_then(|mapping| mapping.name.as_ref());
         let stem = match exact.or(mapping.and_then(|mapping| mapping.family.as_ref())) {
             Some(name) => name.clone(),
@@ -113,8 +113,8 @@ pub(super) struct Labels {
     constants: Vec<(String, String)>,
     /// For each level of maps, or of a function's value.
     levels: Vec<String>,
-    /// How many of them were declared.
-    pub(super) told: usize,
+    /// The number of declared levels.
+    pub(super) declared: usize,
     /// For arrays in arrays, beyond the levels.
     elements: Vec<String>,
     escaping: Escaping,
@@ -123,14 +123,14 @@ pub(super) struct Labels {
 impl Labels {
     fn new<'c>(
         constants: impl Iterator<Item = &'c (String, String)>,
-        told: &[String],
+        declared: &[String],
         quantiles: bool,
         escaping: Escaping,
     ) -> Self {
         let mut this = Self {
             constants: Vec::new(),
             levels: Vec::new(),
-            told: told.len(),
+            declared: declared.len(),
             elements: Vec::new(),
             escaping,
         };
@@ -143,7 +143,7 @@ impl Labels {
             let label = this.free(beside_quantiles(escaping.escape(label).into_owned()));
             this.constants.push((label, value.clone()));
         }
-        for (level, label) in told.iter().enumerate() {
+        for (level, label) in declared.iter().enumerate() {
             let label = this.free(beside_quantiles(names::label(label.trim(), level, escaping)));
             this.levels.push(label);
         }

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use super::recall::Memory;
+use super::recorded::Recorded;
 use super::visitor::{Shape, Step, Visitor};
-use super::walk::{self, Recorded};
+use super::walk;
 use crate::histogram::{Quantiles, Reading};
 use crate::info::Info;
 use crate::json::{

@@ -1,6 +1,6 @@
 //! Visitors: the interface of every exporter.
 
-use super::walk::Recorded;
+use super::recorded::Recorded;
 use crate::info::Info;
 use crate::number::Number;
 

@@ -1,13 +1,20 @@
-//! A variable of any kind, and the trait for publishing.
+//! A variable of any kind.
 
 use std::fmt;
-use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::histogram::detail::Wanted;
 use crate::info::Unit;
 use crate::spec::Levels;
 use crate::{Counter, FloatGauge, Func, Gauge, Histogram, Map, Text};
+
+mod handle;
+mod publish;
+
+pub use handle::Handle;
+pub(crate) use handle::Owner;
+pub use publish::Publish;
+pub(crate) use publish::sealed;
 
 /// A variable of any kind, as the registry holds it. Cloning copies a pointer.
 ///
@@ -152,174 +159,6 @@ impl Var {
             Self::Map(_) => Kind::Map,
             Self::Func(_) => Kind::Func,
         }
-    }
-}
-
-/// A handle on a variable that the registry also holds: a static, or a reference-counted one.
-///
-/// ```
-/// let registry = expvar::Registry::new();
-/// registry.publish("requests", expvar::Counter::new())?;
-/// if let Some(expvar::Var::Counter(requests)) = registry.get("requests") {
-///     // It is the counter itself: what is added here is shown.
-///     requests.inc();
-/// }
-/// assert_eq!(registry.get("requests").unwrap().to_string(), "1");
-/// # Ok::<(), expvar::PublishError>(())
-/// ```
-pub struct Handle<T: 'static>(pub(crate) Owner<T>);
-
-/// How a variable is owned.
-pub(crate) enum Owner<T: 'static> {
-    Static(&'static T),
-    /// Shared with its publisher.
-    Shared(Arc<T>),
-}
-
-impl<T> Handle<T> {
-    /// The shared variable; `None` for a static.
-    pub fn as_arc(&self) -> Option<&Arc<T>> {
-        if let Owner::Shared(var) = &self.0 { Some(var) } else { None }
-    }
-}
-
-impl<T> From<Arc<T>> for Handle<T> {
-    fn from(var: Arc<T>) -> Self {
-        Self(Owner::Shared(var))
-    }
-}
-
-impl<T> From<&'static T> for Handle<T> {
-    fn from(var: &'static T) -> Self {
-        Self(Owner::Static(var))
-    }
-}
-
-impl<T> Clone for Handle<T> {
-    fn clone(&self) -> Self {
-        Self(match &self.0 {
-            Owner::Static(var) => Owner::Static(var),
-            Owner::Shared(var) => Owner::Shared(Arc::clone(var)),
-        })
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for Handle<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
-    }
-}
-
-impl<T> Deref for Handle<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        match &self.0 {
-            Owner::Static(var) => var,
-            Owner::Shared(var) => var,
-        }
-    }
-}
-
-/// Types that can be published or put into a [`Map`]: each kind of variable by value, in an `Arc`,
-/// or as a reference to a static; and a [`Var`].
-///
-/// ```
-/// use expvar::{Counter, Publish, PublishError, Registry};
-///
-/// /// Publishes under a prefix.
-/// fn below<V: Publish>(registry: &Registry, name: &str, var: V) -> Result<V::Handle, PublishError> {
-///     registry.publish(&format!("mail.{name}"), var)
-/// }
-///
-/// let registry = Registry::new();
-/// below(&registry, "sent", Counter::new())?.inc();
-/// assert_eq!(registry.to_json(), "{\n\"mail.sent\": 1\n}\n");
-/// # Ok::<(), PublishError>(())
-/// ```
-pub trait Publish: sealed::Sealed {
-    /// The handle that the publisher records through.
-    type Handle;
-
-    #[doc(hidden)]
-    fn into_var(self) -> (Var, Self::Handle);
-
-    /// A handle on an existing variable, if it is of this kind.
-    #[doc(hidden)]
-    fn from_var(var: &Var) -> Option<Self::Handle>;
-}
-
-pub(crate) mod sealed {
-    pub trait Sealed {}
-}
-
-macro_rules! publish {
-    ($($kind:ident),*) => {$(
-        impl sealed::Sealed for $kind {}
-        impl Publish for $kind {
-            type Handle = Arc<$kind>;
-
-            fn into_var(self) -> (Var, Self::Handle) {
-                Arc::new(self).into_var()
-            }
-
-            fn from_var(var: &Var) -> Option<Self::Handle> {
-                Arc::<Self>::from_var(var)
-            }
-        }
-
-        impl sealed::Sealed for Arc<$kind> {}
-        impl Publish for Arc<$kind> {
-            type Handle = Self;
-
-            fn into_var(self) -> (Var, Self::Handle) {
-                (Var::$kind(Handle(Owner::Shared(Arc::clone(&self)))), self)
-            }
-
-            fn from_var(var: &Var) -> Option<Self::Handle> {
-                match var {
-                    Var::$kind(Handle(Owner::Shared(var))) => Some(Arc::clone(var)),
-                    _ => None,
-                }
-            }
-        }
-
-        impl From<Arc<$kind>> for Var {
-            fn from(var: Arc<$kind>) -> Self {
-                Self::$kind(Handle(Owner::Shared(var)))
-            }
-        }
-
-        impl sealed::Sealed for &'static $kind {}
-        impl Publish for &'static $kind {
-            type Handle = Self;
-
-            fn into_var(self) -> (Var, Self::Handle) {
-                (Var::$kind(Handle(Owner::Static(self))), self)
-            }
-
-            fn from_var(var: &Var) -> Option<Self::Handle> {
-                match var {
-                    Var::$kind(Handle(Owner::Static(var))) => Some(var),
-                    _ => None,
-                }
-            }
-        }
-    )*};
-}
-
-publish!(Counter, Gauge, FloatGauge, Text, Histogram, Map, Func);
-
-impl sealed::Sealed for Var {}
-impl Publish for Var {
-    type Handle = Self;
-
-    fn into_var(self) -> (Var, Self::Handle) {
-        (self.clone(), self)
-    }
-
-    fn from_var(var: &Var) -> Option<Self::Handle> {
-        Some(var.clone())
     }
 }
 

@@ -1,4 +1,4 @@
-//! A variable that is one family: everything around its numbers.
+//! The cached text of a variable that is one family.
 
 use std::ops::Range;
 
@@ -11,35 +11,35 @@ use super::super::ladder::Ladder;
 use super::super::samples::{Type, counts, scaled, write};
 use super::super::taken::{Hashed, Taken};
 
-/// A variable that is one family: everything around its numbers.
+/// The cached text of a variable that is one family: everything but its numbers.
 #[derive(Debug)]
 pub(super) struct Single {
-    /// Where in the heads lies what stands around the numbers.
+    /// Its range in the cache's text.
     pub(super) text: Range<usize>,
     family: Family,
     numbers: Numbers,
 }
 
-/// What the family is.
+/// A family that was written.
 #[derive(Debug)]
 pub(in super::super) struct Family {
     pub(in super::super) hashed: Hashed,
     pub(in super::super) kind: Type,
     pub(in super::super) decimals: u32,
-    /// Which of the names that were taken are its own.
+    /// Its own names among those in use.
     pub(in super::super) took: Range<usize>,
 }
 
-/// The numbers among the text.
+/// The positions of the numbers in the text.
 #[derive(Debug)]
 pub(in super::super) enum Numbers {
-    /// One, behind so many bytes. In text a line feed follows it, which is not kept.
+    /// One, after this many bytes. The line feed that follows it in text is not stored.
     One(usize),
-    /// Those of a histogram with classic buckets.
+    /// Those of a histogram with classic buckets: of each bucket, the sum, and the count.
     Buckets(Box<Buckets>),
 }
 
-/// The numbers of a histogram: of each bucket, the sum, and the count.
+/// The numbers of a histogram with classic buckets.
 #[derive(Debug)]
 pub(in super::super) struct Buckets {
     unit: Unit,
@@ -50,9 +50,8 @@ pub(in super::super) struct Buckets {
 }
 
 impl Buckets {
-    /// Cuts the numbers out of the lines of a histogram, and returns what is left of the text, the
-    /// header before it. The last line has none of them where it says when the histogram was
-    /// registered.
+    /// Removes the numbers from a histogram's lines; returns the remaining text, header included. The
+    /// last line is kept whole if it is the `_created` one.
     pub(in super::super) fn cut(
         header: &[u8],
         lines: &[u8],
@@ -67,7 +66,7 @@ impl Buckets {
                 text.extend_from_slice(line);
                 break;
             }
-            // No number has a space in it.
+            // The number is what follows the last space.
             let value = line.iter().rposition(|byte| *byte == b' ').map_or(0, |at| at + 1);
             text.extend_from_slice(&line[..value]);
             pieces.push((text.len() - start) as u32);
@@ -83,7 +82,7 @@ impl Single {
         Self { text, family, numbers }
     }
 
-    /// Takes the family's names; returns whether they are free as the last time.
+    /// Reserves the family's names; returns whether they are as free as last time.
     #[inline]
     fn take(family: &mut Family, taken: &mut Taken) -> bool {
         if !taken.repeat(&family.took) {
@@ -96,8 +95,7 @@ impl Single {
         true
     }
 
-    /// Writes the family of a number; returns whether nothing else has changed. `text` is what stands
-    /// around it.
+    /// Writes the family of a number between its cached text; false if that no longer fits.
     #[inline]
     pub(super) fn write_number(
         &mut self,
@@ -124,7 +122,7 @@ impl Single {
         true
     }
 
-    /// The same of a histogram, in text.
+    /// Like [`write_number`](Self::write_number), for a histogram in text.
     pub(super) fn write_histogram(
         &mut self,
         total: &Snapshot,
@@ -137,7 +135,7 @@ impl Single {
         };
         let Buckets { unit, bounds, pieces } = &**buckets;
         let ladder = Ladder::new(total, *unit, family.decimals, bounds.as_deref());
-        // Beside the bounds: the last bucket, the sum, the count.
+        // After the bounds: the last bucket, the sum, the count.
         let is_same = pieces.len() == ladder.len() + 3 && has_sum(total, format);
         if !is_same || !Self::take(family, taken) {
             return false;

@@ -1,12 +1,14 @@
 //! A histogram's values at one moment, or between two.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::buckets::Buckets;
 use super::place::Place;
 use crate::cells::page::{CELLS, SUM};
 use crate::cells::{Reader, float_sum};
+
+mod powers;
+mod quantiles;
 
 /// A histogram's values at one moment, or between two. See [`Snapshot::since`].
 ///
@@ -128,73 +130,6 @@ impl Snapshot {
         }
     }
 
-    /// The value at quantile `q` (clamped to 0 to 1), within the histogram's relative error. 0 when
-    /// empty.
-    pub fn quantile(&self, q: f64) -> u64 {
-        self.middle(self.rank(q))
-    }
-
-    /// [`quantile`](Self::quantile) of recorded durations.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    ///
-    /// let latency = expvar::Histogram::new();
-    /// latency.record_duration(Duration::from_millis(250));
-    /// let median = latency.snapshot().quantile_duration(0.5);
-    /// assert!(median.abs_diff(Duration::from_millis(250)) < Duration::from_millis(9));
-    /// ```
-    pub fn quantile_duration(&self, q: f64) -> Duration {
-        if !self.buckets.floats {
-            let (whole, nanos) = (self.quantile(q), 1_000_000_000 / self.per_second);
-            let rest = (whole % self.per_second) * nanos;
-            return Duration::new(whole / self.per_second, rest as u32);
-        }
-        let seconds = self.quantile_float(q) / self.per_second as f64;
-        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
-    }
-
-    /// [`quantile`](Self::quantile) with its fraction.
-    pub fn quantile_float(&self, q: f64) -> f64 {
-        self.middle_float(self.rank(q))
-    }
-
-    /// The buckets of the values at these shares, which must ascend: in one pass over the counts.
-    pub(crate) fn ranks(
-        &self,
-        quantiles: impl Iterator<Item = f64>,
-    ) -> impl Iterator<Item = Option<usize>> {
-        let count = self.count();
-        // At least the first, at most the last; NaN gives the first.
-        let rank = move |q: f64| ((q * count as f64).ceil() as u64).clamp(1, count.max(1));
-        let (mut seen, mut counts) = (0u64, self.counts.iter().enumerate());
-        let mut last = None;
-        quantiles.map(move |q| {
-            let rank = rank(q);
-            while seen < rank {
-                let (at, n) = counts.next()?;
-                seen = seen.saturating_add(*n);
-                last = Some(self.start + at);
-            }
-            last
-        })
-    }
-
-    /// The bucket of the value at quantile `q`.
-    fn rank(&self, q: f64) -> Option<usize> {
-        self.ranks(std::iter::once(q)).next().flatten()
-    }
-
-    /// A bucket's representative value; 0 without a bucket.
-    pub(crate) fn middle(&self, index: Option<usize>) -> u64 {
-        index.map_or(0, |index| self.buckets.middle(index))
-    }
-
-    /// The same with its fraction.
-    pub(crate) fn middle_float(&self, index: Option<usize>) -> f64 {
-        index.map_or(0.0, |index| self.buckets.middle_float(index))
-    }
-
     /// What was recorded after `earlier`, a snapshot of the same histogram.
     pub fn since(&self, earlier: &Snapshot) -> Snapshot {
         let mut difference = self.clone();
@@ -259,63 +194,6 @@ impl Snapshot {
             let (low, high) = self.buckets.bounds_float(index);
             (low, high, count)
         })
-    }
-
-    /// Counts by powers of two, ascending: calls `f` with an exponent and the number of values
-    /// above 2^exponent and at or below the next power. Without an exponent, the zeros; for
-    /// fractions, all up to 2⁻³⁰. A power of two that shares its bucket with larger values is
-    /// counted with them. An exponent may come twice.
-    #[doc(hidden)]
-    pub fn powers(&self, mut f: impl FnMut(Option<i32>, u64)) {
-        let bits = self.buckets.bits();
-        let first = if self.buckets.floats { -30 } else { 0 };
-        let mut at = self.start;
-        let mut counts = &self.counts[..];
-        while let Some((&count, rest)) = counts.split_first() {
-            let Some(index) = at.checked_sub(1) else {
-                if count > 0 {
-                    f(None, count);
-                }
-                (at, counts) = (at + 1, rest);
-                continue;
-            };
-            let (octave, step) = (index >> bits, index & ((1 << bits) - 1));
-            // Below this each whole number has its own bucket.
-            if !self.buckets.floats && step == 0 && octave <= usize::from(bits) {
-                if count > 0 {
-                    f(Some(octave as i32 - 1), count);
-                }
-                (at, counts) = (at + 1, rest);
-                continue;
-            }
-            let take = ((1 << bits) - step).min(counts.len());
-            let (these, rest) = counts.split_at(take);
-            let count = these.iter().fold(0_u64, |sum, n| sum.wrapping_add(*n));
-            if count > 0 {
-                f(Some(first + octave as i32), count);
-            }
-            (at, counts) = (at + take, rest);
-        }
-    }
-
-    /// Cumulative counts at powers of two: calls `f` with each exponent and the number of values at
-    /// or below that power; for whole numbers, below it. Exact, because buckets end there. Exponents
-    /// must ascend.
-    #[doc(hidden)]
-    pub fn below_powers(&self, exponents: impl Iterator<Item = i32>, mut f: impl FnMut(i32, u64)) {
-        let first = if self.buckets.floats { -30 } else { 0 };
-        let (mut at, mut below) = (self.start, 0u64);
-        let mut rest = &self.counts[..];
-        for exponent in exponents {
-            // The first bucket holds zeros, and fractions up to 2⁻³⁰.
-            let octaves = usize::try_from(exponent - first).unwrap_or(0);
-            let end = 1 + (octaves << self.buckets.bits());
-            let take = end.saturating_sub(at).min(rest.len());
-            let (these, behind) = rest.split_at(take);
-            below = these.iter().fold(below, |sum, n| sum.wrapping_add(*n));
-            (at, rest) = (at + take, behind);
-            f(exponent, below);
-        }
     }
 
     /// The lowest value, if its bucket holds no other.

@@ -1,7 +1,5 @@
 //! A thread's cache of map keys, so that adding to a known key takes no lock.
 
-use std::cell::RefCell;
-use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,27 +10,14 @@ use crate::cells::page::bump;
 use crate::gauge::Gauge;
 
 use super::query::Query;
-use super::table::{Remembered, Table};
+use super::table::{EmptyAtEnd, Local, Remembered, Table};
 
 /// The size of a thread's cache, over all maps.
 const LIMIT: usize = 16_384;
 
 thread_local! {
-    /// Without a destructor, so that an access does not check for one.
-    static KEYS: ManuallyDrop<RefCell<Table<Key>>> =
-        const { ManuallyDrop::new(RefCell::new(Table::new(LIMIT))) };
-    static FORGET: Forget = const { Forget };
-}
-
-/// Empties the thread's cache when the thread ends.
-struct Forget;
-
-impl Drop for Forget {
-    fn drop(&mut self) {
-        let all = KEYS.with(|cached| Some(cached.try_borrow_mut().ok()?.take_all()));
-        // Dropped after the table is released.
-        drop(all);
-    }
+    static KEYS: Local<Key> = const { Table::local(LIMIT) };
+    static FORGET: EmptyAtEnd<Key> = const { EmptyAtEnd(&KEYS) };
 }
 
 /// Shared by the caches of a key; keeps the key's cell alive.

@@ -1,7 +1,6 @@
 //! A thread's cache of handles from maps, so that getting one again takes no lock.
 
-use std::cell::{Cell, RefCell};
-use std::mem::ManuallyDrop;
+use std::cell::Cell;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
@@ -12,7 +11,7 @@ use crate::sync::Mutex;
 use crate::var::{Handle, Owner, Var};
 
 use super::query::Query;
-use super::table::{Remembered, Table};
+use super::table::{EmptyAtEnd, Local, Remembered, Table};
 
 /// The size of a thread's cache, over all maps.
 const LIMIT: usize = 4096;
@@ -22,21 +21,8 @@ const EARNS: u8 = 32;
 const EARNED: u8 = u8::MAX;
 
 thread_local! {
-    /// Without a destructor, so that an access does not check for one.
-    static HELD: ManuallyDrop<RefCell<Table<Known>>> =
-        const { ManuallyDrop::new(RefCell::new(Table::new(LIMIT))) };
-    static FORGET: Forget = const { Forget };
-}
-
-/// Empties the thread's cache when the thread ends.
-struct Forget;
-
-impl Drop for Forget {
-    fn drop(&mut self) {
-        let all = HELD.with(|cached| Some(cached.try_borrow_mut().ok()?.take_all()));
-        // Dropped after the table is released.
-        drop(all);
-    }
+    static HELD: Local<Known> = const { Table::local(LIMIT) };
+    static FORGET: EmptyAtEnd<Known> = const { EmptyAtEnd(&HELD) };
 }
 
 /// Shared by the caches of a variable in a map.

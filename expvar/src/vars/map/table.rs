@@ -1,5 +1,9 @@
 //! A bounded hash table of cached keys.
 
+use std::cell::RefCell;
+use std::mem::ManuallyDrop;
+use std::thread::LocalKey;
+
 use super::query::Query;
 
 /// Slots in which a key can be.
@@ -20,6 +24,21 @@ pub(super) struct Table<T> {
     limit: usize,
 }
 
+/// A thread's table. Without a destructor, so that an access does not check for one:
+/// [`EmptyAtEnd`] has it.
+pub(super) type Local<T> = ManuallyDrop<RefCell<Table<T>>>;
+
+/// Empties the thread's table when the thread ends.
+pub(super) struct EmptyAtEnd<T: Remembered + 'static>(pub(super) &'static LocalKey<Local<T>>);
+
+impl<T: Remembered> Drop for EmptyAtEnd<T> {
+    fn drop(&mut self) {
+        let all = self.0.with(|table| Some(table.try_borrow_mut().ok()?.take_all()));
+        // Dropped after the table is released.
+        drop(all);
+    }
+}
+
 struct Place<T> {
     /// The map of the query that finds it.
     map: u64,
@@ -31,8 +50,13 @@ struct Place<T> {
 
 impl<T: Remembered> Table<T> {
     /// An empty table of at most `limit` entries, a power of two.
-    pub(super) const fn new(limit: usize) -> Self {
+    const fn new(limit: usize) -> Self {
         Self { places: Vec::new(), used: 0, limit }
+    }
+
+    /// An empty table for a thread.
+    pub(super) const fn local(limit: usize) -> Local<T> {
+        ManuallyDrop::new(RefCell::new(Self::new(limit)))
     }
 
     /// The entry in the first slot of a hash, where most are.
@@ -104,7 +128,7 @@ impl<T: Remembered> Table<T> {
     }
 
     /// Removes all entries and returns them, for the caller to drop.
-    pub(super) fn take_all(&mut self) -> Vec<impl Sized + use<T>> {
+    fn take_all(&mut self) -> Vec<impl Sized + use<T>> {
         self.used = 0;
         std::mem::take(&mut self.places)
     }
