@@ -63,9 +63,8 @@ impl Hosts {
         // A closed standard error cannot be reported.
         let _ = writeln!(
             io::stderr(),
-            "expvar-http: a request was refused (421) because it asks for {name:?}, and this \
-             server does not go by that name; allow it with \
-             expvar_http::Server::builder().hosts([{name:?}])"
+            "expvar-http: rejected a request (421) for the host {name:?}, which is not one of this \
+             server's names; allow it with expvar_http::Server::builder().hosts([{name:?}])"
         );
     }
 

@@ -151,7 +151,7 @@ pub(crate) fn method_not_allowed() -> Response {
 pub(crate) fn too_large() -> Response {
     let most = crate::pprof::MAX_BODY_BYTES;
     let why =
-        format!("a body of at most {most} bytes is read: 0x1234+0x5678, no more than 4,096\n");
+        format!("the body is too large: at most {most} bytes and 4,096 addresses, 0x1234+0x5678\n");
     plain(StatusCode::PAYLOAD_TOO_LARGE, why)
 }
 
@@ -165,8 +165,8 @@ pub(crate) fn refused_host(refusal: &Refusal) -> Response {
         Refusal::Unknown(name) => plain(
             StatusCode::MISDIRECTED_REQUEST,
             format!(
-                "421 Misdirected Request: this server does not go by the name {name:?}\n\
-                 Ask for it by IP address or as localhost, or allow the name: \
+                "421 Misdirected Request: {name:?} is not one of this server's names\n\
+                 Use its IP address or localhost, or allow the name: \
                  expvar_http::Server::builder().hosts([{name:?}])\n"
             ),
         ),
@@ -205,8 +205,8 @@ pub(crate) fn no_page() -> Response {
 pub(crate) fn timed_out() -> Response {
     plain(
         StatusCode::SERVICE_UNAVAILABLE,
-        "some variable's function has not returned in time; \
-         leave that variable out with a filter, ?r=REGEX\n",
+        "a variable's function did not return in time; \
+         exclude that variable with a filter, ?r=REGEX\n",
     )
 }
 

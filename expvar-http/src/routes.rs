@@ -36,7 +36,7 @@ pub(crate) const INDEX: &str = r#"<!doctype html>
 <ul>
 <li><a href="debug/vars">debug/vars</a>: all variables as JSON. <code>?r=REGEX</code> selects by name, <code>?pretty</code> indents.
 <li><a href="debug/vars/ui">debug/vars/ui</a>: the live page.
-<li><a href="debug/vars/history">debug/vars/history</a>: names of which the past is kept; <code>?name=NAME</code> gives it.
+<li><a href="debug/vars/history">debug/vars/history</a>: names of the series with history; <code>?name=NAME</code> returns one.
 <li><a href="metrics">metrics</a>: the same variables for Prometheus. <code>?r=REGEX</code> selects.
 <li>debug/vars/events: what the live page reads, as server-sent events.
 </ul>

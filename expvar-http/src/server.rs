@@ -22,8 +22,8 @@ use crate::builder::{Builder, Settings};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
-#[must_use = "the server goes on without it, and then nothing stops it: \
-              bind it, `let _server = …`, if that is meant"]
+#[must_use = "dropping it leaves the server running, and nothing can stop it: \
+              bind it, `let _server = …`, if that is intended"]
 pub struct Server {
     local_addr: SocketAddr,
     shutdown: Option<oneshot::Sender<()>>,
@@ -109,9 +109,9 @@ fn bind(addr: &(impl ToSocketAddrs + Debug)) -> io::Result<TcpListener> {
     }
     TcpListener::bind(&addrs[..]).map_err(|err| {
         let remedy = match err.kind() {
-            io::ErrorKind::AddrInUse => "stop what listens there, or take another port (0 for any)",
-            io::ErrorKind::PermissionDenied => "take a port from 1024 on, or grant the privilege",
-            io::ErrorKind::AddrNotAvailable => "take an address of this machine, or 127.0.0.1",
+            io::ErrorKind::AddrInUse => "stop what listens there, or use another port (0 for any)",
+            io::ErrorKind::PermissionDenied => "use a port from 1024 on, or grant the privilege",
+            io::ErrorKind::AddrNotAvailable => "use an address of this machine, or 127.0.0.1",
             _ => form,
         };
         explain(err, remedy)

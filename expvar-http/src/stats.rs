@@ -21,17 +21,16 @@ const MEMBERS: &[(&str, Info)] = &[
     ("accept_errors", Info::with_help("Connections that could not be accepted.")),
     ("evicted", Info::with_help("Connections closed to make room for newer ones.")),
     ("refused", Info::with_help("Connections turned away because all others were busy.")),
-    ("refused_hosts", Info::with_help("Requests by a name that is not the server's.")),
+    ("refused_hosts", Info::with_help("Requests rejected for their Host header.")),
     ("timed_out", Info::with_help("Connections cut because their peer was too slow.")),
-    ("given_up", Info::with_help("Documents given up because clients read them too slowly.")),
+    ("given_up", Info::with_help("Documents aborted because clients read them too slowly.")),
     ("pages", Info::with_help("Live pages open now.")),
-    ("pages_cut", Info::with_help("Live pages cut off because they did not read.")),
-    ("history_series", Info::with_help("Series that the live page's history has.")),
-    ("history_evicted", Info::with_help("Series of the history given up for others.")),
+    ("pages_cut", Info::with_help("Live pages disconnected because they did not read.")),
+    ("history_series", Info::with_help("Series in the live page's history.")),
+    ("history_evicted", Info::with_help("Series evicted from the history.")),
     (
         "last_scrape_ns",
-        Info::with_help("From the last request for a document to its answer.")
-            .unit(Unit::Nanoseconds),
+        Info::with_help("Time to answer the last request for a document.").unit(Unit::Nanoseconds),
     ),
 ];
 

@@ -138,7 +138,7 @@ impl fmt::Display for Event {
             Event::Dropping { destination } => write!(
                 f,
                 "the queue for {destination} is full, its oldest points are dropped: \
-                 raise queue_bytes, or see why the server is slow or away"
+                 raise queue_bytes, or find out why the server is slow or unreachable"
             ),
             Event::Dropped { destination, points } => {
                 write!(

@@ -23,7 +23,7 @@ fn blocks(n: usize) -> Vec<Box<[u8; SIZE]>> {
 /// Samples that a profile says were dropped.
 fn dropped(profile: &Profile) -> u64 {
     let text = profile.to_text();
-    let said = text.lines().find_map(|line| line.strip_suffix(" samples found no place"));
+    let said = text.lines().find_map(|line| line.strip_suffix(" samples were dropped"));
     said.map_or(0, |said| said.trim_start_matches("# ").parse().unwrap())
 }
 

@@ -40,17 +40,17 @@ impl Counts {
         let info = Info::new().help("How long polls took.").unit(Unit::Nanoseconds);
         let _ = registry.publish_with("samlare.durations", durations.clone(), info);
         Counts {
-            polls: counter("samlare.polls", "Polls that ended, well or not.", Unit::None),
+            polls: counter("samlare.polls", "Completed polls, failed ones included.", Unit::None),
             failures: counter("samlare.failures", "Polls that failed.", Unit::None),
             skipped: counter(
                 "samlare.skipped",
-                "Slots that passed while the poll before was still running.",
+                "Slots skipped because the previous poll was still running.",
                 Unit::None,
             ),
             points: counter("samlare.points", "Points taken from documents.", Unit::None),
             clashing: counter(
                 "samlare.clashing",
-                "Points of a name that another point of the same document had before them.",
+                "Points with the name of an earlier point of the same document.",
                 Unit::None,
             ),
             bytes: counter("samlare.bytes", "Bytes of documents, decompressed.", Unit::Bytes),

@@ -5,12 +5,12 @@
 
 pub mod draw;
 mod flags;
+mod flattened;
 mod kinds;
 mod lines;
 mod pick;
 mod poll;
 mod ports;
-mod reading;
 mod restart;
 mod screen;
 pub mod series;
@@ -62,7 +62,7 @@ fn watch(mut flags: Flags) -> Result<(), String> {
         .iter()
         .map(|url| Target::parse(url))
         .collect::<Result<_, _>>()
-        .map_err(|error| format!("{error}; {}", ports::UNDERSTOOD))?;
+        .map_err(|error| format!("{error}; {}", ports::VALID))?;
     let services: Vec<_> = targets
         .iter()
         .map(|target| Service::new(&address(&target.to_string()), targets.len()))

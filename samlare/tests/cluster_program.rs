@@ -144,7 +144,7 @@ fn the_page_and_check_say_who_polls_what() {
     first.wait_for_log("b has another configuration");
     wait_for("red", || (get(a, "/cluster")["members"]["b"]["other_config"] == 1).then_some(()));
     second.reload(&(config + &cluster(&etcd.engine(), "b", "")));
-    first.wait_for_log("cluster, this is over");
+    first.wait_for_log("cluster problem solved");
     // Out of the cluster, and its endpoints are the other one's.
     second.reload(&endpoints(&service, sink.port, b));
     first.wait_for_log("a member has left");

@@ -476,7 +476,7 @@ fn hostile_names_and_values_do_nothing() {
 fn what_is_wrong_with_the_arguments_is_said_and_nothing_is_drawn() {
     for (arguments, said) in [
         (&["-ports=host:80-x"][..], "is no port from 1 to 65535"),
-        (&["-ports=ftp://x"], "understood are 80 (a port of this machine), 23000-23010"),
+        (&["-ports=ftp://x"], "valid are 80 (a port of this machine), 23000-23010"),
         (&["80", "-vars=nope:x"], "there is no modifier nope:"),
         (&[], "no services"),
         (&["80", "-i=1"], "write 500ms, 5s"),

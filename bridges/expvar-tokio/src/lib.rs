@@ -169,7 +169,7 @@ impl Shown<'_> {
                 Info::new().help(help).unit(Unit::Seconds).counter(),
                 |m, w| m.worker_total_busy_duration(w).as_secs_f64(),
             )?;
-            let info = Info::new().help("Times that a worker slept for want of work.").counter();
+            let info = Info::new().help("Times that a worker parked for lack of work.").counter();
             self.by_worker("parks", info, |m, w| m.worker_park_count(w))?;
             let info = Info::new().help("Times that a worker fell asleep or woke.").counter();
             self.by_worker("park_unparks", info, |m, w| m.worker_park_unpark_count(w))?;
@@ -180,9 +180,9 @@ impl Shown<'_> {
     #[cfg(tokio_unstable)]
     fn unstable(&mut self) -> Result<(), PublishError> {
         self.one("blocking_threads", "Threads for blocking work.", |m| m.num_blocking_threads())?;
-        let help = "Threads for blocking work that have none.";
+        let help = "Idle threads for blocking work.";
         self.one("idle_blocking_threads", help, |m| m.num_idle_blocking_threads())?;
-        let help = "Blocking work that waits for a thread.";
+        let help = "Blocking tasks that wait for a thread.";
         self.one("blocking_queue_depth", help, |m| m.blocking_queue_depth())?;
         let help = "Tasks that wait in a worker's own queue.";
         self.by_worker("local_queue_depth", Info::new().help(help), |m, w| {
@@ -204,14 +204,14 @@ impl Shown<'_> {
         self.func("spawned_tasks", count("Tasks ever spawned."), |m| m.spawned_tasks_count())?;
         let help = "Tasks woken from outside the runtime.";
         self.func("remote_schedules", count(help), |m| m.remote_schedule_count())?;
-        let help = "Tasks made to yield for their budget was used up.";
+        let help = "Tasks forced to yield because their budget was exhausted.";
         self.func("budget_forced_yields", count(help), |m| m.budget_forced_yield_count())?;
         self.by_worker("polls", count("Polls of tasks."), |m, w| m.worker_poll_count(w))?;
-        let help = "Tasks taken from other workers.";
+        let help = "Tasks stolen from other workers.";
         self.by_worker("steals", count(help), |m, w| m.worker_steal_count(w))?;
-        let help = "Times that tasks were taken from other workers.";
+        let help = "Times that tasks were stolen from other workers.";
         self.by_worker("steal_operations", count(help), |m, w| m.worker_steal_operations(w))?;
-        let help = "Times that a worker woke for nothing.";
+        let help = "Times that a worker woke and found no work.";
         self.by_worker("noops", count(help), |m, w| m.worker_noop_count(w))?;
         let help = "Tasks put into a worker's own queue by itself.";
         self.by_worker("local_schedules", count(help), |m, w| m.worker_local_schedule_count(w))?;

@@ -84,19 +84,19 @@ const MEMBERS: &[(&str, Info)] = &[
     ),
     (
         "last_push_seconds",
-        Info::with_help("Time from the last reading until all of it was written.")
+        Info::with_help("Time from the last collection until all of it was written.")
             .unit(Unit::Seconds),
     ),
-    ("readings", Info::with_help("Readings of the registry.")),
-    ("readings_late", Info::with_help("Readings that came later than their time.")),
+    ("readings", Info::with_help("Collections of the registry.")),
+    ("readings_late", Info::with_help("Collections that started late.")),
     (
         "readings_skipped",
-        Info::with_help("Readings left out because the one before took too long."),
+        Info::with_help("Collections skipped because the previous one took too long."),
     ),
-    ("late_seconds", Info::with_help("How late the last reading was.").unit(Unit::Seconds)),
+    ("late_seconds", Info::with_help("Delay of the last collection.").unit(Unit::Seconds)),
     (
         "last_reading_seconds",
-        Info::with_help("How long the last reading took.").unit(Unit::Seconds),
+        Info::with_help("Duration of the last collection.").unit(Unit::Seconds),
     ),
 ];
 

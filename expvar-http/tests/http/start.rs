@@ -22,7 +22,7 @@ fn a_bad_address_is_named_with_a_remedy() {
     }
     let (kind, message) = error("192.0.2.1:0");
     assert_eq!(kind, ErrorKind::AddrNotAvailable);
-    assert!(message.contains("take an address of this machine"), "{message}");
+    assert!(message.contains("use an address of this machine"), "{message}");
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn a_port_in_use_is_named_with_a_remedy() {
     let (kind, message) = error(&addr.to_string());
     assert_eq!(kind, ErrorKind::AddrInUse);
     assert!(message.starts_with(&format!("cannot listen on \"{addr}\": ")), "{message}");
-    assert!(message.ends_with("take another port (0 for any)"), "{message}");
+    assert!(message.ends_with("use another port (0 for any)"), "{message}");
 }
 
 #[test]

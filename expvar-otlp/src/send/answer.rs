@@ -77,7 +77,7 @@ impl Answer {
     /// The status and what the server says about it.
     fn problem(&self) -> String {
         let message = match &self.location {
-            Some(location) => format!("it is moved to {location}"),
+            Some(location) => format!("it has moved to {location}"),
             None if self.content_type.starts_with("application/x-protobuf") => {
                 // `google.rpc.Status`.
                 text(Fields::of(&self.body), 2)
@@ -112,7 +112,7 @@ impl Answer {
 fn remedy(status: u16) -> &'static str {
     match status {
         401 | 403 => {
-            "set the header that it wants: headers, or OTEL_EXPORTER_OTLP_HEADERS, \
+            "set the header that it requires: headers, or OTEL_EXPORTER_OTLP_HEADERS, \
              authorization=Bearer%20…"
         }
         300..=399 => "set the endpoint to where it is",

@@ -59,7 +59,7 @@ impl Endpoint {
         };
         if authority.as_str().contains('@') {
             return refuse(
-                "a URL with a user and password is not understood here".to_owned(),
+                "a URL with a user and password is not supported".to_owned(),
                 "send them as a header: headers, or OTEL_EXPORTER_OTLP_HEADERS, \
                  authorization=Basic%20…",
             );

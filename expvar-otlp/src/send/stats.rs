@@ -23,7 +23,7 @@ pub struct Stats {
     pub requests: u64,
     /// Repeated attempts.
     pub retries: u64,
-    /// Bytes of answered requests.
+    /// Bytes of the requests that got a response.
     pub bytes: u64,
     /// Points accepted by the server.
     pub accepted: u64,
@@ -40,29 +40,32 @@ pub struct Stats {
 
 /// Metadata of the keys of `expvar.otlp`, those of the task included.
 pub(crate) const MEMBERS: &[(&str, Info)] = &[
-    ("requests", Info::with_help("Requests that were answered, whatever the answer.")),
-    ("requests_retried", Info::with_help("Attempts that were not the first of their request.")),
-    ("sent_bytes", Info::with_help("Bytes of the requests that were answered.").unit(Unit::Bytes)),
-    ("points_accepted", Info::with_help("Points that the server took.")),
-    ("points_rejected", Info::with_help("Points that the server would not take.")),
+    ("requests", Info::with_help("Requests that got a response, with any status.")),
+    ("requests_retried", Info::with_help("Requests that were sent again.")),
+    ("sent_bytes", Info::with_help("Bytes of the requests that got a response.").unit(Unit::Bytes)),
+    ("points_accepted", Info::with_help("Points accepted by the server.")),
+    ("points_rejected", Info::with_help("Points rejected by the server.")),
     ("points_dropped", Info::with_help("Points dropped because the queue was full.")),
-    ("points_unanswered", Info::with_help("Deltas that were written whole and not answered.")),
-    ("refused_clash", Info::with_help("Points whose series another point had before them.")),
+    ("points_unanswered", Info::with_help("Deltas sent in full without a response.")),
+    ("refused_clash", Info::with_help("Points of a series that another variable has already.")),
     ("refused_long_name", Info::with_help("Points whose name is too long.")),
     ("refused_bad_counter", Info::with_help("Counters below zero, or not a number.")),
     ("queue_points", Info::with_help("Points that wait.")),
-    ("queue_bytes", Info::with_help("Memory of what waits.").unit(Unit::Bytes)),
+    ("queue_bytes", Info::with_help("Memory of the queue.").unit(Unit::Bytes)),
     (
         "last_success_seconds",
-        Info::with_help("When a request was last answered well, in Unix time.").unit(Unit::Seconds),
+        Info::with_help("Unix time of the last successful request.").unit(Unit::Seconds),
     ),
-    ("readings", Info::with_help("Readings of the registry.")),
-    ("readings_late", Info::with_help("Readings that came later than their time.")),
-    ("readings_skipped", Info::with_help("Readings left out because one before took too long.")),
-    ("late_seconds", Info::with_help("How late the last reading was.").unit(Unit::Seconds)),
+    ("readings", Info::with_help("Collections of the registry.")),
+    ("readings_late", Info::with_help("Collections that started late.")),
+    (
+        "readings_skipped",
+        Info::with_help("Collections skipped because a previous one took too long."),
+    ),
+    ("late_seconds", Info::with_help("Delay of the last collection.").unit(Unit::Seconds)),
     (
         "last_reading_seconds",
-        Info::with_help("How long the last reading took.").unit(Unit::Seconds),
+        Info::with_help("Duration of the last collection.").unit(Unit::Seconds),
     ),
 ];
 

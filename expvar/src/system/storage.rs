@@ -11,9 +11,9 @@ crate::vars! {
 }
 
 const MEMBERS: &[(&str, Info)] = &[
-    ("cells", Info::with_help("Cells that variables have.").known_as("expvar_cells")),
-    ("limit_bytes", Info::with_help("Most memory of all threads' private cells.").unit(Bytes)),
-    ("lost", Info::with_help("Records lost because the system refused memory.").counter()),
+    ("cells", Info::with_help("Cells of variables.").known_as("expvar_cells")),
+    ("limit_bytes", Info::with_help("Limit of the memory of threads' private cells.").unit(Bytes)),
+    ("lost", Info::with_help("Records lost because memory could not be allocated.").counter()),
     ("private_bytes", Info::with_help("Memory of threads' private cells.").unit(Bytes)),
     ("shared_bytes", Info::with_help("Memory of cells that all threads share.").unit(Bytes)),
 ];

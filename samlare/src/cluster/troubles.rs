@@ -83,7 +83,7 @@ impl Troubles {
             }
         }
         for (_, text) in self.told.iter().filter(|(key, _)| !now.contains_key(*key)) {
-            log.event(Level::Info, "cluster, this is over", &[("error", text)]);
+            log.event(Level::Info, "cluster problem solved", &[("error", text)]);
         }
         self.told = now;
         self.told.values().cloned().collect()

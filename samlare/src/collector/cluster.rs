@@ -108,7 +108,7 @@ impl Collector {
             let status = shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
             status.map(|status| status.report())
         });
-        let info = Info::new().help("How the members that share the endpoints are doing.");
+        let info = Info::new().help("State of the cluster's members.");
         if self.member.is_some() {
             // A name that is taken is this one's already, or the program's.
             let _ = self.registry.publish_with("samlare.cluster", report, info);

@@ -15,16 +15,19 @@ use crate::state::{Report, State};
 
 /// Metadata of an endpoint's report.
 const ENDPOINT: &[(&str, Info)] = &[
-    ("up", Info::with_help("1 when the last poll was good, else 0.")),
+    ("up", Info::with_help("1 if the last poll succeeded, else 0.")),
     ("interval_ms", Info::with_help("Time between two polls.").unit(Unit::Milliseconds)),
-    ("polls", Info::with_help("Polls of the endpoint that ended, well or not.").counter()),
+    ("polls", Info::with_help("Completed polls of the endpoint, failed ones included.").counter()),
     ("failures", Info::with_help("Polls of the endpoint that failed.").counter()),
-    ("failures_in_row", Info::with_help("Last polls that failed one after the other.")),
-    ("skipped", Info::with_help("Slots that passed while a poll was running.").counter()),
+    ("failures_in_row", Info::with_help("Consecutive failed polls up to the last.")),
+    ("skipped", Info::with_help("Slots skipped because a poll was still running.").counter()),
     ("last_ms", Info::with_help("How long the last poll took.").unit(Unit::Milliseconds)),
     ("last_bytes", Info::with_help("Size of the last document.").unit(Unit::Bytes)),
     ("last_points", Info::with_help("Points of the last document.")),
-    ("last_clashing", Info::with_help("Points of the last document with another's name.")),
+    (
+        "last_clashing",
+        Info::with_help("Points of the last document with the name of an earlier one."),
+    ),
     ("last_refused", Info::with_help("Points of the last document that were not sent.")),
 ];
 
@@ -34,7 +37,7 @@ const SOURCE: &[(&str, Info)] = &[
     ("answers", Info::with_help("How many times the source answered.").counter()),
     ("changes", Info::with_help("How many times the set changed.").counter()),
     ("failures", Info::with_help("How many times the source failed.").counter()),
-    ("failing", Info::with_help("1 when the last try failed, else 0.")),
+    ("failing", Info::with_help("1 if the last attempt failed, else 0.")),
     ("left_out", Info::with_help("Targets of the last answer that cannot be used.")),
 ];
 
@@ -63,11 +66,14 @@ const SENDER: &[(&str, Info)] = &[
 
 /// Metadata of `samlare.otlp`.
 const OTLP: &[(&str, Info)] = &[
-    ("requests", Info::with_help("Requests that were answered, whatever the answer.").counter()),
-    ("requests_retried", Info::with_help("Attempts that were not the first ones.").counter()),
-    ("sent_bytes", Info::with_help("Bytes of answered requests.").counter().unit(Unit::Bytes)),
-    ("points_accepted", Info::with_help("Points that the server took.").counter()),
-    ("points_rejected", Info::with_help("Points that the server would not take.").counter()),
+    ("requests", Info::with_help("Requests that got a response, with any status.").counter()),
+    ("requests_retried", Info::with_help("Requests that were sent again.").counter()),
+    (
+        "sent_bytes",
+        Info::with_help("Bytes of the requests that got a response.").counter().unit(Unit::Bytes),
+    ),
+    ("points_accepted", Info::with_help("Points accepted by the server.").counter()),
+    ("points_rejected", Info::with_help("Points rejected by the server.").counter()),
     ("points_dropped", Info::with_help("Points dropped because the queue was full.").counter()),
 ];
 
@@ -137,13 +143,12 @@ impl Collector {
         let _ = registry.publish_with(
             "samlare.discover",
             discover,
-            info("How the sources of endpoints are doing.").label("source"),
+            info("State of the sources of endpoints.").label("source"),
         );
         let common = self.common.clone();
         let otlp = Func::new(move || common.otlp.shown()).members(OTLP);
-        let _ =
-            registry.publish_with("samlare.otlp", otlp, info("What the sender of OTLP counts."));
-        let _ = registry.publish_with("samlare.sender", sender, info("What the sender counts."));
+        let _ = registry.publish_with("samlare.otlp", otlp, info("Statistics of the OTLP sender."));
+        let _ = registry.publish_with("samlare.sender", sender, info("Statistics of the sender."));
     }
 }
 

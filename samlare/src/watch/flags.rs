@@ -140,7 +140,7 @@ pub(super) fn parse(args: &[String]) -> Result<Command, String> {
         }
     };
     if urls.is_empty() && !own && bad.is_empty() {
-        bad.push(format!("no services: name them by URL or with -ports; {}", ports::UNDERSTOOD));
+        bad.push(format!("no services: name them by URL or with -ports; {}", ports::VALID));
     }
     if !bad.is_empty() {
         return Err(bad.join("\n"));
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn all_that_is_wrong_is_said_at_once() {
         let args = ["-i=5", "-ports=x:y", "-vars=foo:a", "-nope", "-dummy=7", "-endpoint"];
-        let Err(error) = parse(&args.map(str::to_owned)) else { panic!("understood") };
+        let Err(error) = parse(&args.map(str::to_owned)) else { panic!("accepted") };
         for said in [
             "-i=5 is no duration: write 500ms, 5s",
             "\"y\" is no port",

@@ -6,7 +6,7 @@ use super::series::Series;
 use super::service::Service;
 use super::units::Unit;
 
-/// Memory, the most telling first; of a group only what is there.
+/// Memory variables, most informative first, in groups of alternatives.
 const MEMORY: &[&str] = &[
     "process.resident_bytes",
     "process.cgroup.memory_max_bytes",
@@ -15,26 +15,25 @@ const MEMORY: &[&str] = &[
     "memstats.Sys",
 ];
 
-/// Means of what happened long ago and lately.
+/// Lists of points in time and of pauses, whose mean says nothing.
 const MEANINGLESS: &[&str] = &["memstats.PauseNs", "memstats.PauseEnd"];
 
-/// How many of the last polls decide what moves.
+/// How many of the last polls determine whether a variable changes.
 const RECENT: usize = 60;
 
-/// The names of a service's variables, what matters most first.
+/// The names of a service's variables, most important first.
 ///
-/// After memory come the service's own counters that moved in the last polls,
-/// the one that moved in most of them first and of those the fastest; then what
-/// else of its own moves; then the runtime's; then what stands still; texts
-/// last. Equals are in order of their names. What says nothing is left out.
+/// Memory; then the service's own counters that changed in the last polls, by the number of polls
+/// in which they did, then by rate; its other changing variables; the runtime's; unchanging ones;
+/// texts. Ties are in order of their names. Variables without information are omitted.
 pub(super) fn ranked(service: &Service) -> Vec<String> {
-    let telling = service.all().filter(|(name, _)| !MEANINGLESS.contains(name));
-    let mut all: Vec<_> = telling.map(|(name, series)| (rank(name, series), name)).collect();
+    let informative = service.all().filter(|(name, _)| !MEANINGLESS.contains(name));
+    let mut all: Vec<_> = informative.map(|(name, series)| (rank(name, series), name)).collect();
     all.sort();
     all.into_iter().map(|(_, name)| name.to_owned()).collect()
 }
 
-/// Sorts before what matters less.
+/// The sort key: more important variables compare less.
 type Rank = (usize, Reverse<usize>, Reverse<u64>);
 
 fn rank(name: &str, series: &Series) -> Rank {

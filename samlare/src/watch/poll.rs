@@ -1,4 +1,4 @@
-//! Asks the services, each at the same beat.
+//! Polls the services, each at the same times.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,26 +11,25 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::kinds;
 use crate::client::{Body, Client, Failure, HeaderName, HeaderValue, Options, Target, trust};
 
-/// How many answers may wait to be taken in.
+/// The most responses in the channel.
 const WAITING: usize = 16;
 
-/// What one service answered.
+/// The response of a service.
 pub(super) struct Answer {
-    /// Its place in the list.
+    /// Its index in the list of services.
     pub(super) service: usize,
-    /// When it was asked, in seconds of the watch.
+    /// When it was requested, in seconds of the watch.
     pub(super) at: f64,
-    /// The document, or why there is none.
+    /// The document, or an error.
     pub(super) document: Result<Body, String>,
-    /// What it declares of its variables; once after each start, of services that do.
+    /// The declarations of its variables: once after each start, if it has any.
     pub(super) metrics: Option<Body>,
 }
 
-/// Polls every service in a task of its own, for as long as the answers are
-/// taken.
+/// Polls every service in a task of its own, until the receiver is dropped.
 ///
 /// # Errors
-/// When no request can be made at all: says why.
+/// Certificates or credentials are invalid.
 pub(super) fn start(
     targets: Vec<Target>,
     interval: Duration,
@@ -83,7 +82,7 @@ async fn poll(
                 is_asked = true;
                 if kinds::is_ours(body.bytes()) { metrics.get().await.ok() } else { None }
             }
-            // Whoever comes back may be another.
+            // After an outage it may be another program.
             (Err(_), _) => {
                 is_asked = false;
                 None
@@ -96,7 +95,7 @@ async fn poll(
     }
 }
 
-/// The credentials of the environment, for services whose URL has none.
+/// The credentials in the environment, for services whose URL has none.
 fn login() -> Result<Option<HeaderValue>, String> {
     let var = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let (Some(user), Some(password)) = (var("HTTP_USER"), var("HTTP_PASSWORD")) else {

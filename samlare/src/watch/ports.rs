@@ -1,18 +1,17 @@
 //! Lists of services: `80,23000-23010,https://user:pass@host:443`.
 
-/// Most services that one list may name.
+/// The most services in a list.
 pub(super) const MAX_SERVICES: usize = 1_000;
 
-/// What a list may hold, for messages and help.
-pub(super) const UNDERSTOOD: &str = "understood are 80 (a port of this machine), 23000-23010 (a range), \
+/// The valid entries, for messages and help.
+pub(super) const VALID: &str = "valid are 80 (a port of this machine), 23000-23010 (a range), \
      host:80, host:80-85, [::1]:80, http://host:80/path, https://user:password@host:443, \
      unix:///run/app.sock; commas between them";
 
-/// The URLs of a comma-separated list; `endpoint` is the path where an entry
-/// has none.
+/// The URLs of a comma-separated list. `endpoint` is the path of entries without one.
 ///
 /// # Errors
-/// Every entry that is not understood, and what is.
+/// Names every invalid entry, and what is valid.
 pub(super) fn parse(list: &str, endpoint: &str) -> Result<Vec<String>, String> {
     let mut urls = Vec::new();
     let mut bad = Vec::new();
@@ -31,7 +30,7 @@ pub(super) fn parse(list: &str, endpoint: &str) -> Result<Vec<String>, String> {
     if bad.is_empty() {
         return Ok(urls);
     }
-    Err(format!("{}\n{UNDERSTOOD}", bad.join("\n")))
+    Err(format!("{}\n{VALID}", bad.join("\n")))
 }
 
 fn expand(entry: &str, endpoint: &str) -> Result<Vec<String>, String> {
@@ -94,7 +93,7 @@ fn range(text: &str) -> Result<std::ops::RangeInclusive<u16>, String> {
     Ok(first..=last)
 }
 
-/// The entry as it may be shown.
+/// The entry without credentials, for messages.
 fn without_credentials(entry: &str) -> String {
     let Some((before, place)) = entry.rsplit_once('@') else {
         return entry.to_owned();

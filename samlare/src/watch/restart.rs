@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::reading::{Reading, Variable};
+use super::flattened::{Flattened, Variable};
 use super::series::{Latest, Series};
 
 /// State compared between polls.
@@ -22,14 +22,14 @@ impl Clues {
     /// with load.
     pub(super) fn restarted(
         &mut self,
-        reading: &Reading,
+        document: &Flattened,
         series: &BTreeMap<String, Series>,
         was_down: bool,
     ) -> bool {
         let (mut another, mut same) = (false, false);
         let (mut counters, mut counters_back) = (0, 0);
         let (mut risen, mut risen_back) = (0, 0);
-        for Variable { name, depth, value } in &reading.variables {
+        for Variable { name, depth, value } in &document.variables {
             if let ("cmdline", Latest::Text(line)) = (name.as_str(), value) {
                 another |= self.line.as_ref().is_some_and(|before| before != line);
                 self.line = Some(line.clone());

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::flattened::{Flattened, Variable};
 use super::kinds::Kinds;
-use super::reading::{Reading, Variable};
 use super::restart::Clues;
 use super::series::{POLLS, Series};
 use super::text;
@@ -99,26 +99,26 @@ impl Service {
             self.times.pop_front();
         }
         self.times.push_back(now);
-        match answer.and_then(Reading::of) {
-            Ok(reading) => self.up(now, reading),
+        match answer.and_then(Flattened::of) {
+            Ok(document) => self.up(now, document),
             Err(error) => self.down(now, &error),
         }
     }
 
-    fn up(&mut self, now: f64, reading: Reading) {
+    fn up(&mut self, now: f64, document: Flattened) {
         let was_down = matches!(self.state, State::Down { .. });
-        if let Some(program) = reading.program() {
+        if let Some(program) = document.program() {
             self.program = text::harmless(text::cut(program, 64));
         }
-        if self.clues.restarted(&reading, &self.series, was_down) {
+        if self.clues.restarted(&document, &self.series, was_down) {
             self.restarts += 1;
             self.restarted_at = Some(now);
             self.series.values_mut().for_each(Series::start_anew);
         }
         self.state = State::Up;
-        self.left_out = reading.left_out;
+        self.left_out = document.left_out;
         let mut fresh = Vec::new();
-        for Variable { name, depth, value } in reading.variables {
+        for Variable { name, depth, value } in document.variables {
             let mut name = text::bounded_name(&name);
             // The key `a.b` and the `b` within an `a` are two variables.
             let taken = |s: &Series| s.seen == self.polls && s.depth != depth;

@@ -10,13 +10,13 @@ use super::service::{Service, State};
 use super::units::Unit;
 use super::wanted::Wanted;
 
-/// Ranks are computed only every so many polls: rows that move cannot be read.
+/// Ranks are updated at every tenth poll only: rows that move cannot be read.
 const RANK_EVERY: u64 = 10;
 
 /// The longest filter, in characters.
 const MAX_FILTER: usize = 100;
 
-/// Everything that is drawn.
+/// The state that is drawn.
 pub struct View {
     /// The services as shown, in the order of the command line.
     pub services: Vec<Service>,
@@ -26,11 +26,11 @@ pub struct View {
     pub interval: f64,
     /// The selected service.
     pub selected: usize,
-    /// Whether it is shown alone.
+    /// Whether only the selected service is shown.
     pub zoomed: bool,
     /// The row of its selected variable.
     pub row: usize,
-    /// Shows only names that contain all of its words.
+    /// Only names that contain all of its words are shown.
     pub filter: String,
     /// Whether keys edit the filter.
     pub typing: bool,
@@ -52,29 +52,29 @@ pub struct View {
 #[derive(Default)]
 struct Ranked {
     names: Vec<String>,
-    /// Of how many variables they were chosen.
+    /// The number of variables that were ranked.
     of: usize,
     at_poll: u64,
 }
 
 /// One line: a variable of a service.
 pub struct Row<'a> {
-    /// Its name, not yet harmless.
+    /// Its name, not sanitized.
     pub name: Cow<'a, str>,
-    /// Its values, if it has ever been seen.
+    /// Its values; `None` if it was never seen.
     pub series: Option<&'a Series>,
-    /// How to show them.
+    /// The unit of the values.
     pub unit: Unit,
 }
 
-/// What a key asks of the caller.
+/// What the caller must do after a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// To draw again.
+    /// Draw again.
     Draw,
-    /// To give the terminal back and to stop, until the shell says to go on.
+    /// Restore the terminal and stop the process until the shell resumes it.
     Suspend,
-    /// To end.
+    /// Exit.
     Quit,
 }
 
@@ -92,7 +92,7 @@ impl View {
             filter: String::new(),
             typing: false,
             everything: false,
-            // Who names variables expects what expvarmon shows of them.
+            // With `-vars` values are shown by default, as expvarmon does.
             rates: wanted.is_empty(),
             help: false,
             color,
@@ -102,7 +102,7 @@ impl View {
         }
     }
 
-    /// Takes in one answer of a service.
+    /// Updates with the response of a service.
     pub fn take(&mut self, service: usize, now: f64, answer: Result<&[u8], String>) {
         if let Some(services) = &mut self.behind {
             if let Some(known) = services.get_mut(service) {
@@ -122,7 +122,7 @@ impl View {
         }
     }
 
-    /// Takes in what a service declares of its variables.
+    /// Updates with the declarations of a service.
     pub fn learn(&mut self, service: usize, metrics: &str) {
         let services = self.behind.as_mut().unwrap_or(&mut self.services);
         if let Some(known) = services.get_mut(service) {
@@ -130,7 +130,7 @@ impl View {
         }
     }
 
-    /// Whether the screen stands still; what the services answer is taken in all the while.
+    /// Whether the screen is paused. Responses are still recorded meanwhile.
     pub fn paused(&self) -> bool {
         self.behind.is_some()
     }
@@ -147,7 +147,7 @@ impl View {
         !self.wanted.is_empty()
     }
 
-    /// Whether anything on the screen grows older by itself.
+    /// Whether the screen shows an age, which changes without a response.
     pub fn ages(&self) -> bool {
         if self.paused() {
             return false;
@@ -162,7 +162,7 @@ impl View {
         self.services.iter().filter(down).count()
     }
 
-    /// The variables of a service that are to be shown, in order.
+    /// The variables of a service to show, in order.
     pub fn rows(&self, service: usize) -> Vec<Row<'_>> {
         let known = &self.services[service];
         let words: Vec<String> = self.filter.split_whitespace().map(str::to_lowercase).collect();
@@ -188,13 +188,13 @@ impl View {
     }
 
     fn row_of<'a>(&self, name: Cow<'a, str>, series: Option<&'a Series>) -> Row<'a> {
-        let told = self.wanted.iter().find(|wanted| wanted.name == name);
-        let unit = told.and_then(|wanted| wanted.unit);
+        let wanted = self.wanted.iter().find(|wanted| wanted.name == name);
+        let unit = wanted.and_then(|wanted| wanted.unit);
         let unit = unit.unwrap_or_else(|| series.map_or(Unit::Number, |s| s.unit));
         Row { name, series, unit }
     }
 
-    /// Does what a key says.
+    /// Handles a key.
     pub fn key(&mut self, key: KeyEvent) -> Asked {
         if key.kind == KeyEventKind::Release {
             return Asked::Draw;

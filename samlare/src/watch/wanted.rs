@@ -1,24 +1,24 @@
-//! Variables that were asked for: `mem:memstats.Alloc,duration:Response.Mean,Counter`.
+//! The variables of `-vars`: `mem:memstats.Alloc,duration:Response.Mean,Counter`.
 
 use super::units::Unit;
 
 /// One variable of a `-vars` list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// The whole dotted name, as [`super::service::Service`] knows it.
+    /// The full dotted name, as in [`super::service::Service`].
     pub name: String,
-    /// How to show it. Default: by its name.
+    /// Its unit. Default: implied by its name.
     pub unit: Option<Unit>,
 }
 
-const UNDERSTOOD: &str = "understood are name, mem:name (bytes), duration:name (nanoseconds), \
+const VALID: &str = "valid are name, mem:name (bytes), duration:name (nanoseconds), \
      str:name (no chart); commas between them; \\. \\, and \\: stand for a dot, comma or colon \
      of a name";
 
-/// Reads a comma-separated list.
+/// Parses a comma-separated list.
 ///
 /// # Errors
-/// Every entry that is not understood, and what is.
+/// Names every invalid entry, and what is valid.
 pub fn parse(list: &str) -> Result<Vec<Wanted>, String> {
     let mut wanted = Vec::new();
     let mut bad = Vec::new();
@@ -55,10 +55,10 @@ pub fn parse(list: &str) -> Result<Vec<Wanted>, String> {
     if bad.is_empty() {
         return Ok(wanted);
     }
-    Err(format!("{}\n{UNDERSTOOD}", bad.join("\n")))
+    Err(format!("{}\n{VALID}", bad.join("\n")))
 }
 
-/// Splits at `separator` where no backslash stands before it.
+/// Splits at each `separator` without a backslash before it.
 fn split_unescaped(text: &str, separator: char) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut start = 0;
@@ -74,8 +74,7 @@ fn split_unescaped(text: &str, separator: char) -> Vec<&str> {
     parts
 }
 
-/// Takes the backslash from before dots, commas, colons and backslashes; any
-/// other stays.
+/// Removes the backslash before dots, commas, colons and backslashes; keeps any other.
 fn unescape(name: &str) -> String {
     let mut plain = String::with_capacity(name.len());
     let mut rest = name.chars().peekable();
@@ -128,15 +127,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_named() {
+    fn invalid_entries_are_named() {
         let error = parse("bytes:a,mem:,mem:str:x,ok").unwrap_err();
-        for said in [
+        for part in [
             "bytes:a: there is no modifier bytes:",
             "mem:: no name",
             "mem:str:x: more than one modifier",
-            "understood are name, mem:name",
+            "valid are name, mem:name",
         ] {
-            assert!(error.contains(said), "{said} in {error}");
+            assert!(error.contains(part), "{part} in {error}");
         }
         assert!(parse(" , ").unwrap_err().contains("no variables"));
     }

@@ -80,9 +80,7 @@ pub(super) fn encode(profile: &Profile, default: SampleType) -> Vec<u8> {
     out.varint(field::PERIOD, profile.rate as u64);
     let dropped = match profile.dropped {
         0 => None,
-        n => {
-            Some(format!("{n} samples found no place (131,072 blocks and 16,384 stacks are kept)"))
-        }
+        n => Some(format!("{n} samples were dropped (131,072 blocks and 16,384 stacks are kept)")),
     };
     for comment in comments.into_iter().chain(dropped) {
         out.varint(field::COMMENT, strings.at(&comment));

@@ -38,7 +38,7 @@ pub(super) fn write(profile: &Profile) -> String {
         out.push('\n');
     }
     if profile.dropped > 0 {
-        let _ = writeln!(out, "# {} samples found no place", profile.dropped);
+        let _ = writeln!(out, "# {} samples were dropped", profile.dropped);
     }
     for note in names.notes() {
         let _ = writeln!(out, "# {note}");

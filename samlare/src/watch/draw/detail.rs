@@ -52,7 +52,7 @@ pub(super) fn draw(view: &View, area: Rect, theme: Theme, buffer: &mut Buffer) {
     if rows.is_empty() && visible > 0 {
         let why = match (view.filter.is_empty(), service.is_empty()) {
             (_, true) => "no variables yet",
-            (false, _) => "no variable's name holds the filter's words",
+            (false, _) => "no variable's name has the filter's words",
             (true, _) => "no variables to show; press a for all",
         };
         buffer.set_stringn(left.area.x, left.area.y, why, left.area.width.into(), theme.faint());

@@ -10,12 +10,12 @@ use super::theme::Theme;
 pub(super) const KEYS: &[(&str, &str)] = &[
     ("q  Ctrl-C", "quit"),
     ("?  h", "this help; any key closes it"),
-    ("p  Space", "let the screen stand still, and go on"),
+    ("p  Space", "pause the screen, or resume"),
     ("r", "counters as rate or as total"),
     ("Tab  n  →", "next service (Shift-Tab, N, ←: previous)"),
     ("Enter", "the selected service alone; Esc goes back"),
-    ("/", "show only names that hold these words; Esc ends it"),
-    ("a", "all variables, or only what matters"),
+    ("/", "show only names with these words; Esc clears"),
+    ("a", "all variables, or only the important ones"),
     ("↑ ↓  j k", "choose a variable (PgUp, PgDn, Home, End)"),
 ];
 

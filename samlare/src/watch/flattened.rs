@@ -5,51 +5,51 @@ use expvar::{Info, Number, Step, Visitor, visit_json};
 use super::series::Latest;
 use super::text;
 
-/// Most variables that are read of one document.
+/// The most variables of a document.
 const MAX_VARIABLES: usize = 20_000;
 
 /// The variables of one document, by dotted names, in its order.
 ///
-/// A number is itself; an array of numbers is their mean, of texts the texts
-/// with spaces between; objects and arrays in arrays are named by their place.
+/// An array of numbers becomes their mean, an array of texts one text with spaces between them.
+/// Objects and arrays in arrays have their index in the name.
 #[derive(Debug, Default)]
-pub(super) struct Reading {
-    /// What was found.
+pub(super) struct Flattened {
+    /// Up to the limit.
     pub variables: Vec<Variable>,
-    /// How many did not fit.
+    /// The number of variables past the limit.
     pub left_out: usize,
     path: String,
     depths: Vec<usize>,
     arrays: Vec<Array>,
 }
 
-/// One of them.
+/// A variable of a document.
 #[derive(Debug)]
 pub(super) struct Variable {
     /// Its dotted name.
     pub name: String,
-    /// How many keys and places the name is made of: `a.b` may be one or two.
+    /// The number of keys and indices in the name: `a.b` may be one or two.
     pub depth: usize,
-    /// What it is.
+    /// Its value.
     pub value: Latest,
 }
 
 /// An array being read.
 #[derive(Debug, Default)]
 struct Array {
-    /// How deep it lies.
+    /// The depth of its elements.
     depth: usize,
     sum: f64,
     numbers: usize,
     texts: String,
 }
 
-impl Reading {
-    /// Reads a document; bytes that are not UTF-8 become U+FFFD.
+impl Flattened {
+    /// Parses a document; invalid UTF-8 becomes U+FFFD.
     ///
     /// # Errors
-    /// When it is not a JSON object; says why.
-    pub(super) fn of(document: &[u8]) -> Result<Reading, String> {
+    /// It is not a JSON object.
+    pub(super) fn of(document: &[u8]) -> Result<Flattened, String> {
         let text = String::from_utf8_lossy(document);
         if !text.trim_start().starts_with('{') {
             return Err(match text.trim().is_empty() {
@@ -57,22 +57,22 @@ impl Reading {
                 false => "the answer is not a JSON object".to_owned(),
             });
         }
-        let mut reading = Reading::default();
-        visit_json(&text, &mut reading).map_err(|error| format!("the answer is {error}"))?;
-        Ok(reading)
+        let mut document = Flattened::default();
+        visit_json(&text, &mut document).map_err(|error| format!("the answer is {error}"))?;
+        Ok(document)
     }
 
-    /// The name of the program that `cmdline` starts with.
+    /// The name of the program: the first argument of `cmdline`.
     pub(super) fn program(&self) -> Option<&str> {
         let cmdline = self.variables.iter().find(|variable| variable.name == "cmdline")?;
         let Latest::Text(line) = &cmdline.value else { return None };
-        // Arguments stand apart by spaces here; a path with one is cut there.
+        // Arguments are joined by spaces, so a path with a space is truncated.
         let first = line.split(' ').next()?;
         let name = first.rsplit(['/', '\\']).next()?;
         (!name.is_empty()).then_some(name)
     }
 
-    /// The array that the value at the path is an element of.
+    /// The array whose element the current value is.
     fn array(&mut self) -> Option<&mut Array> {
         let depth = self.depths.len();
         self.arrays.last_mut().filter(|array| array.depth == depth)
@@ -88,7 +88,7 @@ impl Reading {
     }
 }
 
-impl Visitor for Reading {
+impl Visitor for Flattened {
     fn enter(&mut self, step: Step<'_>, _: &Info) {
         self.depths.push(self.path.len());
         match step {
@@ -109,7 +109,7 @@ impl Visitor for Reading {
     }
 
     fn leave(&mut self) {
-        // An array ends when what holds it does.
+        // Arrays have no end of their own: one ends with the value that holds it.
         let inner = self.depths.len() + 1;
         if let Some(array) = self.arrays.pop_if(|array| array.depth == inner) {
             if array.numbers > 0 {
@@ -125,7 +125,7 @@ impl Visitor for Reading {
 
     fn number(&mut self, number: Number) {
         let number = number.to_f64();
-        // The circular buffer of Go's pauses holds zeros until it is full.
+        // Go's circular buffer of pauses has zeros until it is full.
         let is_unused = number == 0.0 && self.path.starts_with("memstats.PauseNs.");
         match self.array() {
             Some(_) if is_unused => {}
@@ -169,8 +169,8 @@ mod tests {
     use super::*;
 
     fn read(document: &str) -> Vec<String> {
-        let reading = Reading::of(document.as_bytes()).unwrap();
-        let shown = reading.variables.iter().map(|Variable { name, value, .. }| match value {
+        let document = Flattened::of(document.as_bytes()).unwrap();
+        let shown = document.variables.iter().map(|Variable { name, value, .. }| match value {
             Latest::Number(n) => format!("{name}={n}"),
             Latest::Flag(flag) => format!("{name}={flag}"),
             Latest::Text(text) => format!("{name}={text:?}"),
@@ -212,10 +212,10 @@ mod tests {
             ("{\"a\": 1", "line 1"),
             ("{\"a\": NaN}", "not JSON"),
         ] {
-            let error = Reading::of(document.as_bytes()).unwrap_err();
+            let error = Flattened::of(document.as_bytes()).unwrap_err();
             assert!(error.contains(said), "{document}: {error}");
         }
-        assert!(Reading::of(b"{\"\xff\": 1}").is_ok());
+        assert!(Flattened::of(b"{\"\xff\": 1}").is_ok());
     }
 
     #[test]
@@ -223,12 +223,12 @@ mod tests {
         let key = "k".repeat(10_000);
         let wide: Vec<_> = (0..30_000).map(|i| format!("\"{i}\":{i}")).collect();
         let document = format!("{{\"{key}\":{{\"{key}\":{{{}}}}}}}", wide.join(","));
-        let reading = Reading::of(document.as_bytes()).unwrap();
-        assert_eq!(reading.variables.len(), MAX_VARIABLES);
-        assert_eq!(reading.left_out, 10_000);
-        assert!(reading.variables.iter().all(|v| v.name.len() <= text::MAX_NAME_BYTES));
+        let document = Flattened::of(document.as_bytes()).unwrap();
+        assert_eq!(document.variables.len(), MAX_VARIABLES);
+        assert_eq!(document.left_out, 10_000);
+        assert!(document.variables.iter().all(|v| v.name.len() <= text::MAX_NAME_BYTES));
         let text = format!("{{\"t\": \"{}\"}}", "é".repeat(10_000));
-        let Latest::Text(text) = &Reading::of(text.as_bytes()).unwrap().variables[0].value else {
+        let Latest::Text(text) = &Flattened::of(text.as_bytes()).unwrap().variables[0].value else {
             panic!("a text")
         };
         assert_eq!(text.len(), text::MAX_TEXT_BYTES);
