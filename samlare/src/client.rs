@@ -16,7 +16,6 @@ mod pace;
 mod proxy;
 mod target;
 mod tls;
-mod wakes;
 
 use std::path::PathBuf;
 use std::pin::pin;

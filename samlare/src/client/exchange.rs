@@ -17,7 +17,6 @@ use hyper_util::rt::TokioIo;
 use super::body::{Body, Gathering};
 use super::connection::Connection;
 use super::failure::Failure;
-use super::wakes::Wakes;
 
 /// The largest head, and the size of reads.
 const READ_BYTES: usize = 64 << 10;
@@ -45,23 +44,19 @@ struct Link {
     sender: http1::SendRequest<Full<Bytes>>,
     /// `None` once it has ended.
     connection: Option<http1::Connection<TokioIo<Connection>, Full<Bytes>>>,
-    /// Its two ends wake each other, and so their one task.
-    wakes: Wakes,
 }
 
 impl Link {
     /// Polls `wanted` while driving the connection.
     async fn until<T>(&mut self, mut wanted: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
-        let Link { connection, wakes, .. } = self;
+        let connection = &mut self.connection;
         poll_fn(|cx| {
-            wakes.poll(cx, |cx| {
-                let ready = wanted(cx);
-                if ready.is_ready() {
-                    return ready;
-                }
-                step(connection, cx);
-                wanted(cx)
-            })
+            let ready = wanted(cx);
+            if ready.is_ready() {
+                return ready;
+            }
+            step(connection, cx);
+            wanted(cx)
         })
         .await
     }
@@ -92,7 +87,7 @@ pub(super) async fn begin(
         .await
         .map_err(unanswered)?;
     let mut asked = pin!(sender.send_request(question));
-    let mut link = Link { sender, connection: Some(connection), wakes: Wakes::new() };
+    let mut link = Link { sender, connection: Some(connection) };
     let answer = link.until(|cx| asked.as_mut().poll(cx)).await.map_err(unanswered)?;
     let (head, incoming) = answer.into_parts();
     check(&head).map_err(|failure| Unanswered { failure, silent: false })?;
@@ -162,12 +157,12 @@ impl Answer {
 impl Link {
     /// The connection, if it is idle and nothing else has arrived.
     async fn rest(mut self) -> Option<Connection> {
-        let Link { connection, wakes, .. } = &mut self;
-        let mut one_step = |cx: &mut Context<'_>| {
+        let connection = &mut self.connection;
+        poll_fn(|cx| {
             step(connection, cx);
             Poll::Ready(())
-        };
-        poll_fn(|cx| wakes.poll(cx, &mut one_step)).await;
+        })
+        .await;
         let parts = self.connection.filter(|_| self.sender.is_ready())?.into_parts();
         parts.read_buf.is_empty().then(|| parts.io.into_inner())
     }
