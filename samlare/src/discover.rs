@@ -128,7 +128,7 @@ impl Source {
             (Source::Files(one), Source::Files(other)) => one == other,
             (Source::Dns(one), Source::Dns(other)) => one.names == other.names,
             (Source::Consul(one), Source::Consul(other)) => one.address == other.address,
-            _ => false,
+            (Source::Files(_) | Source::Dns(_) | Source::Consul(_), _) => false,
         }
     }
 

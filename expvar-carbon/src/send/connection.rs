@@ -10,6 +10,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::{TcpStream, UdpSocket};
 
+use crate::send::address::Scheme;
+use crate::send::pickle;
+
 /// The longest datagram, in bytes: fits an Ethernet frame.
 pub(crate) const DATAGRAM_MAX_BYTES: usize = 1_400;
 /// Datagrams sent in one burst; more could overflow a receiver's usual buffer of 208 KiB.
@@ -19,6 +22,16 @@ const BURST_PAUSE: Duration = Duration::from_millis(10);
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+impl Scheme {
+    /// Appends lines to `out` as this protocol transmits them.
+    pub(crate) fn frame(self, lines: &[u8], out: &mut Vec<u8>) {
+        match self {
+            Scheme::Pickle => pickle::encode(lines, pickle::FRAME_MAX_BYTES, out),
+            Scheme::Tcp | Scheme::Udp | Scheme::Tls | Scheme::Unix => out.extend_from_slice(lines),
+        }
+    }
+}
 
 /// One connection to one server.
 pub(crate) enum Connection {

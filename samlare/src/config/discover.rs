@@ -28,11 +28,28 @@ impl Discover {
     /// What determines the endpoints found, as text; files by name only, because folders may differ
     /// between machines, and no token.
     pub(crate) fn written(&self) -> String {
-        let Settings { dns, record, port, consul, services, tags, datacenter, passing, .. } =
-            &self.settings;
-        let Settings { url, prefix, failure_metric, .. } = &self.settings;
+        // Lists every key, so that a new one is not forgotten.
+        let Settings {
+            files,
+            dns,
+            record,
+            port,
+            nameserver: _,
+            consul,
+            services,
+            tags,
+            datacenter,
+            passing,
+            token: _,
+            token_file: _,
+            ca_file: _,
+            refresh_ms: _,
+            url,
+            prefix,
+            failure_metric,
+        } = &self.settings;
         let name = |path: &String| path.rsplit('/').next().unwrap_or_default().to_owned();
-        let files: Vec<String> = self.settings.files.iter().map(name).collect();
+        let files: Vec<String> = files.iter().map(name).collect();
         format!(
             "{:?} {:?} {:?}",
             (files, dns, record, port),

@@ -16,9 +16,14 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::Labels;
 use super::status::Publisher;
+use super::{Labels, Problem, Settings, Source};
 use query::Query;
+
+/// The default wait for a change, equal to Consul's own.
+pub(super) const WAIT: Duration = Duration::from_secs(300);
+/// The longest wait.
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(600);
 
 /// The most services that are watched.
 const MAX_SERVICES: usize = 10_000;
@@ -45,6 +50,30 @@ pub struct Consul {
     pub token_file: Option<PathBuf>,
     /// PEM certificates to trust for https in addition to the system's.
     pub ca_file: Option<PathBuf>,
+}
+
+/// The source of a table with `Consul`.
+pub(super) fn source(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Source> {
+    let address = settings.consul.as_deref().unwrap_or_default();
+    let before = problems.len();
+    if settings.token.is_some() && settings.token_file.is_some() {
+        problems.push(Problem::new("Token", "stands beside TokenFile; keep one"));
+    }
+    let consul = Consul::new(address)
+        .map_err(|message| problems.push(Problem::new("Consul", message)))
+        .ok()?;
+    (problems.len() == before).then(|| {
+        Source::Consul(Consul {
+            services: settings.services.clone(),
+            tags: settings.tags.clone(),
+            datacenter: settings.datacenter.clone(),
+            passing: settings.passing.unwrap_or(true),
+            token: settings.token.clone(),
+            token_file: settings.token_file.as_ref().map(PathBuf::from),
+            ca_file: settings.ca_file.clone(),
+            ..consul
+        })
+    })
 }
 
 impl Consul {

@@ -1,6 +1,6 @@
 //! Discovery in DNS.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
@@ -10,8 +10,14 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{RData, RecordType};
 
-use super::Labels;
 use super::status::Publisher;
+use super::{Labels, Problem, Settings, Source};
+
+/// The default interval.
+pub(super) const REFRESH: Duration = Duration::from_secs(30);
+
+/// The labels of a target.
+pub(super) const LABELS: &[&str] = &["host", "port", "service", "address"];
 
 /// The timeout of a query, and the number of tries.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,6 +43,50 @@ pub enum Record {
     A(u16),
     /// IPv6 addresses, each with this port.
     Aaaa(u16),
+}
+
+/// The source of a table with `Dns`.
+pub(super) fn source(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Source> {
+    let before = problems.len();
+    let services = settings.dns.iter().all(|name| name.starts_with('_'));
+    let kind = match settings.record.as_deref() {
+        Some(kind) => kind.to_uppercase(),
+        None if services => "SRV".to_owned(),
+        None => "A".to_owned(),
+    };
+    let record = match (kind.as_str(), settings.port) {
+        ("SRV", _) => Record::Srv,
+        ("A", Some(port)) => Record::A(port),
+        ("AAAA", Some(port)) => Record::Aaaa(port),
+        ("A" | "AAAA", None) => {
+            problems.push(Problem::new(
+                "Port",
+                format!("is missing; {kind} records hold none: write Port = 8080"),
+            ));
+            Record::Srv
+        }
+        _ => {
+            problems.push(Problem::new(
+                "Record",
+                format!("is {kind:?}; write \"SRV\", \"A\" or \"AAAA\""),
+            ));
+            Record::Srv
+        }
+    };
+    let nameserver = settings.nameserver.as_deref().and_then(|text| {
+        let address = text
+            .parse::<SocketAddr>()
+            .or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53)));
+        if address.is_err() {
+            problems.push(Problem::new(
+                "Nameserver",
+                format!("is {text:?}; write an address like \"10.0.0.2\" or \"10.0.0.2:53\""),
+            ));
+        }
+        address.ok()
+    });
+    (problems.len() == before)
+        .then(|| Source::Dns(Dns { names: settings.dns.clone(), record, nameserver }))
 }
 
 /// Queries every `refresh` until the receiver is dropped.

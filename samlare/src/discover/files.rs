@@ -13,8 +13,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Labels;
 use super::status::Publisher;
+use super::{Labels, Problem, Settings, Source};
+
+/// The default interval.
+pub(super) const REFRESH: Duration = Duration::from_secs(5);
 
 /// The largest file.
 pub(super) const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -47,6 +50,28 @@ enum Scalar {
 struct Known {
     text: String,
     groups: Vec<Labels>,
+}
+
+/// The source of a table with `Files`.
+pub(super) fn source(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Source> {
+    let before = problems.len();
+    for file in &settings.files {
+        let name = file.rsplit('/').next().unwrap_or_default();
+        let ending = name.rsplit('.').next().unwrap_or_default().to_lowercase();
+        if !["json", "yml", "yaml"].contains(&ending.as_str()) || !name.contains('.') {
+            problems
+                .push(Problem::new("Files", format!("{file:?} must end in .json, .yml or .yaml")));
+        } else if file.matches('*').count() != name.matches('*').count()
+            || name.matches('*').count() > 1
+        {
+            problems.push(Problem::new(
+                "Files",
+                format!("{file:?}: one * may stand, after the last slash"),
+            ));
+        }
+    }
+    let paths = settings.files.iter().map(PathBuf::from).collect();
+    (problems.len() == before).then_some(Source::Files(paths))
 }
 
 /// Reads the files every `refresh` until the receiver is dropped.

@@ -1,20 +1,11 @@
 //! The keys of a `[[discover]]` table and their validation.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Consul, Discover, Dns, Record, Source, Template, TemplateError};
+use super::{Discover, Source, Template, TemplateError, consul, dns, files};
 
-/// The default interval for files.
-const FILES_REFRESH: Duration = Duration::from_secs(5);
-/// The default interval for DNS.
-const DNS_REFRESH: Duration = Duration::from_secs(30);
-/// The default wait for Consul, equal to Consul's own.
-const CONSUL_WAIT: Duration = Duration::from_secs(300);
-/// The most that Consul waits.
-const MAX_CONSUL_WAIT: Duration = Duration::from_secs(600);
 /// The least `Refresh`.
 const MIN_REFRESH_MS: u64 = 10;
 
@@ -104,15 +95,14 @@ impl Settings {
                 ));
                 None
             }
-            (Some(ms), Some(Source::Consul(_))) => {
-                Some(Duration::from_millis(ms).min(MAX_CONSUL_WAIT))
+            (Some(ms), Some(source)) => {
+                let (_, most) = source.refresh();
+                Some(Duration::from_millis(ms).min(most))
             }
-            (Some(ms), _) => Some(Duration::from_millis(ms)),
-            (None, Some(Source::Consul(_))) => Some(CONSUL_WAIT),
-            (None, Some(Source::Dns(_))) => Some(DNS_REFRESH),
-            (None, _) => Some(FILES_REFRESH),
+            (None, Some(source)) => Some(source.refresh().0),
+            (_, None) => None,
         };
-        let known = source.as_ref().and_then(known_labels);
+        let known = source.as_ref().and_then(Source::known_labels);
         let mut template = |key, text: &Option<String>| {
             let text = text.as_deref()?;
             // A URL may contain a password or a token: never repeat it.
@@ -140,7 +130,7 @@ impl Settings {
                     key,
                     format!(
                         "{shown}: there is no label {{{label}}} here; there are {{{}}}",
-                        known.as_deref().unwrap_or_default().join("}, {")
+                        known.unwrap_or_default().join("}, {")
                     ),
                 ));
             }
@@ -166,9 +156,9 @@ impl Settings {
     fn source(&self, problems: &mut Vec<Problem>) -> Option<Source> {
         let named = [!self.files.is_empty(), !self.dns.is_empty(), self.consul.is_some()];
         match named {
-            [true, false, false] => self.files(problems),
-            [false, true, false] => self.dns(problems),
-            [false, false, true] => self.consul(problems),
+            [true, false, false] => files::source(self, problems),
+            [false, true, false] => dns::source(self, problems),
+            [false, false, true] => consul::source(self, problems),
             [false, false, false] => {
                 problems.push(Problem::new(
                     "Files",
@@ -188,108 +178,30 @@ impl Settings {
             }
         }
     }
-
-    fn files(&self, problems: &mut Vec<Problem>) -> Option<Source> {
-        let before = problems.len();
-        for file in &self.files {
-            let name = file.rsplit('/').next().unwrap_or_default();
-            let ending = name.rsplit('.').next().unwrap_or_default().to_lowercase();
-            if !["json", "yml", "yaml"].contains(&ending.as_str()) || !name.contains('.') {
-                problems.push(Problem::new(
-                    "Files",
-                    format!("{file:?} must end in .json, .yml or .yaml"),
-                ));
-            } else if file.matches('*').count() != name.matches('*').count()
-                || name.matches('*').count() > 1
-            {
-                problems.push(Problem::new(
-                    "Files",
-                    format!("{file:?}: one * may stand, after the last slash"),
-                ));
-            }
-        }
-        let paths = self.files.iter().map(PathBuf::from).collect();
-        (problems.len() == before).then_some(Source::Files(paths))
-    }
-
-    fn dns(&self, problems: &mut Vec<Problem>) -> Option<Source> {
-        let before = problems.len();
-        let services = self.dns.iter().all(|name| name.starts_with('_'));
-        let kind = match self.record.as_deref() {
-            Some(kind) => kind.to_uppercase(),
-            None if services => "SRV".to_owned(),
-            None => "A".to_owned(),
-        };
-        let record = match (kind.as_str(), self.port) {
-            ("SRV", _) => Record::Srv,
-            ("A", Some(port)) => Record::A(port),
-            ("AAAA", Some(port)) => Record::Aaaa(port),
-            ("A" | "AAAA", None) => {
-                problems.push(Problem::new(
-                    "Port",
-                    format!("is missing; {kind} records hold none: write Port = 8080"),
-                ));
-                Record::Srv
-            }
-            _ => {
-                problems.push(Problem::new(
-                    "Record",
-                    format!("is {kind:?}; write \"SRV\", \"A\" or \"AAAA\""),
-                ));
-                Record::Srv
-            }
-        };
-        let nameserver = self.nameserver.as_deref().and_then(|text| {
-            let address = text
-                .parse::<SocketAddr>()
-                .or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53)));
-            if address.is_err() {
-                problems.push(Problem::new(
-                    "Nameserver",
-                    format!("is {text:?}; write an address like \"10.0.0.2\" or \"10.0.0.2:53\""),
-                ));
-            }
-            address.ok()
-        });
-        (problems.len() == before)
-            .then(|| Source::Dns(Dns { names: self.dns.clone(), record, nameserver }))
-    }
-
-    fn consul(&self, problems: &mut Vec<Problem>) -> Option<Source> {
-        let address = self.consul.as_deref().unwrap_or_default();
-        let before = problems.len();
-        if self.token.is_some() && self.token_file.is_some() {
-            problems.push(Problem::new("Token", "stands beside TokenFile; keep one"));
-        }
-        let consul = Consul::new(address)
-            .map_err(|message| problems.push(Problem::new("Consul", message)))
-            .ok()?;
-        (problems.len() == before).then(|| {
-            Source::Consul(Consul {
-                services: self.services.clone(),
-                tags: self.tags.clone(),
-                datacenter: self.datacenter.clone(),
-                passing: self.passing.unwrap_or(true),
-                token: self.token.clone(),
-                token_file: self.token_file.as_ref().map(PathBuf::from),
-                ca_file: self.ca_file.clone(),
-                ..consul
-            })
-        })
-    }
 }
 
-/// The labels of a source, if they are known in advance.
-fn known_labels(source: &Source) -> Option<Vec<&'static str>> {
-    match source {
-        Source::Dns(_) => Some(vec!["host", "port", "service", "address"]),
-        // Labels in files and Consul's metadata are free.
-        Source::Files(_) | Source::Consul(_) => None,
+impl Source {
+    /// The default `Refresh`, and the highest.
+    fn refresh(&self) -> (Duration, Duration) {
+        match self {
+            Source::Files(_) => (files::REFRESH, Duration::MAX),
+            Source::Dns(_) => (dns::REFRESH, Duration::MAX),
+            Source::Consul(_) => (consul::WAIT, consul::MAX_WAIT),
+        }
+    }
+
+    /// The labels, if they are known in advance.
+    fn known_labels(&self) -> Option<&'static [&'static str]> {
+        match self {
+            Source::Dns(_) => Some(dns::LABELS),
+            // Labels in files and Consul's metadata are free.
+            Source::Files(_) | Source::Consul(_) => None,
+        }
     }
 }
 
 impl Problem {
-    fn new(key: &'static str, message: impl Into<String>) -> Problem {
+    pub(super) fn new(key: &'static str, message: impl Into<String>) -> Problem {
         Problem { key, message: message.into() }
     }
 }

@@ -12,7 +12,6 @@ use super::{Command, Destination, End, HURRY, Host, Policy};
 use crate::render::refusal::Refusal;
 use crate::send::address::{Address, Scheme};
 use crate::send::network::Dial;
-use crate::send::pickle;
 use expvar_push::Batch;
 
 /// The most bytes of one write.
@@ -152,13 +151,9 @@ impl Session<'_, '_> {
     async fn write(&mut self, batches: &mut Vec<Batch>, out: &mut Vec<u8>) -> io::Result<()> {
         out.clear();
         let mut ends = Vec::with_capacity(batches.len());
-        let is_pickle = self.scheme() == Scheme::Pickle;
+        let scheme = self.scheme();
         for batch in batches.drain(..) {
-            if is_pickle {
-                pickle::encode(&batch.bytes, pickle::FRAME_MAX_BYTES, out);
-            } else {
-                out.extend_from_slice(&batch.bytes);
-            }
+            scheme.frame(&batch.bytes, out);
             ends.push(self.live.written + out.len() as u64);
         }
         let (mut rest, mut refused) = (out.as_slice(), 0);

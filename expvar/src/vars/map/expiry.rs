@@ -101,8 +101,15 @@ impl Child {
                 twins.is_some_and(|twins| Arc::strong_count(var) == ours + twins)
             }
             Var::Map(Handle(Owner::Shared(var))) => Arc::strong_count(var) == ours,
-            // A static always has another owner; a function may return another value at any time.
-            _ => false,
+            // A static always has another owner.
+            Var::Counter(_)
+            | Var::Gauge(_)
+            | Var::FloatGauge(_)
+            | Var::Text(_)
+            | Var::Histogram(_)
+            | Var::Map(_) => false,
+            // A function may return another value at any time.
+            Var::Func(_) => false,
         }
     }
 
