@@ -1,10 +1,11 @@
 //! Rendered documents being sent, and the bound on their memory.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::limits::{MAX_HELD_BYTES, MAX_PIECE_BYTES};
 use crate::stats;
@@ -55,7 +56,7 @@ impl Held {
     }
 
     fn lock(&self) -> MutexGuard<'_, Bytes> {
-        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.bytes.lock()
     }
 }
 
@@ -79,7 +80,7 @@ impl Ledger {
             // Small enough for each connection to hold by itself.
             return new;
         }
-        let mut entries = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.held.lock();
         entries.retain(|held| held.strong_count() > 0);
         let mut held: Vec<Arc<Held>> = entries.iter().filter_map(Weak::upgrade).collect();
         entries.push(Arc::downgrade(&new));

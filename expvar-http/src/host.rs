@@ -2,9 +2,9 @@
 
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::sync::{Mutex, PoisonError};
 
 use http::{HeaderMap, Uri, Version, header::HOST};
+use parking_lot::Mutex;
 
 use crate::stats;
 
@@ -54,7 +54,7 @@ impl Hosts {
     pub(crate) fn report(&self, refusal: &Refusal) {
         stats::REFUSED_HOSTS.inc();
         let Refusal::Unknown(name) = refusal else { return };
-        let mut reported = REPORTED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reported = REPORTED.lock();
         if reported.len() >= MAX_REPORTED || reported.contains(name) {
             return;
         }

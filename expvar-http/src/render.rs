@@ -13,12 +13,13 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use expvar::Registry;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use crate::document::{BadFilter, Document, Rendered, Source};
@@ -144,7 +145,7 @@ impl Renderer {
 
 impl Pool {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Makes sure that `spare` threads exist beyond those that render, if the system allows.
@@ -213,8 +214,7 @@ impl Pool {
                 return None;
             }
             state.idle_threads += 1;
-            let waited = self.wake.wait_timeout(state, SLOW.min(self.timeout / 4));
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.wake.wait_for(&mut state, SLOW.min(self.timeout / 4));
             state.idle_threads -= 1;
         }
     }

@@ -1,7 +1,9 @@
 //! The live pages open on a server's connections.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::connection::{Activity, Phase};
 use crate::stats;
@@ -22,7 +24,7 @@ impl Streams {
     /// Adds a page, closing the oldest if necessary.
     pub(crate) fn open(&self, page: &Arc<Activity>) {
         page.stream();
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         open.retain(|page| page.phase() == Phase::Streaming);
         while open.len() >= self.most
             && let Some(oldest) = open.pop_front()

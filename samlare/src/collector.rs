@@ -6,11 +6,12 @@ mod shown;
 mod sources;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use expvar::Registry;
 use expvar_carbon::Unsent;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 
@@ -309,7 +310,7 @@ impl Collector {
         }
         let mut states: Vec<_> = self.running.values().map(polled).collect();
         states.sort_by(|a, b| a.state.name().cmp(b.state.name()));
-        *self.states.0.lock().unwrap_or_else(PoisonError::into_inner) = states;
+        *self.states.0.lock() = states;
     }
 
     /// The configuration's endpoints that this process polls, and those that it is still polling;

@@ -2,10 +2,9 @@
 
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::config::LogFormat;
@@ -106,7 +105,7 @@ impl Log {
             if self.priorities { format!("<{}>", level.priority()) } else { String::new() };
         let line = format!("{priority}{text}\n");
         // A closed standard error cannot be reported.
-        let _ = self.out.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes());
+        let _ = self.out.lock().write_all(line.as_bytes());
     }
 }
 
@@ -185,7 +184,7 @@ mod tests {
 
     impl Write for Kept {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
+            self.0.lock().extend_from_slice(bytes);
             Ok(bytes.len())
         }
 
@@ -203,7 +202,7 @@ mod tests {
                 "fetch failed",
                 &[("endpoint", &"http://a/\u{1b}[2J"), ("error", &"a\n{\"msg\":\"b\"}")],
             );
-            let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+            let text = String::from_utf8(kept.0.lock().clone()).unwrap();
             assert_eq!(text.matches('\n').count(), 1, "{text}");
             assert!(!text.contains('\u{1b}'), "{text}");
             if format == LogFormat::Json {

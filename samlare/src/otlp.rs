@@ -1,10 +1,11 @@
 //! Sends points to an OpenTelemetry collector, each endpoint as a resource.
 
 use std::cell::RefCell;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use expvar_otlp::{ConfigError, Driver, Number as Sent, Otlp, Points, Sender, Unsent};
+use parking_lot::{Mutex, RwLock};
 use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 
@@ -103,11 +104,11 @@ impl Collector {
     }
 
     fn read<R>(&self, f: impl FnOnce(Option<&Open>) -> R) -> R {
-        f(self.0.read().unwrap_or_else(PoisonError::into_inner).as_ref())
+        f(self.0.read().as_ref())
     }
 
     fn replace(&self, open: Option<Open>) -> Option<Open> {
-        std::mem::replace(&mut *self.0.write().unwrap_or_else(PoisonError::into_inner), open)
+        std::mem::replace(&mut *self.0.write(), open)
     }
 }
 
@@ -120,14 +121,14 @@ impl Open {
         let gathering = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(GATHER).await;
-                sending.send(&mut waiting.lock().unwrap_or_else(PoisonError::into_inner));
+                sending.send(&mut waiting.lock());
             }
         });
         Ok(Self { url: url.to_owned(), sender, gathered, gathering: gathering.abort_handle() })
     }
 
     fn gather(&self, points: &mut Points) {
-        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gathered = self.gathered.lock();
         gathered.append(points);
         if gathered.bytes() >= REQUEST_BYTES {
             self.sender.send(&mut gathered);
@@ -136,7 +137,7 @@ impl Open {
 
     async fn end(self, within: Duration) -> Unsent {
         self.gathering.abort();
-        self.sender.send(&mut self.gathered.lock().unwrap_or_else(PoisonError::into_inner));
+        self.sender.send(&mut self.gathered.lock());
         self.sender.shutdown(within).await
     }
 }

@@ -3,10 +3,10 @@
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use expvar_carbon::{ConfigError, Lines, Sender, SenderBuilder, Stats, Tls, Unsent};
+use parking_lot::RwLock;
 use xxhash_rust::xxh64::xxh64;
 
 use crate::config::{Carbon, Rule};
@@ -57,7 +57,7 @@ impl Output {
 
     /// Sends the lines and empties the buffer. Never blocks.
     pub fn send(&self, lines: &mut Lines) {
-        match &*self.destination.read().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.destination.read() {
             Destination::Carbon(sender) => sender.send(lines),
             Destination::Print(_) if !self.prints.load(Relaxed) => lines.clear(),
             Destination::Print(printer) => {
@@ -90,12 +90,7 @@ impl Output {
                 Ok(sender.shutdown(within).await)
             }
             (None, carbon) => {
-                self.replace(
-                    Output::open(carbon, &self.log)?
-                        .destination
-                        .into_inner()
-                        .unwrap_or_else(PoisonError::into_inner),
-                );
+                self.replace(Output::open(carbon, &self.log)?.destination.into_inner());
                 Ok(Unsent::default())
             }
         }
@@ -115,14 +110,14 @@ impl Output {
     }
 
     fn sender(&self) -> Option<Sender> {
-        match &*self.destination.read().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.destination.read() {
             Destination::Carbon(sender) => Some(sender.clone()),
             _ => None,
         }
     }
 
     fn replace(&self, fresh: Destination) -> Destination {
-        let mut destination = self.destination.write().unwrap_or_else(PoisonError::into_inner);
+        let mut destination = self.destination.write();
         std::mem::replace(&mut *destination, fresh)
     }
 }

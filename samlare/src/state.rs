@@ -1,10 +1,9 @@
 //! The state of each endpoint.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 
 use expvar_carbon::Refusal;
@@ -312,8 +311,8 @@ impl State {
         self.lock().recent_ms.iter().map(|&ms| (ms >= 0.0).then_some(ms)).collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Current> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Current> {
+        self.current.lock()
     }
 }
 

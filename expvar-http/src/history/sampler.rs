@@ -1,7 +1,7 @@
 //! The thread that samples the registry once a second while a page is open.
 
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use expvar::{Counter, Gauge, Registry};
 use futures_core::Stream;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::mpsc;
 
 use super::messages::{self, Sender};
@@ -150,7 +151,7 @@ impl Sender {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn stop(&self) {
@@ -208,8 +209,7 @@ impl Shared {
                 else {
                     break;
                 };
-                let waited = self.wake.wait_timeout(state, left);
-                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                self.wake.wait_for(&mut state, left);
             }
         }
     }

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 
+use parking_lot::{Mutex, RwLock};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -28,7 +29,7 @@ impl Trust {
     }
 
     fn made(&self) -> Made {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.read().clone()
     }
 }
 
@@ -46,7 +47,7 @@ fn known() -> &'static Known {
 /// # Errors
 /// The file cannot be read or has no certificate.
 pub fn trust(own_ca: Option<&Path>) -> io::Result<Trust> {
-    let mut known = known().lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = known().lock();
     let key = own_ca.map(Path::to_owned);
     if let Some(trust) = known.get(&key) {
         return Ok(trust.clone());
@@ -59,13 +60,13 @@ pub fn trust(own_ca: Option<&Path>) -> io::Result<Trust> {
 /// Reloads all certificates in use, for new connections. Returns the files that are invalid, with
 /// the reason; their previous content stays trusted.
 pub fn reread_trust() -> Vec<(PathBuf, io::Error)> {
-    let mut known = known().lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = known().lock();
     known.retain(|_, trust| Arc::strong_count(&trust.0) > 1);
     let mut failed = Vec::new();
     for (path, trust) in known.iter() {
         match build(path.as_deref()) {
             Ok(fresh) if fresh.of == trust.made().of => {}
-            Ok(fresh) => *trust.0.write().unwrap_or_else(PoisonError::into_inner) = fresh,
+            Ok(fresh) => *trust.0.write() = fresh,
             Err(error) => failed.extend(path.clone().map(|path| (path, error))),
         }
     }

@@ -1,9 +1,10 @@
 //! Failures held back until it is known that this member is not partitioned.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::membership::Confidence;
@@ -70,7 +71,7 @@ impl Doubt {
         if is_good || endpoint.failure_metric.is_none() {
             return;
         }
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held.lock();
         if held.len() == MAX_HELD {
             held.pop_front();
             self.withheld.fetch_add(1, Relaxed);
@@ -85,7 +86,7 @@ impl Doubt {
         let (good, bad) = (self.good.load(Relaxed), self.bad.load(Relaxed));
         let mut released = Vec::new();
         let mut kept = VecDeque::new();
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held.lock();
         for failure in held.drain(..) {
             let judged = match confidence {
                 // Another member may have owned the endpoint at that time.

@@ -1,7 +1,6 @@
 //! When an endpoint is polled, and which slots are made up for.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use crate::schedule::Schedule;
@@ -106,7 +105,7 @@ impl Duty {
     }
 
     fn lock(&self) -> MutexGuard<'_, Wanted> {
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+        self.wanted.lock()
     }
 }
 

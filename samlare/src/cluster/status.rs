@@ -1,9 +1,9 @@
 //! The status of the cluster, for the page and the variables.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 
 use super::owners::Owners;
@@ -95,7 +95,7 @@ impl Status {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Current> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        self.current.lock()
     }
 }
 

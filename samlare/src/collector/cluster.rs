@@ -1,6 +1,6 @@
 //! The collector as a member of a cluster.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use expvar::{Func, Info};
@@ -105,7 +105,7 @@ impl Collector {
     fn show_cluster(&self) {
         let shown = self.cluster.clone();
         let report = Func::new(move || {
-            let status = shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let status = shown.lock().clone();
             status.map(|status| status.report())
         });
         let info = Info::new().help("State of the cluster's members.");
@@ -114,7 +114,7 @@ impl Collector {
             let _ = self.registry.publish_with("samlare.cluster", report, info);
         }
         let status = self.member.as_ref().map(|member| member.membership.status());
-        *self.cluster.lock().unwrap_or_else(PoisonError::into_inner) = status;
+        *self.cluster.lock() = status;
     }
 
     /// Applies a new view of the members.

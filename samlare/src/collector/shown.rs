@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use expvar::{Func, Info, Registry, Unit};
+use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
 use super::Collector;
@@ -103,17 +104,17 @@ impl States {
 
     /// The endpoints themselves, in the same order.
     pub fn polled(&self) -> Vec<Polled> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 
     /// How the cluster is doing, where there is one.
     pub fn cluster(&self) -> Option<Arc<ClusterStatus>> {
-        self.1.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.1.lock().clone()
     }
 
     /// How many endpoints this process owns, and how many points their last polls had.
     pub(super) fn counted(&self) -> (u64, u64) {
-        let polled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let polled = self.0.lock();
         let own = polled.iter().filter(|polled| polled.is_owned);
         own.fold((0, 0), |(count, points), polled| (count + 1, points + polled.state.last_points()))
     }
@@ -128,7 +129,7 @@ impl Collector {
         let sender = Func::new(move || sender(&common.output)).members(SENDER);
         let statuses = self.statuses.clone();
         let discover = Func::new(move || {
-            let statuses = statuses.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let statuses = statuses.lock().clone();
             let reports = statuses.iter().map(|status| status.report());
             reports.map(|report| (report.source.clone(), report)).collect::<BTreeMap<_, _>>()
         })

@@ -1,7 +1,5 @@
 //! The sources of discovered endpoints, and what they found.
 
-use std::sync::PoisonError;
-
 use super::{Aborting, Collector};
 use crate::client::Target;
 use crate::config::{Discover, Endpoint};
@@ -48,7 +46,7 @@ impl Collector {
             let watch = Aborting(watch.abort_handle());
             self.sources.push(Source { config: config.clone(), discovery, _watch: watch });
         }
-        *self.statuses.lock().unwrap_or_else(PoisonError::into_inner) =
+        *self.statuses.lock() =
             self.sources.iter().map(|source| source.discovery.status.clone()).collect();
     }
 }

@@ -1,9 +1,10 @@
 //! The status of a source, and the conversion of its findings to targets.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use tokio::sync::{Notify, watch};
 
@@ -74,7 +75,7 @@ impl Status {
 
     /// The current status.
     pub fn report(&self) -> Report {
-        let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = self.text.lock();
         Report {
             source: self.name.clone(),
             targets: text.targets,
@@ -240,8 +241,8 @@ impl Publisher {
         })
     }
 
-    fn text(&self) -> std::sync::MutexGuard<'_, Text> {
-        self.status.text.lock().unwrap_or_else(PoisonError::into_inner)
+    fn text(&self) -> MutexGuard<'_, Text> {
+        self.status.text.lock()
     }
 }
 

@@ -1,13 +1,14 @@
 //! Calls to etcd's nodes, starting with the one that answered last.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use expvar_push::{ConfigError, Identity};
 use http::HeaderValue;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
@@ -61,11 +62,11 @@ impl Servers {
     }
 
     fn token(&self) -> Option<HeaderValue> {
-        self.token.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.token.lock().clone()
     }
 
     fn set_token(&self, token: Option<HeaderValue>) {
-        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
+        *self.token.lock() = token;
     }
 }
 
