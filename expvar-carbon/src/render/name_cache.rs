@@ -303,7 +303,7 @@ impl Recall for Walk<'_, '_> {
         !self.level.known
     }
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self, number: Number) -> bool {
         self.repeat(number)
     }

@@ -274,7 +274,7 @@ impl Recall for Exposition<'_> {
         !is_known
     }
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self, number: Number) -> bool {
         let (format, buffer) = (self.output.format(), &mut *self.output.buffer);
         let is_written = self.known.write_number(self.at, number, format, buffer);

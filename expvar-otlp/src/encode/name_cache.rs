@@ -93,7 +93,7 @@ impl<'r> Walk<'r> {
     fn repeat(&mut self, number: Number) -> bool {
         let level = &mut self.level;
         let Some(&Slot::Number(learnt)) = level.cache.slots.get(level.slots) else { return false };
-        let head = &level.cache.heads.as_bytes()[level.heads..][..learnt.len as usize];
+        let head = &level.cache.heads.as_bytes()[level.heads..];
         let whole = self.above.is_empty();
         if !self.reader.repeat(learnt, head, whole, false, number) {
             return false;
@@ -140,7 +140,7 @@ impl<'r> Walk<'r> {
         match slot {
             Slot::Number(learnt) => {
                 let level = &mut self.level;
-                let head = &level.cache.heads.as_bytes()[level.heads..][..learnt.len as usize];
+                let head = &level.cache.heads.as_bytes()[level.heads..];
                 level.heads += learnt.len as usize;
                 if !self.reader.repeat(learnt, head, whole, is_new, number) {
                     self.reader.refuse(Refusal::Conflict);
@@ -315,7 +315,7 @@ impl Recall for Walk<'_> {
         !level.known
     }
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self, number: Number) -> bool {
         self.repeat(number)
     }

@@ -278,18 +278,18 @@ impl Reader {
         Ok(Learnt { len, series, check: hash as u32, kind })
     }
 
-    /// Encodes a cached number. `is_entered` if its series already is. Returns false if the series
+    /// Encodes a cached number, whose beginning is the first of `heads`. `is_entered` if its series already is. Returns false if the series
     /// has changed.
     #[inline(always)]
     pub(crate) fn repeat(
         &mut self,
         learnt: Learnt,
-        head: &[u8],
+        heads: &[u8],
         whole: bool,
         is_entered: bool,
         number: Number,
     ) -> bool {
-        let Learnt { series, check, kind, .. } = learnt;
+        let Learnt { len, series, check, kind } = learnt;
         if !is_entered && !self.series.again(series, check) {
             return false;
         }
@@ -300,7 +300,7 @@ impl Reader {
         let Some((start, number)) = self.series.advance(series, kind, number) else { return true };
         let times = (start, self.time);
         let write = |to: &mut Message| {
-            to.append(head);
+            to.append_first(heads, len as usize);
             write_tail(to, kind, times, number);
         };
         if whole {

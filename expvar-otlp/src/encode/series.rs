@@ -146,7 +146,7 @@ impl Series {
     }
 
     /// What to send of a number: start and value. `None` if a delta is zero.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn advance(&mut self, at: u32, kind: Kind, number: Number) -> Option<(u64, Number)> {
         let Clock { since, time, .. } = self.clock;
         let seen = self.seen.get_mut(at as usize)?;

@@ -29,7 +29,7 @@ impl Memory<Document<'_>> for Escaped {
         Some(heads)
     }
 
-    #[inline]
+    #[inline(always)]
     fn next(document: &mut Document<'_>, heads: &&Heads, at: usize, number: Number) -> bool {
         let first = std::mem::replace(&mut document.first, false);
         if let Number::Unsigned(n) = number

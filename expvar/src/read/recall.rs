@@ -60,7 +60,7 @@ impl<V: Recall> Memory<V> for Names {
         (!visitor.names(list.generation())).then_some(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn next(visitor: &mut V, (): &(), _: usize, number: Number) -> bool {
         visitor.next(number)
     }

@@ -14,6 +14,7 @@ use crate::info::Info;
 use crate::map::{Child, Map};
 use crate::names::{List, Named};
 use crate::number::Number;
+use crate::numbers::Value;
 use crate::prefetch::Prefetch;
 use crate::registry::Entry;
 use crate::var::Var;
@@ -34,24 +35,17 @@ pub(crate) fn registry<M: Memory<V>, V: Visitor>(
     let mut walk =
         Walk { reader: &reader, buffers: Buffers::default(), visitor, memory: PhantomData::<M> };
     let names = M::names(walk.visitor, list);
-    for_each(list, &reader, names.is_none(), |at, number| {
+    for_each(list, &reader, names.is_none(), |at, value| {
+        let number = value.number();
         if let (Some(names), Some(number)) = (&names, number)
             && M::next(walk.visitor, names, at, number)
         {
             return;
         }
         let (name, entry) = list.at(at);
-        if !wanted(at, name) {
-            return;
+        if wanted(at, name) {
+            walk.entry(name, entry, number);
         }
-        let info = entry.info();
-        walk.visitor.enter(Step::Name(name), info);
-        walk.visitor.registered(entry.registered());
-        match number {
-            Some(number) => walk.visitor.number(number),
-            None => walk.value(entry.var(), info, None),
-        }
-        walk.visitor.leave();
     });
 }
 
@@ -86,6 +80,19 @@ struct Path<'p> {
 }
 
 impl<V: Visitor, M: Memory<V>> Walk<'_, V, M> {
+    /// Not inlined, so that the path of cached names stays short.
+    #[inline(never)]
+    fn entry(&mut self, name: &str, entry: &Entry, number: Option<Number>) {
+        let info = entry.info();
+        self.visitor.enter(Step::Name(name), info);
+        self.visitor.registered(entry.registered());
+        match number {
+            Some(number) => self.visitor.number(number),
+            None => self.value(entry.var(), info, None),
+        }
+        self.visitor.leave();
+    }
+
     fn value(&mut self, var: &Var, info: &Info, path: Option<&Path<'_>>) {
         match var {
             Var::Counter(counter) => {
@@ -134,7 +141,8 @@ impl<V: Visitor, M: Memory<V>> Walk<'_, V, M> {
             let names = M::names(self.visitor, &list);
             // A counter only goes up, whatever the map's metadata says.
             let counting = OnceCell::new();
-            for_each(&list, self.reader, names.is_none(), |at, number| {
+            for_each(&list, self.reader, names.is_none(), |at, value| {
+                let number = value.number();
                 if let (Some(names), Some(number)) = (&names, number)
                     && M::next(self.visitor, names, at, number)
                 {
@@ -160,7 +168,8 @@ impl<V: Visitor, M: Memory<V>> Walk<'_, V, M> {
         let info = if map.members.is_empty() { info } else { &listed };
         if self.visitor.begin(Shape::Structure) {
             let list = map.list();
-            for_each(&list, self.reader, true, |at, number| {
+            for_each(&list, self.reader, true, |at, value| {
+                let number = value.number();
                 let (key, child) = list.at(at);
                 let info = info.member(key);
                 match &child.var {
@@ -197,15 +206,15 @@ fn for_each<T>(
     list: &List<T>,
     reader: &Reader,
     names_wanted: bool,
-    mut f: impl FnMut(usize, Option<Number>),
+    mut f: impl FnMut(usize, Value),
 ) {
     let mut names = Prefetch::new(list.names());
-    list.numbers().read(reader, |at, number| {
+    list.numbers().read(reader, |at, value| {
         if names_wanted {
             // `f` reads the names by itself, and finds this one prefetched.
             names.next();
         }
-        f(at, number);
+        f(at, value);
     });
 }
 

@@ -67,22 +67,43 @@ impl Numbers {
 
     /// Calls `f` for each variable's index, with its value if it is in a column.
     #[inline]
-    pub(crate) fn read(&self, reader: &Reader, mut f: impl FnMut(usize, Option<Number>)) {
-        if !ARE_USED.load(Relaxed) {
-            return (0..self.columns.len()).for_each(|at| f(at, None));
-        }
+    pub(crate) fn read(&self, reader: &Reader, mut f: impl FnMut(usize, Value)) {
+        let are_used = ARE_USED.load(Relaxed);
         let mut cells = self.cells.iter();
         let mut gauges = Prefetch::new(&self.gauges);
         let mut floats = Prefetch::new(&self.floats);
         for (at, column) in self.columns.iter().enumerate() {
-            let value = if let Column::Cell = column {
-                cells.next().map(|&cell| Number::Unsigned(reader.sum(cell)))
+            let column = if are_used { *column } else { Column::None };
+            let bits = if let Column::Cell = column {
+                cells.next().map_or(0, |&cell| reader.sum(cell))
             } else if let Column::Gauge = column {
-                gauges.next().map(|gauge| Number::Signed(gauge.read_own(reader)))
+                gauges.next().map_or(0, |gauge| gauge.read_own(reader) as u64)
             } else {
-                float(*column, &mut floats).map(Number::Float)
+                float(column, &mut floats)
             };
-            f(at, value);
+            f(at, Value { column, bits });
+        }
+    }
+}
+
+/// A value in a column, if it is in one.
+///
+/// Two words, so that it is passed in registers: a [`Number`] is passed in memory, where it is
+/// written in parts and read as a whole, which has the processor wait for the writes.
+#[derive(Clone, Copy)]
+pub(crate) struct Value {
+    column: Column,
+    bits: u64,
+}
+
+impl Value {
+    #[inline(always)]
+    pub(crate) fn number(self) -> Option<Number> {
+        match self.column {
+            Column::Cell => Some(Number::Unsigned(self.bits)),
+            Column::Gauge => Some(Number::Signed(self.bits as i64)),
+            Column::Float => Some(Number::Float(f64::from_bits(self.bits))),
+            Column::None => None,
         }
     }
 }
@@ -90,9 +111,9 @@ impl Numbers {
 /// Not inlined, so that the two most frequent kinds are found by a comparison each instead of a
 /// jump table over all kinds.
 #[inline(never)]
-fn float(column: Column, floats: &mut Prefetch<'_, Arc<FloatGauge>>) -> Option<f64> {
+fn float(column: Column, floats: &mut Prefetch<'_, Arc<FloatGauge>>) -> u64 {
     match column {
-        Column::Float => floats.next().map(|gauge| gauge.get()),
-        _ => None,
+        Column::Float => floats.next().map_or(0, |gauge| gauge.get().to_bits()),
+        _ => 0,
     }
 }
