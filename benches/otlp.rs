@@ -22,7 +22,7 @@ use opentelemetry::metrics::MeterProvider;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{MetricExporter, WithHttpConfig};
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
-use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
 
 #[global_allocator]
 static ALLOC: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -136,20 +136,20 @@ fn race() {
         sdk.push();
         push();
     });
-    let allocations = |f: &dyn Fn()| {
+    let allocated = |f: &dyn Fn()| {
         let region = Region::new(ALLOC);
         f();
-        region.change().allocations
+        let Stats { allocations, bytes_allocated, bytes_reallocated, .. } = region.change();
+        (allocations, (bytes_allocated as isize + bytes_reallocated) as f64 / 1e6)
     };
-    let (theirs, own) = (
-        allocations(&|| sdk.push()),
-        allocations(&|| {
-            black_box(push());
-        }),
-    );
+    let (theirs, their_mb) = allocated(&|| sdk.push());
+    let (own, own_mb) = allocated(&|| {
+        black_box(push());
+    });
     println!("{COUNTERS} counters and {HISTOGRAMS} histograms, collected and encoded\n");
-    println!("| allocations a push | | at most |\n|---|--:|--:|");
-    println!("| opentelemetry-otlp | {theirs} | |\n| expvar-otlp | {own} | {} |\n", theirs / 10);
+    println!("| a push | allocations | at most | MB allocated |\n|---|--:|--:|--:|");
+    println!("| opentelemetry-otlp | {theirs} | | {their_mb:.2} |");
+    println!("| expvar-otlp | {own} | {} | {own_mb:.2} |\n", theirs / 10);
 
     let (expvar, opentelemetry) = ("expvar-otlp", "opentelemetry + opentelemetry-otlp 0.33");
     let mut race = Race::new("otlp", &[1]);

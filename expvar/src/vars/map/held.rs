@@ -1,5 +1,6 @@
 //! A thread's cache of handles from maps, so that getting one again takes no lock.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
@@ -48,7 +49,7 @@ struct Twin {
 struct Known {
     held: Arc<Held>,
     /// A handle whose reference count this thread alone uses.
-    twin: Option<Var>,
+    twin: Option<Arc<Histogram>>,
     /// How often it was requested, up to `EARNS`; then `EARNED`.
     asked: Cell<u8>,
 }
@@ -83,7 +84,7 @@ impl Held {
     }
 
     /// A handle for the calling thread alone; `None` if that is `var`, or the kind has no twins.
-    fn twin(&self) -> Option<Var> {
+    fn twin(&self) -> Option<Arc<Histogram>> {
         let Var::Histogram(Handle(Owner::Shared(histogram))) = &self.var else { return None };
         if !self.taken.swap(true, Relaxed) {
             return None;
@@ -93,7 +94,7 @@ impl Held {
         twins.retain(|twin| twin.handle.strong_count() > 0);
         twins.push(Twin { handle: Arc::downgrade(&twin), remembered: true });
         drop(twins);
-        Some(twin.into())
+        Some(twin)
     }
 
     /// The number of twins; `None` if one of them has a handle elsewhere.
@@ -134,7 +135,7 @@ pub(super) fn often<M: Member>(map: u64, key: &str) -> Option<Arc<M>> {
 
 impl Drop for Known {
     fn drop(&mut self) {
-        if let Some(Var::Histogram(Handle(Owner::Shared(handle)))) = &self.twin {
+        if let Some(handle) = &self.twin {
             let mut twins = self.held.twins.lock();
             let same = |twin: &&mut Twin| std::ptr::eq(twin.handle.as_ptr(), Arc::as_ptr(handle));
             if let Some(twin) = twins.iter_mut().find(same) {
@@ -147,7 +148,10 @@ impl Drop for Known {
 impl Known {
     #[inline(always)]
     fn member<M: Member>(&self) -> Option<&Arc<M>> {
-        M::of(self.twin.as_ref().unwrap_or(&self.held.var))
+        match &self.twin {
+            Some(twin) => (twin as &dyn Any).downcast_ref(),
+            None => M::of(&self.held.var),
+        }
     }
 
     /// False when it is time to make a twin.

@@ -43,7 +43,6 @@ struct Place<T> {
     /// The map of the query that finds it.
     map: u64,
     ends: [u64; 2],
-    hash: u64,
     key: Box<str>,
     remembered: T,
 }
@@ -98,9 +97,9 @@ impl<T: Remembered> Table<T> {
         let turn = (query.hash >> 32) as usize % PROBES;
         let at = held.or(free).or_else(|| self.probe(query.hash).nth(turn));
         if let Some(at) = at {
-            let Query { map, key, ends, hash } = *query;
+            let Query { map, key, ends, .. } = *query;
             self.used += usize::from(self.places[at].is_none());
-            let place = Place { map, ends, hash, key: key.into(), remembered };
+            let place = Place { map, ends, key: key.into(), remembered };
             gone.extend(self.places[at].replace(place).map(|old| old.remembered));
         }
         gone
@@ -118,7 +117,8 @@ impl<T: Remembered> Table<T> {
         self.places.resize_with(size.max(64), || None);
         self.used = 0;
         for place in old.into_iter().flatten() {
-            let at = self.probe(place.hash).find(|&at| self.places[at].is_none());
+            let hash = Query::new(place.map, &place.key).hash;
+            let at = self.probe(hash).find(|&at| self.places[at].is_none());
             if let Some(at) = at {
                 self.used += 1;
                 self.places[at] = Some(place);
