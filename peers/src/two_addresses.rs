@@ -1,11 +1,16 @@
 //! A host with two addresses, of which the first never answers.
 
 use std::ffi::OsStr;
-use std::net::{SocketAddr, TcpListener};
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
+
+/// How long a program with hosts of its own may run, in seconds.
+const LIMIT_SECS: &str = "240";
 
 /// One port at two addresses. At 127.0.0.2 the queue of connections is full, so nothing answers;
 /// 127.0.0.3 works. Both hold the port as long as this lives.
@@ -41,6 +46,31 @@ impl TwoAddresses {
         &self.alive
     }
 
+    /// The next connection to 127.0.0.3.
+    ///
+    /// # Panics
+    /// None came within `limit`.
+    pub fn accept(&self, limit: Duration) -> TcpStream {
+        let end = Instant::now() + limit;
+        self.alive.set_nonblocking(true).unwrap();
+        loop {
+            match self.alive.accept() {
+                Ok((stream, _)) => {
+                    stream.set_nonblocking(false).unwrap();
+                    stream.set_read_timeout(Some(limit)).unwrap();
+                    return stream;
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) => panic!("{e}"),
+            }
+            assert!(
+                Instant::now() < end,
+                "within {limit:?} nobody tried 127.0.0.3, the second address of the host"
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// The port.
     pub fn port(&self) -> u16 {
         self.alive.local_addr().unwrap().port()
@@ -52,14 +82,15 @@ impl TwoAddresses {
     }
 }
 
-/// A command that runs a program with a file as its `/etc/hosts`. Needs util-linux and a mount
-/// namespace.
+/// A command that runs a program with a file as its `/etc/hosts`. A program that has not ended
+/// after four minutes is killed, with exit status 124. Needs util-linux and a mount namespace.
 pub fn with_hosts(hosts: &Path, program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("unshare");
     command
         .args(["--map-root-user", "--mount", "sh", "-c"])
-        .arg("mount --bind \"$0\" /etc/hosts && exec \"$@\"")
+        .arg("mount --bind \"$0\" /etc/hosts && exec timeout \"$@\"")
         .arg(hosts)
+        .args(["--kill-after=10", LIMIT_SECS])
         .arg(program);
     command
 }

@@ -2,17 +2,20 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use bytes::Bytes;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, DuplexStream, duplex};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::*;
 use crate::send::connection::Connection;
 use expvar_push::Observer;
 
+/// How long to wait for what must come, in paused time: without it, what never comes would let the
+/// clock run for ever.
+const PATIENCE: Duration = Duration::from_secs(3_600);
 const POLICY: Policy = Policy { timeout: Duration::from_secs(5), window: Duration::from_secs(10) };
 
 /// Returns a server at each call, or an error if scripted, or ends.
@@ -39,10 +42,17 @@ impl Dial for Script {
 #[derive(Default)]
 struct Orders {
     close: AtomicBool,
+    asked: AtomicUsize,
 }
+
+/// More turns of a session than any test needs.
+const MOST_TURNS: usize = 100_000;
 
 impl Host for Orders {
     fn command(&self, _: &Destination) -> Command {
+        // Paused time stands still while a task runs: only a panic ends one that never waits.
+        let turns = self.asked.fetch_add(1, Relaxed);
+        assert!(turns < MOST_TURNS, "the session turns without waiting");
         if self.close.load(Relaxed) { Command::Close } else { Command::Serve }
     }
 
@@ -94,14 +104,17 @@ impl Stage {
     }
 
     async fn server(&mut self) -> BufReader<DuplexStream> {
-        BufReader::new(self.servers.recv().await.unwrap())
+        let server = timeout(PATIENCE, self.servers.recv()).await;
+        BufReader::new(
+            server.expect("no connection within an hour").expect("the destination ended"),
+        )
     }
 }
 
 async fn lines<const N: usize>(server: &mut BufReader<DuplexStream>) -> [String; N] {
     let mut lines = [const { String::new() }; N];
     for line in &mut lines {
-        server.read_line(line).await.unwrap();
+        timeout(PATIENCE, server.read_line(line)).await.expect("no line within an hour").unwrap();
         line.truncate(line.trim_end().len());
     }
     lines
