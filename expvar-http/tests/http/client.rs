@@ -127,12 +127,17 @@ pub(crate) fn spawn(builder: Builder) -> Server {
     builder.spawn("127.0.0.1:0").expect("a free port")
 }
 
-/// A number of the map `expvar.http`, which counts for all servers of this process.
+/// A number of the map `expvar.http`, which counts for all servers of this process. A server's own
+/// thread publishes it, soon after `spawn`.
 pub(crate) fn counted(key: &str) -> i64 {
-    let Some(expvar::Var::Map(map)) = expvar::global().get("expvar.http") else {
-        panic!("expvar.http is a map");
-    };
-    map.get(key).expect(key).to_string().parse().unwrap()
+    let mut shown = None;
+    eventually(key, || {
+        if let Some(expvar::Var::Map(map)) = expvar::global().get("expvar.http") {
+            shown = map.get(key);
+        }
+        shown.is_some()
+    });
+    shown.unwrap().to_string().parse().unwrap()
 }
 
 /// Waits for something that happens on another thread.
