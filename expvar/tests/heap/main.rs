@@ -4,6 +4,7 @@ mod blocks;
 mod churn;
 mod estimates;
 mod forms;
+mod starts;
 
 use std::hint::black_box;
 use std::sync::{Mutex, MutexGuard, PoisonError};
