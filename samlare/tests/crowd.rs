@@ -2,66 +2,52 @@
 
 #[path = "support/program.rs"]
 mod program;
+#[path = "support/served.rs"]
+mod served;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::io;
 use std::time::Duration;
 
 use program::{Program, Sink, document, free_port, shown};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use served::{path, serve};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
 
 /// Polls of each good endpoint that the test waits for.
 const ROUNDS: usize = 3;
 
 /// Every second endpoint is bad, in turn: hanging, slow, lying about its length both ways,
 /// endless, not HTTP.
-async fn serve(listener: TcpListener) {
-    loop {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        tokio::spawn(async move {
-            let mut request = Vec::new();
-            while stream.read_buf(&mut request).await.is_ok_and(|read| read > 0) {
-                if !request.ends_with(b"\r\n\r\n") {
-                    continue;
-                }
-                let text = String::from_utf8(std::mem::take(&mut request)).unwrap();
-                let number: usize = text.split('/').nth(1).unwrap().parse().unwrap();
-                let answer = match number % 12 {
-                    1 => std::future::pending().await,
-                    3 => {
-                        for byte in document("{\"a\": 1}") {
-                            tokio::time::sleep(Duration::from_millis(100)).await;
-                            if stream.write_all(&[byte]).await.is_err() {
-                                return;
-                            }
-                        }
-                        return;
-                    }
-                    5 => {
-                        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{\"a\": 1}";
-                        let _ = stream.write_all(head).await;
-                        std::future::pending().await
-                    }
-                    7 => b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n{\"a\": 1}".to_vec(),
-                    9 => {
-                        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n{\"a\": \"").await;
-                        loop {
-                            tokio::time::sleep(Duration::from_millis(50)).await;
-                            if stream.write_all(&[b'x'; 100]).await.is_err() {
-                                return;
-                            }
-                        }
-                    }
-                    11 => b"220 mail.example ESMTP\r\n".to_vec(),
-                    _ => document("{\"a\": 1, \"b\": {\"c\": 2.5}}"),
-                };
-                if stream.write_all(&answer).await.is_err() {
-                    return;
-                }
+async fn answer(head: String, mut stream: TcpStream) -> io::Result<TcpStream> {
+    let number: usize = path(&head).split('/').nth(1).unwrap().parse().unwrap();
+    let answer = match number % 12 {
+        1 => std::future::pending().await,
+        3 => {
+            for byte in document("{\"a\": 1}") {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                stream.write_all(&[byte]).await?;
             }
-        });
-    }
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        5 => {
+            let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{\"a\": 1}";
+            stream.write_all(head).await?;
+            std::future::pending().await
+        }
+        7 => b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n{\"a\": 1}".to_vec(),
+        9 => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n{\"a\": \"").await?;
+            loop {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                stream.write_all(&[b'x'; 100]).await?;
+            }
+        }
+        11 => b"220 mail.example ESMTP\r\n".to_vec(),
+        _ => document("{\"a\": 1, \"b\": {\"c\": 2.5}}"),
+    };
+    stream.write_all(&answer).await.map(|()| stream)
 }
 
 #[test]
@@ -81,7 +67,7 @@ fn others_are_on_time(endpoints: usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || runtime.block_on(serve(listener)));
+    std::thread::spawn(move || runtime.block_on(serve(listener, answer)));
 
     let (sink, page) = (Sink::start(), free_port());
     let mut config = format!(

@@ -1,5 +1,8 @@
 //! When endpoints are polled, on a clock that the test moves.
 
+#[path = "support/served.rs"]
+mod served;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,7 +11,8 @@ use samlare::collector::Collector;
 use samlare::config::Config;
 use samlare::log::Log;
 use samlare::schedule::Clock;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use served::{GOOD, path, serve};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 const START_MS: u64 = 1_700_000_000_000;
@@ -19,26 +23,13 @@ async fn service(clock: Clock, pause: Duration) -> (u16, Arc<Mutex<Vec<(String, 
     let port = listener.local_addr().unwrap().port();
     let polls: Arc<Mutex<Vec<(String, u64)>>> = Arc::default();
     let noted = polls.clone();
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let noted = noted.clone();
-            tokio::spawn(async move {
-                let mut request = Vec::new();
-                while stream.read_buf(&mut request).await.is_ok_and(|read| read > 0) {
-                    if !request.ends_with(b"\r\n\r\n") {
-                        continue;
-                    }
-                    let text = String::from_utf8(std::mem::take(&mut request)).unwrap();
-                    let path = text.split(' ').nth(1).unwrap().to_owned();
-                    noted.lock().unwrap().push((path, clock.now_ms()));
-                    tokio::time::sleep(pause).await;
-                    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{\"a\": 1}";
-                    let _ = stream.write_all(answer).await;
-                }
-            });
+    tokio::spawn(serve(listener, move |head, mut stream| {
+        noted.lock().unwrap().push((path(&head).to_owned(), clock.now_ms()));
+        async move {
+            tokio::time::sleep(pause).await;
+            stream.write_all(GOOD).await.map(|()| stream)
         }
-    });
+    }));
     (port, polls)
 }
 

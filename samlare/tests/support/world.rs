@@ -3,6 +3,8 @@
 
 #[path = "played.rs"]
 mod played;
+#[path = "served.rs"]
+mod served;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -15,6 +17,7 @@ use samlare::collector::Collector;
 use samlare::config::Config;
 use samlare::log::Log;
 use samlare::schedule::{Clock, Schedule};
+use served::{GOOD, path, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -43,30 +46,16 @@ impl World {
         let port = listener.local_addr().unwrap().port();
         let (polls, down) = (Polls::default(), Arc::<Mutex<BTreeSet<usize>>>::default());
         let (noted, fails) = (polls.clone(), down.clone());
-        tokio::spawn(async move {
-            loop {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let (noted, fails) = (noted.clone(), fails.clone());
-                tokio::spawn(async move {
-                    let mut request = Vec::new();
-                    while stream.read_buf(&mut request).await.is_ok_and(|read| read > 0) {
-                        if !request.ends_with(b"\r\n\r\n") {
-                            continue;
-                        }
-                        let text = String::from_utf8(std::mem::take(&mut request)).unwrap();
-                        let path = text.split(' ').nth(1).unwrap()[1..].parse().unwrap();
-                        let by =
-                            text.to_lowercase().split("x-member: ").nth(1).unwrap()[..1].to_owned();
-                        noted.lock().unwrap().push((by, path, clock.now_ms()));
-                        let answer: &[u8] = match fails.lock().unwrap().contains(&path) {
-                            true => b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n",
-                            false => b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{\"a\": 1}",
-                        };
-                        let _ = stream.write_all(answer).await;
-                    }
-                });
-            }
-        });
+        tokio::spawn(serve(listener, move |head, mut stream| {
+            let endpoint = path(&head)[1..].parse().unwrap();
+            let by = head.to_lowercase().split("x-member: ").nth(1).unwrap()[..1].to_owned();
+            noted.lock().unwrap().push((by, endpoint, clock.now_ms()));
+            let answer: &[u8] = match fails.lock().unwrap().contains(&endpoint) {
+                true => b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n",
+                false => GOOD,
+            };
+            async move { stream.write_all(answer).await.map(|()| stream) }
+        }));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let carbon_port = listener.local_addr().unwrap().port();
         let carbon = Arc::<Mutex<Vec<String>>>::default();
@@ -124,8 +113,9 @@ impl World {
     pub async fn member_with(&self, name: &str, more: &str) -> Member {
         let log = Log::to(Default::default(), std::io::sink());
         let (config, engine) = (self.config(name, more), self.played.driver());
+        let registry = Registry::new();
         let collector =
-            Collector::start_by(config, Some(engine), &Registry::new(), self.clock, log).unwrap();
+            Collector::start_by(config, Some(engine), &registry, self.clock, log).unwrap();
         let collector = Arc::new(Mutex::new(Some(collector)));
         let gathering = collector.clone();
         let task = tokio::spawn(async move {
@@ -140,7 +130,7 @@ impl World {
                 }
             }
         });
-        Member { collector, task }
+        Member { collector, registry, task }
     }
 
     pub fn schedule(&self, endpoint: usize) -> Schedule {
@@ -230,6 +220,7 @@ impl World {
 
 pub struct Member {
     pub collector: Arc<Mutex<Option<Collector>>>,
+    pub registry: Registry,
     pub task: tokio::task::JoinHandle<()>,
 }
 
