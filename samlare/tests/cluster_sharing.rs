@@ -6,6 +6,7 @@ mod world;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use expvar_http::{Format, Prometheus};
 use world::{ENDPOINTS, INTERVAL, Member, START_MS, World, pass};
 
 /// Members a and b at rest, and since when.
@@ -292,3 +293,58 @@ async fn what_is_wrong_in_a_cluster_is_named() {
     twin.die();
     drop(b);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_variables_of_the_cluster_have_help_unit_and_type() {
+    let (_world, a, _b, _) = two_at_rest().await;
+    let text = Prometheus::new().to_text(&a.registry, Format::OpenMetrics);
+    let shown = text.lines().filter(|line| line.contains("samlare_cluster_"));
+    // Of samples the names: how many endpoints a member has depends on their port.
+    let shown = shown.map(|line| match line.starts_with('#') {
+        true => line,
+        false => line.rsplit_once(' ').unwrap().0,
+    });
+    assert_eq!(shown.collect::<Vec<_>>(), CLUSTER.lines().collect::<Vec<_>>());
+}
+
+/// What Prometheus sees of the cluster, without values.
+const CLUSTER: &str = r#"# HELP samlare_cluster_engine_up 1 while the engine answers, else 0.
+# TYPE samlare_cluster_engine_up gauge
+samlare_cluster_engine_up
+# HELP samlare_cluster_replicas How many members poll each endpoint.
+# TYPE samlare_cluster_replicas gauge
+samlare_cluster_replicas
+# HELP samlare_cluster_members_since_seconds When the member joined, in Unix time.
+# TYPE samlare_cluster_members_since_seconds gauge
+# UNIT samlare_cluster_members_since_seconds seconds
+samlare_cluster_members_since_seconds{member="a"}
+samlare_cluster_members_since_seconds{member="b"}
+# HELP samlare_cluster_members_endpoints Endpoints that the member polls.
+# TYPE samlare_cluster_members_endpoints gauge
+samlare_cluster_members_endpoints{member="a"}
+samlare_cluster_members_endpoints{member="b"}
+# HELP samlare_cluster_members_points Points of the member's last polls.
+# TYPE samlare_cluster_members_points gauge
+samlare_cluster_members_points{member="a"}
+samlare_cluster_members_points{member="b"}
+# HELP samlare_cluster_members_other_config 1 when the member's configuration differs, else 0.
+# TYPE samlare_cluster_members_other_config gauge
+samlare_cluster_members_other_config{member="a"}
+samlare_cluster_members_other_config{member="b"}
+# HELP samlare_cluster_members_leaving 1 once the member has begun to leave, else 0.
+# TYPE samlare_cluster_members_leaving gauge
+samlare_cluster_members_leaving{member="a"}
+samlare_cluster_members_leaving{member="b"}
+# HELP samlare_cluster_requests Requests to the engine.
+# TYPE samlare_cluster_requests counter
+samlare_cluster_requests_total
+# HELP samlare_cluster_leases_lost How many times the lease was found gone.
+# TYPE samlare_cluster_leases_lost counter
+samlare_cluster_leases_lost_total
+# HELP samlare_cluster_changes How many times members joined or left.
+# TYPE samlare_cluster_changes counter
+samlare_cluster_changes_total
+# HELP samlare_cluster_failures_withheld Failures not sent because this member may have been cut off.
+# TYPE samlare_cluster_failures_withheld counter
+samlare_cluster_failures_withheld_total
+"#;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use expvar::{Func, Info};
 
+use super::shown::CLUSTER;
 use super::{Aborting, Collector, Member};
 use crate::cluster::{Begin, Engine, Etcd, Membership, Settings, Start, View, fingerprint};
 use crate::config::Endpoint;
@@ -107,7 +108,8 @@ impl Collector {
         let report = Func::new(move || {
             let status = shown.lock().clone();
             status.map(|status| status.report())
-        });
+        })
+        .members(CLUSTER);
         let info = Info::new().help("State of the cluster's members.");
         if self.member.is_some() {
             // A name that is taken is this one's already, or the program's.

@@ -78,6 +78,41 @@ const OTLP: &[(&str, Info)] = &[
     ("points_dropped", Info::with_help("Points dropped because the queue was full.").counter()),
 ];
 
+const MEMBER: &[Cow<'static, str>] = &[Cow::Borrowed("member")];
+
+/// Metadata of `samlare.cluster`.
+pub(super) const CLUSTER: &[(&str, Info)] = &[
+    ("engine", Info::with_help("The engine that keeps the list of members.")),
+    ("engine_up", Info::with_help("1 while the engine answers, else 0.")),
+    ("engine_error", Info::with_help("Why the engine does not answer.")),
+    ("requests", Info::with_help("Requests to the engine.").counter()),
+    ("lease", Info::with_help("Whether this member's lease is held, unknown or gone.")),
+    ("leases_lost", Info::with_help("How many times the lease was found gone.").counter()),
+    ("name", Info::with_help("This member's name.")),
+    ("group", Info::with_help("The group that shares the endpoints.")),
+    ("replicas", Info::with_help("How many members poll each endpoint.")),
+    ("changes", Info::with_help("How many times members joined or left.").counter()),
+    (
+        "failures_withheld",
+        Info::with_help("Failures not sent because this member may have been cut off.").counter(),
+    ),
+    ("members", Info::with_help("The members of the group.").keyed(MEMBER).members(CLUSTER_MEMBER)),
+    ("troubles", Info::with_help("Problems of the cluster, with remedies.")),
+    ("other_groups", Info::with_help("Other groups in the same engine.")),
+];
+
+/// Metadata of a member in `samlare.cluster`.
+const CLUSTER_MEMBER: &[(&str, Info)] = &[
+    ("since", Info::with_help("When the member joined.")),
+    ("since_secs", Info::with_help("When the member joined, in Unix time.").unit(Unit::Seconds)),
+    ("endpoints", Info::with_help("Endpoints that the member polls.")),
+    ("points", Info::with_help("Points of the member's last polls.")),
+    ("config", Info::with_help("A hash of the member's configuration.")),
+    ("other_config", Info::with_help("1 when the member's configuration differs, else 0.")),
+    ("leaving", Info::with_help("1 once the member has begun to leave, else 0.")),
+    ("version", Info::with_help("The version of the member's program.")),
+];
+
 /// The polled endpoints and the cluster, for pages and variables.
 #[derive(Clone, Default)]
 pub struct States(pub(super) Arc<Mutex<Vec<Polled>>>, pub(super) ClusterShown);
@@ -190,4 +225,36 @@ fn sender(output: &Output) -> Value {
         "spool_failures": stats.spool_failures,
         "spool_records_damaged": stats.spool_records_damaged,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Report;
+
+    fn names(metadata: &[(&'static str, Info)]) -> Vec<&'static str> {
+        metadata.iter().map(|(name, _)| *name).collect()
+    }
+
+    #[test]
+    fn every_field_of_the_cluster_has_metadata_in_its_order() {
+        let mut report = Report::default();
+        report.members.entry("a".to_owned()).or_default();
+        let shown = expvar::Registry::new();
+        shown.publish("cluster", Func::new(move || report.clone())).unwrap();
+        let text = shown.to_json();
+        let order = |names: Vec<&str>| {
+            let mut rest = &text[..];
+            for name in &names {
+                let key = format!("\"{name}\":");
+                rest = rest.split_once(&key).unwrap_or_else(|| panic!("{name} in {text}")).1;
+            }
+        };
+        order(names(CLUSTER));
+        let document: Value = serde_json::from_str(&text).unwrap();
+        let cluster = document["cluster"].as_object().unwrap();
+        assert_eq!(cluster.len(), CLUSTER.len(), "{text}");
+        assert_eq!(cluster["members"]["a"].as_object().unwrap().len(), CLUSTER_MEMBER.len());
+        order(names(CLUSTER_MEMBER));
+    }
 }
