@@ -264,3 +264,41 @@ async fn of_many_endpoints_all_are_scrolled_to_and_one_leads_to_its_live_page() 
         .await;
     assert_eq!(browser.complaints().await, [""; 0]);
 }
+
+#[tokio::test]
+#[ignore = "needs chromium"]
+async fn a_hidden_page_asks_for_nothing() {
+    let samlare = Samlare::start();
+    let browser = Chromium::start().await;
+    let asked = |requests: &[String], path: &str| {
+        requests.iter().filter(|request| request.contains(path)).count()
+    };
+    let link =
+        format!("http://{}/?url=http://{}/debug/vars", samlare.addr, samlare.up.local_addr());
+    // The open endpoint, and one that is not known yet.
+    for (prefix, path) in [("apps.one", "/endpoint?"), ("none", "/endpoints?q=http")] {
+        browser.client.goto(&format!("{link}&prefix={prefix}")).await.unwrap();
+        let mut requests = Vec::new();
+        let began = Instant::now();
+        while asked(&requests, path) < 2 {
+            assert!(began.elapsed() < PATIENCE, "a page that is shown asks again: {requests:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            requests.extend(browser.requests().await);
+        }
+        browser.client.minimize_window().await.unwrap();
+        browser.until("a page that is minimized is hidden", "document.hidden").await;
+        browser.requests().await;
+        // Three times as long as between two requests.
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert_eq!(browser.requests().await, [""; 0], "{prefix}");
+        browser.client.set_window_size(1280, 900).await.unwrap();
+        browser.until("the page is shown", "!document.hidden").await;
+        let (mut requests, began) = (Vec::new(), Instant::now());
+        while asked(&requests, path) < 2 {
+            assert!(began.elapsed() < PATIENCE, "it goes on when it is shown: {requests:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            requests.extend(browser.requests().await);
+        }
+    }
+    assert_eq!(browser.complaints().await, [""; 0]);
+}

@@ -32,6 +32,29 @@ function failures(endpoint, width, height) {
   return { kind: 'x', band: '', flat: '', dot: '', line: lost.map(([, i]) => `M${Math.round(10 + i * across)} 20V${(height - 2) * 10}`).join('') };
 }
 
+/** A task that runs after a while; in a hidden page it waits until the page is shown. */
+class Later {
+  plan(task) {
+    clearTimeout(this.timer);
+    this.task = task;
+    this.timer = setTimeout(() => this.run(), EVERY);
+  }
+
+  cancel() {
+    clearTimeout(this.timer);
+    this.task = null;
+  }
+
+  run() {
+    const { task } = this;
+    if (!task || document.hidden) return;
+    this.cancel();
+    task();
+  }
+}
+const looks = new Later();
+const follows = new Later();
+
 function ago(secs) {
   const passed = Date.now() / 1000 - secs;
   return secs ? `polled ${passed < 1 ? 'now' : `${duration(Math.round(passed))} ago`}` : 'not polled yet';
@@ -263,8 +286,7 @@ const detail = {
       }
       this.list();
     }
-    clearTimeout(this.next);
-    this.next = setTimeout(() => this.look(), EVERY);
+    looks.plan(() => this.look());
   },
 
   list() {
@@ -294,7 +316,7 @@ $('detail-chart').append(detail.chart.element);
 $('detail').addEventListener('close', () => {
   const { endpoint } = detail;
   detail.endpoint = null;
-  clearTimeout(detail.next);
+  looks.cancel();
   if (endpoint) address(true);
 });
 $('detail').addEventListener('click', (event) => { if (event.target === $('detail')) $('detail').close(); });
@@ -345,7 +367,7 @@ async function follow() {
   if (still.get('url') !== url || (still.get('prefix') ?? '') !== prefix) return;
   // samlare may have just started, or not responded: keep the link.
   if (endpoint) detail.open(endpoint, false);
-  else setTimeout(() => { if (!detail.endpoint) follow(); }, EVERY);
+  else follows.plan(() => { if (!detail.endpoint) follow(); });
 }
 addEventListener('popstate', follow);
 
@@ -380,7 +402,12 @@ addEventListener('keydown', (event) => {
   ($('detail').open ? $('variable-filter') : $('filter')).focus();
   event.preventDefault();
 });
-document.addEventListener('visibilitychange', () => { if (!document.hidden) refresh(); });
+document.addEventListener('visibilitychange', () => {
+  if (document.hidden) return;
+  refresh();
+  looks.run();
+  follows.run();
+});
 
 theme(kept());
 follow();
