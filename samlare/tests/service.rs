@@ -376,6 +376,30 @@ fn what_happens_to_a_source_is_in_the_log() {
     program.terminate();
 }
 
+/// 41 endpoints and 64 other files are more than 80: one endpoint in the file, the others found.
+#[cfg(unix)]
+#[test]
+fn the_warning_of_the_file_limit_counts_endpoints_that_were_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("targets.yml");
+    fs::write(&file, "[]\n").unwrap();
+    let config = format!(
+        "LogFormat = \"text\"\nCheckInterval = 86400000\n\
+         [[endpoint]]\nURL = \"http://127.0.0.1:1/\"\nPrefix = \"a\"\n\
+         [[discover]]\nFiles = [{file:?}]\nPrefix = \"{{host}}\"\nRefresh = 20\n"
+    );
+    let program = Program::start_by(&config, &["sh", "-c", "ulimit -n 80 && exec \"$@\"", "sh"]);
+    program.wait_for_log("info targets found");
+    let found: String = (0..40).map(|n| format!("- targets: [h{n}:1]\n")).collect();
+    fs::write(&file, found).unwrap();
+    program.wait_for_log("targets=40");
+    let warning =
+        "warn the limit of open files is too low for so many endpoints: raise LimitNOFILE";
+    program.wait_for_log(&format!("{warning} limit=80 endpoints=41\n"));
+    let log = program.terminate();
+    assert_eq!(log.matches(warning).count(), 1, "one endpoint is no reason, {log}");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn lines_carry_their_priority_where_standard_error_is_the_journal() {
