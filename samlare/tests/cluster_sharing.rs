@@ -327,7 +327,7 @@ samlare_cluster_members_endpoints{member="b"}
 # TYPE samlare_cluster_members_points gauge
 samlare_cluster_members_points{member="a"}
 samlare_cluster_members_points{member="b"}
-# HELP samlare_cluster_members_other_config 1 when the member's configuration differs, else 0.
+# HELP samlare_cluster_members_other_config 1 if the member's configuration differs, else 0.
 # TYPE samlare_cluster_members_other_config gauge
 samlare_cluster_members_other_config{member="a"}
 samlare_cluster_members_other_config{member="b"}

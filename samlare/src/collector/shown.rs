@@ -108,7 +108,7 @@ const CLUSTER_MEMBER: &[(&str, Info)] = &[
     ("endpoints", Info::with_help("Endpoints that the member polls.")),
     ("points", Info::with_help("Points of the member's last polls.")),
     ("config", Info::with_help("A hash of the member's configuration.")),
-    ("other_config", Info::with_help("1 when the member's configuration differs, else 0.")),
+    ("other_config", Info::with_help("1 if the member's configuration differs, else 0.")),
     ("leaving", Info::with_help("1 once the member has begun to leave, else 0.")),
     ("version", Info::with_help("The version of the member's program.")),
 ];
