@@ -16,6 +16,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 const START_MS: u64 = 1_700_000_000_000;
+const ENDPOINTS: usize = 60;
 
 /// Answers each request after a while, and notes when it came and for which path.
 async fn service(clock: Clock, pause: Duration) -> (u16, Arc<Mutex<Vec<(String, u64)>>>) {
@@ -62,12 +63,13 @@ async fn intervals_are_exact_and_phases_differ() {
     let clock = Clock::counted(START_MS);
     let (port, polls) = service(clock, Duration::ZERO).await;
     let log = Log::to(Default::default(), std::io::sink());
-    let config = config(port, 1000, 20);
+    // Their phases follow from their URLs, so from the port: three for each of 20 phases.
+    let config = config(port, 1000, ENDPOINTS);
     let collector = Collector::start(config, &Registry::new(), clock, log).unwrap();
     pass(Duration::from_millis(4_100)).await;
     let polls = polls.lock().unwrap().clone();
     let mut phases = Vec::new();
-    for number in 0..20 {
+    for number in 0..ENDPOINTS {
         let path = format!("/{number}");
         let times: Vec<u64> =
             polls.iter().filter(|(asked, _)| *asked == path).map(|(_, time)| *time).collect();
