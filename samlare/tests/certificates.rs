@@ -2,6 +2,8 @@
 
 #[path = "support/program.rs"]
 mod program;
+#[path = "support/served.rs"]
+mod served;
 
 use std::fs;
 use std::sync::{Arc, Mutex};
@@ -10,7 +12,8 @@ use std::time::Duration;
 use program::{Program, document, wait_for};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivatePkcs8KeyDer;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use served::converse;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -79,16 +82,11 @@ async fn carbon_and_endpoints_are_trusted_by_their_new_certificates_after_a_sigh
             }
         }
     }));
-    tokio::spawn(serve(own, own_shown, |mut stream| async move {
-        let mut request = Vec::new();
-        while stream.read_buf(&mut request).await.is_ok_and(|read| read > 0) {
-            if request.ends_with(b"\r\n\r\n") {
-                request.clear();
-                if stream.write_all(&document("{\"n\": 1}")).await.is_err() {
-                    return;
-                }
-            }
-        }
+    tokio::spawn(serve(own, own_shown, |stream| async {
+        let answer = |_, mut stream: TlsStream<TcpStream>| async {
+            stream.write_all(&document("{\"n\": 1}")).await.map(|()| stream)
+        };
+        let _ = converse(stream, answer).await;
     }));
     let config = format!(
         "Carbon = [\"tls://localhost:{}\"]\nCarbonCaFile = {carbon_ca:?}\nCaFile = {own_ca:?}\n\

@@ -1,6 +1,9 @@
 //! Documents over HTTP: what is kept, followed, refused and bounded.
 
-use std::io::Write;
+#[path = "support/served.rs"]
+mod served;
+
+use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,6 +12,7 @@ use std::time::{Duration, Instant};
 use samlare::client::{
     Client, Failure, HeaderName, HeaderValue, Options, Target, reread_trust, trust,
 };
+use served::converse;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -49,26 +53,24 @@ impl Script {
 }
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
-    mut stream: S,
+    stream: S,
     answer: Answer,
     told: mpsc::UnboundedSender<String>,
 ) {
-    let mut request = Vec::new();
-    while stream.read_buf(&mut request).await.is_ok_and(|read| read > 0) {
-        if !request.ends_with(b"\r\n\r\n") {
-            continue;
+    let _ = converse(stream, |request, mut stream| {
+        let (bytes, stays) = answer(&request);
+        let _ = told.send(request);
+        async move {
+            stream.write_all(&bytes).await?;
+            stream.flush().await?;
+            if !stays {
+                stream.shutdown().await?;
+                return Err(ErrorKind::ConnectionAborted.into());
+            }
+            Ok(stream)
         }
-        let text = String::from_utf8(std::mem::take(&mut request)).unwrap();
-        let (bytes, stays) = answer(&text);
-        let _ = told.send(text);
-        if stream.write_all(&bytes).await.is_err() || stream.flush().await.is_err() {
-            return;
-        }
-        if !stays {
-            let _ = stream.shutdown().await;
-            return;
-        }
-    }
+    })
+    .await;
 }
 
 fn answer(headers: &str, body: &[u8]) -> Vec<u8> {

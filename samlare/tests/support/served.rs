@@ -3,7 +3,7 @@
 
 use std::io;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A good answer: the document `{"a": 1}`.
@@ -22,12 +22,11 @@ where
     }
 }
 
-async fn converse<A>(
-    mut stream: TcpStream,
-    answer: impl Fn(String, TcpStream) -> A,
-) -> io::Result<()>
+/// The same for one connection, TLS or not.
+pub async fn converse<S, A>(mut stream: S, answer: impl Fn(String, S) -> A) -> io::Result<()>
 where
-    A: Future<Output = io::Result<TcpStream>>,
+    S: AsyncRead + Unpin,
+    A: Future<Output = io::Result<S>>,
 {
     let mut head = Vec::new();
     while stream.read_buf(&mut head).await? > 0 {
