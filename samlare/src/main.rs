@@ -17,7 +17,7 @@ samlare polls /debug/vars endpoints and submits what it reads to Graphite.
 
 Usage:
   samlare [-config=PATH] [-shard=N/M]   poll for ever (SIGHUP reloads, SIGTERM flushes and stops)
-  samlare check FILE                    say what is wrong with a configuration, unknown keys too
+  samlare check FILE                    validate a configuration, including unknown keys
   samlare once FILE                     poll everything once and print the lines
   samlare watch [FLAGS] [URL…]          show variables in the terminal (samlare watch --help)
   samlare help, samlare version         this text; the version
@@ -28,7 +28,7 @@ Flags (one dash or two; -flag=value or -flag value):
   -help          this text
   -version       the version
 
-check and once end with 1 when something is wrong, and say what on standard error.
+check and once print errors to standard error, and exit with 1 if there are any.
 The configuration's keys are in the README; sample-config.toml shows them.
 ";
 
@@ -152,10 +152,11 @@ fn summary(config: &Config) -> String {
         Some(carbon) => carbon.routing.urls.join(", "),
         None => "standard output".to_owned(),
     };
+    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     format!(
-        "{} endpoints and {} sources of others, to {destination}",
-        config.endpoints.len(),
-        config.discover.len()
+        "{} and {}, to {destination}",
+        count(config.endpoints.len(), "endpoint"),
+        count(config.discover.len(), "[[discover]] source")
     )
 }
 

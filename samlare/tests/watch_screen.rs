@@ -73,6 +73,17 @@ fn one_service_of_go() {
 }
 
 #[test]
+fn a_selected_text_is_shown_whole() {
+    let mut view = view(1, Vec::new());
+    let long = "a motto of eleven words that is wider than the screen is ".repeat(2);
+    let document = format!(r#"{{"motto":"{long}","none":null,"hits":1}}"#);
+    view.take(0, 0.0, Ok(document.as_bytes()));
+    press(&mut view, KeyCode::Char('a'));
+    press(&mut view, KeyCode::Down);
+    assert_screen("text-80x24.txt", &screen(&view, 80, 24));
+}
+
+#[test]
 fn five_services_up_down_and_restarted() {
     let mut view = view(5, Vec::new());
     for second in 0..60 {

@@ -1,6 +1,6 @@
 //! Kinds and units of variables, from a service's `/metrics`, read once after each start.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::units::Unit;
 use crate::client::Target;
@@ -17,6 +17,8 @@ pub(super) struct Kinds {
     families: HashMap<String, Kind>,
     /// Values of samples without labels.
     values: HashMap<String, f64>,
+    /// Names of samples with labels that not all samples have: families of maps.
+    keyed: HashSet<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +52,7 @@ impl Kinds {
     /// Parses Prometheus' text format; skips what it does not understand.
     pub(super) fn parse(text: &str) -> Kinds {
         let mut kinds = Kinds::default();
+        let constants = constants(text);
         for line in text.lines() {
             let mut words = line.split(' ');
             if let Some(declared) = line.strip_prefix("# TYPE ") {
@@ -63,9 +66,15 @@ impl Kinds {
                 if kinds.families.len() < MAX_FAMILIES {
                     kinds.families.insert(name.to_owned(), kind);
                 }
+            } else if let Some((name, labels)) = labels(line) {
+                if pairs(labels).any(|pair| !constants.contains(pair))
+                    && kinds.keyed.len() < MAX_FAMILIES
+                    && !kinds.keyed.contains(name)
+                {
+                    kinds.keyed.insert(name.to_owned());
+                }
             } else if let (Some(name), Some(value)) = (words.next(), words.next())
                 && !line.starts_with('#')
-                && !name.contains('{')
                 && let Ok(value) = value.parse()
                 && kinds.values.len() < MAX_FAMILIES
             {
@@ -93,7 +102,9 @@ impl Kinds {
         let mut above = name;
         loop {
             for kind in [Kind::Counter, Kind::Gauge] {
-                if let Some((family, suffix)) = self.family(above, kind) {
+                if let Some((family, suffix)) = self.family(above, kind)
+                    && (above == name || self.keyed.contains(&family))
+                {
                     let unit = self.unit(suffix, &family, name, &number);
                     return Some(Declared { counts: kind == Kind::Counter, unit });
                 }
@@ -144,6 +155,33 @@ impl Kinds {
     }
 }
 
+/// The name and the labels of a sample that has labels.
+fn labels(line: &str) -> Option<(&str, &str)> {
+    let (name, rest) = line.split_once('{')?;
+    let (labels, _) = rest.rsplit_once('}')?;
+    (!name.contains([' ', '#'])).then_some((name, labels))
+}
+
+/// Each label with its value, as written.
+fn pairs(labels: &str) -> impl Iterator<Item = &str> {
+    labels.trim_end_matches(['"', ',']).split("\",")
+}
+
+/// The labels with one value in all samples.
+fn constants(text: &str) -> HashSet<&str> {
+    let mut samples = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let of = |line| labels(line).map_or_else(HashSet::new, |(_, labels)| pairs(labels).collect());
+    let mut constants: HashSet<&str> = samples.next().map_or_else(HashSet::new, of);
+    for line in samples {
+        if constants.is_empty() {
+            break;
+        }
+        let found = of(line);
+        constants.retain(|pair| found.contains(pair));
+    }
+    constants
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,7 +193,20 @@ mod tests {
 # TYPE lag_seconds gauge\nlag_seconds 0.0118\n\
 # TYPE http_latency_seconds histogram\nhttp_latency_seconds_bucket{le=\"1\"} 3\n\
 http_latency_seconds_sum 0.0354\nhttp_latency_seconds_count 3\n\
-# TYPE routes_total counter\nroutes_total{route=\"/a\"} 4\n";
+# TYPE routes_total counter\nroutes_total{route=\"/a\"} 4\n\
+# TYPE notes_bytes gauge\nnotes_bytes 9\n\
+# TYPE link_bytes_total counter\nlink_bytes_total 9\n";
+
+    #[test]
+    fn constant_labels_make_no_family_one_of_a_map() {
+        let text = "# TYPE notes_bytes gauge\nnotes_bytes{zone=\"eu\",app=\"a b\"} 9\n\
+            # TYPE routes_total counter\nroutes_total{route=\"/a\",zone=\"eu\",app=\"a b\"} 4\n";
+        let kinds = Kinds::parse(text);
+        let number = |_: &str| Some(1.0);
+        assert_eq!(kinds.of("notes.count", number), None);
+        let routes = Declared { counts: true, unit: None };
+        assert_eq!(kinds.of("routes./a", number), Some(routes));
+    }
 
     #[test]
     fn a_service_of_ours_says_what_its_variables_are() {
@@ -178,6 +229,12 @@ http_latency_seconds_sum 0.0354\nhttp_latency_seconds_count 3\n\
         is("http.latency.count", true, Some(Unit::Number));
         is("http.latency.sum", true, Some(Unit::Nanoseconds));
         is("routes./a", true, None);
+        is("routes./new", true, None);
+        is("notes.bytes", false, None);
+        is("link.bytes", true, None);
+        // Members beside those, whose own families have other names.
+        assert_eq!(kinds.of("notes.count", number), None);
+        assert_eq!(kinds.of("link.age_ns", number), None);
         assert_eq!(kinds.of("unknown", number), None);
     }
 }

@@ -79,6 +79,21 @@ pub(super) fn columns(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 
+/// A sanitized text in lines of at most `width` columns.
+pub(super) fn lines(text: &str, width: usize) -> Vec<&str> {
+    let (mut lines, mut start, mut used) = (Vec::new(), 0, 0);
+    for (at, c) in text.char_indices() {
+        let wide = c.width().unwrap_or(0);
+        if used + wide > width && at > start {
+            lines.push(&text[start..at]);
+            (start, used) = (at, 0);
+        }
+        used += wide;
+    }
+    lines.push(&text[start..]);
+    lines
+}
+
 /// The end of a sanitized text, in at most `width` columns: the last part of a dotted name says
 /// most.
 pub(super) fn tail(text: &str, width: usize) -> String {

@@ -6,6 +6,7 @@ use ratatui::style::Style;
 
 use super::theme::Theme;
 use super::{bars, line, title};
+use crate::watch::series::Latest;
 use crate::watch::service::Service;
 use crate::watch::text;
 use crate::watch::units;
@@ -72,7 +73,9 @@ fn draw_chart(
     let all = series.drawn(rates, service.times());
     let width = usize::from(area.width.saturating_sub(10));
     let values = &all[all.len().saturating_sub(width)..];
-    let Some((min, max)) = bars::extent(values) else { return };
+    let Some((min, max)) = bars::extent(values) else {
+        return draw_text(row, &series.latest, area, theme, buffer);
+    };
     let known: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
     let mean = known.iter().sum::<f64>() / known.len() as f64;
     let show = |value| line::show(row.unit, rates, value);
@@ -117,6 +120,20 @@ fn draw_chart(
     let chart =
         Rect { x: area.x + 10, y: top, width: area.width.saturating_sub(10), height: bottom - top };
     bars::draw(values, chart, theme.chart(), buffer);
+}
+
+/// A variable without numbers: its name, and a text in as many lines as fit.
+fn draw_text(row: &Row<'_>, latest: &Latest, area: Rect, theme: Theme, buffer: &mut Buffer) {
+    let width = usize::from(area.width);
+    let name = text::tail(&text::harmless(&row.name), width);
+    buffer.set_stringn(area.x, area.y, name, width, theme.strong());
+    let Latest::Text(value) = latest else { return };
+    let value = text::harmless(value);
+    // One line stays free above the list.
+    let rows = area.y + 1..area.bottom().saturating_sub(1);
+    for (y, line) in rows.zip(text::lines(&value, width)) {
+        buffer.set_stringn(area.x, y, line, width, Style::new());
+    }
 }
 
 /// The unused lines of an area.
