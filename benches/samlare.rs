@@ -449,10 +449,7 @@ fn sink(port: u16) {
     while std::io::stdin().read_line(&mut line).is_ok_and(|read| read > 0) {
         match line.trim() {
             "up" => *mood.lock().unwrap() = Mood::Up,
-            "down" => {
-                *mood.lock().unwrap() = Mood::Down;
-                seen.lock().unwrap().lost = Some(Instant::now());
-            }
+            "down" => *mood.lock().unwrap() = Mood::Down,
             "slow" => *mood.lock().unwrap() = Mood::Slow,
             step => {
                 let seen = seen.lock().unwrap();
@@ -473,7 +470,10 @@ fn drain(mut stream: TcpStream, seen: &Mutex<Seen>, mood: &Mutex<Mood>) {
         let most = match *mood.lock().unwrap() {
             Mood::Up => buffer.len(),
             Mood::Slow => (length + 10_000).min(buffer.len()),
-            Mood::Down => return,
+            Mood::Down => {
+                seen.lock().unwrap().lost = Some(Instant::now());
+                return;
+            }
         };
         let read = match stream.read(&mut buffer[length..most]) {
             Ok(0) => return,
