@@ -201,7 +201,9 @@ fn clients_that_never_read_do_not_hold_a_document_each() {
     let registry = one();
     let long = registry.publish("long", Text::new()).unwrap();
     let length = 8 << 20;
-    let server = spawn(Server::builder().registry(&registry).any_host());
+    // None is cut for its slowness, however long the thirty documents take.
+    let timeout = Duration::from_secs(600);
+    let server = spawn(Server::builder().registry(&registry).any_host().write_timeout(timeout));
     let before = counted("given_up");
     let mut stalled = Vec::new();
     for n in 0..30 {
