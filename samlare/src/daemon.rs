@@ -76,6 +76,8 @@ impl Daemon {
         if let Err(error) = self.await_cluster(&mut collector).await {
             return Err(vec![format!("{}: cluster.Required: {error}", self.path.display())]);
         }
+        // Sources may have answered already.
+        files.raise_for(collector.states().polled().len(), &log);
         log.event(Level::Info, "starting", &[("endpoints", &endpoints)]);
         notify.tell(&format!("READY=1\nSTATUS=polling {endpoints} endpoints"));
 

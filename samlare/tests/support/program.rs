@@ -85,7 +85,11 @@ impl Program {
     }
 
     pub fn wait_for_log(&self, text: &str) {
-        wait_for(text, || self.log().contains(text).then_some(()));
+        let limit = Instant::now() + PATIENCE;
+        while !self.log().contains(text) {
+            assert!(Instant::now() < limit, "waited in vain for {text} in:\n{}", self.log());
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     pub fn reload(&self, config: &str) {
