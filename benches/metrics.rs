@@ -3,12 +3,28 @@
 //!
 //! A process has one global recorder, so both are used as local ones, at the same cost for both.
 
+use std::hint::black_box;
+use std::sync::Arc;
+
 use expvar::{Registry, process};
 use expvar_benches::{Race, print_machine};
-use metrics::{counter, histogram, with_local_recorder};
+use metrics::{CounterFn, counter, histogram, with_local_recorder};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 const HISTOGRAM_RECORDS: u32 = 4_000_000;
+
+/// A counter that only costs the call through `dyn CounterFn`.
+struct Idle;
+
+impl CounterFn for Idle {
+    fn increment(&self, n: u64) {
+        black_box(n);
+    }
+
+    fn absolute(&self, n: u64) {
+        black_box(n);
+    }
+}
 
 fn main() {
     print_machine("metrics");
@@ -22,6 +38,8 @@ fn main() {
         (counter!("held", "route" => "/login"), histogram!("took", "route" => "/login"))
     });
 
+    let idle_counter = metrics::Counter::from_arc(Arc::new(Idle));
+
     let mut race = Race::new("metrics", &[1, 2]);
     race.peer("counter! into expvar", |_| {
         with_local_recorder(&ours, || counter!("requests", "route" => "/login").increment(1));
@@ -31,6 +49,7 @@ fn main() {
     });
     race.peer("held counter of expvar", |_| our_counter.increment(1));
     race.peer("held counter of metrics-exporter-prometheus", |_| their_counter.increment(1));
+    race.peer("held counter that does nothing (the floor)", |_| idle_counter.increment(1));
     race.peer("held histogram of expvar", |at| our_histogram.record(at as f64 * 1e-6));
     race.peer_with_pause(
         "held histogram of metrics-exporter-prometheus",
@@ -40,6 +59,11 @@ fn main() {
     let ratios: Vec<_> = [
         ("counter! into expvar", "counter! into metrics-exporter-prometheus", [0.8, 0.8]),
         ("held counter of expvar", "held counter of metrics-exporter-prometheus", [0.5, 0.5]),
+        (
+            "held counter that does nothing (the floor)",
+            "held counter of metrics-exporter-prometheus",
+            [0.5, 0.5],
+        ),
         ("held histogram of expvar", "held histogram of metrics-exporter-prometheus", [0.2, 0.1]),
     ]
     .into_iter()
