@@ -1,5 +1,4 @@
-//! The parts of the cells, small enough for Miri:
-//! `MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test -p expvar --lib cells`.
+//! The parts of the cells, small enough for Miri: `.ci/release` has the command.
 
 use super::arena::Arena;
 use super::heat::Heat;
