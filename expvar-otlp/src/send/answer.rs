@@ -281,7 +281,7 @@ mod tests {
             (answer(403, &[], b""), "403 Forbidden", "OTEL_EXPORTER_OTLP_HEADERS"),
             (answer(400, &protobuf, status.as_bytes()), "no such tenant", "the server's message"),
             (answer(415, &[], b""), "415", "OTEL_EXPORTER_OTLP_PROTOCOL"),
-            (answer(308, &[("location", "/x")], b""), "it is moved to /x", "set the endpoint"),
+            (answer(308, &[("location", "/x")], b""), "it has moved to /x", "set the endpoint"),
             (answer(500, &[], b"oops"), "oops", "log"),
         ] {
             let Verdict::Rejected { problem: found, remedy: given } = answer.judge() else {
