@@ -20,7 +20,10 @@ fn its_blocks_are_sampled_and_forgotten() {
         top.filter(|site| site.name.contains("::holds")).map(|site| site.bytes).sum::<u64>()
     };
     let list = 100 * size_of::<Vec<u8>>() as u64;
-    assert!((10_000_000..=10_000_000 + 2 * list).contains(&bytes()), "{}", bytes());
+    let expected = 10_000_000..=10_000_000 + 2 * list;
+    // A profile resolves names for five seconds at most; the next one goes on.
+    let found = (0..100).map(|_| bytes()).find(|bytes| expected.contains(bytes));
+    assert!(found.is_some(), "{}", bytes());
     held.iter_mut().for_each(|block| block.reserve(1_000_000));
     assert!(bytes() <= 2 * list, "moved by another function: {}", bytes());
     drop(held);
