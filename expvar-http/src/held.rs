@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use bytes::Bytes;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use crate::limits::{MAX_HELD_BYTES, MAX_PIECE_BYTES};
 use crate::stats;
@@ -39,7 +39,7 @@ impl Held {
     /// its piece.
     pub(crate) fn piece(&self, at: usize) -> Option<Bytes> {
         self.note_taken();
-        let bytes = self.lock();
+        let bytes = self.bytes.lock();
         let rest = bytes.get(at..).filter(|rest| !rest.is_empty())?;
         Some(match self.len {
             0..=MAX_PIECE_BYTES => bytes.slice(at..),
@@ -52,11 +52,7 @@ impl Held {
     }
 
     fn give_up(&self) {
-        drop(std::mem::take(&mut *self.lock()));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Bytes> {
-        self.bytes.lock()
+        drop(std::mem::take(&mut *self.bytes.lock()));
     }
 }
 
@@ -85,7 +81,7 @@ impl Ledger {
         let mut held: Vec<Arc<Held>> = entries.iter().filter_map(Weak::upgrade).collect();
         entries.push(Arc::downgrade(&new));
         drop(entries);
-        held.retain(|held| !held.lock().is_empty());
+        held.retain(|held| !held.bytes.lock().is_empty());
         held.sort_unstable_by_key(|held| held.taken_us.load(Relaxed));
         let mut bytes = new.len + held.iter().map(|held| held.len).sum::<usize>();
         for held in held {

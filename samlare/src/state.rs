@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use expvar_carbon::Refusal;
@@ -209,13 +209,13 @@ impl State {
     /// Counts skipped slots.
     pub fn skipped(&self, slots: u64) {
         if slots > 0 {
-            self.lock().report.skipped += slots;
+            self.current.lock().report.skipped += slots;
         }
     }
 
     /// Updates with a poll's result; returns what to log.
     pub fn polled(&self, outcome: Outcome) -> Vec<News> {
-        let mut current = self.lock();
+        let mut current = self.current.lock();
         let Current { report: counts, recent_ms, limiter, told } = &mut *current;
         counts.polls += 1;
         counts.last_poll_secs = outcome.secs;
@@ -263,7 +263,7 @@ impl State {
 
     /// The current state.
     pub fn report(&self) -> Report {
-        let counts = self.lock().report.clone();
+        let counts = self.current.lock().report.clone();
         Report {
             url: self.name.clone(),
             prefix: self.prefix.clone(),
@@ -298,21 +298,17 @@ impl State {
 
     /// Unix time of the last poll's slot; 0 before the first.
     pub fn last_poll_secs(&self) -> u64 {
-        self.lock().report.last_poll_secs
+        self.current.lock().report.last_poll_secs
     }
 
     /// How many points the last good poll brought.
     pub(crate) fn last_points(&self) -> u64 {
-        self.lock().report.last_points
+        self.current.lock().report.last_points
     }
 
     /// How long the last polls took, in milliseconds, the newest last; `None` where one failed.
     pub fn recent_ms(&self) -> Vec<Option<f32>> {
-        self.lock().recent_ms.iter().map(|&ms| (ms >= 0.0).then_some(ms)).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Current> {
-        self.current.lock()
+        self.current.lock().recent_ms.iter().map(|&ms| (ms >= 0.0).then_some(ms)).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! When an endpoint is polled, and which slots are made up for.
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::schedule::Schedule;
@@ -48,20 +48,20 @@ impl Duty {
     pub fn new(begin: Begin) -> Duty {
         let duty = Duty::default();
         if let Begin::Late(from_ms) = begin {
-            duty.lock().late = Some((from_ms, LATE));
+            duty.wanted.lock().late = Some((from_ms, LATE));
         }
         duty
     }
 
     /// Makes up for the current slot unless it was polled, at this time.
     pub fn catch_up(&self, from_ms: u64) {
-        self.lock().late = Some((from_ms, LATE));
+        self.wanted.lock().late = Some((from_ms, LATE));
         self.news.notify_one();
     }
 
     /// Ends after the current slot, or `more` slots later; the first call counts.
     pub fn end(&self, schedule: &Schedule, now_ms: u64, more: u64) {
-        let mut wanted = self.lock();
+        let mut wanted = self.wanted.lock();
         if wanted.until.is_none() {
             wanted.until = Some(schedule.latest(now_ms) + more * schedule.interval_ms());
             drop(wanted);
@@ -71,12 +71,12 @@ impl Duty {
 
     /// Cancels the end.
     pub fn keep(&self) {
-        self.lock().until = None;
+        self.wanted.lock().until = None;
     }
 
     /// The next step after the slot polled last; `None` at the end.
     pub(crate) fn next(&self, schedule: &Schedule, last: Option<u64>, now_ms: u64) -> Option<Turn> {
-        let mut wanted = self.lock();
+        let mut wanted = self.wanted.lock();
         let until = wanted.until;
         let is_wanted = |turn: &Turn| until.is_none_or(|until| turn.slot <= until);
         if let Some((from_ms, left)) = wanted.late.take() {
@@ -94,7 +94,7 @@ impl Duty {
 
     /// A poll begins.
     pub(crate) fn begun(&self) {
-        if let Some((_, left)) = &mut self.lock().late {
+        if let Some((_, left)) = &mut self.wanted.lock().late {
             *left = left.saturating_sub(1);
         }
     }
@@ -102,10 +102,6 @@ impl Duty {
     /// Resolves when the next step may have changed.
     pub(crate) async fn changed(&self) {
         self.news.notified().await;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Wanted> {
-        self.wanted.lock()
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
@@ -138,7 +138,7 @@ impl Membership {
 
     /// The views since the last call, in order; act on each.
     pub fn views(&self) -> Vec<View> {
-        lock(&self.shared.views).drain(..).collect()
+        self.shared.views.lock().drain(..).collect()
     }
 
     /// The status of the cluster.
@@ -164,12 +164,12 @@ impl Membership {
     /// How certain this member is that the others count it.
     pub(crate) fn confidence(&self) -> impl Fn() -> Confidence + Send + Sync + use<> {
         let shared = self.shared.clone();
-        move || *lock(&shared.confidence)
+        move || *shared.confidence.lock()
     }
 
     /// Changes the settings of the same member and publishes them. Reloads certificates.
     pub fn change(&self, settings: &Settings, config: String, slot: Duration) {
-        *lock(&self.shared.settings) = settings.clone();
+        *self.shared.settings.lock() = settings.clone();
         self.shared.status.lock().report.replicas = settings.replicas;
         self.shared.config.send_if_modified(|current| {
             let new = (config, slot);
@@ -206,7 +206,7 @@ impl Membership {
 
 impl Shared {
     fn seat(&self) -> Seat {
-        let settings = lock(&self.settings);
+        let settings = self.settings.lock();
         let (endpoints, points) = (self.counted)();
         Seat {
             name: settings.name.clone(),
@@ -221,8 +221,4 @@ impl Shared {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
-}
-
-fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock()
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::{Joined, Shared, lock};
+use super::{Joined, Shared};
 use crate::cluster::engine::{Change, Changes, Lease};
 use crate::cluster::seat::Seat;
 use crate::cluster::settings::Settings;
@@ -53,7 +53,7 @@ pub(super) struct Following {
 
 impl Following {
     pub(super) fn new(shared: Arc<Shared>) -> Following {
-        let settings = lock(&shared.settings).clone();
+        let settings = shared.settings.lock().clone();
         let (now, looked_ms) = (Instant::now(), shared.clock.now_ms());
         Following {
             shared,
@@ -96,7 +96,7 @@ impl Following {
                     }
                 }
             }
-            self.settings = lock(&self.shared.settings).clone();
+            self.settings = self.shared.settings.lock().clone();
             if self.was_stopped() {
                 self.read_anew();
             }
@@ -256,7 +256,7 @@ impl Following {
         self.shared.status.lock().owners = view.owners.clone();
         self.shared.status.lock().report.changes += u64::from(!is_first);
         view.vanished = vanished;
-        let mut views = lock(&self.shared.views);
+        let mut views = self.shared.views.lock();
         if views.len() == MAX_VIEWS {
             let skipped = views.pop_front();
             view.vanished |= skipped.is_some_and(|view| view.vanished);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::{Confidence, Joined, lock};
+use super::super::{Confidence, Joined};
 use super::Following;
 use crate::cluster::engine::Lease;
 use crate::cluster::seat::Seat;
@@ -28,7 +28,7 @@ impl Following {
             }
             _ => Confidence::Unknown,
         };
-        let was = std::mem::replace(&mut *lock(&self.shared.confidence), confidence);
+        let was = std::mem::replace(&mut *self.shared.confidence.lock(), confidence);
         if confidence == Confidence::Gone && was != Confidence::Gone {
             self.shared.status.lock().report.leases_lost += 1;
             self.tell(Level::Warn, "the lease is gone, this member joins again", &[]);
@@ -76,7 +76,7 @@ impl Following {
         self.tell(Level::Warn, message, &[("error", &error)]);
         let view = View::of(&self.settings.name, "", [], self.settings.replicas);
         self.shared.status.lock().owners = view.owners.clone();
-        lock(&self.shared.views).push_back(view);
+        self.shared.views.lock().push_back(view);
         self.shared.joined.send_replace(Joined::Alone(error));
         self.shared.news.notify_one();
     }
