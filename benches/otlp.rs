@@ -188,7 +188,7 @@ fn numbers(rounds: usize) {
     let median = times[times.len() / 2];
     let millions = NUMBERS as f64 / median.as_secs_f64() / 1e6;
     println!("{NUMBERS} numbers encoded: {millions:.1} million points a second (at least 10), ");
-    println!("{allocations} allocations a reading, whatever the number of points\n");
+    println!("{allocations} allocations a collection, whatever the number of points\n");
 }
 
 /// Seconds of CPU that this process has used.
@@ -199,9 +199,9 @@ fn cpu_seconds() -> f64 {
     fields.skip(11).take(2).filter_map(|n| n.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
-/// An hour of readings, one a minute, to a collector that is away: a clock that jumps from boundary to
-/// boundary stands in for the hour.
-fn an_hour_away(readings: u64) {
+/// An hour of collections, one a minute, while the collector is unreachable. The clock jumps from
+/// boundary to boundary, so this takes seconds.
+fn an_hour_away(collections: u64) {
     let registry = registry();
     let limit = 8 << 20;
     let otlp = Otlp::new("http://127.0.0.1:9").without_env().registry(&registry);
@@ -216,12 +216,12 @@ fn an_hour_away(readings: u64) {
     let before = cpu_seconds();
     runtime.block_on(async {
         let ending = async {
-            for _ in 0..readings {
+            for _ in 0..collections {
                 clock.fetch_add(60, order);
                 let read = |map: &str| {
                     let text = registry.get(map).map(|map| map.to_string()).unwrap_or_default();
                     let shown: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-                    shown["readings"].as_u64().unwrap_or(0)
+                    shown["collections"].as_u64().unwrap_or(0)
                 };
                 let seen = read("expvar.otlp");
                 while read("expvar.otlp") == seen {
@@ -234,12 +234,12 @@ fn an_hour_away(readings: u64) {
     let cpu = cpu_seconds() - before;
     let left = handle.close();
     println!(
-        "an hour away: {readings} readings of {} points took {cpu:.2} s of CPU,",
+        "an hour away: {collections} collections of {} points took {cpu:.2} s of CPU,",
         COUNTERS + HISTOGRAMS
     );
     println!(
         "{:.3} % of the hour they stand for (at most 1 %);",
-        cpu / (60.0 * readings as f64) * 100.0
+        cpu / (60.0 * collections as f64) * 100.0
     );
     println!("kept: {} bytes (at most {limit}), {} points\n", left.bytes, left.points);
     assert!(left.bytes <= limit as u64, "{}", left.bytes);

@@ -13,6 +13,14 @@ mod pages {
     struct ExpvarCarbon;
     #[doc = include_str!("../expvar-otlp/README.md")]
     struct ExpvarOtlp;
+    #[doc = include_str!("../bridges/expvar-metrics/README.md")]
+    struct ExpvarMetrics;
+    #[doc = include_str!("../bridges/expvar-tokio/README.md")]
+    struct ExpvarTokio;
+    #[doc = include_str!("../bridges/expvar-tracing/README.md")]
+    struct ExpvarTracing;
+    #[doc = include_str!("../docs/memory.md")]
+    struct Memory;
     #[doc = include_str!("../docs/migrations/prometheus.md")]
     struct Prometheus;
     #[doc = include_str!("../docs/migrations/metrics-exporter-prometheus.md")]

@@ -40,7 +40,7 @@ pub struct Push {
     driver: Driver,
     registry: Registry,
     sender: Sender,
-    last_clash: Arc<Text>,
+    last_conflict: Arc<Text>,
 }
 
 /// Renders the registry to lines, and hands them to the sender.
@@ -51,7 +51,7 @@ struct Exporter {
     sender: Sender,
     /// How much of the lines was handed over.
     handed: usize,
-    last_clash: Arc<Text>,
+    last_conflict: Arc<Text>,
 }
 
 impl Push {
@@ -62,17 +62,17 @@ impl Push {
         driver: Driver,
     ) -> (PushHandle, Self) {
         let Settings { interval, shutdown_timeout, registry } = settings;
-        let last_clash = Arc::new(Text::new());
+        let last_conflict = Arc::new(Text::new());
         let exporter = Exporter {
             registry: registry.clone(),
             interval_secs: interval.as_secs(),
             reader,
             sender: sender.clone(),
             handed: 0,
-            last_clash: last_clash.clone(),
+            last_conflict: last_conflict.clone(),
         };
         let (handle, task) = Task::new(exporter, sender.clone(), interval, shutdown_timeout);
-        (handle, Self { task, driver, registry, sender, last_clash })
+        (handle, Self { task, driver, registry, sender, last_conflict })
     }
 
     /// Pushes until `shutdown` resolves or the handle closes it; then collects once more, sends
@@ -80,7 +80,7 @@ impl Push {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Unsent {
         let map = self.sender.variables();
         self.task.show(&map);
-        map.set("last_clash", self.last_clash);
+        map.set("last_conflict", self.last_conflict);
         let name = publish_beside(&self.registry, "expvar.carbon", map);
         // The driver ends when the task has shut the sender down.
         let driven = self.driver.run(std::future::pending());
@@ -97,7 +97,7 @@ impl Export for Exporter {
         self.reader.read(&self.registry, moment, self.interval_secs);
         self.sender.absorb(self.reader.lines());
         if let Some(name) = self.reader.take_conflict() {
-            self.last_clash.set(name);
+            self.last_conflict.set(name);
         }
     }
 

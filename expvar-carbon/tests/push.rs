@@ -143,7 +143,7 @@ fn letters_of_every_script_pass_unless_ascii_is_asked_for() {
 }
 
 #[test]
-fn what_is_refused_is_shown_by_reason_and_clashes_by_name() {
+fn rejected_points_are_counted_by_reason_and_the_last_conflict_is_named() {
     let registry = sample();
     registry.publish(".a_b", Gauge::new()).unwrap().set(1);
     registry.publish("a_b", Gauge::new()).unwrap().set(2);
@@ -160,14 +160,14 @@ fn what_is_refused_is_shown_by_reason_and_clashes_by_name() {
     assert_eq!(lines.iter().filter(|l| l.starts_with("p.a_b")).collect::<Vec<_>>(), ["p.a_b 1"]);
     let shown: serde_json::Value = serde_json::from_str(&shown.to_string()).unwrap();
     let refused = serde_json::json!({
-        "clash": 1, "empty_name": 1, "infinite": 1, "long_datagram": 0, "long_name": 1, "nan": 1,
+        "conflict": 1, "empty_name": 1, "infinite": 1, "long_datagram": 0, "long_name": 1, "nan": 1,
         "timestamp": 0,
     });
-    assert_eq!(shown["points_refused"], refused);
+    assert_eq!(shown["points_rejected"], refused);
     assert_eq!(shown["points_rounded"], 1);
-    assert_eq!(shown["last_clash"], "p.a_b");
+    assert_eq!(shown["last_conflict"], "p.a_b");
     assert_eq!(shown["last_error"], "");
-    assert_eq!(shown["readings"], 1);
+    assert_eq!(shown["collections"], 1);
     assert!(shown["points_sent"].as_u64().unwrap() > 10);
     assert!(registry.get("expvar.carbon").is_none(), "it goes with the push");
 }

@@ -147,7 +147,7 @@ fn a_datagram_takes_no_line_that_does_not_fit() {
     assert!(datagram[..length].starts_with(b"short 0 ") && length < 30);
     let shown: serde_json::Value = serde_json::from_str(&shown.to_string()).unwrap();
     assert_eq!(
-        (&shown["points_refused"]["long_datagram"], &shown["points_sent"]),
+        (&shown["points_rejected"]["long_datagram"], &shown["points_sent"]),
         (&1.into(), &1.into())
     );
 }

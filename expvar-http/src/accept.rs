@@ -98,7 +98,7 @@ impl Connections {
     fn open(&mut self, stream: TcpStream) {
         stats::ACCEPTED.inc();
         if self.open.len() >= self.limits.connections && !self.evict() {
-            stats::REFUSED.inc();
+            stats::REJECTED.inc();
             return;
         }
         let activity = Activity::new(self.epoch);

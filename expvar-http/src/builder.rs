@@ -89,7 +89,7 @@ impl Builder {
     /// and this machine's host name.
     ///
     /// A request with any other name in its `Host` header gets 421. The first request with each of
-    /// up to 16 such names is logged to standard error; `refused_hosts` in `expvar.http` counts
+    /// up to 16 such names is logged to standard error; `rejected_hosts` in `expvar.http` counts
     /// all. A container's host name often differs from the name it is reached by: the name of a
     /// service in Compose or Kubernetes must be given here. This check prevents DNS rebinding,
     /// where a web page points its own name at this server and reads variables through a visitor's
@@ -132,7 +132,7 @@ impl Builder {
     /// At the limit, a new connection replaces an existing one (`evicted` in `expvar.http`), in
     /// this order: the oldest without a complete request, an idle one between requests, a live
     /// page, one whose client has read nothing for a second. If all are busy, the new connection is
-    /// closed (`refused`). Live pages take at most half of the connections; one more closes the
+    /// closed (`rejected`). Live pages take at most half of the connections; one more closes the
     /// oldest page. If there is no file descriptor for a new connection, one is freed in the same
     /// order.
     #[must_use]

@@ -52,7 +52,7 @@ impl Hosts {
 
     /// Logs the first request rejected for each name: a scraper shows no more than the status.
     pub(crate) fn report(&self, refusal: &Refusal) {
-        stats::REFUSED_HOSTS.inc();
+        stats::REJECTED_HOSTS.inc();
         let Refusal::Unknown(name) = refusal else { return };
         let mut reported = REPORTED.lock();
         if reported.len() >= MAX_REPORTED || reported.contains(name) {

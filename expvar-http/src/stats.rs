@@ -20,8 +20,8 @@ const MEMBERS: &[(&str, Info)] = &[
     ("accepted", Info::with_help("Connections accepted.")),
     ("accept_errors", Info::with_help("Connections that could not be accepted.")),
     ("evicted", Info::with_help("Connections closed to make room for newer ones.")),
-    ("refused", Info::with_help("Connections turned away because all others were busy.")),
-    ("refused_hosts", Info::with_help("Requests rejected for their Host header.")),
+    ("rejected", Info::with_help("Connections rejected because all others were busy.")),
+    ("rejected_hosts", Info::with_help("Requests rejected for their Host header.")),
     ("timed_out", Info::with_help("Connections cut because their peer was too slow.")),
     ("given_up", Info::with_help("Documents aborted because clients read them too slowly.")),
     ("pages", Info::with_help("Live pages open now.")),
@@ -49,11 +49,11 @@ pub(crate) static ACCEPT_ERRORS: Counter = Counter::new();
 /// Connections closed to make room for newer ones.
 pub(crate) static EVICTED: Counter = Counter::new();
 /// Connections closed because all others were busy.
-pub(crate) static REFUSED: Counter = Counter::new();
+pub(crate) static REJECTED: Counter = Counter::new();
 /// Documents dropped because clients read them too slowly.
 pub(crate) static GIVEN_UP: Counter = Counter::new();
 /// Requests rejected because of their host name.
-pub(crate) static REFUSED_HOSTS: Counter = Counter::new();
+pub(crate) static REJECTED_HOSTS: Counter = Counter::new();
 /// Connections closed by a timeout.
 pub(crate) static TIMED_OUT: Counter = Counter::new();
 /// Duration of the last request for a document in nanoseconds.
@@ -70,8 +70,8 @@ pub(crate) fn show() {
         HTTP.set("accepted", &ACCEPTED);
         HTTP.set("accept_errors", &ACCEPT_ERRORS);
         HTTP.set("evicted", &EVICTED);
-        HTTP.set("refused", &REFUSED);
-        HTTP.set("refused_hosts", &REFUSED_HOSTS);
+        HTTP.set("rejected", &REJECTED);
+        HTTP.set("rejected_hosts", &REJECTED_HOSTS);
         HTTP.set("timed_out", &TIMED_OUT);
         HTTP.set("given_up", &GIVEN_UP);
         HTTP.set("pages", &history::WATCHERS);

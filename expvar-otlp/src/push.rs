@@ -44,7 +44,7 @@ pub struct Push {
     driver: Driver,
     registry: Registry,
     sender: Sender,
-    last_clash: Arc<Text>,
+    last_conflict: Arc<Text>,
     problems: Vec<(String, String)>,
     disabled: bool,
 }
@@ -55,7 +55,7 @@ struct Exporter {
     reader: Reader,
     pack: Pack,
     sender: Sender,
-    last_clash: Arc<Text>,
+    last_conflict: Arc<Text>,
     troubles: Troubles,
     /// The time of the last collection.
     last: u64,
@@ -65,20 +65,20 @@ struct Exporter {
 impl Push {
     pub(crate) fn new(parts: Parts, feed: Feed, driver: Driver) -> (PushHandle, Self) {
         let sender = feed.sender.clone();
-        let last_clash = Arc::new(Text::new());
+        let last_conflict = Arc::new(Text::new());
         let exporter = Exporter {
             registry: parts.registry.clone(),
             reader: parts.reader,
             pack: parts.pack,
             sender: sender.clone(),
-            last_clash: last_clash.clone(),
+            last_conflict: last_conflict.clone(),
             troubles: Troubles::default(),
             last: 0,
             disabled: parts.disabled,
         };
         let (handle, task) = Task::new(exporter, feed, parts.interval, parts.shutdown_timeout);
         let Parts { registry, problems, disabled, .. } = parts;
-        (handle, Self { task, driver, registry, sender, last_clash, problems, disabled })
+        (handle, Self { task, driver, registry, sender, last_conflict, problems, disabled })
     }
 
     /// For tests: replaces the wall clock and the random delay.
@@ -114,7 +114,7 @@ impl Push {
         let map = Map::new().members(MEMBERS);
         self.sender.counts().show(&map);
         self.task.show(&map);
-        map.set("last_clash", self.last_clash.clone());
+        map.set("last_conflict", self.last_conflict.clone());
         map.set("destination", Text::new()).set(self.sender.destination());
         let said = |(setting, problem): &(String, String)| format!("{setting}: {problem}");
         let ignored: Vec<_> = self.problems.iter().map(said).collect();
@@ -153,7 +153,7 @@ impl Export for Exporter {
         }
         self.troubles.update(refused, |event| self.sender.tell(event));
         if let Some(name) = self.reader.take_conflict() {
-            self.last_clash.set(name.as_str());
+            self.last_conflict.set(name.as_str());
         }
     }
 

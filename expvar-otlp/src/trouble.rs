@@ -23,7 +23,7 @@ impl Troubles {
     /// Updates with the counts of a collection.
     pub(crate) fn update(&mut self, refused: Refused, tell: impl Fn(&Event)) {
         let reasons = [
-            (Refusal::Conflict, refused.clash),
+            (Refusal::Conflict, refused.conflict),
             (Refusal::LongName, refused.long_name),
             (Refusal::BadCounter, refused.bad_counter),
         ];

@@ -303,9 +303,9 @@ fn nothing_is_lost_or_counted_twice_over_restarts() {
             collector.kill();
             // Each of these is collected while the collector is down.
             for n in [10, 100] {
-                let before = readings(&registry);
+                let before = collections(&registry);
                 record(n);
-                while readings(&registry) == before {
+                while collections(&registry) == before {
                     std::thread::sleep(Duration::from_millis(5));
                 }
             }
@@ -333,9 +333,9 @@ fn nothing_is_lost_or_counted_twice_over_restarts() {
     }
 }
 
-fn readings(registry: &Registry) -> u64 {
+fn collections(registry: &Registry) -> u64 {
     let map = registry.get("expvar.otlp").unwrap().to_string();
-    serde_json::from_str::<Value>(&map).unwrap()["readings"].as_u64().unwrap()
+    serde_json::from_str::<Value>(&map).unwrap()["collections"].as_u64().unwrap()
 }
 
 #[test]

@@ -406,11 +406,15 @@ fn what_nobody_could_store_is_refused_and_counted() {
         assert_eq!(json.matches(r#""name":"a_b""#).count(), 1, "{reading} {json}");
         assert_eq!(json.matches(r#""name":"a.b""#).count(), 1);
         let refused = renderer.refused();
-        assert_eq!((refused.clash, refused.long_name, refused.bad_counter), (1, 1, 1), "{reading}");
+        assert_eq!(
+            (refused.conflict, refused.long_name, refused.bad_counter),
+            (1, 1, 1),
+            "{reading}"
+        );
     }
     registry.remove("a b");
     renderer.to_json();
-    assert_eq!(renderer.refused().clash, 0);
+    assert_eq!(renderer.refused().conflict, 0);
 }
 
 #[test]

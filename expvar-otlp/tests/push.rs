@@ -3,9 +3,10 @@
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use expvar::{Counter, Registry};
+use expvar::{Counter, Func, Gauge, Info, Registry};
 use expvar_otlp::Otlp;
 use expvar_peers::collector;
+use serde_json::Value;
 
 fn otlp(url: &str, registry: &Registry) -> Otlp {
     let otlp = Otlp::new(url).without_env().without_library().registry(registry);
@@ -49,7 +50,7 @@ fn it_reads_by_itself_and_shows_how_it_goes() {
         std::thread::sleep(Duration::from_millis(5));
     }
     let shown = registry.get("expvar.otlp").unwrap().to_string();
-    for key in ["points_accepted", "requests", "queue_bytes", "readings", "destination"] {
+    for key in ["points_accepted", "requests", "queue_bytes", "collections", "destination"] {
         assert!(shown.contains(&format!("\"{key}\": ")), "{key}: {shown}");
     }
     let second = otlp(&url, &registry).interval(Duration::from_secs(3_600)).spawn().unwrap();
@@ -57,6 +58,27 @@ fn it_reads_by_itself_and_shows_how_it_goes() {
         std::thread::sleep(Duration::from_millis(5));
     }
     second.close();
+    handle.close();
+}
+
+#[test]
+fn points_rejected_before_sending_are_counted_by_reason() {
+    let (url, received) = collector();
+    let registry = Registry::new();
+    for name in ["a b", "a_b", "x".repeat(300).as_str()] {
+        registry.publish(name, Gauge::new()).unwrap();
+    }
+    registry.publish_with("below", Func::new(|| -1), Info::new().counter()).unwrap();
+    let handle = otlp(&url, &registry).interval(Duration::from_secs(1)).spawn().unwrap();
+    received.recv().unwrap();
+    let shown: Value =
+        serde_json::from_str(&registry.get("expvar.otlp").unwrap().to_string()).unwrap();
+    let rejected = shown["points_rejected"].as_object().unwrap();
+    assert_eq!(rejected.len(), 4, "{shown}");
+    for reason in ["bad_counter", "conflict", "long_name"] {
+        assert!(rejected[reason].as_u64().unwrap() > 0, "{reason}: {shown}");
+    }
+    assert_eq!((&rejected["server"], &shown["last_conflict"]), (&0.into(), &"a_b".into()));
     handle.close();
 }
 

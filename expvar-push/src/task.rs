@@ -85,11 +85,11 @@ pub struct Task<E> {
 /// Statistics of collections.
 #[derive(Default)]
 struct Shown {
-    readings: Arc<Counter>,
-    readings_late: Arc<Counter>,
-    readings_skipped: Arc<Counter>,
+    collections: Arc<Counter>,
+    collections_late: Arc<Counter>,
+    collections_skipped: Arc<Counter>,
     late_seconds: Arc<FloatGauge>,
-    last_reading_seconds: Arc<FloatGauge>,
+    last_collection_seconds: Arc<FloatGauge>,
 }
 
 impl<E: Export> Task<E> {
@@ -128,11 +128,11 @@ impl<E: Export> Task<E> {
     /// Adds the statistics of collections to `map`.
     pub fn show(&self, map: &Map) {
         let shown = &self.shown;
-        map.set("readings", shown.readings.clone());
-        map.set("readings_late", shown.readings_late.clone());
-        map.set("readings_skipped", shown.readings_skipped.clone());
+        map.set("collections", shown.collections.clone());
+        map.set("collections_late", shown.collections_late.clone());
+        map.set("collections_skipped", shown.collections_skipped.clone());
         map.set("late_seconds", shown.late_seconds.clone());
-        map.set("last_reading_seconds", shown.last_reading_seconds.clone());
+        map.set("last_collection_seconds", shown.last_collection_seconds.clone());
     }
 
     /// Pushes until `shutdown` resolves or the handle closes it; then collects once more, sends
@@ -198,13 +198,13 @@ impl<E: Export> Task<E> {
     fn read(&mut self, moment: Moment) {
         let (began, shown) = (Instant::now(), &self.shown);
         shown.late_seconds.set(moment.late.as_secs_f64());
-        shown.readings.inc();
-        shown.readings_skipped.add(moment.skipped);
+        shown.collections.inc();
+        shown.collections_skipped.add(moment.skipped);
         if moment.is_late(self.interval) {
-            shown.readings_late.inc();
+            shown.collections_late.inc();
         }
         self.export.read(moment);
-        shown.last_reading_seconds.set(began.elapsed().as_secs_f64());
+        shown.last_collection_seconds.set(began.elapsed().as_secs_f64());
     }
 }
 

@@ -18,7 +18,7 @@ pub struct Counts {
     /// Points taken from documents.
     pub points: Shared<Counter>,
     /// Points with the name of an earlier point of the same document.
-    pub clashing: Shared<Counter>,
+    pub conflicts: Shared<Counter>,
     /// Bytes of documents, decompressed.
     pub bytes: Shared<Counter>,
     /// Durations of polls, in nanoseconds.
@@ -48,8 +48,8 @@ impl Counts {
                 Unit::None,
             ),
             points: counter("samlare.points", "Points taken from documents.", Unit::None),
-            clashing: counter(
-                "samlare.clashing",
+            conflicts: counter(
+                "samlare.conflicts",
                 "Points with the name of an earlier point of the same document.",
                 Unit::None,
             ),
@@ -64,7 +64,7 @@ impl Counts {
         match result {
             Ok(taken) => {
                 self.points.add(taken.points);
-                self.clashing.add(taken.clashing().0);
+                self.conflicts.add(taken.conflicts().0);
                 self.bytes.add(taken.bytes as u64);
             }
             Err(_) => self.failures.inc(),

@@ -32,7 +32,7 @@ pub fn tell(log: &Log, event: &Event) {
             say("points are rejected", &[("reason", reason), ("remedy", remedy)]);
         }
         Event::Refused { reason, points } => {
-            say("no more points are rejected", &[("reason", reason), ("refused", points)]);
+            say("no more points are rejected", &[("reason", reason), ("rejected", points)]);
         }
         Event::Rejecting { destination, problem, remedy } => say(
             "destination rejects points",

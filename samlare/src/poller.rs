@@ -184,7 +184,7 @@ fn read_and_send(
     secs: u64,
     common: &Common,
 ) -> Result<Taken, String> {
-    // A failure in doubt is told later, if at all.
+    // An uncertain failure is reported later, if at all.
     let accuses = !common.doubt.is_on();
     common.otlp.take(endpoint, answer.as_ref().ok().map(Body::bytes), secs, accuses);
     SCRATCH.with_borrow_mut(|(lines, conflicts)| {

@@ -45,10 +45,10 @@ struct Counts {
     last_ms: f64,
     last_bytes: u64,
     last_points: u64,
-    last_clashing: u64,
-    last_clash: String,
-    last_refused: u64,
-    last_refusal: String,
+    last_conflicts: u64,
+    last_conflict: String,
+    last_rejected: u64,
+    last_rejection: String,
     last_error: String,
 }
 
@@ -82,13 +82,13 @@ pub struct Report {
     /// The points of the last document.
     pub last_points: u64,
     /// How many points of the last document have the name of an earlier one.
-    pub last_clashing: u64,
+    pub last_conflicts: u64,
     /// The first such name; empty without one.
-    pub last_clash: String,
+    pub last_conflict: String,
     /// How many points of the last document were rejected.
-    pub last_refused: u64,
+    pub last_rejected: u64,
     /// The reason, and the first such name; empty without one.
-    pub last_refusal: String,
+    pub last_rejection: String,
     /// The error of the last failed poll; empty without one.
     pub last_error: String,
 }
@@ -182,16 +182,16 @@ impl Taken {
     }
 
     /// How many points have the name of an earlier one, and the first such name.
-    pub fn clashing(&self) -> (u64, &str) {
-        let clash = self.flaws.iter().find(|flaw| flaw.kind == FlawKind::Conflict);
-        clash.map_or((0, ""), |flaw| (flaw.count, flaw.first.as_str()))
+    pub fn conflicts(&self) -> (u64, &str) {
+        let conflict = self.flaws.iter().find(|flaw| flaw.kind == FlawKind::Conflict);
+        conflict.map_or((0, ""), |flaw| (flaw.count, flaw.first.as_str()))
     }
 
     /// How many points were rejected, and why the first kind was.
-    fn refused(&self) -> (u64, String) {
-        let refused = || self.flaws.iter().filter(|flaw| flaw.kind != FlawKind::Conflict);
-        let why = refused().next().map(|flaw| format!("{}: {}", flaw.kind.problem(), flaw.first));
-        (refused().map(|flaw| flaw.count).sum(), why.unwrap_or_default())
+    fn rejected(&self) -> (u64, String) {
+        let rejected = || self.flaws.iter().filter(|flaw| flaw.kind != FlawKind::Conflict);
+        let why = rejected().next().map(|flaw| format!("{}: {}", flaw.kind.problem(), flaw.first));
+        (rejected().map(|flaw| flaw.count).sum(), why.unwrap_or_default())
     }
 }
 
@@ -230,9 +230,9 @@ impl State {
             Ok(taken) => {
                 counts.last_bytes = taken.bytes as u64;
                 counts.last_points = taken.points;
-                let (clashing, clash) = taken.clashing();
-                (counts.last_clashing, counts.last_clash) = (clashing, clash.to_owned());
-                (counts.last_refused, counts.last_refusal) = taken.refused();
+                let (conflicts, conflict) = taken.conflicts();
+                (counts.last_conflicts, counts.last_conflict) = (conflicts, conflict.to_owned());
+                (counts.last_rejected, counts.last_rejection) = taken.rejected();
                 let failures = std::mem::take(&mut counts.failures_in_row);
                 match counts.up.replace(true) {
                     Some(true) => news.extend(limiter.held_back().map(News::Suppressed)),
@@ -288,10 +288,10 @@ impl State {
             last_ms: (counts.last_ms * 1000.0).round() / 1000.0,
             last_bytes: counts.last_bytes,
             last_points: counts.last_points,
-            last_clashing: counts.last_clashing,
-            last_clash: counts.last_clash,
-            last_refused: counts.last_refused,
-            last_refusal: counts.last_refusal,
+            last_conflicts: counts.last_conflicts,
+            last_conflict: counts.last_conflict,
+            last_rejected: counts.last_rejected,
+            last_rejection: counts.last_rejection,
             last_error: counts.last_error,
         }
     }
@@ -352,8 +352,8 @@ mod tests {
         assert_eq!(flaws(state.polled(outcome(Ok(taken())))), 2);
         assert_eq!(flaws(state.polled(outcome(Ok(taken())))), 0);
         let report = state.report();
-        assert_eq!((report.last_clashing, report.last_clash.as_str()), (1, "p.a"));
-        assert_eq!(report.last_refused, 2);
-        assert_eq!(report.last_refusal, "numbers are out of range: p.b");
+        assert_eq!((report.last_conflicts, report.last_conflict.as_str()), (1, "p.a"));
+        assert_eq!(report.last_rejected, 2);
+        assert_eq!(report.last_rejection, "numbers are out of range: p.b");
     }
 }

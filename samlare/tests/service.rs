@@ -188,10 +188,10 @@ fn names_that_become_the_same_are_counted_and_shown() {
     let config = carbon(sink.port) + &format!("Listen = \"127.0.0.1:{port}\"\n");
     let program = Program::start(&(config + &endpoint(&service, "/a", "p")));
     sink.wait_for("p.x.c", 2);
-    assert!(shown(port, "samlare.clashing").as_u64() >= Some(2));
+    assert!(shown(port, "samlare.conflicts").as_u64() >= Some(2));
     let report = &shown(port, "samlare.endpoints")[service.url("/a")];
-    assert_eq!((&report["last_points"], &report["last_clashing"]), (&3.into(), &1.into()));
-    assert_eq!(report["last_clash"], "p.x.a.b");
+    assert_eq!((&report["last_points"], &report["last_conflicts"]), (&3.into(), &1.into()));
+    assert_eq!(report["last_conflict"], "p.x.a.b");
     program.terminate();
 }
 

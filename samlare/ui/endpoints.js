@@ -246,7 +246,7 @@ const detail = {
     write($('detail-about'), [
       endpoint.prefix && `as ${visible(endpoint.prefix, 300)}`, `every ${duration(step)}`, ago(endpoint.last_poll_secs),
       `${human(endpoint.last_bytes, 'bytes')}`, plural(endpoint.last_points, 'point'),
-      endpoint.last_clashing && `${human(endpoint.last_clashing)} named as another: ${visible(endpoint.last_clash, 300)}`,
+      endpoint.last_conflicts && `${human(endpoint.last_conflicts)} named as another: ${visible(endpoint.last_conflict, 300)}`,
       endpoint.skipped && `${plural(endpoint.skipped, 'slot')} skipped`,
     ].filter(Boolean).join(' · '));
     const when = endpoint.state === 'down' ? '' : 'Last failure: ';

@@ -61,8 +61,8 @@ async fn values_are_read_at_boundaries_and_handed_over_with_the_jitter() {
     assert_eq!(stage.until(10.6).await, ["a 1 1000010"], "as it was at the boundary");
     let all = stage.until(40.6).await;
     assert_eq!(all[1..], ["a 2 1000020", "a 2 1000030", "a 2 1000040"]);
-    assert_eq!(stage.shown("readings"), 4);
-    assert_eq!(stage.shown("readings_late"), 0);
+    assert_eq!(stage.shown("collections"), 4);
+    assert_eq!(stage.shown("collections_late"), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -100,8 +100,8 @@ async fn a_slow_reading_skips_boundaries_and_says_so() {
         .map(|line| line.rsplit_once(' ').unwrap().1.to_owned())
         .collect();
     assert_eq!(timestamps, ["1000010", "1000040", "1000050", "1000060"]);
-    assert_eq!(stage.shown("readings_skipped"), 2);
-    assert_eq!(stage.shown("readings_late"), 1);
+    assert_eq!(stage.shown("collections_skipped"), 2);
+    assert_eq!(stage.shown("collections_late"), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,5 +126,5 @@ async fn a_dropped_handle_leaves_the_task_running() {
     drop(stage.handle.take());
     let lines = ["a 0 1000010", "a 0 1000020", "a 0 1000030"];
     assert_eq!(stage.until(35.0).await, lines);
-    assert_eq!(stage.shown("readings"), 3);
+    assert_eq!(stage.shown("collections"), 3);
 }

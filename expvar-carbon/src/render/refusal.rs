@@ -52,7 +52,7 @@ impl Refusal {
             Refusal::NotANumber => "nan",
             Refusal::Infinite => "infinite",
             Refusal::Timestamp => "timestamp",
-            Refusal::Conflict => "clash",
+            Refusal::Conflict => "conflict",
             Refusal::LongDatagram => "long_datagram",
         }
     }
@@ -65,7 +65,7 @@ impl Refusal {
             Refusal::NotANumber => "set no gauge to NaN, or exclude it",
             Refusal::Infinite => "set no gauge to infinity, or exclude it",
             Refusal::Timestamp => "give timestamps in seconds since 1970",
-            Refusal::Conflict => "rename one of the variables; last_clash names one",
+            Refusal::Conflict => "rename one of the variables; last_conflict names one",
             Refusal::LongDatagram => "use tcp:// for names of such length",
         }
     }

@@ -11,7 +11,7 @@ use expvar_push::ConfigError;
 /// ```
 /// use expvar_carbon::{Carbon, Counters};
 ///
-/// // Totals of everything, but requests as what came since the last reading.
+/// // Totals of everything, but requests as the increase since the last push.
 /// let carbon = Carbon::new("graphite:2003").counters_matching("http.**", Counters::Deltas);
 /// # drop(carbon);
 /// ```

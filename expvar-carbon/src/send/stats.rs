@@ -70,7 +70,7 @@ const MEMBERS: &[(&str, Info)] = &[
     ("points_unprotected", Info::with_help("Points that cannot be sent again any more.")),
     ("points_rounded", Info::with_help("Integers that Carbon rounds.")),
     ("points_recovered", Info::with_help("Points that an earlier process left in the spool.")),
-    ("points_refused", Info::with_help("Points that cannot be sent, by reason.").keyed(REASON)),
+    ("points_rejected", Info::with_help("Points that cannot be sent, by reason.").keyed(REASON)),
     ("connects", Info::with_help("Connections made.")),
     ("failures", Info::with_help("Connections that could not be made, or were lost.")),
     ("spool_failures", Info::with_help("Writes to the spool that failed.")),
@@ -87,15 +87,15 @@ const MEMBERS: &[(&str, Info)] = &[
         Info::with_help("Time from the last collection until all of it was written.")
             .unit(Unit::Seconds),
     ),
-    ("readings", Info::with_help("Collections of the registry.")),
-    ("readings_late", Info::with_help("Collections that started late.")),
+    ("collections", Info::with_help("Collections of the registry.")),
+    ("collections_late", Info::with_help("Collections that started late.")),
     (
-        "readings_skipped",
+        "collections_skipped",
         Info::with_help("Collections skipped because the previous one took too long."),
     ),
     ("late_seconds", Info::with_help("Delay of the last collection.").unit(Unit::Seconds)),
     (
-        "last_reading_seconds",
+        "last_collection_seconds",
         Info::with_help("Duration of the last collection.").unit(Unit::Seconds),
     ),
 ];
@@ -246,11 +246,11 @@ impl Counts {
         ] {
             map.set(key, count.clone());
         }
-        let refused = Map::new();
+        let rejected = Map::new();
         for reason in Refusal::EVERY {
-            refused.set(reason.name(), self.refused[reason as usize].clone());
+            rejected.set(reason.name(), self.refused[reason as usize].clone());
         }
-        map.set("points_refused", refused);
+        map.set("points_rejected", rejected);
         map.set("last_push_seconds", self.last_push_seconds.clone());
         map.set("last_error", self.last_error.clone());
         map

@@ -118,7 +118,7 @@ impl MediaType {
         }
     }
 
-    /// The same with names that are escaped so, which it says if nobody asked for that.
+    /// The same with another escaping of names. One other than the default is always stated.
     pub(super) fn escaped(self, escaping: Escaping) -> Self {
         let is_default = escaping == Escaping::Underscores;
         Self { escaping, is_named: self.is_named || !is_default, ..self }

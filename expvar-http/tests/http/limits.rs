@@ -177,14 +177,14 @@ fn busy_connections_are_not_given_up() {
     let (registry, release, calls) = stuck();
     let server = spawn(Server::builder().registry(&registry).max_connections(2));
     let mut busy: Vec<Connection> = (0..2).map(|_| Connection::to(server.local_addr())).collect();
-    let before = counted("refused");
+    let before = counted("rejected");
     for (at, connection) in busy.iter_mut().enumerate() {
         connection.send(GET);
         eventually("its render", || calls.load(Relaxed) == at + 1);
     }
     let mut third = Connection::to(server.local_addr());
     assert_eq!(third.rest(), b"");
-    assert!(counted("refused") > before);
+    assert!(counted("rejected") > before);
     release.store(true, Relaxed);
     for connection in &mut busy {
         assert_eq!(connection.reply(false).unwrap().text(), "{\n\"a\": 0,\n\"slow\": 1\n}\n");

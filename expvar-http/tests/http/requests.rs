@@ -191,7 +191,7 @@ fn the_server_shows_itself() {
     assert!(counted("accepted") >= 2);
     assert!(counted("last_scrape_ns") > 0);
     let document = get(&server, "/debug/vars?r=expvar.http").text().to_owned();
-    for key in ["connections", "evicted", "refused", "timed_out", "accept_errors"] {
+    for key in ["connections", "evicted", "rejected", "timed_out", "accept_errors"] {
         assert!(document.contains(&format!("\"{key}\": ")), "{document}");
     }
     server.shutdown();

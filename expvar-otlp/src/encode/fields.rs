@@ -1,4 +1,4 @@
-//! Protocol Buffers' wire format, as far as reading needs it: answers, and what becomes JSON.
+//! Parses the parts of Protocol Buffers' wire format that responses and the conversion to JSON need.
 
 /// One field's value.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,4 +1,4 @@
-//! What a reading encodes: requests of about a mebibyte.
+//! The output of one collection: encoded requests of about a mebibyte.
 
 use std::collections::VecDeque;
 
@@ -21,12 +21,12 @@ pub(crate) struct Parts {
     /// Points in it.
     points: u64,
     whole: VecDeque<Part>,
-    /// Memory for the parts of the next reading.
+    /// Memory for the parts of the next collection.
     spare: Vec<Message>,
-    /// The requests that were taken of this reading: when they have been sent, their memory serves
-    /// the next one. Memory new from the system would take a quarter of a reading's time.
+    /// The requests taken from this collection. Once they are sent, their memory serves the next
+    /// one. Memory new from the system would take a quarter of a collection's time.
     taken: Vec<Bytes>,
-    /// How many bytes the parts had, of this reading as far as there are any, then of the last one.
+    /// The parts' sizes in bytes: those of this collection so far, then those of the previous one.
     lens: Vec<usize>,
     cut: usize,
 }
@@ -119,7 +119,7 @@ impl Parts {
         self.whole.push_back(Part { metrics, points });
     }
 
-    /// Ends the reading.
+    /// Ends the collection.
     pub(crate) fn finish(&mut self) {
         self.cut(0);
         self.lens.truncate(self.cut);

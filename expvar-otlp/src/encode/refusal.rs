@@ -29,7 +29,7 @@ pub(crate) enum Refusal {
 #[non_exhaustive]
 pub struct Refused {
     /// Another variable gave the same metric with the same attributes.
-    pub clash: u64,
+    pub conflict: u64,
     /// The metric's name would have been longer than 255 bytes.
     pub long_name: u64,
     /// A counter was negative or not a number.
@@ -39,7 +39,7 @@ pub struct Refused {
 impl Refused {
     pub(crate) fn add(&mut self, reason: Refusal) {
         *match reason {
-            Refusal::Conflict => &mut self.clash,
+            Refusal::Conflict => &mut self.conflict,
             Refusal::LongName => &mut self.long_name,
             Refusal::BadCounter => &mut self.bad_counter,
         } += 1;
@@ -59,7 +59,7 @@ impl Refusal {
     /// A remedy.
     pub(crate) const fn remedy(self) -> &'static str {
         match self {
-            Self::Conflict => "rename one of them; expvar.otlp's last_clash says which",
+            Self::Conflict => "rename one of them; expvar.otlp's last_conflict says which",
             Self::LongName => "shorten the variable's name, or map it to another one",
             Self::BadCounter => "declare it as a gauge, or map it to one",
         }

@@ -1,5 +1,6 @@
 //! The statistics of a push.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use expvar::{Counter, FloatGauge, Gauge, Info, Map, Text, Unit};
@@ -38,33 +39,36 @@ pub struct Stats {
     pub refused: Refused,
 }
 
+const REASON: &[Cow<'static, str>] = &[Cow::Borrowed("reason")];
+
 /// Metadata of the keys of `expvar.otlp`, those of the task included.
 pub(crate) const MEMBERS: &[(&str, Info)] = &[
     ("requests", Info::with_help("Requests that got a response, with any status.")),
     ("requests_retried", Info::with_help("Requests that were sent again.")),
     ("sent_bytes", Info::with_help("Bytes of the requests that got a response.").unit(Unit::Bytes)),
     ("points_accepted", Info::with_help("Points accepted by the server.")),
-    ("points_rejected", Info::with_help("Points rejected by the server.")),
+    (
+        "points_rejected",
+        Info::with_help("Points rejected, before sending or by the server, by reason.")
+            .keyed(REASON),
+    ),
     ("points_dropped", Info::with_help("Points dropped because the queue was full.")),
     ("points_unanswered", Info::with_help("Deltas sent in full without a response.")),
-    ("refused_clash", Info::with_help("Points of a series that another variable has already.")),
-    ("refused_long_name", Info::with_help("Points whose name is too long.")),
-    ("refused_bad_counter", Info::with_help("Counters below zero, or not a number.")),
     ("queue_points", Info::with_help("Points that wait.")),
     ("queue_bytes", Info::with_help("Memory of the queue.").unit(Unit::Bytes)),
     (
         "last_success_seconds",
         Info::with_help("Unix time of the last successful request.").unit(Unit::Seconds),
     ),
-    ("readings", Info::with_help("Collections of the registry.")),
-    ("readings_late", Info::with_help("Collections that started late.")),
+    ("collections", Info::with_help("Collections of the registry.")),
+    ("collections_late", Info::with_help("Collections that started late.")),
     (
-        "readings_skipped",
+        "collections_skipped",
         Info::with_help("Collections skipped because a previous one took too long."),
     ),
     ("late_seconds", Info::with_help("Delay of the last collection.").unit(Unit::Seconds)),
     (
-        "last_reading_seconds",
+        "last_collection_seconds",
         Info::with_help("Duration of the last collection.").unit(Unit::Seconds),
     ),
 ];
@@ -79,7 +83,7 @@ pub(crate) struct Counts {
     pub(crate) rejected: Arc<Counter>,
     pub(crate) dropped: Arc<Counter>,
     pub(crate) unanswered: Arc<Counter>,
-    pub(crate) clash: Arc<Counter>,
+    pub(crate) conflict: Arc<Counter>,
     pub(crate) long_name: Arc<Counter>,
     pub(crate) bad_counter: Arc<Counter>,
     pub(crate) queue_points: Arc<Gauge>,
@@ -99,7 +103,7 @@ impl Counts {
             dropped: self.dropped.get(),
             unanswered: self.unanswered.get(),
             refused: Refused {
-                clash: self.clash.get(),
+                conflict: self.conflict.get(),
                 long_name: self.long_name.get(),
                 bad_counter: self.bad_counter.get(),
             },
@@ -108,7 +112,7 @@ impl Counts {
 
     /// Counts the points that a collection rejected.
     pub(crate) fn refuse(&self, refused: Refused) {
-        self.clash.add(refused.clash);
+        self.conflict.add(refused.conflict);
         self.long_name.add(refused.long_name);
         self.bad_counter.add(refused.bad_counter);
     }
@@ -120,15 +124,21 @@ impl Counts {
             ("requests_retried", &self.retries),
             ("sent_bytes", &self.bytes),
             ("points_accepted", &self.accepted),
-            ("points_rejected", &self.rejected),
             ("points_dropped", &self.dropped),
             ("points_unanswered", &self.unanswered),
-            ("refused_clash", &self.clash),
-            ("refused_long_name", &self.long_name),
-            ("refused_bad_counter", &self.bad_counter),
         ] {
             map.set(name, counter.clone());
         }
+        let rejected = Map::new();
+        for (reason, counter) in [
+            ("bad_counter", &self.bad_counter),
+            ("conflict", &self.conflict),
+            ("long_name", &self.long_name),
+            ("server", &self.rejected),
+        ] {
+            rejected.set(reason, counter.clone());
+        }
+        map.set("points_rejected", rejected);
         map.set("queue_points", self.queue_points.clone());
         map.set("queue_bytes", self.queue_bytes.clone());
         map.set("last_success_seconds", self.last_success_seconds.clone());

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::seat::Seat;
 use crate::log::{Level, Log};
 
-/// How many clock readings in a row must differ.
+/// How many consecutive samples of the clock must differ.
 const APART: u8 = 2;
 
 /// Current problems; each is logged when it begins and when it is over.
@@ -17,7 +17,7 @@ pub(super) struct Troubles {
     told: BTreeMap<String, String>,
     /// Since when processes with the same name were seen together.
     doubled: BTreeMap<String, Instant>,
-    /// By key, how many readings in a row differed, and the last difference.
+    /// By key: how many consecutive samples differed, and the last difference.
     clocks: BTreeMap<String, (u8, i64)>,
 }
 

@@ -26,10 +26,10 @@ const ENDPOINT: &[(&str, Info)] = &[
     ("last_bytes", Info::with_help("Size of the last document.").unit(Unit::Bytes)),
     ("last_points", Info::with_help("Points of the last document.")),
     (
-        "last_clashing",
+        "last_conflicts",
         Info::with_help("Points of the last document with the name of an earlier one."),
     ),
-    ("last_refused", Info::with_help("Points of the last document that were not sent.")),
+    ("last_rejected", Info::with_help("Points of the last document that were not sent.")),
 ];
 
 /// Metadata of a source's report.
@@ -51,7 +51,10 @@ const SENDER: &[(&str, Info)] = &[
     ("points_dropped", Info::with_help("Points dropped because the queue was full.").counter()),
     ("points_unprotected", Info::with_help("Points that cannot be sent again any more.").counter()),
     ("points_rounded", Info::with_help("Integers that Carbon rounds.").counter()),
-    ("refused", Info::with_help("Points that cannot be sent, by reason.").counter().keyed(REASON)),
+    (
+        "points_rejected",
+        Info::with_help("Points that cannot be sent, by reason.").counter().keyed(REASON),
+    ),
     ("queue_bytes", Info::with_help("Memory of the fullest queue.").unit(Unit::Bytes)),
     ("queue_points", Info::with_help("Points that wait in the fullest queue.")),
     ("connects", Info::with_help("Connections made to Carbon.").counter()),
@@ -206,7 +209,7 @@ fn named(reports: Vec<Report>) -> Map<String, Value> {
 
 fn sender(output: &Output) -> Value {
     let Some(stats) = output.stats() else { return json!({}) };
-    let refused: Map<String, Value> =
+    let rejected: Map<String, Value> =
         stats.refused.iter().map(|(reason, count)| (reason.name().into(), count.into())).collect();
     json!({
         "points_sent": stats.points_sent,
@@ -214,7 +217,7 @@ fn sender(output: &Output) -> Value {
         "points_dropped": stats.points_dropped,
         "points_unprotected": stats.points_unprotected,
         "points_rounded": stats.points_rounded,
-        "refused": refused,
+        "points_rejected": rejected,
         "queue_bytes": stats.queue_bytes,
         "queue_points": stats.queue_points,
         "connects": stats.connects,

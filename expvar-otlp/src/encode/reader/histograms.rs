@@ -1,4 +1,4 @@
-//! Histograms of a reading, and where their bounds come from.
+//! Histograms of a collection, and the source of their bounds.
 
 use expvar::{Recorded, Snapshot};
 
