@@ -155,8 +155,10 @@ pub mod __private {
     pub use crate::group::Shown;
     pub use crate::histogram::roll_windows;
     pub use crate::identity::BuildIdentity;
+    pub use crate::map::arrange::{Flat, Live};
     pub use crate::numbers::switch_columns;
     pub use crate::prefetch::switch_prefetch;
+    pub use crate::registry::stateful::{Publication, Published};
     pub use crate::spec::{Levels, Spec, check_name};
     pub use inventory::submit;
 

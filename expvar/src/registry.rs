@@ -4,6 +4,8 @@ mod declare;
 pub(crate) mod declared;
 pub(crate) mod global;
 pub(crate) mod group;
+pub(crate) mod stateful;
+mod table;
 
 use std::fmt;
 use std::ops::DerefMut;
@@ -11,9 +13,11 @@ use std::sync::{Arc, LazyLock};
 
 use crate::clock::{process_started_unix_nanos, unix_nanos};
 use crate::info::{Info, Unit};
-use crate::names::{List, Named, Names};
+use crate::names::{List, Named};
 use crate::sync::Mutex;
 use crate::var::{Publish, Var};
+
+use table::Table;
 
 /// Maps names to variables, in name order.
 ///
@@ -34,7 +38,7 @@ pub struct Registry {
 }
 
 struct Shared {
-    names: Mutex<Names<Entry>>,
+    table: Mutex<Table>,
     /// Whether this is the global registry, which collects declared statics.
     is_global: bool,
 }
@@ -81,15 +85,15 @@ impl Registry {
     }
 
     fn made(is_global: bool) -> Self {
-        Self { shared: Arc::new(Shared { names: Mutex::new(Names::new()), is_global }) }
+        Self { shared: Arc::new(Shared { table: Mutex::new(Table::new()), is_global }) }
     }
 
-    /// Locks the names, after collecting newly declared statics.
-    fn names(&self) -> impl DerefMut<Target = Names<Entry>> {
+    /// Locks the table, after collecting newly declared statics.
+    fn table(&self) -> impl DerefMut<Target = Table> {
         if self.shared.is_global {
             declared::collect(self);
         }
-        self.shared.names.lock()
+        self.shared.table.lock()
     }
 
     /// Publishes a variable under `name` and returns a handle to record through.
@@ -114,7 +118,7 @@ impl Registry {
     ) -> Result<V::Handle, PublishError> {
         check_name(name)?;
         let (var, handle) = var.into_var();
-        add(self.names(), name, var, info, unix_nanos())?;
+        add(self.table(), name, var, info, unix_nanos())?;
         Ok(handle)
     }
 
@@ -163,19 +167,19 @@ impl Registry {
 
     /// Removes the variable of that name if `unwanted` accepts it, atomically.
     pub(crate) fn remove_if(&self, name: &str, unwanted: impl FnOnce(&Var) -> bool) -> Option<Var> {
-        let mut names = self.names();
-        if !names.get(name).is_some_and(|entry| unwanted(&entry.var)) {
+        let mut table = self.table();
+        if !table.get(name).is_some_and(|entry| unwanted(&entry.var)) {
             return None;
         }
-        let entry = names.remove(name);
-        drop(names);
-        entry.map(|entry| entry.var)
+        let removed = table.remove(name);
+        drop(table);
+        removed.entry.map(|entry| entry.var)
     }
 
     /// Publishes without collecting declared statics first.
     fn publish_declared(&self, name: &str, var: Var, info: Info) -> Result<(), PublishError> {
         check_name(name)?;
-        add(self.shared.names.lock(), name, var, info, 0)
+        add(self.shared.table.lock(), name, var, info, 0)
     }
 
     /// Publishes a variable under a name that may be taken, and returns the replaced variable.
@@ -185,26 +189,26 @@ impl Registry {
     /// The name is empty or contains a control character. Nothing changes then.
     pub fn replace(&self, name: &str, var: Var, info: Info) -> Result<Option<Var>, PublishError> {
         check_name(name)?;
-        let old = self.names().insert(name.into(), Entry::new(var, info, unix_nanos()));
-        Ok(old.map(|entry| entry.var))
+        let old = self.table().insert(name, Entry::new(var, info, unix_nanos()), None);
+        Ok(old.entry.map(|entry| entry.var))
     }
 
     /// Returns the variable of that name.
     #[doc(alias = "Get")]
     pub fn get(&self, name: &str) -> Option<Var> {
-        self.names().get(name).map(|entry| entry.var.clone())
+        self.table().get(name).map(|entry| entry.var.clone())
     }
 
     /// Returns the metadata of the variable of that name.
     pub fn info(&self, name: &str) -> Option<Arc<Info>> {
-        self.names().get(name).map(|entry| Arc::clone(&entry.info))
+        self.table().get(name).map(|entry| Arc::clone(&entry.info))
     }
 
     /// Removes the variable of that name and returns it.
     #[doc(alias = "unregister")]
     pub fn remove(&self, name: &str) -> Option<Var> {
-        let entry = self.names().remove(name);
-        entry.map(|entry| entry.var)
+        let removed = self.table().remove(name);
+        removed.entry.map(|entry| entry.var)
     }
 
     /// Calls `f` for each name and variable, in name order. Go's `Do`. No lock is held, so `f` may
@@ -218,7 +222,7 @@ impl Registry {
 
     /// The current names and variables, to be read without a lock.
     pub(crate) fn list(&self) -> List<Entry> {
-        self.names().list()
+        self.table().list()
     }
 }
 
@@ -231,22 +235,23 @@ fn check_name(name: &str) -> Result<(), PublishError> {
     Err(PublishError { name: name.into(), reason })
 }
 
-/// Adds a variable under a free name, and unlocks the names.
+/// Adds a variable under a free name, and unlocks the table.
 fn add(
-    mut names: impl DerefMut<Target = Names<Entry>>,
+    mut table: impl DerefMut<Target = Table>,
     name: &str,
     var: Var,
     info: Info,
     registered: u64,
 ) -> Result<(), PublishError> {
-    if let Some(entry) = names.get(name) {
+    if let Some(entry) = table.get(name) {
         let existing = entry.var.clone();
-        drop(names);
+        drop(table);
         return Err(PublishError::taken(name, existing));
     }
     let doubtful = is_doubtful(name, &var, &info);
-    names.insert(name.into(), Entry::new(var, info, registered));
-    drop(names);
+    let removed = table.insert(name, Entry::new(var, info, registered), None);
+    drop(table);
+    drop(removed);
     if doubtful {
         let text = "a histogram of whole numbers without a unit records durations in nanoseconds, \
                     whatever its name says: declare `unit: Nanoseconds`, which Prometheus gets in \

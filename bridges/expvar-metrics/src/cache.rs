@@ -2,11 +2,8 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Acquire;
 
-use expvar::__private::BuildIdentity;
+use expvar::__private::{BuildIdentity, Live};
 use expvar::Kind;
 use metrics::Key;
 
@@ -26,8 +23,8 @@ struct Place {
     recorder: u64,
     key: Key,
     recorded: Recorded,
-    /// False once the metric expired.
-    live: Arc<AtomicBool>,
+    /// `None` for one that is never removed.
+    live: Option<Live>,
 }
 
 /// The cached handle of a metric.
@@ -36,8 +33,7 @@ pub(crate) fn get(recorder: u64, kind: Kind, key: &Key) -> Option<Recorded> {
     let known = |known: &RefCell<Known>| {
         let known = known.try_borrow().ok()?;
         let place = known.get(&hash(recorder, kind, key))?;
-        // Pairs with the store in `Families::expire`.
-        let live = place.live.load(Acquire);
+        let live = place.live.as_ref().is_none_or(Live::is_live);
         let same = live && place.recorder == recorder && place.key == *key;
         // The hash may belong to another kind: compare kinds too.
         same.then(|| place.recorded.clone())
@@ -46,7 +42,7 @@ pub(crate) fn get(recorder: u64, kind: Kind, key: &Key) -> Option<Recorded> {
 }
 
 /// Caches a handle for the calling thread.
-pub(crate) fn put(recorder: u64, kind: Kind, key: &Key, recorded: Recorded, live: Arc<AtomicBool>) {
+pub(crate) fn put(recorder: u64, kind: Kind, key: &Key, recorded: Recorded, live: Option<Live>) {
     let hash = hash(recorder, kind, key);
     let place = Place { recorder, key: key.to_retained(), recorded, live };
     let old = KNOWN.try_with(|known| {

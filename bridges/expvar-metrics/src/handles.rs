@@ -1,9 +1,8 @@
 //! The variables with the interface of `metrics`.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Acquire;
 
+use expvar::__private::Live;
 use expvar::{Counter, FloatGauge, Handle, Histogram, Kind, Var};
 use metrics::{CounterFn, GaugeFn, HistogramFn, Key};
 use parking_lot::Mutex;
@@ -57,7 +56,7 @@ struct Shown<T: 'static> {
 
 /// How to find a metric again that expired while a handle existed.
 pub(crate) struct Idle {
-    pub(crate) live: Arc<AtomicBool>,
+    pub(crate) live: Live,
     pub(crate) recorder: Recorder,
     pub(crate) key: Key,
 }
@@ -67,8 +66,7 @@ impl<T> Shown<T> {
     #[inline]
     fn again(&self, kind: Kind) -> Option<Recorded> {
         let idle = self.idle.as_ref()?;
-        // Pairs with the store in `Families::expire`.
-        (!idle.live.load(Acquire)).then(|| idle.recorder.register(kind, &idle.key))
+        (!idle.live.is_live()).then(|| idle.recorder.register(kind, &idle.key))
     }
 }
 

@@ -22,14 +22,17 @@
 //!   or after the first recording.
 //! - A handle records into the variable's own cells. `counter!` and its siblings look it up in a
 //!   thread-local cache of up to 4,096 metrics, without a lock.
+//! - Any number of threads can make, describe and read metrics at once: they get the same variables,
+//!   and no lock is held while the program's code runs.
 //! - Limits: 10,000 names, and 10,000 label sets for each name ([`Recorder::label_sets`]; 1,000 for
-//!   histograms, whose sets take 12 KiB a thread) of up to 8 labels. Further sets are recorded as
-//!   `(other)`, further names are dropped; `expvar.overflows` counts both.
+//!   histograms, whose sets take 12 KiB a thread) of up to 8 labels of at most 1 KiB. Further sets
+//!   are recorded as `(other)`, further names are dropped; `expvar.overflows` counts both.
 //! - A name used for two kinds is the first one's; the other records nothing, and `expvar.clashes`
 //!   names both. So it does for invalid names.
 //!
 //! By default nothing expires: a metric that is no longer recorded keeps its last value.
-//! [`Recorder::idle_timeout`] removes idle ones.
+//! [`Recorder::idle_timeout`] removes idle ones. A name that the program removes from the registry
+//! comes back at zero with the next `counter!`. Recorders of one registry share their metrics.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
@@ -44,12 +47,15 @@ use std::time::{Duration, Instant};
 use expvar::__private::count_overflow;
 use expvar::{Kind, Registry};
 use metrics::{Key, KeyName, Metadata, SharedString};
-use parking_lot::Mutex;
 
 mod cache;
+mod descriptions;
 mod families;
+mod family;
+mod foreign;
 mod handles;
 mod scale;
+mod set;
 
 use families::Families;
 use handles::{Idle, Recorded};
@@ -76,7 +82,7 @@ pub fn install() -> Result<(), InstallError> {
 pub struct Recorder {
     /// Distinguishes recorders in thread caches.
     id: u64,
-    families: Arc<Mutex<Families>>,
+    families: Arc<Families>,
 }
 
 impl Recorder {
@@ -84,15 +90,15 @@ impl Recorder {
     #[must_use]
     pub fn new(registry: &Registry) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let families = Families::new(registry.clone());
-        Self { id: NEXT.fetch_add(1, Relaxed), families: Arc::new(Mutex::new(families)) }
+        let id = NEXT.fetch_add(1, Relaxed);
+        Self { id, families: Arc::new(Families::new(registry.clone(), id)) }
     }
 
     /// Sets the maximum number of label sets of each counter and gauge; a histogram has a tenth of
     /// that.
     #[must_use]
-    pub fn label_sets(self, sets: usize) -> Self {
-        self.families.lock().limit_sets(sets);
+    pub fn label_sets(mut self, sets: usize) -> Self {
+        Arc::make_mut(&mut self.families).limit_sets(sets);
         self
     }
 
@@ -103,14 +109,14 @@ impl Recorder {
     /// A thread checks every eighth of the time, but at least every second, until the recorder is
     /// dropped.
     #[must_use]
-    pub fn idle_timeout(self, timeout: Duration) -> Self {
-        self.families.lock().expire_after(timeout);
-        let families = Arc::downgrade(&self.families);
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        Arc::make_mut(&mut self.families).expire_after(timeout);
+        let (registry, recorder) = (self.families.registry().clone(), self.id);
+        let lifetime = Arc::downgrade(self.families.lifetime());
         let every = (timeout / 8).clamp(Duration::from_millis(10), Duration::from_secs(1));
         let sweep = move || {
-            while let Some(families) = families.upgrade() {
-                families.lock().expire(Instant::now());
-                drop(families);
+            while lifetime.strong_count() > 0 {
+                families::expire(&registry, recorder, Instant::now());
                 thread::sleep(every);
             }
         };
@@ -122,7 +128,7 @@ impl Recorder {
     /// Runs one check of [`idle_timeout`](Self::idle_timeout) as if at that time.
     #[doc(hidden)]
     pub fn expire_at(&self, now: Instant) {
-        self.families.lock().expire(now);
+        families::expire(self.families.registry(), self.id, now);
     }
 
     /// Installs this as the recorder of the process.
@@ -144,15 +150,12 @@ impl Recorder {
     #[cold]
     #[inline(never)]
     fn register_cold(&self, kind: Kind, key: &Key) -> Recorded {
-        let mut families = self.families.lock();
-        let expires = families.expires();
-        let found = families.find_or_make(kind, key);
-        drop(families);
-        let idle =
-            || Idle { live: Arc::clone(&found.live), recorder: self.clone(), key: key.clone() };
+        let found = self.families.find_or_make(kind, key);
+        let idle = found.live.clone().filter(|_| found.expires);
+        let idle = idle.map(|live| Idle { live, recorder: self.clone(), key: key.clone() });
         let recorded = match &found.scaled {
             Some(scaled) => Recorded::Histogram(metrics::Histogram::from_arc(Arc::clone(scaled))),
-            None => Recorded::new(found.var.as_ref(), expires.then(idle)),
+            None => Recorded::new(found.var.as_ref(), idle),
         };
         // An overflow is not cached, so that each one counts.
         if found.overflowed {
@@ -164,7 +167,7 @@ impl Recorder {
     }
 
     fn describe(&self, name: &KeyName, unit: Option<metrics::Unit>, help: &SharedString) {
-        self.families.lock().describe(name.as_str(), unit, help);
+        self.families.describe(name.as_str(), unit, help);
     }
 }
 

@@ -97,7 +97,7 @@ impl Shown {
                 return Err(PublishError::taken(&format!("{name}.{}", self.instance), other));
             }
             // The last instance of another group may just have removed the empty map.
-            if self.registry.get(&name).is_some_and(|shown| same(&shown, &map)) {
+            if self.registry.get(&name).is_some_and(|shown| shown.is(&Var::Map(map.clone()))) {
                 self.maps.push((name, map));
                 return Ok(handle);
             }
@@ -112,7 +112,8 @@ impl Drop for Shown {
             map.remove(&self.instance);
             // A declared map stays.
             if let Handle(Owner::Shared(_)) = map {
-                self.registry.remove_if(name, |shown| same(shown, map) && map.is_empty());
+                let shown = Var::Map(map.clone());
+                self.registry.remove_if(name, |var| var.is(&shown) && map.is_empty());
             }
         }
     }
@@ -120,19 +121,6 @@ impl Drop for Shown {
 
 fn map() -> Arc<Map> {
     Arc::new(Map::new())
-}
-
-/// Whether the published variable is this map.
-fn same(shown: &Var, map: &Handle<Map>) -> bool {
-    match (shown, map) {
-        (Var::Map(Handle(Owner::Shared(shown))), Handle(Owner::Shared(map))) => {
-            Arc::ptr_eq(shown, map)
-        }
-        (Var::Map(Handle(Owner::Static(shown))), Handle(Owner::Static(map))) => {
-            std::ptr::eq(*shown, *map)
-        }
-        _ => false,
-    }
 }
 
 /// Declares a struct of variables of a component (a connection pool, a cache), published for each

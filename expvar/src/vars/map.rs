@@ -15,6 +15,7 @@ use crate::sync::Mutex;
 use crate::var::{Publish, Var};
 
 mod add;
+pub(crate) mod arrange;
 mod cache;
 mod child;
 mod debug;

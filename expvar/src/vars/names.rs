@@ -112,6 +112,11 @@ impl<T: Named> Names<T> {
         self.table.insert(name, value)
     }
 
+    /// Whether the shared list is this one. False after a change.
+    pub(crate) fn is_at(&self, generation: Generation) -> bool {
+        self.list.as_ref().is_some_and(|list| list.generation() == generation)
+    }
+
     /// Drops the shared list and its handles.
     pub(crate) fn unlist(&mut self) {
         self.list = None;

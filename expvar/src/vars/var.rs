@@ -108,6 +108,21 @@ impl Var {
         }
     }
 
+    /// Whether it is the same variable, not an equal one.
+    #[doc(hidden)]
+    pub fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Counter(one), Self::Counter(two)) => one.is(two),
+            (Self::Gauge(one), Self::Gauge(two)) => one.is(two),
+            (Self::FloatGauge(one), Self::FloatGauge(two)) => one.is(two),
+            (Self::Text(one), Self::Text(two)) => one.is(two),
+            (Self::Histogram(one), Self::Histogram(two)) => one.is(two),
+            (Self::Map(one), Self::Map(two)) => one.is(two),
+            (Self::Func(one), Self::Func(two)) => one.is(two),
+            _ => false,
+        }
+    }
+
     /// Applies a declaration's options to a histogram without other owners, unless it has its own.
     pub(crate) fn wanting(&mut self, wanted: Wanted) {
         if let Self::Histogram(Handle(Owner::Shared(histogram))) = self

@@ -6,6 +6,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use once_cell::sync::OnceCell;
+
 use crate::var::{Handle, Owner, Var};
 
 use super::{Child, Map};
@@ -21,22 +23,33 @@ struct Seen {
     since: Instant,
 }
 
+/// What handles on a variable mean for its expiry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Handles {
+    /// A variable with handles is in use.
+    Counted,
+    /// It is in use while its value changes. Its handles learn from [`Held`](super::held::Held)
+    /// that it was removed.
+    Ignored,
+}
+
 impl Map {
     /// Removes expired keys. Called by readers, and before a full map sends a new key to `(other)`.
     pub(super) fn expire(&self) {
         if let Some(after) = self.expire_after {
-            self.expire_at(Instant::now(), after);
+            self.expire_at(Instant::now(), after, Handles::Counted);
         }
     }
 
-    pub(super) fn expire_at(&self, now: Instant, after: Duration) {
+    /// Removes the keys that are expired at `now`. Returns whether there were any.
+    pub(super) fn expire_at(&self, now: Instant, after: Duration, handles: Handles) -> bool {
         let mut guard = self.sweep.lock();
         let sweep = guard.get_or_insert_with(|| {
             Box::new(Sweep { last: now.checked_sub(after).unwrap_or(now), seen: HashMap::new() })
         });
         // Delays expiry by at most an eighth, and keeps frequent readers cheap.
         if now.saturating_duration_since(sweep.last) < after / 8 {
-            return;
+            return false;
         }
         sweep.last = now;
         let list = self.keys.lock().list();
@@ -46,7 +59,7 @@ impl Map {
             if let Var::Map(nested) = &child.var
                 && let Some(after) = nested.expire_after
             {
-                nested.expire_at(now, after);
+                nested.expire_at(now, after, handles);
             }
             let print = print(&child.var);
             let used = child.take_used();
@@ -62,28 +75,38 @@ impl Map {
         }
         drop(list);
         drop(guard);
-        self.remove_due(&due);
+        self.remove_due(&due, handles)
     }
 
-    /// Removes keys that have not changed since and have no handles.
-    fn remove_due(&self, due: &[(Arc<str>, u64)]) {
+    /// Removes keys that have not changed since, and have no handles if those count. Returns
+    /// whether it removed any.
+    fn remove_due(&self, due: &[(Arc<str>, u64)], handles: Handles) -> bool {
         let mut gone = Vec::new();
         for (key, seen) in due {
             let mut keys = self.keys.lock();
             // The cached list holds handles too.
             keys.unlist();
-            let unused = |child: &Child| child.is_only_in_map() && print(&child.var) == *seen;
-            if keys.get(key).is_some_and(unused)
-                && let Some(child) = keys.remove(key)
-            {
-                child.retire();
-                gone.push(child);
+            let may_go = |child: &Child| handles == Handles::Ignored || child.is_only_in_map();
+            let unchanged = |child: &Child| print(&child.var) == *seen;
+            match keys.get(key) {
+                Some(child) if may_go(child) && unchanged(child) => child.retire(),
+                _ => continue,
+            }
+            if let Some(mut child) = keys.remove(key) {
+                if handles == Handles::Ignored && !unchanged(&child) {
+                    // A handle just recorded into it: it stays, and the next request finds it.
+                    child.held = OnceCell::new();
+                    keys.insert(Arc::clone(key), child);
+                } else {
+                    gone.push(child);
+                }
             }
         }
         if !gone.is_empty() {
             super::held::forget_retired();
             super::cache::forget(&self.id, None);
         }
+        !gone.is_empty()
     }
 }
 
@@ -154,6 +177,7 @@ pub(super) fn millis() -> u64 {
 mod tests {
     use std::time::{Duration, Instant};
 
+    use super::Handles;
     use crate::Map;
 
     const AFTER: Duration = Duration::from_secs(80);
@@ -162,7 +186,7 @@ mod tests {
     fn keys_that_nobody_uses_go_and_come_back_at_zero() {
         let map = Map::new().expire_after(AFTER);
         let start = Instant::now();
-        let at = |secs| map.expire_at(start + Duration::from_secs(secs), AFTER);
+        let at = |secs| map.expire_at(start + Duration::from_secs(secs), AFTER, Handles::Counted);
         map.add("idle", 1);
         map.add("busy", 1);
         map.counter("counted").inc();
@@ -195,7 +219,7 @@ mod tests {
     fn nested_keys_go_one_by_one_and_the_map_with_the_last() {
         let map = Map::new().expire_after(AFTER);
         let start = Instant::now();
-        let at = |secs| map.expire_at(start + Duration::from_secs(secs), AFTER);
+        let at = |secs| map.expire_at(start + Duration::from_secs(secs), AFTER, Handles::Counted);
         for pod in ["a", "b"] {
             map.counter_at(["web", pod]).inc();
         }
@@ -221,7 +245,7 @@ mod tests {
         map.add("a", 1);
         map.add("b", 1);
         for secs in [0, 100] {
-            map.expire_at(start + Duration::from_secs(secs), AFTER);
+            map.expire_at(start + Duration::from_secs(secs), AFTER, Handles::Counted);
         }
         map.add("c", 1);
         assert_eq!(map.keys(), ["c"]);

@@ -57,8 +57,7 @@ struct Known {
 impl Remembered for Known {
     #[inline]
     fn is_live(&self) -> bool {
-        // A request after a removal misses the cache. Nothing else is published by it.
-        self.held.live.load(Relaxed)
+        self.held.is_live()
     }
 }
 
@@ -76,6 +75,13 @@ impl Held {
     /// Invalidates the cache entries of all threads.
     pub(super) fn retire(&self) {
         self.live.store(false, Relaxed);
+    }
+
+    /// Whether the variable is still in its map.
+    #[inline]
+    pub(super) fn is_live(&self) -> bool {
+        // A request after a removal misses the caches. Nothing else is published by it.
+        self.live.load(Relaxed)
     }
 
     /// Whether it was requested since the last call.

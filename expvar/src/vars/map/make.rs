@@ -127,10 +127,24 @@ impl Map {
         Some((member, placed.then(|| child.held.get().cloned()).flatten()))
     }
 
-    /// The child at `key`, or a new one from `make` there, or at `(other)` if the map is full; and
-    /// whether it is at `key`.
+    /// The child at `key`, or a new one from `make` there, or at `(other)` if the map is full, which
+    /// is counted; and whether it is at `key`.
     pub(super) fn child(&self, key: &str, make: impl Fn() -> Child) -> (Child, bool) {
-        let mut placed = self.has_place(key);
+        let (child, placed) = self.child_within(true, key, make);
+        if !placed {
+            OVERFLOWS.inc();
+        }
+        (child, placed)
+    }
+
+    /// Like [`child`](Self::child), but counts nothing, and only if `limited` the map can be full.
+    pub(super) fn child_within(
+        &self,
+        limited: bool,
+        key: &str,
+        make: impl Fn() -> Child,
+    ) -> (Child, bool) {
+        let mut placed = !limited || self.has_place(key);
         if !placed && self.expire_after.is_some() {
             self.expire();
             placed = self.has_place(key);
@@ -138,7 +152,7 @@ impl Map {
         let mut made: Option<Child> = None;
         let child = loop {
             let mut keys = self.keys.lock();
-            let full = self.is_full(&keys, key);
+            let full = limited && self.is_full(&keys, key);
             placed = placed && (!full || keys.get(key).is_some());
             let at = if placed { key } else { OTHER };
             if let Some(child) = keys.get(at) {
@@ -161,9 +175,6 @@ impl Map {
                 }
             }
         };
-        if !placed {
-            OVERFLOWS.inc();
-        }
         (child, placed)
     }
 

@@ -30,6 +30,11 @@ impl<T> Handle<T> {
     pub fn as_arc(&self) -> Option<&Arc<T>> {
         if let Owner::Shared(var) = &self.0 { Some(var) } else { None }
     }
+
+    /// Whether it is a handle on the same variable.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        std::ptr::eq(&**self, &**other)
+    }
 }
 
 impl<T> From<Arc<T>> for Handle<T> {
