@@ -19,6 +19,13 @@ impl Buffer {
         self.memory[self.len..].first_chunk_mut().expect("made room for as many")
     }
 
+    /// At least `len` bytes behind the end, likewise.
+    #[inline]
+    pub(crate) fn room_for(&mut self, len: usize) -> &mut [u8] {
+        self.reserve(len);
+        &mut self.memory[self.len..]
+    }
+
     /// Extends the length by `len` of the bytes that there was [room](Self::room) for.
     #[inline]
     pub(crate) fn keep(&mut self, len: usize) {

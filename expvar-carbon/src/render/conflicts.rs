@@ -52,10 +52,10 @@ impl Conflicts {
         self.at
     }
 
-    /// Counts a name known to be the same as the last collection's at this position.
+    /// Counts names known to be the same as the last collection's at this position.
     #[inline]
-    pub(crate) fn repeat(&mut self) {
-        self.at += 1;
+    pub(crate) fn repeat(&mut self, names: usize) {
+        self.at += names;
     }
 
     /// Whether the name of this [`hash`](Self::hash) was already used in this collection.

@@ -144,12 +144,49 @@ impl Lines {
                 (&[0; SHORT], 0)
             }
         };
-        let room: &mut [u8; SHORT + NUMBER_ROOM + ENDING_ROOM] = self.bytes.room();
+        let room: &mut [u8; LINE_ROOM] = self.bytes.room();
         room[..SHORT].copy_from_slice(start);
         let end = len + value.put(room[len..].first_chunk_mut().expect("room for a number"));
         room[end..][..ENDING_ROOM].copy_from_slice(&self.ending.text);
         self.bytes.keep(end + ENDING_ROOM - usize::from(self.ending.spare));
         self.points += 1;
+    }
+
+    /// Appends points at the current time whose lines begin with these lengths of `starts`, until one
+    /// is not an integer or its beginning is not short. Returns the number of points and the length
+    /// of their beginnings.
+    ///
+    /// Faster than one by one: the positions stay in registers.
+    pub(crate) fn append_all(
+        &mut self,
+        starts: &[u8],
+        lens: impl Iterator<Item = usize>,
+        numbers: &[Number],
+    ) -> (usize, usize) {
+        let (ending, line) = (self.ending.text, ENDING_ROOM - usize::from(self.ending.spare));
+        let room = self.bytes.room_for(numbers.len() * LINE_ROOM);
+        let (mut points, mut from, mut to, mut rounded) = (0, 0, 0, 0);
+        for (len, &number) in lens.zip(numbers) {
+            let (Some(start), Some(room)) =
+                (starts[from..].first_chunk::<SHORT>(), room[to..].first_chunk_mut::<LINE_ROOM>())
+            else {
+                break;
+            };
+            if len > SHORT || matches!(number, Number::Float(_)) {
+                break;
+            }
+            room[..SHORT].copy_from_slice(start);
+            let end = len + number.put(room[len..].first_chunk_mut().expect("room for a number"));
+            *room[end..].first_chunk_mut().expect("room for the time") = ending;
+            rounded += u64::from(number.is_rounded());
+            points += 1;
+            from += len;
+            to += end + line;
+        }
+        self.bytes.keep(to);
+        self.points += points as u64;
+        self.rounded += rounded;
+        (points, from)
     }
 
     /// Counts a rejected point.
@@ -200,6 +237,9 @@ impl Lines {
         self.refused = Refused::default();
     }
 }
+
+/// Bytes for a line with a short beginning.
+const LINE_ROOM: usize = SHORT + NUMBER_ROOM + ENDING_ROOM;
 
 /// Bytes for the end of a line.
 const ENDING_ROOM: usize = 16;

@@ -92,8 +92,26 @@ impl<'r, 'p> Walk<'r, 'p> {
         let starts = &level.cache.starts[level.starts..];
         level.starts += usize::from(len);
         self.reader.repeat(starts, usize::from(len), number);
-        self.hand_over();
         true
+    }
+
+    /// Renders the first of these points from the cache that need no second look; returns their
+    /// number.
+    #[inline(always)]
+    fn repeat_all(&mut self, numbers: &[Number]) -> usize {
+        let level = &mut self.level;
+        if !level.repeats {
+            return 0;
+        }
+        let lens = level.cache.slots[level.slots..].iter().map_while(|slot| match slot {
+            Slot::Plain { len } => Some(usize::from(*len)),
+            _ => None,
+        });
+        let starts = &level.cache.starts[level.starts..];
+        let (points, bytes) = self.reader.repeat_all(starts, lens, numbers);
+        level.slots += points;
+        level.starts += bytes;
+        points
     }
 
     #[inline(always)]
@@ -223,7 +241,9 @@ impl Visitor for Walk<'_, '_> {
     fn number(&mut self, number: Number) {
         if self.inside > 0 {
             self.reader.number(self.is_counter, Some(number));
-        } else if !self.repeat(number) {
+        } else if self.repeat(number) {
+            self.hand_over();
+        } else {
             self.single(Some(number));
         }
     }
@@ -304,7 +324,16 @@ impl Recall for Walk<'_, '_> {
     }
 
     #[inline(always)]
-    fn next(&mut self, number: Number) -> bool {
-        self.repeat(number)
+    fn numbers(&mut self, numbers: &[Number]) -> usize {
+        let mut taken = 0;
+        while taken < numbers.len() {
+            taken += self.repeat_all(&numbers[taken..]);
+            match numbers.get(taken) {
+                Some(&number) if self.repeat(number) => taken += 1,
+                _ => break,
+            }
+        }
+        self.hand_over();
+        taken
     }
 }

@@ -234,13 +234,27 @@ impl Reader {
     /// a line that begins with `len` bytes of `starts`.
     #[inline(always)]
     pub(crate) fn repeat(&mut self, starts: &[u8], len: usize, value: Number) {
-        self.conflicts.repeat();
+        self.conflicts.repeat(1);
         match value {
             Number::Float(_) => {
                 self.lines.finish(starts, len, value, self.timestamp);
             }
             _ => self.lines.append(starts, len, value),
         }
+    }
+
+    /// Renders numbers whose names and positions equal the last collection's, in lines that begin with
+    /// these lengths of `starts`, as far as they and their beginnings are short. Returns the number of
+    /// points and the length of their beginnings.
+    pub(crate) fn repeat_all(
+        &mut self,
+        starts: &[u8],
+        lens: impl Iterator<Item = usize>,
+        numbers: &[Number],
+    ) -> (usize, usize) {
+        let (points, bytes) = self.lines.append_all(starts, lens, numbers);
+        self.conflicts.repeat(points);
+        (points, bytes)
     }
 
     /// Renders a number in a line with this beginning and name [hash](Self::hash), unless the name

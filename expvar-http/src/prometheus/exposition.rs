@@ -275,10 +275,11 @@ impl Recall for Exposition<'_> {
     }
 
     #[inline(always)]
-    fn next(&mut self, number: Number) -> bool {
+    fn numbers(&mut self, numbers: &[Number]) -> usize {
         let (format, buffer) = (self.output.format(), &mut *self.output.buffer);
-        let is_written = self.known.write_number(self.at, number, format, buffer);
-        self.at += usize::from(is_written);
-        is_written
+        let mut write = |(at, &number)| self.known.write_number(at, number, format, buffer);
+        let written = (self.at..).zip(numbers).take_while(|&next| write(next)).count();
+        self.at += written;
+        written
     }
 }

@@ -316,7 +316,7 @@ impl Recall for Walk<'_> {
     }
 
     #[inline(always)]
-    fn next(&mut self, number: Number) -> bool {
-        self.repeat(number)
+    fn numbers(&mut self, numbers: &[Number]) -> usize {
+        numbers.iter().take_while(|&&number| self.repeat(number)).count()
     }
 }

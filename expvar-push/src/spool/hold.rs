@@ -10,9 +10,10 @@ use fs4::FileExt;
 /// that, on the directory itself, so that the file may be removed.
 #[derive(Debug)]
 pub(super) struct Hold {
-    _file: File,
+    file: File,
     #[cfg(unix)]
     dir: File,
+    process: u32,
 }
 
 impl Hold {
@@ -31,9 +32,10 @@ impl Hold {
             dir
         };
         Ok(Self {
-            _file: file,
+            file,
             #[cfg(unix)]
             dir,
+            process: std::process::id(),
         })
     }
 
@@ -51,6 +53,20 @@ impl Hold {
     }
 }
 
+impl Drop for Hold {
+    /// Unlocks, where closing the files is not enough: a child that this process has just forked
+    /// has them open too, until it executes its program.
+    fn drop(&mut self) {
+        if self.process != std::process::id() {
+            // A forked child drops its copy: the lock is the parent's.
+            return;
+        }
+        let _ = FileExt::unlock(&self.file);
+        #[cfg(unix)]
+        let _ = FileExt::unlock(&self.dir);
+    }
+}
+
 /// Whether a file still has a name.
 pub(super) fn is_linked(file: &File) -> bool {
     #[cfg(unix)]
@@ -62,5 +78,22 @@ pub(super) fn is_linked(file: &File) -> bool {
     {
         let _ = file;
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_ends_while_a_child_has_inherited_the_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let hold = Hold::take(dir.path()).unwrap();
+        let _inherited = hold.file.try_clone().unwrap();
+        #[cfg(unix)]
+        let _inherited = (_inherited, hold.dir.try_clone().unwrap());
+        Hold::take(dir.path()).unwrap_err();
+        drop(hold);
+        Hold::take(dir.path()).unwrap();
     }
 }

@@ -30,17 +30,24 @@ impl Memory<Document<'_>> for Escaped {
     }
 
     #[inline(always)]
-    fn next(document: &mut Document<'_>, heads: &&Heads, at: usize, number: Number) -> bool {
-        let first = std::mem::replace(&mut document.first, false);
-        if let Number::Unsigned(n) = number
-            && let Some(digits) = few_digits(n)
-        {
-            heads.write_digits(at, first, digits, document.buffer);
-        } else {
-            heads.write(at, first, document.buffer);
-            document.number(number);
+    fn numbers(
+        document: &mut Document<'_>,
+        heads: &&Heads,
+        at: usize,
+        numbers: &[Number],
+    ) -> usize {
+        for (at, &number) in (at..).zip(numbers) {
+            let first = std::mem::replace(&mut document.first, false);
+            if let Number::Unsigned(n) = number
+                && let Some(digits) = few_digits(n)
+            {
+                heads.write_digits(at, first, digits, document.buffer);
+            } else {
+                heads.write(at, first, document.buffer);
+                document.number(number);
+            }
         }
-        true
+        numbers.len()
     }
 }
 

@@ -16,10 +16,11 @@ pub trait Recall: Visitor {
     /// variables in the same order.
     fn names(&mut self, generation: Generation) -> bool;
 
-    /// Called with the next number, before its name is looked up, if [`names`](Self::names)
-    /// returned false. Return true if the number suffices; otherwise, and for variables that are
-    /// not numbers, the walk enters the variable as usual.
-    fn next(&mut self, number: Number) -> bool;
+    /// Called with the next numbers, before their names are looked up, if [`names`](Self::names)
+    /// returned false. Return how many of them, from the first on, needed no more than the number.
+    /// The walk enters the variable after those as usual, as it does with variables that are not
+    /// numbers, and calls this with the rest.
+    fn numbers(&mut self, numbers: &[Number]) -> usize;
 }
 
 /// How a walk uses a visitor's name cache.
@@ -31,8 +32,9 @@ pub(crate) trait Memory<V> {
     /// name.
     fn names<'l, T>(visitor: &mut V, list: &'l List<T>) -> Option<Self::Names<'l>>;
 
-    /// Passes the number at this index of the list without its name, if possible.
-    fn next(visitor: &mut V, names: &Self::Names<'_>, at: usize, number: Number) -> bool;
+    /// Passes the numbers from this index of the list on without their names; returns how many of
+    /// them that was possible for.
+    fn numbers(visitor: &mut V, names: &Self::Names<'_>, at: usize, numbers: &[Number]) -> usize;
 }
 
 /// No name cache: any visitor.
@@ -45,7 +47,7 @@ impl<V: Visitor> Memory<V> for Nothing {
         None
     }
 
-    fn next(_: &mut V, names: &Infallible, _: usize, _: Number) -> bool {
+    fn numbers(_: &mut V, names: &Infallible, _: usize, _: &[Number]) -> usize {
         match *names {}
     }
 }
@@ -61,7 +63,7 @@ impl<V: Recall> Memory<V> for Names {
     }
 
     #[inline(always)]
-    fn next(visitor: &mut V, (): &(), _: usize, number: Number) -> bool {
-        visitor.next(number)
+    fn numbers(visitor: &mut V, (): &(), _: usize, numbers: &[Number]) -> usize {
+        visitor.numbers(numbers)
     }
 }

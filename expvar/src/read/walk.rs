@@ -14,7 +14,6 @@ use crate::info::Info;
 use crate::map::{Child, Map};
 use crate::names::{List, Named};
 use crate::number::Number;
-use crate::numbers::Value;
 use crate::prefetch::Prefetch;
 use crate::registry::Entry;
 use crate::var::Var;
@@ -35,13 +34,7 @@ pub(crate) fn registry<M: Memory<V>, V: Visitor>(
     let mut walk =
         Walk { reader: &reader, buffers: Buffers::default(), visitor, memory: PhantomData::<M> };
     let names = M::names(walk.visitor, list);
-    for_each(list, &reader, names.is_none(), |at, value| {
-        let number = value.number();
-        if let (Some(names), Some(number)) = (&names, number)
-            && M::next(walk.visitor, names, at, number)
-        {
-            return;
-        }
+    walk.list(list, names, |walk, at, number| {
         let (name, entry) = list.at(at);
         if wanted(at, name) {
             walk.entry(name, entry, number);
@@ -80,6 +73,38 @@ struct Path<'p> {
 }
 
 impl<V: Visitor, M: Memory<V>> Walk<'_, V, M> {
+    /// Calls `f` with the index of each variable in a list, and its number if it is in a column, but
+    /// for the numbers that pass without their names.
+    fn list<T>(
+        &mut self,
+        list: &List<T>,
+        known: Option<M::Names<'_>>,
+        mut f: impl FnMut(&mut Self, usize, Option<Number>),
+    ) {
+        let mut names = Prefetch::new(list.names());
+        list.numbers().read(self.reader, |first, numbers| {
+            let mut at = 0;
+            let pass = |visitor: &mut V, at: usize| match &known {
+                Some(known) => M::numbers(visitor, known, first + at, &numbers[at..]),
+                None => 0,
+            };
+            if !numbers.is_empty() {
+                at = pass(self.visitor, 0);
+            }
+            while at < numbers.len().max(1) {
+                if known.is_none() {
+                    // `f` reads the names by itself, and finds this one prefetched.
+                    names.next();
+                }
+                f(self, first + at, numbers.get(at).copied());
+                at += 1;
+                if at < numbers.len() {
+                    at += pass(self.visitor, at);
+                }
+            }
+        });
+    }
+
     /// Not inlined, so that the path of cached names stays short.
     #[inline(never)]
     fn entry(&mut self, name: &str, entry: &Entry, number: Option<Number>) {
@@ -141,13 +166,7 @@ impl<V: Visitor, M: Memory<V>> Walk<'_, V, M> {
             let names = M::names(self.visitor, &list);
             // A counter only goes up, whatever the map's metadata says.
             let counting = OnceCell::new();
-            for_each(&list, self.reader, names.is_none(), |at, value| {
-                let number = value.number();
-                if let (Some(names), Some(number)) = (&names, number)
-                    && M::next(self.visitor, names, at, number)
-                {
-                    return;
-                }
+            self.list(&list, names, |walk, at, number| {
                 let (key, child) = list.at(at);
                 let info = match &child.var {
                     Var::Counter(_) if !info.is_counter() => {
@@ -155,7 +174,7 @@ impl<V: Visitor, M: Memory<V>> Walk<'_, V, M> {
                     }
                     _ => info,
                 };
-                self.child(key, child, number, info, &path);
+                walk.child(key, child, number, info, &path);
             });
         }
         self.visitor.end(Shape::Map);
@@ -168,15 +187,14 @@ impl<V: Visitor, M: Memory<V>> Walk<'_, V, M> {
         let info = if map.members.is_empty() { info } else { &listed };
         if self.visitor.begin(Shape::Structure) {
             let list = map.list();
-            for_each(&list, self.reader, true, |at, value| {
-                let number = value.number();
+            self.list(&list, None, |walk, at, number| {
                 let (key, child) = list.at(at);
                 let info = info.member(key);
                 match &child.var {
                     Var::Counter(_) if !info.is_counter() => {
-                        self.child(key, child, number, &info.clone().counter(), path);
+                        walk.child(key, child, number, &info.clone().counter(), path);
                     }
-                    _ => self.child(key, child, number, info, path),
+                    _ => walk.child(key, child, number, info, path),
                 }
             });
         }
@@ -199,23 +217,6 @@ impl<V: Visitor, M: Memory<V>> Walk<'_, V, M> {
         }
         self.visitor.leave();
     }
-}
-
-/// Calls `f` for each variable's index, with its value if it is in a column of numbers.
-fn for_each<T>(
-    list: &List<T>,
-    reader: &Reader,
-    names_wanted: bool,
-    mut f: impl FnMut(usize, Value),
-) {
-    let mut names = Prefetch::new(list.names());
-    list.numbers().read(reader, |at, value| {
-        if names_wanted {
-            // `f` reads the names by itself, and finds this one prefetched.
-            names.next();
-        }
-        f(at, value);
-    });
 }
 
 impl Path<'_> {

@@ -65,55 +65,38 @@ impl Numbers {
         Self { columns, cells: cells.into(), gauges: gauges.into(), floats: floats.into() }
     }
 
-    /// Calls `f` for each variable's index, with its value if it is in a column.
+    /// Calls `f` with the numbers of successive variables and the index of the first of them; with no
+    /// numbers for a variable that is in no column.
     #[inline]
-    pub(crate) fn read(&self, reader: &Reader, mut f: impl FnMut(usize, Value)) {
+    pub(crate) fn read(&self, reader: &Reader, mut f: impl FnMut(usize, &[Number])) {
         let are_used = ARE_USED.load(Relaxed);
         let mut cells = self.cells.iter();
         let mut gauges = Prefetch::new(&self.gauges);
         let mut floats = Prefetch::new(&self.floats);
-        for (at, column) in self.columns.iter().enumerate() {
-            let column = if are_used { *column } else { Column::None };
-            let bits = if let Column::Cell = column {
-                cells.next().map_or(0, |&cell| reader.sum(cell))
-            } else if let Column::Gauge = column {
-                gauges.next().map_or(0, |gauge| gauge.read_own(reader) as u64)
-            } else {
-                float(column, &mut floats)
-            };
-            f(at, Value { column, bits });
+        let mut batch = [Number::Unsigned(0); BATCH];
+        let mut at = 0;
+        while let Some(columns) = self.columns.get(at..).filter(|columns| !columns.is_empty()) {
+            let mut len = 0;
+            for (column, number) in columns.iter().zip(&mut batch) {
+                *number = match column {
+                    Column::Cell if are_used => {
+                        Number::Unsigned(cells.next().map_or(0, |&cell| reader.sum(cell)))
+                    }
+                    Column::Gauge if are_used => {
+                        Number::Signed(gauges.next().map_or(0, |gauge| gauge.read_own(reader)))
+                    }
+                    Column::Float if are_used => {
+                        Number::Float(floats.next().map_or(0.0, |gauge| gauge.get()))
+                    }
+                    _ => break,
+                };
+                len += 1;
+            }
+            f(at, &batch[..len]);
+            at += len.max(1);
         }
     }
 }
 
-/// A value in a column, if it is in one.
-///
-/// Two words, so that it is passed in registers: a [`Number`] is passed in memory, where it is
-/// written in parts and read as a whole, which has the processor wait for the writes.
-#[derive(Clone, Copy)]
-pub(crate) struct Value {
-    column: Column,
-    bits: u64,
-}
-
-impl Value {
-    #[inline(always)]
-    pub(crate) fn number(self) -> Option<Number> {
-        match self.column {
-            Column::Cell => Some(Number::Unsigned(self.bits)),
-            Column::Gauge => Some(Number::Signed(self.bits as i64)),
-            Column::Float => Some(Number::Float(f64::from_bits(self.bits))),
-            Column::None => None,
-        }
-    }
-}
-
-/// Not inlined, so that the two most frequent kinds are found by a comparison each instead of a
-/// jump table over all kinds.
-#[inline(never)]
-fn float(column: Column, floats: &mut Prefetch<'_, Arc<FloatGauge>>) -> u64 {
-    match column {
-        Column::Float => floats.next().map_or(0, |gauge| gauge.get().to_bits()),
-        _ => 0,
-    }
-}
+/// The most numbers that are read at once.
+const BATCH: usize = 64;
