@@ -125,6 +125,7 @@ impl Collector {
         common.otlp.set(config.otlp.as_deref(), config.flush_timeout, &log)?;
         let output_settings = OutputSettings {
             carbon: config.carbon.clone(),
+            places: config.places.clone(),
             within: config.flush_timeout,
             log: log.clone(),
         };
@@ -189,7 +190,7 @@ impl Collector {
     /// invalid ones.
     pub fn apply(&mut self, config: Config) {
         let before = std::mem::replace(&mut self.config, config);
-        self.log = self.log.formatted(self.config.log_format);
+        self.log.set_format(self.config.log_format);
         self.join_cluster(before.cluster.as_ref());
         self.watch_sources();
         self.gather();
@@ -197,6 +198,7 @@ impl Collector {
         // Even if equal: the files that they name may have changed.
         self.settings_sent.send_replace(OutputSettings {
             carbon: self.config.carbon.clone(),
+            places: self.config.places.clone(),
             within: self.config.flush_timeout,
             log: self.log.clone(),
         });
@@ -206,7 +208,8 @@ impl Collector {
         let (url, within) = (self.config.otlp.as_deref(), self.config.flush_timeout);
         self.common.output.set_prints(url.is_none());
         if let Err(error) = self.common.otlp.set(url, within, &self.log) {
-            self.log.event(Level::Error, "the old Otlp stays", &[("error", &error)]);
+            let problem = self.config.places.problem_of("Otlp", &error);
+            exchange::log_problem(&self.log, "the old Otlp stays", &problem);
         }
     }
 

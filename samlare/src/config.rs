@@ -8,18 +8,20 @@ mod discover;
 mod endpoint;
 mod expand;
 mod load;
+mod places;
 mod problem;
 mod review;
 mod routing;
 mod section;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use discover::Discover;
 pub use endpoint::{Endpoint, Polling};
+pub(crate) use places::Places;
 pub use problem::Problem;
 pub use routing::{Routing, Rule};
 
@@ -50,19 +52,9 @@ pub struct Config {
     /// How long a stop may take to send queued points. Default: 10 s.
     pub flush_timeout: Duration,
     /// The lines of the sender's keys.
-    places: Places,
+    pub(crate) places: Places,
     /// The file has no key at all.
     is_empty: bool,
-}
-
-/// Lines of keys; all are equal, because positions do not matter.
-#[derive(Clone, Debug, Default)]
-struct Places(BTreeMap<&'static str, (usize, String)>);
-
-impl PartialEq for Places {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
 }
 
 /// Destinations, routing and buffering of points.
@@ -154,28 +146,7 @@ impl Config {
 
     /// The error of a sender's setting, with the key and line it comes from.
     pub fn sender_problem(&self, error: &expvar_carbon::ConfigError) -> Problem {
-        let key = sender_key(error.field(), |key| self.places.0.contains_key(key));
-        let (line, key) = self.places.0.get(key).cloned().unwrap_or((1, key.to_owned()));
-        Problem { line, key, message: format!("{}: {}", error.problem(), error.remedy()) }
-    }
-}
-
-/// The key of a sender's setting.
-fn sender_key(field: &str, has: impl Fn(&str) -> bool) -> &'static str {
-    match field {
-        "spool_dir" => "SpoolDir",
-        "queue_bytes" => "QueueBytes",
-        "resend_window" => "ResendWindow",
-        "tls.server_name" => "CarbonServerName",
-        "tls.client_certificate" => "CarbonCertFile",
-        "route" => "Route",
-        "replication" => "Replication",
-        "dialect" => "Dialect",
-        "diverse" => "Diverse",
-        "matching" => "rule",
-        field if field.starts_with("tls") => "CarbonCaFile",
-        _ if has("Carbon") => "Carbon",
-        _ => "CarbonHost",
+        self.places.problem(error)
     }
 }
 
@@ -211,7 +182,7 @@ fn read(root: Section<'_>) -> Config {
         flush_timeout: root
             .milliseconds("FlushTimeout", 1..600_000)
             .unwrap_or(Duration::from_secs(10)),
-        places: Places(root.places(&SENDER_KEYS)),
+        places: Places::of(&root),
         is_empty: root.is_empty(),
     };
     if let Some(settings) = &config.cluster {
@@ -234,25 +205,6 @@ fn read(root: Section<'_>) -> Config {
     root.finish();
     config
 }
-
-/// Keys whose values the sender validates.
-const SENDER_KEYS: [&str; 15] = [
-    "Carbon",
-    "CarbonHost",
-    "CarbonMode",
-    "CarbonCaFile",
-    "CarbonCertFile",
-    "CarbonKeyFile",
-    "CarbonServerName",
-    "QueueBytes",
-    "ResendWindow",
-    "SpoolDir",
-    "Route",
-    "Replication",
-    "Dialect",
-    "Diverse",
-    "rule",
-];
 
 /// Fits the unit's `TimeoutStopSec=30`.
 const UNIT_STOP: Duration = Duration::from_secs(25);
@@ -342,7 +294,7 @@ fn carbon(root: &Section<'_>) -> Option<Carbon> {
         review::spool_dir(root, "SpoolDir", dir);
     }
     if let Err(error) = crate::output::check(&carbon) {
-        let key = sender_key(error.field(), |key| root.has(key));
+        let key = places::sender_key(error.field(), |key| root.has(key));
         root.error(key, format!("{}: {}", error.problem(), error.remedy()));
     }
     Some(carbon)

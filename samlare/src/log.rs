@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
@@ -14,10 +15,10 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// How many failures of one endpoint are logged in a window.
 const BURST: u32 = 3;
 
-/// Writes events; clones share the output.
+/// Writes events; clones share the output and its format.
 #[derive(Clone)]
 pub struct Log {
-    format: LogFormat,
+    is_text: Arc<AtomicBool>,
     /// Lines begin with a journald priority: `<4>`.
     priorities: bool,
     out: Arc<Mutex<dyn Write + Send>>,
@@ -61,18 +62,23 @@ impl Log {
 
     /// A log to another writer.
     pub fn to(format: LogFormat, out: impl Write + Send + 'static) -> Log {
-        Log { format, priorities: false, out: Arc::new(Mutex::new(out)) }
+        let is_text = Arc::new(AtomicBool::new(format == LogFormat::Text));
+        Log { is_text, priorities: false, out: Arc::new(Mutex::new(out)) }
     }
 
-    /// The same log in another format.
-    pub fn formatted(&self, format: LogFormat) -> Log {
-        Log { format, ..self.clone() }
+    /// Changes the format, for all clones.
+    pub fn set_format(&self, format: LogFormat) {
+        self.is_text.store(format == LogFormat::Text, Relaxed);
+    }
+
+    fn format(&self) -> LogFormat {
+        if self.is_text.load(Relaxed) { LogFormat::Text } else { LogFormat::Json }
     }
 
     /// Writes an event: the message, then `fields` in order.
     pub fn event(&self, level: Level, message: &str, fields: &[(&str, &dyn std::fmt::Display)]) {
         let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-        let text = match self.format {
+        let text = match self.format() {
             LogFormat::Json => {
                 let mut line = String::from("{\"ts\":");
                 line.push_str(&quoted(&time));
@@ -157,6 +163,14 @@ impl Limiter {
         self.written += 1;
         self.told_failure = true;
         Some(std::mem::take(&mut self.suppressed))
+    }
+
+    /// Whether to log a failure that lasts and was suppressed, once its window is over, and how many
+    /// others were suppressed.
+    pub fn still_failing(&mut self) -> Option<u64> {
+        let others = self.held_back()?.saturating_sub(1);
+        self.failed();
+        Some(others)
     }
 
     /// Whether to log a recovery, and how many failures were suppressed before it: always, unless

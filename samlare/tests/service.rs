@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use program::{Program, Service, Sink, document, free_port, once, samlare, shown, wait_for};
 
@@ -374,6 +374,25 @@ fn what_happens_to_a_source_is_in_the_log() {
     program.wait_for_log("info source answers again");
     program.wait_for_log("targets=1");
     program.terminate();
+}
+
+#[test]
+fn another_format_of_the_log_applies_to_endpoints_that_did_not_change() {
+    let breaks = Arc::new(AtomicBool::new(false));
+    let broken = breaks.clone();
+    let service = Service::start(move |_, stream| {
+        let body = if broken.load(Ordering::Relaxed) { "{" } else { "{}" };
+        let _ = stream.write_all(&document(body));
+    });
+    let endpoint = "CheckInterval = 50\n".to_owned() + &endpoint(&service, "/a", "a");
+    let program = Program::start(&endpoint);
+    program.wait_for_log("\"msg\":\"good fetch\"");
+    program.reload(&("LogFormat = \"text\"\n".to_owned() + &endpoint));
+    program.wait_for_log("Z info reloaded endpoints=1\n");
+    breaks.store(true, Ordering::Relaxed);
+    program.wait_for_log("Z warn fetch failed endpoint=");
+    let log = program.terminate();
+    assert!(log.contains("Z info exiting signal=SIGTERM"), "{log}");
 }
 
 /// 41 endpoints and 64 other files are more than 80: one endpoint in the file, the others found.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use expvar_carbon::Unsent;
 use tokio::sync::watch;
 
-use crate::config::Carbon;
+use crate::config::{Carbon, Places, Problem};
 use crate::log::{Level, Log};
 use crate::output::Settings;
 use crate::poller::Common;
@@ -15,6 +15,8 @@ use crate::poller::Common;
 #[derive(Clone)]
 pub(super) struct OutputSettings {
     pub(super) carbon: Option<Carbon>,
+    /// Where the file has the settings.
+    pub(super) places: Places,
     pub(super) within: Duration,
     pub(super) log: Log,
 }
@@ -26,7 +28,7 @@ pub(super) async fn exchange(
     mut settings: watch::Receiver<OutputSettings>,
 ) {
     while settings.changed().await.is_ok() {
-        let OutputSettings { carbon, within, log } = settings.borrow_and_update().clone();
+        let OutputSettings { carbon, places, within, log } = settings.borrow_and_update().clone();
         let read = tokio::task::spawn_blocking(move || Settings::of(carbon)).await;
         let Ok(wanted) = read else { continue };
         if wanted == used {
@@ -39,10 +41,18 @@ pub(super) async fn exchange(
                 log_unsent(&log, &unsent);
             }
             Err(error) => {
-                log.event(Level::Error, "the old Carbon settings stay", &[("error", &error)]);
+                log_problem(&log, "the old Carbon settings stay", &places.problem(&error));
             }
         }
     }
+}
+
+pub(super) fn log_problem(log: &Log, message: &str, problem: &Problem) {
+    log.event(
+        Level::Error,
+        message,
+        &[("line", &problem.line), ("key", &problem.key), ("error", &problem.message)],
+    );
 }
 
 pub(super) fn log_unsent(log: &Log, unsent: &Unsent) {

@@ -33,8 +33,9 @@ fn changes(before: &Report, now: &Report, limiter: &mut Limiter, log: &Log) {
         log.event(level, message, &all);
     };
     let is_news = !before.failing || now.last_error != before.last_error;
-    if now.failing && is_news {
-        if let Some(held) = limiter.failed() {
+    if now.failing {
+        let held = if is_news { limiter.failed() } else { limiter.still_failing() };
+        if let Some(held) = held {
             let fields: [(&str, &dyn Display); 2] =
                 [("error", &now.last_error), ("targets", &now.targets)];
             say(Level::Warn, "source failed, its last targets stay", held, &fields);
@@ -58,5 +59,66 @@ fn changes(before: &Report, now: &Report, limiter: &mut Limiter, log: &Log) {
         say(Level::Warn, "targets left out", 0, &fields);
     } else if now.left_out == 0 && before.left_out > 0 {
         say(Level::Info, "no target is left out any more", 0, &[]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use parking_lot::Mutex;
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::config::LogFormat;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The last line about a source that fails or answers in turn, and then stays as it is.
+    async fn last_line(ends_failing: bool) -> String {
+        let kept = Kept::default();
+        let log = Log::to(LogFormat::Text, kept.clone());
+        let mut limiter = Limiter::default();
+        let mut before = Report::default();
+        let mut turn = |failing| {
+            let failing = Report {
+                source: "s".to_owned(),
+                failing,
+                last_error: "refused".to_owned(),
+                ..Report::default()
+            };
+            changes(&before, &failing, &mut limiter, &log);
+            before = failing;
+        };
+        for _ in 0..5 {
+            turn(true);
+            turn(false);
+        }
+        turn(ends_failing);
+        advance(PAUSE).await;
+        // Nothing new, but the window is over.
+        turn(ends_failing);
+        let text = String::from_utf8(kept.0.lock().clone()).unwrap();
+        let (_, last) = text.lines().last().unwrap().split_once(' ').unwrap();
+        last.to_owned()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_line_about_a_source_is_true() {
+        let failed = "warn source failed, its last targets stay source=s error=refused targets=0";
+        assert_eq!(last_line(true).await, format!("{failed} suppressed=2"));
+        assert_eq!(last_line(false).await, "warn source failed more often source=s suppressed=2");
     }
 }
