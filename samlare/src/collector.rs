@@ -20,12 +20,13 @@ use crate::config::{Config, Endpoint};
 use crate::counts::Counts;
 use crate::discover;
 use crate::log::{Level, Log};
+use crate::outage;
 use crate::output::{Output, Settings};
 use crate::poller::{self, Common, Poller};
 use crate::schedule::Clock;
 use crate::shard::Shard;
 use crate::state::State;
-use exchange::{OutputSettings, exchange, log_unsent};
+use exchange::{OutputSettings, exchange};
 use shown::ClusterShown;
 pub use shown::{Polled, States};
 use sources::Source;
@@ -234,10 +235,11 @@ impl Collector {
         self.leave_cluster(hands_over).await;
         self.sources.clear();
         self.running.clear();
+        let is_kept = self.common.output.has_spool();
         let (left, of_otlp) =
             tokio::join!(self.common.output.close(within), self.common.otlp.close(within));
-        log_unsent(&self.log, &left);
-        log_unsent(&self.log, &of_otlp);
+        outage::unsent(&self.log, &left, is_kept);
+        outage::unsent(&self.log, &of_otlp, false);
         left
     }
 

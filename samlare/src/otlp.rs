@@ -63,7 +63,8 @@ impl Collector {
         }
         let open = url.map(|url| Open::begin(url, log)).transpose()?;
         if let Some(old) = self.replace(open) {
-            tokio::spawn(async move { old.end(within).await });
+            let log = log.clone();
+            tokio::spawn(async move { outage::unsent(&log, &old.end(within).await, false) });
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
-//! Logs the sender's events: unreachable destinations and lost points.
+//! Logs the senders' events: unreachable destinations and lost points.
 
 use std::fmt::Display;
 
-use expvar_carbon::Event;
+use expvar_carbon::{Event, Unsent};
 
 use crate::log::{Level, Log};
 
@@ -53,5 +53,27 @@ pub fn tell(log: &Log, event: &Event) {
             say("spool is damaged", &[("file", file), ("problem", problem)]);
         }
         other => say("sender", &[("event", other)]),
+    }
+}
+
+/// Logs what a sender that ends has not sent; `is_kept` if a spool keeps it for the next start.
+pub fn unsent(log: &Log, unsent: &Unsent, is_kept: bool) {
+    let Unsent { points, bytes, unconfirmed, .. } = unsent;
+    if *points > 0 {
+        let (message, remedy) = if is_kept {
+            ("points unsent at the deadline are kept in SpoolDir", "start samlare to send them")
+        } else {
+            ("points unsent at the deadline are lost", "raise FlushTimeout, or set SpoolDir")
+        };
+        let fields: [(&str, &dyn Display); 3] =
+            [("points", points), ("bytes", bytes), ("remedy", &remedy)];
+        log.event(Level::Warn, message, &fields);
+    }
+    if *unconfirmed > 0 {
+        log.event(
+            Level::Warn,
+            "points were sent, but the server had not read them at the deadline",
+            &[("points", unconfirmed)],
+        );
     }
 }

@@ -109,6 +109,11 @@ impl Output {
         self.sender().map(|sender| sender.stats())
     }
 
+    /// Whether queued points are also on disk.
+    pub fn has_spool(&self) -> bool {
+        self.stats().is_some_and(|stats| stats.spool_bytes > 0)
+    }
+
     fn sender(&self) -> Option<Sender> {
         match &*self.destination.read() {
             Destination::Carbon(sender) => Some(sender.clone()),

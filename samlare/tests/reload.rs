@@ -77,7 +77,8 @@ fn settings_that_cannot_be_used_keep_the_old_ones_until_they_can() {
     sink.wait_for("a.n", 1);
     let spooled = config(&format!("{listen}SpoolDir = {spool:?}"), sink.port, &service);
     program.reload(&spooled);
-    program.wait_for_log("the old Carbon settings stay\",\"line\":2,\"key\":\"SpoolDir\",\"error\":");
+    program
+        .wait_for_log("the old Carbon settings stay\",\"line\":2,\"key\":\"SpoolDir\",\"error\":");
     let before = sink.named("a.n").len();
     sink.wait_for("a.n", before + 2);
     fs::remove_file(&spool).unwrap();

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use expvar_carbon::Unsent;
 use tokio::sync::watch;
 
 use crate::config::{Carbon, Places, Problem};
 use crate::log::{Level, Log};
+use crate::outage;
 use crate::output::Settings;
 use crate::poller::Common;
 
@@ -34,11 +34,12 @@ pub(super) async fn exchange(
         if wanted == used {
             continue;
         }
+        let is_kept = common.output.has_spool();
         match common.output.exchange(wanted.carbon.as_ref(), within).await {
             Ok(unsent) => {
                 used = wanted;
                 log.event(Level::Info, "the Carbon settings have changed", &[]);
-                log_unsent(&log, &unsent);
+                outage::unsent(&log, &unsent, is_kept);
             }
             Err(error) => {
                 log_problem(&log, "the old Carbon settings stay", &places.problem(&error));
@@ -53,14 +54,4 @@ pub(super) fn log_problem(log: &Log, message: &str, problem: &Problem) {
         message,
         &[("line", &problem.line), ("key", &problem.key), ("error", &problem.message)],
     );
-}
-
-pub(super) fn log_unsent(log: &Log, unsent: &Unsent) {
-    if unsent.points > 0 {
-        log.event(
-            Level::Warn,
-            "points unsent at the deadline",
-            &[("points", &unsent.points), ("bytes", &unsent.bytes)],
-        );
-    }
 }
