@@ -13,6 +13,7 @@ mod problem;
 mod review;
 mod routing;
 mod section;
+mod url;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -211,10 +212,13 @@ const UNIT_STOP: Duration = Duration::from_secs(25);
 
 /// Why a host name is invalid.
 fn host_problem(host: &str) -> Option<String> {
-    if host.starts_with('$') {
-        let name = host.trim_start_matches(['$', '{']).trim_end_matches('}');
+    if let Some(filled) = expand::unfilled(host) {
+        let (host, port) = match filled.rsplit_once("}:") {
+            Some((host, port)) => (format!("{host}}}"), format!(", and CarbonPort = {port}")),
+            None => (filled, String::new()),
+        };
         return Some(format!(
-            "variables are not filled in: write Expand = true and CarbonHost = \"${{{name}}}\""
+            "variables are not filled in: write Expand = true and CarbonHost = \"{host}\"{port}"
         ));
     }
     if host.contains("://") || host.contains('/') {
@@ -226,7 +230,7 @@ fn host_problem(host: &str) -> Option<String> {
         let name = name.trim_matches(['[', ']']);
         return Some(format!(
             "it holds a port: write CarbonHost = {name:?} and CarbonPort = {}",
-            if port.is_empty() { "2003" } else { port }
+            port.parse::<u16>().unwrap_or(2003)
         ));
     }
     let odd = |c: char| c.is_whitespace() || "@?#\"'".contains(c);
@@ -284,6 +288,7 @@ fn carbon(root: &Section<'_>) -> Option<Carbon> {
         resend: root.milliseconds("ResendWindow", 0..3_600_000),
         spool_dir: root.file_path("SpoolDir"),
     };
+    review::unused(root, &carbon);
     if carbon.routing.urls.is_empty() {
         if !carbon.rules.is_empty() {
             root.error("Carbon", "it is missing: names that no [[rule]] matches have no place");
@@ -295,7 +300,10 @@ fn carbon(root: &Section<'_>) -> Option<Carbon> {
     }
     if let Err(error) = crate::output::check(&carbon) {
         let key = places::sender_key(error.field(), |key| root.has(key));
-        root.error(key, format!("{}: {}", error.problem(), error.remedy()));
+        // A rule has said so itself, with its line.
+        if key != "rule" || !root.file().has_error_below("rule") {
+            root.error(key, format!("{}: {}", error.problem(), error.remedy()));
+        }
     }
     Some(carbon)
 }

@@ -53,7 +53,7 @@ to = "b"
     assert_eq!(second.polling.timeout, Duration::from_secs(2));
     assert_eq!(second.failure_metric, None);
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].to_string().starts_with("line 19: endpoint.CheckInterval: "));
+    assert!(warnings[0].to_string().starts_with("line 19: Endpoint.CheckInterval: "));
 }
 
 #[test]
@@ -284,6 +284,47 @@ fn each_mistake_says_what_to_write() {
             "line 2: endpoint.URL: its password holds #, / or ?: percent-encode them, as %23, %2F \
              and %3F",
         ),
+        (
+            "CarbonHost = \"${GRAPHITE_HOST}:2003\"\n",
+            "line 1: CarbonHost: variables are not filled in: write Expand = true and CarbonHost = \
+             \"${GRAPHITE_HOST}\", and CarbonPort = 2003",
+        ),
+        (
+            "CarbonHost = \"$SITE.example.com\"\n",
+            "line 1: CarbonHost: variables are not filled in: write Expand = true and CarbonHost = \
+             \"${SITE}.example.com\"",
+        ),
+        (
+            "CarbonHost = \"host:port\"\n",
+            "line 1: CarbonHost: it holds a port: write CarbonHost = \"host\" and CarbonPort = 2003",
+        ),
+        (
+            "Carbon = [\"h:2003\", \"tls://$HOST:2003\"]\n",
+            "line 1: Carbon: variables are not filled in: write Expand = true and Carbon = \
+             [\"tls://${HOST}:2003\"]",
+        ),
+        (
+            "Carbon = \"tcp://user:p#w@h:2003\"\n",
+            "line 1: Carbon: it contains a user, which Carbon does not support: remove what is \
+             before the @",
+        ),
+        (
+            "CarbonHost = \"h\"\n[[rule]]\nMatch = \"a.[\"\nCarbon = \"g:2003\"\n\
+             [[endpoint]]\nURL = \"http://h/\"\nPrefix = \"p\"\n",
+            "line 3: rule.Match: \"a.[\" has an unclosed [: close it with ]",
+        ),
+        (
+            "[[endpoint]]\nURL = \"http://h/\"\nPrefix = \"p\"\n[[endpoint.renames]]\n\
+             From = \"a\"\nTo = \"b\"\nCarbonHost = \"h\"\n",
+            "line 7: endpoint.renames.CarbonHost: it stands below the [[endpoint.renames]] of line \
+             4: move it above the first [[…]]",
+        ),
+        (
+            "[[endpoint]]\nURL = \"http://h/\"\nPrefix = \"p\"\n[[endpoint.renames]]\n\
+             From = \"a\"\nTo = \"b\"\nFailureMetric = \"f\"\n",
+            "line 7: endpoint.renames.FailureMetric: it stands below the [[endpoint.renames]] of \
+             line 4: move it above that line",
+        ),
     ] {
         let text = if text.contains("[[") { text.to_owned() } else { text.to_owned() + ONE };
         assert_eq!(errors(&text), [said], "{text}");
@@ -320,6 +361,43 @@ fn each_mistake_says_what_to_write() {
              only one point stays",
         ),
         (
+            "[[discover]]\nDns = \"_v._tcp.x\"\nPrefix = \"apps/x.{host}\"\n",
+            "line 3: discover.Prefix: apps/x.x, for example, goes out as apps_x_faf22a65.x: write \
+             names that stay",
+        ),
+        (
+            "[[endpoint]]\nURL = \"http://h/\"\nPrefix = \"p\"\nHeaders = { X = \"Bearer $TOKEN\" }\n",
+            "line 4: endpoint.Headers: variables are not filled in: write Expand = true, and ${NAME}",
+        ),
+        (
+            "[[discover]]\nConsul = \"http://$CONSUL:8500\"\nPrefix = \"{host}\"\n",
+            "line 2: discover.Consul: variables are not filled in: write Expand = true, and ${NAME}",
+        ),
+        (
+            "IgnoreMetrics = \"mem*\"\n",
+            "line 1: IgnoreMetrics: \"mem*\" is compared with whole keys, where * stands for \
+             itself: write each key",
+        ),
+        (
+            "[[renames]]\nFrom = \"memstats.Sys\"\nTo = \"sys\"\n\
+             [[endpoint]]\nURL = \"http://h/\"\nPrefix = \"p\"\n",
+            "line 2: renames.From: \"memstats.Sys\" is compared with single keys, not with paths: \
+             write \"Sys\"",
+        ),
+        (
+            "[[endpoint]]\nURL = \"http://h/\"\nPrefix = \"p\"\n\
+             [[endpoint.renames]]\nFrom = \"a\"\nTo = \"b c\"\n",
+            "line 6: endpoint.renames.To: it goes out as \"b_c_f52dd21c\": write that",
+        ),
+        (
+            "spooldir = \"/var/lib/samlare/spool\"\n",
+            "line 1: spooldir: there is no CarbonHost and no Carbon: it has no effect",
+        ),
+        (
+            "CarbonHost = \"h\"\nCarbonCaFile = \"/none\"\n",
+            "line 2: CarbonCaFile: no destination is tls://: it has no effect",
+        ),
+        (
             "[[endpoint]]\nURL = \"http://h/${X}\"\nPrefix = \"p\"\n",
             "line 2: endpoint.URL: ${…} is taken as it stands: write Expand = true at the top to \
              fill it in",
@@ -328,6 +406,60 @@ fn each_mistake_says_what_to_write() {
         let text = if text.contains("[[") { text.to_owned() } else { text.to_owned() + ONE };
         assert!(warnings(&text).contains(&said.to_owned()), "{:?}", warnings(&text));
     }
+}
+
+/// URLs that cannot be used, and what is said of them; none is repeated.
+#[test]
+fn each_url_that_cannot_be_polled_says_what_to_write() {
+    const LOGIN: &str = "its password holds #, / or ?: percent-encode them, as %23, %2F and %3F";
+    for (url, said) in [
+        ("", "it is empty: write http://host:port/debug/vars"),
+        ("/debug/vars", "it has no scheme: write http:// before it"),
+        ("http:/h/v", "its scheme lacks a colon or slashes: write http://host:port/debug/vars"),
+        ("https//h/v", "its scheme lacks a colon or slashes: write http://host:port/debug/vars"),
+        ("http://user:12#34@h/", LOGIN),
+        ("http://user#1:34@h/", LOGIN),
+        ("http://user:se?cret@h/", LOGIN),
+        (
+            "http://{host}:80/",
+            "{label} is filled in below [[discover]] only: write the host and its port",
+        ),
+        (
+            "http://h:{port}/",
+            "{label} is filled in below [[discover]] only: write the host and its port",
+        ),
+        (
+            "http://$HOST:80/",
+            "variables are not filled in: write Expand = true, and ${HOST}:80 as the host",
+        ),
+    ] {
+        let text = format!("[[endpoint]]\nURL = {url:?}\nPrefix = \"p\"\n");
+        assert_eq!(errors(&text), [format!("line 2: endpoint.URL: {said}")], "{url}");
+        if !url.contains('{') && !url.is_empty() {
+            let text = format!(
+                "[[discover]]\nDns = \"_v._tcp.example\"\nURL = {url:?}\nPrefix = \"{{host}}\"\n"
+            );
+            assert_eq!(errors(&text), [format!("line 3: discover.URL: {said}")], "{url}");
+        }
+    }
+    for url in ["http://h/{id}", "http://user:12/34@h/", "http://us/er:34@h/"] {
+        let text = format!("[[endpoint]]\nURL = {url:?}\nPrefix = \"p\"\n");
+        assert_eq!(warnings(&text).len(), 1, "{url}");
+    }
+    for url in
+        ["http://u:p@h:80/a@b", "http://h/?a=b@c", "http://u:$p{a}@h/", "unix:///run/$x{y}.sock"]
+    {
+        let text = format!("[[endpoint]]\nURL = {url:?}\nPrefix = \"p\"\n");
+        assert_eq!(warnings(&text), [""; 0], "{url}");
+    }
+    for url in ["{host}:{port}/v", "http://u:p#w@{host}:{port}/v", "http//{host}/v"] {
+        let text = format!(
+            "[[discover]]\nDns = \"_v._tcp.example\"\nURL = {url:?}\nPrefix = \"{{host}}\"\n"
+        );
+        assert_eq!(errors(&text).len(), 1, "{url}");
+    }
+    let text = "[[discover]]\nFiles = \"t.json\"\nURL = \"{__url__}\"\nPrefix = \"{host}\"\n";
+    assert_eq!(warnings(text), [""; 0]);
 }
 
 #[test]
@@ -375,6 +507,9 @@ fn a_file_that_cannot_be_read_says_what_to_do() {
     let latin = dir.path().join("latin1.toml");
     std::fs::write(&latin, b"# a\nCarbonHost = \"Z\xfcrich\"\n").unwrap();
     let said = |path: &std::path::Path| Config::load(path).unwrap_err().concat();
+    let wide = dir.path().join("utf16.toml");
+    std::fs::write(&wide, b"\xff\xfeC\0").unwrap();
+    assert!(said(&wide).contains("line 1: this is UTF-16: save the file as UTF-8"));
     assert!(
         said(&latin).contains("line 2: this is not UTF-8: save the file as UTF-8"),
         "{}",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::endpoint::{Defaults, Polling};
 use super::review;
 use super::section::Section;
+use super::url;
 use crate::discover::{self, Settings};
 
 /// A source of targets, and how the endpoints found are polled.
@@ -95,6 +96,14 @@ pub(super) fn read(section: Section<'_>, defaults: &Defaults) -> Option<Discover
     let checked = settings.check();
     for problem in checked.as_ref().err().into_iter().flatten() {
         section.error(problem.key, &problem.message);
+    }
+    if let Some(url) = &settings.url {
+        url::review_template(&section, url);
+    }
+    for (key, text) in [("Prefix", &settings.prefix), ("FailureMetric", &settings.failure_metric)] {
+        if let Some(text) = text {
+            review::template(&section, key, text, &polling);
+        }
     }
     section.finish();
     Some(Discover { source: checked.ok()?, polling, settings })

@@ -9,6 +9,7 @@ use http::header::{HeaderName, HeaderValue};
 
 use super::review;
 use super::section::Section;
+use super::url;
 use crate::client::Target;
 use crate::document::{Limits, Rules};
 
@@ -158,7 +159,11 @@ fn renames(section: &Section<'_>) -> Vec<(String, String)> {
     let mut renames = Vec::new();
     for rename in sections {
         match (rename.string("From"), rename.string("To")) {
-            (Some(from), Some(to)) => renames.push((from, to)),
+            (Some(from), Some(to)) => {
+                review::bare(&rename, "From", std::slice::from_ref(&from));
+                review::key(&rename, "To", &to);
+                renames.push((from, to));
+            }
             _ => rename.error("From", "a rename needs From = \"…\" and To = \"…\""),
         }
         rename.finish();
@@ -198,36 +203,14 @@ fn forbidden(name: &HeaderName) -> bool {
         .contains(name)
 }
 
-/// The most common errors in URLs; does not repeat the URL.
-pub(super) fn url_problem(url: &str) -> Option<&'static str> {
-    if url.starts_with("unix:") {
-        return None;
-    }
-    let Some((_, rest)) = url.split_once("://") else {
-        return Some("it has no scheme: write http:// before it");
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let cut = &rest[authority.len()..];
-    let port = authority.rsplit_once(':').map(|(_, port)| port);
-    let password = port.is_some_and(|port| port.is_empty() || port.parse::<u16>().is_err());
-    let is_cut = cut.contains('@') && !authority.contains('@');
-    (is_cut && port.is_some() && (password || cut.starts_with('#')))
-        .then_some("its password holds #, / or ?: percent-encode them, as %23, %2F and %3F")
-}
-
 /// Reads one `[[endpoint]]`.
 pub(super) fn read(section: Section<'_>, defaults: &Defaults) -> Option<Endpoint> {
     let polling = Arc::new(defaults.polling(&section));
     let prefix = section.string("Prefix");
     let failure_metric = section.string("FailureMetric").filter(|name| !name.is_empty());
     let target = match section.string("URL") {
-        Some(url) => match url_problem(&url) {
-            Some(problem) => {
-                section.error("URL", problem);
-                None
-            }
-            None => Target::parse(&url).map_err(|error| section.error("URL", error)).ok(),
-        },
+        Some(url) if !url::review(&section, &url) => None,
+        Some(url) => Target::parse(&url).map_err(|error| section.error("URL", error)).ok(),
         None if section.has("URL") => None,
         None => {
             section.error("URL", "it is missing: write URL = \"http://host:port/debug/vars\"");

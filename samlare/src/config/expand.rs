@@ -11,6 +11,38 @@ pub(super) fn is_template(text: &str) -> bool {
     text.contains("${")
 }
 
+/// Whether a text is probably meant to contain a variable, as in `$TOKEN` or `http://$HOST:8500`.
+pub(super) fn is_forgotten(text: &str) -> bool {
+    let is_upper = |c: char| c.is_ascii_uppercase() || c == '_';
+    text.match_indices('$').any(|(at, _)| {
+        let (before, name) = (&text[..at], &text[at + 1..]);
+        let name = name.split(|c: char| !is_name(c)).next().unwrap_or_default();
+        let begins = before.is_empty() || before.ends_with([' ', '/', ',', '@']);
+        begins && name.len() > 1 && name.chars().all(|c| is_upper(c) || c.is_ascii_digit())
+    })
+}
+
+/// A text that contains `$NAME` or `${NAME}`, with the braces that an expansion needs.
+pub(super) fn unfilled(text: &str) -> Option<String> {
+    let (mut out, mut rest, mut is_unfilled) = (String::new(), text, false);
+    while let Some(at) = rest.find('$') {
+        let (before, after) = (&rest[..at], &rest[at + 1..]);
+        out.push_str(before);
+        let name = after.strip_prefix('{').unwrap_or(after);
+        let end = name.find(|c: char| !is_name(c)).unwrap_or(name.len());
+        let (name, follows) = name.split_at(end);
+        rest = if after.starts_with('{') { follows.trim_start_matches('}') } else { follows };
+        is_unfilled |= !name.is_empty();
+        out.push_str(&format!("${{{name}}}"));
+    }
+    out.push_str(rest);
+    is_unfilled.then_some(out)
+}
+
+fn is_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
 /// Replaces `${NAME}` with an environment variable and `${file:PATH}` with a file's content,
 /// trimmed. `$${` is a literal `${`; any other `$` is kept.
 ///
@@ -50,7 +82,6 @@ fn value(name: &str, folder: &Path) -> Result<String, String> {
             Err(error) => Err(format!("${{{name}}}: {error}")),
         };
     }
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if name.is_empty() || !name.chars().all(is_name) {
         return Err(format!("${{{name}}} names no variable: write ${{NAME}} or ${{file:PATH}}"));
     }

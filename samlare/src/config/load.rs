@@ -15,6 +15,11 @@ impl Config {
         let name = path.display();
         let bytes = std::fs::read(path)
             .map_err(|error| vec![format!("{name}: {}", unread(path, &error))])?;
+        if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+            return Err(vec![format!(
+                "{name}: line 1: this is UTF-16: save the file as UTF-8, as in iconv -f UTF-16 -t UTF-8"
+            )]);
+        }
         let text = String::from_utf8(bytes).map_err(|error| {
             let line = 1 + memchr::memchr_iter(b'\n', &error.as_bytes()[..error.utf8_error().valid_up_to()]).count();
             vec![format!(

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::Carbon;
 use super::endpoint::{Endpoint, Polling};
 use super::problem::Problem;
 use super::section::{File, Section};
@@ -15,7 +16,7 @@ pub(super) fn name(section: &Section<'_>, key: &'static str, text: &str, polling
     path.push(text);
     let braces = Template::parse(text).is_ok_and(|template| template.labels().next().is_some());
     if let Some(problem) = path.problem().filter(|_| !text.is_empty()) {
-        section.warn(key, format!("Graphite takes no such name ({})", problem.name()));
+        section.warn(key, format!("Graphite stores no such name: {}", problem.remedy()));
     } else if braces {
         section.warn(
             key,
@@ -29,13 +30,42 @@ pub(super) fn name(section: &Section<'_>, key: &'static str, text: &str, polling
     }
 }
 
-/// Warns about keys with dots: keys are compared one by one, not as paths.
+/// Warns about the names of discovered endpoints that will be rewritten, whatever the labels are.
+pub(super) fn template(section: &Section<'_>, key: &'static str, text: &str, polling: &Polling) {
+    let Ok(template) = Template::parse(text) else { return };
+    let labels = template.labels().map(|label| (label.to_owned(), "x".to_owned())).collect();
+    let Ok(name) = template.metric(&labels) else { return };
+    let mut path = polling.name();
+    path.push(&name);
+    if path.as_str() != name {
+        section.warn(
+            key,
+            format!("{name}, for example, goes out as {}: write names that stay", path.as_str()),
+        );
+    }
+}
+
+/// Warns about a key that will be rewritten.
+pub(super) fn key(section: &Section<'_>, key: &'static str, text: &str) {
+    let mut path = expvar_carbon::Path::new();
+    path.push(text);
+    if path.as_str() != text {
+        section.warn(key, format!("it goes out as {:?}: write that", path.as_str()));
+    }
+}
+
+/// Warns about keys with dots or stars: keys are compared whole and one by one, not as paths.
 pub(super) fn bare(section: &Section<'_>, key: &'static str, names: &[String]) {
     for name in names {
         if let Some((_, last)) = name.rsplit_once('.') {
             section.warn(
                 key,
                 format!("{name:?} is compared with single keys, not with paths: write {last:?}"),
+            );
+        } else if name.contains('*') {
+            section.warn(
+                key,
+                format!("{name:?} is compared with whole keys, where * stands for itself: write each key"),
             );
         }
     }
@@ -124,4 +154,31 @@ fn is_writable(folder: &Path) -> bool {
 #[cfg(not(unix))]
 fn is_writable(folder: &Path) -> bool {
     folder.metadata().is_ok_and(|metadata| !metadata.permissions().readonly())
+}
+
+/// Warns about keys of Carbon that have no effect.
+pub(super) fn unused(root: &Section<'_>, carbon: &Carbon) {
+    const SENDER: [&str; 8] = [
+        "CarbonMode",
+        "QueueBytes",
+        "ResendWindow",
+        "SpoolDir",
+        "Route",
+        "Replication",
+        "Diverse",
+        "Dialect",
+    ];
+    const TLS: [&str; 4] = ["CarbonCaFile", "CarbonCertFile", "CarbonKeyFile", "CarbonServerName"];
+    let warn = |keys: &[&str], why: &str| {
+        for key in keys.iter().filter(|key| root.has(key)) {
+            root.warn(key, format!("{why}: it has no effect"));
+        }
+    };
+    if !root.has("CarbonHost") && !root.has("Carbon") && carbon.rules.is_empty() {
+        warn(&SENDER, "there is no CarbonHost and no Carbon");
+    }
+    let rules = carbon.rules.iter().flat_map(|rule| &rule.routing.urls);
+    if !carbon.routing.urls.iter().chain(rules).any(|url| url.starts_with("tls://")) {
+        warn(&TLS, "no destination is tls://");
+    }
 }

@@ -2,6 +2,7 @@
 
 use expvar_carbon::{Cluster, Dialect, Route};
 
+use super::expand;
 use super::section::Section;
 
 /// Destinations and their route.
@@ -41,6 +42,14 @@ impl Routing {
 
     /// Keys that a `[[rule]]` and the global part share.
     pub(super) fn read(section: &Section<'_>, urls: Vec<String>) -> Routing {
+        let is_usable = |url: &String| match url_problem(url) {
+            Some(problem) => {
+                section.error("Carbon", problem);
+                false
+            }
+            None => true,
+        };
+        let urls = urls.into_iter().filter(is_usable).collect();
         let mut routing = Routing { urls, ..Routing::default() };
         if let Some(text) = section.string("Route") {
             match text.parse() {
@@ -71,6 +80,21 @@ impl Routing {
         }
         routing
     }
+}
+
+/// Why a destination is invalid, for errors whose message must not repeat it.
+fn url_problem(url: &str) -> Option<String> {
+    if url.starts_with("unix:") {
+        return None;
+    }
+    if let Some(filled) = expand::unfilled(url) {
+        return Some(format!(
+            "variables are not filled in: write Expand = true and Carbon = [{filled:?}]"
+        ));
+    }
+    url.contains('@').then(|| {
+        "it contains a user, which Carbon does not support: remove what is before the @".to_owned()
+    })
 }
 
 /// Reads one `[[rule]]`.

@@ -42,10 +42,20 @@ impl File {
     }
 }
 
+impl File {
+    /// Whether a table of this name has an error.
+    pub(super) fn has_error_below(&self, table: &str) -> bool {
+        let errors = self.errors.borrow();
+        errors.iter().any(|problem| problem.key.split_once('.').is_some_and(|(at, _)| at == table))
+    }
+}
+
 /// A table whose keys are read one by one; [`Section::finish`] reports keys that were never read.
 pub(super) struct Section<'a> {
     file: &'a File,
     name: &'static str,
+    /// The name in the file, as in `endpoint.renames`; empty for the global part.
+    written: String,
     table: &'a DeTable<'a>,
     at: Range<usize>,
     known: RefCell<BTreeSet<&'static str>>,
@@ -60,7 +70,15 @@ impl<'a> Section<'a> {
         table: &'a DeTable<'a>,
         at: Range<usize>,
     ) -> Section<'a> {
-        Section { file, name, table, at, known: RefCell::default() }
+        let written = name.to_owned();
+        Section { file, name, written, table, at, known: RefCell::default() }
+    }
+
+    /// The table below a key of this one.
+    fn below(&self, key: &'static str, table: &'a DeTable<'a>, at: Range<usize>) -> Section<'a> {
+        let written = self.name_of(key).map_or(key, |name| name.get_ref());
+        let written = self.full(written);
+        Section { written, ..Section::new(self.file, key, table, at) }
     }
 
     pub(super) fn file(&self) -> &'a File {
@@ -124,7 +142,7 @@ impl<'a> Section<'a> {
     }
 
     fn full(&self, key: &str) -> String {
-        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
+        if self.written.is_empty() { key.to_owned() } else { format!("{}.{key}", self.written) }
     }
 
     /// All values of a key, in any capitalization.
@@ -151,6 +169,9 @@ impl<'a> Section<'a> {
     /// An expanded text.
     fn text(&self, key: &str, text: &str) -> Option<String> {
         if !expand::is_template(text) {
+            if expand::is_forgotten(text) {
+                self.warn(key, "variables are not filled in: write Expand = true, and ${NAME}");
+            }
             return Some(text.to_owned());
         }
         if !self.file.expands.get() {
@@ -258,7 +279,7 @@ impl<'a> Section<'a> {
     pub(super) fn section(&self, key: &'static str) -> Option<Section<'a>> {
         let value = *self.values(key).first()?;
         match value.get_ref() {
-            DeValue::Table(table) => Some(Section::new(self.file, key, table, value.span())),
+            DeValue::Table(table) => Some(self.below(key, table, value.span())),
             other => self.wrong(key, &format!("[{key}] above its keys"), other),
         }
     }
@@ -272,7 +293,7 @@ impl<'a> Section<'a> {
                     for item in items.iter() {
                         match item.get_ref() {
                             DeValue::Table(table) => {
-                                sections.push(Section::new(self.file, key, table, item.span()));
+                                sections.push(self.below(key, table, item.span()));
                             }
                             other => drop(self.wrong::<()>(key, &format!("[[{key}]]"), other)),
                         }
@@ -322,16 +343,18 @@ impl Section<'_> {
         let known = |table: &str| {
             keys.iter().any(|(at, key)| *at == table && key.eq_ignore_ascii_case(given))
         };
-        if !self.name.is_empty() && known("") {
-            let line = self.line();
-            return Some(format!(
-                "it stands below the [[{}]] of line {line}: move it above the first [[…]]",
-                self.name
-            ));
+        let is_global = self.name.is_empty();
+        let place = || format!("it stands below the [[{}]] of line {}", self.written, self.line());
+        if !is_global && known("") {
+            return Some(format!("{}: move it above the first [[…]]", place()));
         }
         let table =
             ["endpoint", "discover", "cluster", "rule"].into_iter().find(|table| known(table))?;
-        self.name.is_empty().then(|| match table {
+        if !is_global {
+            let is_cut_off = table == "endpoint" && self.name.starts_with("Rename");
+            return is_cut_off.then(|| format!("{}: move it above that line", place()));
+        }
+        Some(match table {
             "cluster" => "it belongs to the cluster: move it below [cluster]".to_owned(),
             "rule" => "it belongs to a rule: move it below [[rule]]".to_owned(),
             table => format!("it belongs to an endpoint: move it below [[{table}]]"),
