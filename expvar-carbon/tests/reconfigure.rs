@@ -293,3 +293,27 @@ async fn an_outage_goes_on_through_changes() {
     let back = told.recv_timeout(SOON).unwrap();
     assert!(matches!(back, Event::Back { dropped: 0, .. }), "{back:?}");
 }
+
+#[tokio::test]
+async fn an_outage_ends_where_another_server_is_added() {
+    let (away, server) = (free_port(), Server::start(0));
+    let (tell, told) = mpsc::channel();
+    let telling = |settings: SenderBuilder| {
+        let tell = tell.clone();
+        settings.on_event(move |event| drop(tell.send(event.clone())))
+    };
+    let sender = telling(to(away)).spawn().unwrap();
+    send(&sender, 0..10);
+    assert!(matches!(told.recv_timeout(SOON).unwrap(), Event::Away { .. }));
+    let both = to(away).to(format!("127.0.0.1:{}", server.port));
+    sender.reconfigure(telling(both), SOON).await.unwrap();
+    assert_eq!(server.until(9), all(10));
+    // It is back as soon as the connection has lasted.
+    let wait = async || {
+        while told.try_recv().map_or(true, |event| event.is_trouble()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(SOON, wait()).await.unwrap();
+    assert_eq!(sender.flush(SOON).await, Unsent::default());
+}

@@ -19,7 +19,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A destination is unreachable, or closes its connections. Points are queued.
+    /// A destination is unreachable, or closes its connections again and again while they are in
+    /// use. Points are queued.
     Away {
         /// The destination's addresses.
         destination: String,

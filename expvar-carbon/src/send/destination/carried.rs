@@ -42,8 +42,11 @@ impl Destination {
             let mut heir = heir(&closing.server, closing.id);
             heir.closing.push(closing);
         }
-        if let Some(destination) =
-            heirs.iter().find(|destination| destination.addresses == self.addresses)
+        let is_same = |heir: &&Arc<Destination>| heir.addresses == self.addresses;
+        let shares = |heir: &&Arc<Destination>| {
+            heir.addresses.iter().any(|address| self.addresses.contains(address))
+        };
+        if let Some(destination) = heirs.iter().find(is_same).or_else(|| heirs.iter().find(shares))
         {
             destination.carried.lock().away = away;
         }

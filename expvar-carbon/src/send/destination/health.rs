@@ -11,13 +11,25 @@ use crate::send::stats::Counts;
 use expvar_push::Backoff;
 use expvar_push::Event;
 
+/// A connection that lasts this long is stable.
+pub(super) const STABLE: Duration = Duration::from_secs(30);
+/// A connection is in use for this long after a write: a server that closes idle ones is well.
+const IN_USE: Duration = Duration::from_secs(10);
+/// How many unstable connections in a row are restarts. More are an outage: a load balancer without
+/// a server behind it accepts connections and closes them some seconds later.
+const RESTARTS: u32 = 3;
+
 /// Reports when a destination becomes unreachable and reachable again.
 pub(super) struct Health<'a> {
     destination: &'a Destination,
     counts: &'a Counts,
     away: Option<Away>,
-    /// The number of short-lived connections in a row.
+    /// The number of connections in a row that failed at once.
     brief: u32,
+    /// The number of connections in a row that failed in use, and soon.
+    unstable: u32,
+    /// The last write.
+    wrote: Option<Instant>,
     /// How long a connection must live to end an outage.
     proof: Duration,
     timeout: Duration,
@@ -28,6 +40,8 @@ pub(super) struct Away {
     since: Instant,
     /// Points that the destination had dropped when it began.
     dropped: u64,
+    /// How long a connection must live to end it.
+    proof: Duration,
 }
 
 impl<'a> Health<'a> {
@@ -38,7 +52,9 @@ impl<'a> Health<'a> {
         timeout: Duration,
         away: Option<Away>,
     ) -> Self {
-        Self { destination, counts, away, brief: 0, proof: Backoff::FIRST, timeout }
+        let (brief, unstable, wrote) = (0, 0, None);
+        let proof = away.as_ref().map_or(Backoff::FIRST, |away| away.proof);
+        Self { destination, counts, away, brief, unstable, wrote, proof, timeout }
     }
 
     /// The sender's statistics.
@@ -48,20 +64,29 @@ impl<'a> Health<'a> {
 
     /// The current outage, to hand over.
     pub(super) fn into_away(self) -> Option<Away> {
-        self.away
+        self.away.map(|away| Away { proof: self.proof, ..away })
     }
 
     /// No connection could be made.
     pub(super) fn unreachable(&mut self, error: &io::Error) {
         self.counts.failed(error.to_string());
-        self.proof = Backoff::FIRST;
+        if self.unstable <= RESTARTS {
+            self.proof = Backoff::FIRST;
+        }
         self.gone(error.to_string());
+    }
+
+    /// Something was written.
+    pub(super) fn wrote(&mut self, now: Instant) {
+        self.wrote = Some(now);
     }
 
     /// A connection failed after `lived`. A single one is no outage: servers restart.
     pub(super) fn lost(&mut self, server: &Address, error: &io::Error, lived: Duration) {
         let text = format!("{server}: {error}");
         self.counts.failed(text.clone());
+        let is_in_use = self.wrote.is_some_and(|at| at.elapsed() < IN_USE);
+        self.unstable = if is_in_use && lived < STABLE { self.unstable + 1 } else { 0 };
         if error.kind() == io::ErrorKind::TimedOut {
             // A hanging server still accepts connections.
             self.proof = self.timeout + Backoff::FIRST;
@@ -71,12 +96,16 @@ impl<'a> Health<'a> {
             if self.brief > 1 {
                 self.gone(text);
             }
+        } else if self.unstable > RESTARTS {
+            self.proof = STABLE;
+            self.gone(text);
         }
     }
 
     fn gone(&mut self, error: String) {
         if self.away.is_none() {
-            self.away = Some(Away { since: Instant::now(), dropped: self.destination.dropped() });
+            let (since, dropped) = (Instant::now(), self.destination.dropped());
+            self.away = Some(Away { since, dropped, proof: self.proof });
             let destination = self.destination.label();
             self.counts.observer.tell(&Event::Away { destination, error });
         }
@@ -84,6 +113,9 @@ impl<'a> Health<'a> {
 
     /// A connection has lived for `lived` so far.
     pub(super) fn lives(&mut self, lived: Duration) {
+        if lived >= STABLE {
+            self.unstable = 0;
+        }
         if lived >= self.proof {
             self.serves();
         }

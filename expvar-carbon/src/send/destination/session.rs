@@ -186,6 +186,7 @@ impl Session<'_, '_> {
         counts.points_sent.add(first.saturating_sub(refused));
         counts.points_resent.add(again);
         counts.succeeded(now);
+        self.health.wrote(now);
         Ok(())
     }
 

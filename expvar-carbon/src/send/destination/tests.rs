@@ -9,6 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, DuplexStream, duplex};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
+use super::health::STABLE;
 use super::*;
 use crate::send::connection::Connection;
 use expvar_push::Observer;
@@ -368,4 +369,40 @@ async fn a_server_that_hangs_is_away_until_it_keeps_a_connection() {
     assert!(told[0].ends_with("unreachable, points are queued: tcp://h:1: timed out"), "{told:?}");
     assert!(told[1].contains(" is back after "), "{told:?}");
     reader.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_balancer_without_a_server_is_an_outage() {
+    let mut stage = stage(&["h:1"], 1 << 20, &[], true);
+    stage.push("a 1 1\n");
+    for _ in 0..20 {
+        let mut server = stage.server().await;
+        let [line] = lines(&mut server).await;
+        assert_eq!(line, "a 1 1");
+        sleep(Duration::from_secs(3)).await;
+    }
+    let away = ["tcp://h:1 is unreachable, points are queued: tcp://h:1: closed by the server"];
+    assert_eq!(told(&stage), away);
+    let server = stage.server().await;
+    sleep(STABLE - Duration::from_secs(1)).await;
+    assert_eq!(told(&stage), away);
+    sleep(Duration::from_secs(2)).await;
+    let [_, back] = &told(&stage)[..] else { panic!("{:?}", told(&stage)) };
+    assert!(back.ends_with(" s, 0 points were dropped"), "{back}");
+    drop(server);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_closes_idle_connections_is_well() {
+    let mut stage = stage(&["h:1"], 1 << 20, &[], true);
+    for n in 0..20 {
+        stage.push(&format!("a {n} 1\n"));
+        let mut server = stage.server().await;
+        let [line] = lines(&mut server).await;
+        assert_eq!(line, format!("a {n} 1"));
+        sleep(Duration::from_secs(20)).await;
+        drop(server);
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(told(&stage), [""; 0]);
 }
