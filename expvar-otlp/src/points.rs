@@ -161,6 +161,19 @@ impl Sender {
         map
     }
 
+    /// Ends another sender's driver, and queues what that has not sent, in order. The request that
+    /// it was sending may arrive twice. Returns what is lost: all of it if the protocols or the
+    /// compressions differ.
+    ///
+    /// Waits for the other driver, which must be running or dropped.
+    pub async fn take_over(&self, before: &Sender) -> Unsent {
+        if self.pack != before.pack {
+            return before.shutdown(Duration::ZERO).await;
+        }
+        self.sender.take_over(&before.sender).await;
+        Unsent::default()
+    }
+
     /// Sends what is queued, ends the driver, and returns what is unsent when the time is over.
     pub async fn shutdown(&self, within: Duration) -> Unsent {
         self.sender.shutdown(within).await

@@ -7,7 +7,7 @@ use std::time::Duration;
 use expvar_otlp::{ConfigError, Driver, Number as Sent, Otlp, Points, Sender, Unsent};
 use parking_lot::{Mutex, RwLock};
 use serde_json::{Value, json};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::config::Endpoint;
 use crate::document::{self, Number};
@@ -21,7 +21,11 @@ const REQUEST_BYTES: usize = 1 << 20;
 
 /// The OTLP output, if any; can be replaced while endpoints are polled.
 #[derive(Default)]
-pub struct Collector(RwLock<Option<Open>>);
+pub struct Collector {
+    open: RwLock<Option<Open>>,
+    /// The task that ends the previous output.
+    ending: Mutex<Option<JoinHandle<()>>>,
+}
 
 /// An open output.
 struct Open {
@@ -52,8 +56,8 @@ pub fn check(url: &str) -> Result<(), ConfigError> {
 }
 
 impl Collector {
-    /// Changes the collector, or stops sending. A task sends points queued for the previous one
-    /// within this time. Must be called in a tokio runtime.
+    /// Changes the collector, or stops sending. Points queued for the previous one go to the new
+    /// one; without one, a task sends them within this time. Must be called in a tokio runtime.
     ///
     /// # Errors
     /// The URL is invalid; nothing changes then.
@@ -62,15 +66,32 @@ impl Collector {
             return Ok(());
         }
         let open = url.map(|url| Open::begin(url, log)).transpose()?;
+        let next = open.as_ref().map(|open| open.sender.clone());
         if let Some(old) = self.replace(open) {
             let log = log.clone();
-            tokio::spawn(async move { outage::unsent(&log, &old.end(within).await, false) });
+            let mut ending = self.ending.lock();
+            let earlier = ending.take();
+            *ending = Some(tokio::spawn(async move {
+                // What that leaves to this one comes first.
+                if let Some(earlier) = earlier {
+                    let _ = earlier.await;
+                }
+                let unsent = match next {
+                    Some(next) => old.leave_to(&next).await,
+                    None => old.end(within).await,
+                };
+                outage::unsent(&log, &unsent, false);
+            }));
         }
         Ok(())
     }
 
     /// Sends queued points within a deadline, and ends.
     pub async fn close(&self, within: Duration) -> Unsent {
+        let earlier = self.ending.lock().take();
+        if let Some(earlier) = earlier {
+            let _ = tokio::time::timeout(within, earlier).await;
+        }
         match self.replace(None) {
             Some(open) => open.end(within).await,
             None => Unsent::default(),
@@ -105,11 +126,11 @@ impl Collector {
     }
 
     fn read<R>(&self, f: impl FnOnce(Option<&Open>) -> R) -> R {
-        f(self.0.read().as_ref())
+        f(self.open.read().as_ref())
     }
 
     fn replace(&self, open: Option<Open>) -> Option<Open> {
-        std::mem::replace(&mut *self.0.write(), open)
+        std::mem::replace(&mut *self.open.write(), open)
     }
 }
 
@@ -136,9 +157,19 @@ impl Open {
         }
     }
 
-    async fn end(self, within: Duration) -> Unsent {
+    /// Leaves what is unsent to another collector.
+    async fn leave_to(self, next: &Sender) -> Unsent {
+        self.stop_gathering();
+        next.take_over(&self.sender).await
+    }
+
+    fn stop_gathering(&self) {
         self.gathering.abort();
         self.sender.send(&mut self.gathered.lock());
+    }
+
+    async fn end(self, within: Duration) -> Unsent {
+        self.stop_gathering();
         self.sender.shutdown(within).await
     }
 }

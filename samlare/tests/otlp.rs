@@ -113,6 +113,28 @@ fn it_goes_beside_carbon_and_comes_and_goes_with_a_reload() {
 }
 
 #[test]
+fn what_waits_for_a_collector_goes_to_another_one_in_order() {
+    let (service, (url, received), away) = (Service::counting(), collector(), free_port());
+    let with = |url: &str| {
+        // A stop waits no longer than this: not even for what the first collector has left.
+        config(&format!("Otlp = {url:?}\nFlushTimeout = 100"), &service)
+    };
+    let program = Program::start(&with(&format!("http://127.0.0.1:{away}")));
+    program.wait_for_log("destination is unreachable");
+    service.wait_for_answers(4);
+    program.reload(&with(&url));
+    let mut values = Vec::new();
+    while values.len() < 5 {
+        let request = received.recv_timeout(PATIENCE).unwrap();
+        let found = gauges(&request).into_iter();
+        values.extend(found.filter(|(_, name, _)| name == "n").map(|(.., value)| value));
+    }
+    assert_eq!(values, (1..=values.len() as u64).collect::<Vec<_>>());
+    let log = program.terminate();
+    assert!(!log.contains("are lost"), "{log}");
+}
+
+#[test]
 fn a_collector_that_cannot_be_one_is_a_mistake_in_the_file() {
     for (url, words) in [("collector:4318", "http://collector:4318"), ("http://c:4317", "4318")] {
         let dir = tempfile::tempdir().unwrap();

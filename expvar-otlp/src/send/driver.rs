@@ -35,6 +35,12 @@ pub struct Driver {
     rejecting: Option<u64>,
 }
 
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.sender.is_gone();
+    }
+}
+
 /// The result of a request.
 enum Outcome {
     Done,

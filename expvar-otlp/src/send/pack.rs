@@ -43,7 +43,7 @@ pub enum Compression {
 }
 
 /// Encoding and compression.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Pack {
     pub(crate) protocol: Protocol,
     pub(crate) compression: Compression,

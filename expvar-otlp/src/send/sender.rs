@@ -24,6 +24,8 @@ struct Shared {
     /// A flush is waiting.
     hurry: Notify,
     ended: watch::Sender<bool>,
+    /// The driver is gone: nothing is taken any more.
+    gone: watch::Sender<bool>,
     destination: String,
     observer: Observer,
     counts: Counts,
@@ -44,6 +46,7 @@ impl Sender {
             less: Notify::new(),
             hurry: Notify::new(),
             ended: watch::Sender::new(false),
+            gone: watch::Sender::new(false),
             destination,
             observer,
             counts: Counts::default(),
@@ -163,6 +166,27 @@ impl Sender {
     /// Waits until the end.
     pub(crate) async fn ended(&self) {
         let _ = self.0.ended.subscribe().wait_for(|ended| *ended).await;
+    }
+
+    /// The driver is gone.
+    pub(crate) fn is_gone(&self) {
+        self.0.gone.send_replace(true);
+    }
+
+    /// Ends another sender, and queues what it has not sent, in order.
+    pub(crate) async fn take_over(&self, before: &Sender) {
+        before.0.ended.send_replace(true);
+        let _ = before.0.gone.subscribe().wait_for(|gone| *gone).await;
+        let waiting: Vec<Batch> = {
+            let queue = &mut before.0.queue.lock().queue;
+            queue.untake();
+            let waiting = queue.waiting().collect();
+            queue.set_limit(0);
+            waiting
+        };
+        for Batch { bytes, points } in waiting {
+            self.push(bytes, points);
+        }
     }
 
     /// What is unsent.

@@ -79,7 +79,7 @@ pub(super) fn review(section: &Section<'_>, url: &str) -> bool {
         section.error("URL", format!("{LABELS}: write the host and its port"));
         return false;
     }
-    let is_filled = [parts.path, parts.query].into_iter().any(|part| is_template(part));
+    let is_filled = [parts.path, parts.query].into_iter().any(is_template);
     if is_filled && !rest.contains("${") {
         section.warn("URL", format!("{LABELS}: here it is requested as written"));
     }
