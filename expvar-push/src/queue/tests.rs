@@ -1,3 +1,5 @@
+use tokio::time::Instant;
+
 use super::*;
 
 fn queue(batches: &[&'static str]) -> Queue {
