@@ -52,6 +52,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
 fn print(interval: Duration) -> Result<(), Box<dyn std::error::Error>> {
     let mut renderer = Otlp::from_env().service_name("otlp-example").renderer()?;
     std::thread::spawn(|| (0..u64::MAX).for_each(serve));
+    eprintln!("printing each {interval:?}; Ctrl-C ends");
     loop {
         std::thread::sleep(interval);
         let text = renderer.to_json();

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -15,6 +15,7 @@ use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
+use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::net::TcpListener;
 
@@ -55,7 +56,7 @@ struct Summary {
 }
 
 fn summarize(notes: &Notes, started: Instant) -> Summary {
-    let notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
+    let notes = notes.lock();
     Summary {
         count: notes.len(),
         bytes: notes.values().map(Bytes::len).sum(),
@@ -81,18 +82,18 @@ async fn observe(request: Request, next: Next) -> Response {
 }
 
 async fn list(State(notes): State<Notes>) -> String {
-    let notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
+    let notes = notes.lock();
     notes.keys().map(|name| format!("{name}\n")).collect()
 }
 
 async fn read(State(notes): State<Notes>, Path(name): Path<String>) -> Result<Bytes, StatusCode> {
-    let notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
+    let notes = notes.lock();
     notes.get(&name).cloned().ok_or(StatusCode::NOT_FOUND)
 }
 
 async fn write(State(notes): State<Notes>, Path(name): Path<String>, note: Bytes) -> StatusCode {
     NOTE_BYTES.record(note.len() as u64);
-    let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut notes = notes.lock();
     if notes.len() >= MOST_NOTES && !notes.contains_key(&name) {
         return StatusCode::INSUFFICIENT_STORAGE;
     }
@@ -103,7 +104,7 @@ async fn write(State(notes): State<Notes>, Path(name): Path<String>, note: Bytes
 }
 
 async fn remove(State(notes): State<Notes>, Path(name): Path<String>) -> StatusCode {
-    let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut notes = notes.lock();
     match notes.remove(&name) {
         Some(_) => StatusCode::NO_CONTENT,
         None => StatusCode::NOT_FOUND,
@@ -112,7 +113,7 @@ async fn remove(State(notes): State<Notes>, Path(name): Path<String>) -> StatusC
 
 /// The slow route: its cost depends on the number of notes.
 async fn report(State(notes): State<Notes>) -> String {
-    let count = notes.lock().unwrap_or_else(PoisonError::into_inner).len();
+    let count = notes.lock().len();
     tokio::time::sleep(Duration::from_micros(500 + 50 * count as u64)).await;
     format!("{count} notes\n")
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -14,6 +14,7 @@ use expvar::{Func, Registry};
 use expvar_carbon::Carbon;
 use expvar_http::{Format, Prometheus};
 use expvar_peers::contrib::{Names, contrib, graphite_match, graphite_paths, texts};
+use parking_lot::Mutex;
 
 #[global_allocator]
 static ALLOC: expvar::alloc::Counting = expvar::alloc::Counting::new();
@@ -38,7 +39,7 @@ impl Service {
                 for line in BufReader::new(stream).lines().map_while(Result::ok) {
                     let name = line.split(' ').next().unwrap_or_default();
                     let name = name.strip_prefix("apps.app1.here.").expect(&line).to_owned();
-                    held(&seen).insert(name);
+                    seen.lock().insert(name);
                 }
             }
         });
@@ -63,10 +64,6 @@ impl Service {
     fn exposition(&self) -> String {
         ask(self.metrics, "/metrics") + &limits()
     }
-}
-
-fn held(series: &Mutex<BTreeSet<String>>) -> MutexGuard<'_, BTreeSet<String>> {
-    series.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Limits that only some machines have, under the names of their structs.
@@ -117,7 +114,7 @@ fn dashboards_and_rules_use_names_that_a_service_exposes() {
     let targets = texts(&contrib("grafana/service-graphite.json"), "target");
     assert!(targets.len() > 10, "{targets:#?}");
     none_missing(|| {
-        let series = held(&service.series).clone();
+        let series = service.series.lock().clone();
         let shown = |path: &String| series.iter().any(|name| graphite_match(path, name));
         let paths = targets.iter().flat_map(|target| {
             let paths = graphite_paths(target, "$root.$app.$host");

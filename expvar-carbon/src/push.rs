@@ -1,5 +1,6 @@
 //! The task behind [`Carbon`](crate::Carbon): collects a registry for a sender.
 
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +42,12 @@ pub struct Push {
     registry: Registry,
     sender: Sender,
     last_conflict: Arc<Text>,
+}
+
+impl fmt::Debug for Push {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Push").field("sender", &self.sender).finish_non_exhaustive()
+    }
 }
 
 /// Renders the registry to lines, and hands them to the sender.

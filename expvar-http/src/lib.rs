@@ -34,6 +34,7 @@
 //! number of connections is bounded: see [`Builder`]. The servers' own statistics are the variable
 //! `expvar.http` in the global registry.
 #![forbid(unsafe_code)]
+#![warn(missing_debug_implementations)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod accept;

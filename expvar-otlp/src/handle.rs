@@ -1,5 +1,7 @@
 //! The handle of a running push.
 
+use std::fmt;
+
 #[cfg(feature = "tls")]
 use expvar_push::{ConfigError, Identity};
 use expvar_push::{Sends, Unsent};
@@ -44,6 +46,12 @@ pub struct Feed {
     pub(crate) sender: Sender,
     #[cfg(feature = "tls")]
     pub(crate) identity: Option<Identity>,
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed").field("stats", &self.stats()).finish_non_exhaustive()
+    }
 }
 
 impl Sends for Feed {

@@ -21,6 +21,7 @@
 //! |---|---|---|
 //! | `tls` | no | `https://` endpoints, by rustls |
 #![forbid(unsafe_code)]
+#![warn(missing_debug_implementations)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod encode;

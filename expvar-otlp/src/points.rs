@@ -130,6 +130,7 @@ impl Points {
 /// # }
 /// ```
 #[derive(Clone)]
+#[must_use = "nothing is sent without it"]
 pub struct Sender {
     sender: crate::send::sender::Sender,
     pack: Pack,

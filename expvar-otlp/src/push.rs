@@ -1,5 +1,6 @@
 //! The task behind [`Otlp`](crate::Otlp): collects a registry for a collector.
 
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +48,13 @@ pub struct Push {
     last_conflict: Arc<Text>,
     problems: Vec<(String, String)>,
     disabled: bool,
+}
+
+impl fmt::Debug for Push {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let destination = self.sender.destination();
+        f.debug_struct("Push").field("destination", &destination).finish_non_exhaustive()
+    }
 }
 
 /// Encodes the registry to requests, and hands them to the sender.

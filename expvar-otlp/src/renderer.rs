@@ -1,5 +1,6 @@
 //! Encodes what a push would send, without sending.
 
+use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -25,6 +26,12 @@ use crate::encode::refusal::Refused;
 pub struct Renderer {
     reader: Reader,
     registry: Registry,
+}
+
+impl fmt::Debug for Renderer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Renderer").field("refused", &self.refused()).finish_non_exhaustive()
+    }
 }
 
 impl Renderer {

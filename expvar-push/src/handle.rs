@@ -28,6 +28,15 @@ pub enum Order {
     Close(Duration, Reply),
 }
 
+impl fmt::Debug for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Order::Flush(within, _) => f.debug_tuple("Flush").field(within).finish_non_exhaustive(),
+            Order::Close(within, _) => f.debug_tuple("Close").field(within).finish_non_exhaustive(),
+        }
+    }
+}
+
 /// Called with what is unsent.
 ///
 /// ```

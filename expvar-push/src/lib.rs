@@ -11,6 +11,7 @@
 //! - [`Event`] reports problems to operators, [`ConfigError`] an invalid setting, [`Unsent`] what
 //!   was not sent by a deadline.
 #![forbid(unsafe_code)]
+#![warn(missing_debug_implementations)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backoff;

@@ -1,5 +1,6 @@
 //! The task behind a push: collects at boundaries, and hands over with jitter and pacing.
 
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -80,6 +81,12 @@ pub struct Task<E> {
     /// This process's delay as a fraction of a tenth of the interval.
     jitter: f64,
     shown: Shown,
+}
+
+impl<E> fmt::Debug for Task<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task").field("interval", &self.interval).finish_non_exhaustive()
+    }
 }
 
 /// Statistics of collections.

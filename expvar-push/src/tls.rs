@@ -1,5 +1,6 @@
 //! TLS: trust and client identity.
 
+use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::error::ConfigError;
 /// let tls = Tls::new().ca_file("/etc/ssl/carbon.pem").server_name("graphite.example.org");
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[must_use]
 pub struct Tls {
     ca: Option<PathBuf>,
     client: Option<(PathBuf, PathBuf)>,
@@ -162,6 +164,12 @@ pub struct Connector {
     pub name: Option<ServerName<'static>>,
 }
 
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 /// The settings with the files' content when they were last read. Clones share it.
 ///
 /// ```no_run
@@ -174,6 +182,12 @@ pub struct Connector {
 /// ```
 #[derive(Clone)]
 pub struct Identity(Arc<Read>);
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Identity").field(&self.0.settings).finish()
+    }
+}
 
 struct Read {
     settings: Tls,

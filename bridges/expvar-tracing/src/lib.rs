@@ -46,6 +46,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
+#![warn(missing_debug_implementations)]
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};

@@ -19,6 +19,7 @@ use crate::send::route::{Dialect, Hashing, Route, Router};
 ///     .matching("test.**", tests);
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[must_use]
 pub struct Cluster {
     pub(crate) addresses: Vec<String>,
     pub(crate) route: Route,

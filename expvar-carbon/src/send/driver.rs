@@ -1,6 +1,7 @@
 //! The sender's task: drives the destinations, and answers waiting callers.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -36,6 +37,12 @@ use expvar_push::Unsent;
 #[must_use = "nothing is sent until it runs"]
 pub struct Driver {
     shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").finish_non_exhaustive()
+    }
 }
 
 /// State shared by the handles and the driver.

@@ -2,6 +2,7 @@
 
 pub(crate) mod builder;
 
+use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -45,6 +46,12 @@ const BATCH_BYTES: usize = 64 << 10;
 #[must_use = "when its last handle is dropped it ends"]
 pub struct Sender {
     owner: Arc<Owner>,
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("stats", &self.stats()).finish_non_exhaustive()
+    }
 }
 
 /// Ends the sender when the last handle is dropped.

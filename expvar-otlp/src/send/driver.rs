@@ -1,5 +1,6 @@
 //! Sends the queue, request by request, and handles each result.
 
+use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use expvar_push::{Backoff, Batch, Event, random};
@@ -33,6 +34,13 @@ pub struct Driver {
     away: Option<(Instant, u64)>,
     /// Points rejected since it began to reject.
     rejecting: Option<u64>,
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let destination = self.sender.destination();
+        f.debug_struct("Driver").field("destination", &destination).finish_non_exhaustive()
+    }
 }
 
 impl Drop for Driver {

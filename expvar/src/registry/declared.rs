@@ -22,6 +22,7 @@ crate::vars! {
 
 /// A static declared by [`vars!`](crate::vars).
 #[doc(hidden)]
+#[derive(Debug)]
 pub struct Declaration {
     spec: Spec,
     var: Var,

@@ -63,6 +63,7 @@ impl<V> fmt::Debug for Group<V> {
 
 /// The variables that an instance has published, removed on drop.
 #[doc(hidden)]
+#[derive(Debug)]
 pub struct Shown {
     registry: Registry,
     instance: Box<str>,

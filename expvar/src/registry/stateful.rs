@@ -11,7 +11,7 @@ use crate::var::Var;
 
 /// What was published under a name at one moment.
 #[doc(hidden)]
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Published {
     pub var: Var,
     pub info: Arc<Info>,
@@ -27,6 +27,7 @@ impl Published {
 
 /// What to publish in place of a [`Published`].
 #[doc(hidden)]
+#[derive(Debug)]
 pub struct Publication {
     pub var: Var,
     pub info: Info,

@@ -7,6 +7,7 @@ use crate::var::Kind;
 /// The options that [`vars!`](crate::vars) or a field of [`group!`](crate::group) declares for a
 /// variable. Its functions run at compile time, where a panic is a compile error.
 #[doc(hidden)]
+#[derive(Debug)]
 pub struct Spec {
     pub(crate) name: &'static str,
     help: &'static [&'static str],
@@ -22,7 +23,7 @@ pub struct Spec {
 
 /// How many labels a kind of variable takes.
 #[doc(hidden)]
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub enum Levels {
     None,
     Any,

@@ -3,8 +3,6 @@
 use std::cell::Cell;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
-// std's, whose lock never allocates.
-use std::sync::{Mutex, PoisonError};
 
 use super::table::{self, FRAMES, Sample};
 use super::{filter, hook};
@@ -30,7 +28,8 @@ thread_local! {
     static PROBES: Cell<bool> = const { Cell::new(false) };
 }
 
-static PROBED: Mutex<[usize; FRAMES]> = Mutex::new([0; FRAMES]);
+/// The stack that a probe stored.
+static PROBED: [AtomicUsize; FRAMES] = [const { AtomicUsize::new(0) }; FRAMES];
 
 pub(super) fn rate() -> usize {
     RATE.load(Relaxed)
@@ -105,7 +104,7 @@ fn allocated_cold(block: usize, size: usize) {
     // Read again instead of branching on `probes`: else the compiler may duplicate the call of
     // `trace`, and the copies return to different addresses.
     if PROBES.replace(false) {
-        *PROBED.lock().unwrap_or_else(PoisonError::into_inner) = frames;
+        PROBED.iter().zip(frames).for_each(|(kept, frame)| kept.store(frame, Relaxed));
         return;
     }
     table::enter(block, size, weight(size, drawn), hook::below(&frames[..depth]));
@@ -117,13 +116,13 @@ fn allocated_cold(block: usize, size: usize) {
 /// one thread may call it at a time.
 #[inline(never)]
 pub(super) fn stack_of(f: impl FnOnce()) -> [usize; FRAMES] {
-    *PROBED.lock().unwrap_or_else(PoisonError::into_inner) = [0; FRAMES];
+    PROBED.iter().for_each(|kept| kept.store(0, Relaxed));
     let left = LEFT.replace(-1);
     PROBES.set(true);
     f();
     PROBES.set(false);
     LEFT.set(left);
-    *PROBED.lock().unwrap_or_else(PoisonError::into_inner)
+    std::array::from_fn(|at| PROBED[at].load(Relaxed))
 }
 
 /// How many blocks of that size a sampled one represents: the inverse of the probability that a

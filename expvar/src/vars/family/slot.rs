@@ -18,6 +18,7 @@ pub trait Slot<V>: Start {
 }
 
 /// A counter that shares another's cell, so that recording does not follow a pointer to the owner.
+#[derive(Debug)]
 pub struct Twin(ManuallyDrop<Counter>);
 
 impl Start for Twin {
@@ -42,6 +43,7 @@ impl Slot<Counter> for Twin {
 }
 
 /// A variable of any other kind.
+#[derive(Debug)]
 pub struct Shared<V>(OnceCell<Arc<V>>);
 
 impl<V: Send + Sync + 'static> Start for Shared<V> {

@@ -4,6 +4,7 @@
 //! shape, by any thread, and no two threads record into different variables.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ use crate::var::Var;
 
 /// A variable of a flat map.
 #[doc(hidden)]
+#[derive(Debug)]
 pub struct Flat {
     pub var: Var,
     pub live: Live,
@@ -31,6 +33,12 @@ pub struct Flat {
 #[doc(hidden)]
 #[derive(Clone)]
 pub struct Live(Arc<Held>);
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Live").finish_non_exhaustive()
+    }
+}
 
 impl Live {
     #[inline]
