@@ -114,6 +114,66 @@ fn a_group_can_have_any_attribute_name_and_path() {
 }
 
 /// A block is not bounded by the compiler's limit of recursion.
+const BASE: u8 = 4;
+
+expvar::vars! {
+    static BEFORE: Map = "declarations.before", labels: ["route", "method"];
+    static CHAINED: Map = "declarations.chained", label: "pod", counter,
+        init: expvar::Map::with_limit(7).key_bytes(64).expire_after(std::time::Duration::MAX);
+    static SUM: Histogram = "declarations.sum", buckets: [100, 250], exemplars: true,
+        init: Histogram::with_precision(BASE + 1), unit: Milliseconds;
+    static BRANCH: Map = "declarations.branch", labels: ["a", "b"],
+        init: if BASE > 3 { expvar::Map::with_limit(1) } else { expvar::Map::new() }, counter;
+    static BLOCK: Histogram = "declarations.block", init: match BASE { 4 => Histogram::floats(), _ => Histogram::new() },
+        buckets: [0.5], unit: Unit::Seconds;
+    static AFTER: Map = "declarations.after", labels: ["x", "y"];
+}
+
+expvar::group! {
+    struct Expressions = "declarations.expressions" {
+        chained: Map = "chained", labels: ["route", "method"],
+            init: expvar::Map::with_limit(1).key_bytes(64);
+        branch: Histogram = "branch", buckets: [100, 250],
+            init: if BASE > 3 { Histogram::floats() } else { Histogram::new() }, unit: Seconds;
+        after: Map = "after", labels: ["x", "y"];
+    }
+}
+
+#[test]
+fn an_expression_of_any_form_leaves_the_other_options_as_they_are() {
+    let labels = |name: &str| global().info(name).unwrap().get_labels().join(" ");
+    assert_eq!(labels("declarations.before"), "route method");
+    assert_eq!(labels("declarations.chained"), "pod");
+    assert_eq!(labels("declarations.branch"), "a b");
+    assert_eq!(labels("declarations.after"), "x y");
+    let info = global().info("declarations.sum").unwrap();
+    assert_eq!(info.get_unit(), Unit::Milliseconds);
+    assert!(global().info("declarations.branch").unwrap().is_counter());
+    assert_eq!(global().info("declarations.block").unwrap().get_unit(), Unit::Seconds);
+    for n in [100, 101] {
+        SUM.record(n);
+        BLOCK.record_float(n as f64 / 200.0);
+    }
+    assert_eq!((SUM.snapshot().at_most(100.0), BLOCK.snapshot().at_most(0.5)), (1, 1));
+    for key in ["a", "b", "c"] {
+        BRANCH.inc(key);
+        CHAINED.inc(key);
+    }
+    assert_eq!((BRANCH.len(), CHAINED.len()), (2, 3));
+    BEFORE.add_at(["/", "GET"], 1);
+    AFTER.add_at(["1", "2"], 1);
+
+    let registry = expvar::Registry::new();
+    let group = Expressions::publish(&registry, "x").unwrap();
+    group.chained.add_at(["/", "GET"], 1);
+    group.after.add_at(["1", "2"], 1);
+    group.branch.record_float(100.0);
+    let info = |name: &str| registry.info(&format!("declarations.expressions.{name}")).unwrap();
+    assert_eq!(info("chained").get_labels(), ["name", "route", "method"]);
+    assert_eq!(info("after").get_labels(), ["name", "x", "y"]);
+    assert_eq!(info("branch").get_unit(), Unit::Seconds);
+}
+
 mod many {
     macro_rules! many {
         ($($name:ident)*) => {

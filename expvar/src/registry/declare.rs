@@ -63,32 +63,119 @@
 ))]
 #[macro_export]
 macro_rules! vars {
-    // Options are parsed token by token, so that errors can say what to write.
+    ($($statics:tt)*) => {
+        $crate::__statics! { $($statics)* }
+    };
+}
+
+/// Splits a `vars!` into its statics, and those into their options.
+///
+/// Options are parsed token by token, so that errors can say what to write.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __statics {
+    // All at once, so that any number stays within the compiler's recursion limit.
     ($(
         $(#[$($attr:tt)+])*
         $vis:vis static $ident:ident: $(::)? $($kind:ident)::+
             $(<$($member:ident)::+, $labels:ty $(,)?>)?
             = $name:expr
-        $(, $option:ident $(: $value:tt $(:: $more:ident)* $(! $bang:tt)? $(($($arg:tt)*))?)?)*
+        $(, $option:ident $(
+            : $value:tt $(:: $more:ident)* $(! $bang:tt)? $(($($arg:tt)*))?
+            $(. $method:ident ($($method_arg:tt)*))*
+        )?)*
     );* $(;)?) => {$(
         $crate::__static! {
             [$([$($attr)+])*] [$vis] $ident, ($($kind)::+ $(<$($member)::+, $labels>)?), $name,
-            [$([$option $(: $value $(:: $more)* $(! $bang)? $(($($arg)*))?)?])*]
+            [$([$option $(
+                : $value $(:: $more)* $(! $bang)? $(($($arg)*))? $(. $method ($($method_arg)*))*
+            )?])*]
         }
     )*};
-    // Values that are longer expressions.
-    ($(
+    // One of them has an expression of another form, so that they are parsed one by one.
+    (
         $(#[$($attr:tt)+])*
         $vis:vis static $ident:ident: $(::)? $($kind:ident)::+
             $(<$($member:ident)::+, $labels:ty $(,)?>)?
             = $name:expr
-        $(, $option:ident $(: $value:expr)?)*
-    );* $(;)?) => {$(
+        $(, $option:ident $(
+            : $value:tt $(:: $more:ident)* $(! $bang:tt)? $(($($arg:tt)*))?
+            $(. $method:ident ($($method_arg:tt)*))*
+        )?)*
+        ; $($rest:tt)*
+    ) => {
         $crate::__static! {
             [$([$($attr)+])*] [$vis] $ident, ($($kind)::+ $(<$($member)::+, $labels>)?), $name,
-            [$([$option $(: $value)?])*]
+            [$([$option $(
+                : $value $(:: $more)* $(! $bang)? $(($($arg)*))? $(. $method ($($method_arg)*))*
+            )?])*]
         }
-    )*};
+        $crate::__statics! { $($rest)* }
+    };
+    // The options of one static: an expression is opaque to other macros, so only `init:` is parsed
+    // as one, and what has no other form.
+    (@ { $($static:tt)* } $done:tt $(; $($rest:tt)*)?) => {
+        $crate::__static! { $($static)* $done }
+        $crate::__statics! { $($($rest)*)? }
+    };
+    (@ $static:tt [$($done:tt)*] , init: $init:expr , $($rest:tt)*) => {
+        $crate::__statics! { @ $static [$($done)* [init: $init]] , $($rest)* }
+    };
+    (@ $static:tt [$($done:tt)*] , init: $init:expr $(; $($rest:tt)*)?) => {
+        $crate::__statics! { @ $static [$($done)* [init: $init]] ; $($($rest)*)? }
+    };
+    (
+        @ $static:tt [$($done:tt)*]
+        , $option:ident $(: $value:tt $(:: $more:ident)* $(! $bang:tt)? $(($($arg:tt)*))?)?
+        , $($rest:tt)*
+    ) => {
+        $crate::__statics! {
+            @ $static
+            [$($done)* [$option $(: $value $(:: $more)* $(! $bang)? $(($($arg)*))?)?]]
+            , $($rest)*
+        }
+    };
+    (
+        @ $static:tt [$($done:tt)*]
+        , $option:ident $(: $value:tt $(:: $more:ident)* $(! $bang:tt)? $(($($arg:tt)*))?)?
+        $(; $($rest:tt)*)?
+    ) => {
+        $crate::__statics! {
+            @ $static
+            [$($done)* [$option $(: $value $(:: $more)* $(! $bang)? $(($($arg)*))?)?]]
+            ; $($($rest)*)?
+        }
+    };
+    (@ $static:tt [$($done:tt)*] , $option:ident: $value:expr , $($rest:tt)*) => {
+        $crate::__statics! { @ $static [$($done)* [$option: $value]] , $($rest)* }
+    };
+    (@ $static:tt [$($done:tt)*] , $option:ident: $value:expr $(; $($rest:tt)*)?) => {
+        $crate::__statics! { @ $static [$($done)* [$option: $value]] ; $($($rest)*)? }
+    };
+    (
+        $(#[$($attr:tt)+])*
+        $vis:vis static $ident:ident: $(::)? $($kind:ident)::+
+            $(<$($member:ident)::+, $labels:ty $(,)?>)?
+            = $name:expr
+        $(; $($rest:tt)*)?
+    ) => {
+        $crate::__statics! {
+            @ { [$([$($attr)+])*] [$vis] $ident, ($($kind)::+ $(<$($member)::+, $labels>)?), $name, }
+            [] ; $($($rest)*)?
+        }
+    };
+    (
+        $(#[$($attr:tt)+])*
+        $vis:vis static $ident:ident: $(::)? $($kind:ident)::+
+            $(<$($member:ident)::+, $labels:ty $(,)?>)?
+            = $name:expr
+        , $($rest:tt)*
+    ) => {
+        $crate::__statics! {
+            @ { [$([$($attr)+])*] [$vis] $ident, ($($kind)::+ $(<$($member)::+, $labels>)?), $name, }
+            [] , $($rest)*
+        }
+    };
 }
 
 /// One static of `vars!`. Its registration is inside its initializer, so that attributes such as

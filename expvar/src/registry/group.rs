@@ -195,17 +195,61 @@ macro_rules! __group {
             $vis:vis $field:ident: $(::)? $($kind:ident)::+
                 $(<$($member:ident)::+, $labels:ty $(,)?>)?
                 = $name:expr
-            $(, $option:ident $(: $value:tt $(:: $more:ident)* $(! $bang:tt)? $(($($arg:tt)*))?)?)*
+            $(, $option:ident $(
+                : $value:tt $(:: $more:ident)* $(! $bang:tt)? $(($($arg:tt)*))?
+                $(. $method:ident ($($method_arg:tt)*))*
+            )?)*
         );+ $(;)?
     ) => {
         $crate::__group_struct! { $head [$({
             [$([doc = $help])*] [$([doc = $help])*] [] [$vis] $field,
             ($($kind)::+ $(<$($member)::+, $labels>)?), $name,
-            [$([$option $(: $value $(:: $more)* $(! $bang)? $(($($arg)*))?)?])*]
+            [$([$option $(
+                : $value $(:: $more)* $(! $bang)? $(($($arg)*))? $(. $method ($($method_arg)*))*
+            )?])*]
         })+] }
     };
     ($head:tt [$($done:tt)*] [] [] []) => {
         $crate::__group_struct! { $head [$($done)*] }
+    };
+    // The options of a field with an expression of another form: an expression is opaque to other
+    // macros, so only `init:` is parsed as one, and what has no other form.
+    (@ $head:tt [$($done:tt)*] { $($field:tt)* } $options:tt $(; $($rest:tt)*)?) => {
+        $crate::__group! { $head [$($done)* { $($field)* $options }] [] [] [] $($($rest)*)? }
+    };
+    (@ $head:tt $done:tt $field:tt [$($option:tt)*] , init: $init:expr , $($rest:tt)*) => {
+        $crate::__group! { @ $head $done $field [$($option)* [init: $init]] , $($rest)* }
+    };
+    (@ $head:tt $done:tt $field:tt [$($option:tt)*] , init: $init:expr $(; $($rest:tt)*)?) => {
+        $crate::__group! { @ $head $done $field [$($option)* [init: $init]] ; $($($rest)*)? }
+    };
+    (
+        @ $head:tt $done:tt $field:tt [$($known:tt)*]
+        , $option:ident $(: $value:tt $(:: $more:ident)* $(! $bang:tt)? $(($($arg:tt)*))?)?
+        , $($rest:tt)*
+    ) => {
+        $crate::__group! {
+            @ $head $done $field
+            [$($known)* [$option $(: $value $(:: $more)* $(! $bang)? $(($($arg)*))?)?]]
+            , $($rest)*
+        }
+    };
+    (
+        @ $head:tt $done:tt $field:tt [$($known:tt)*]
+        , $option:ident $(: $value:tt $(:: $more:ident)* $(! $bang:tt)? $(($($arg:tt)*))?)?
+        $(; $($rest:tt)*)?
+    ) => {
+        $crate::__group! {
+            @ $head $done $field
+            [$($known)* [$option $(: $value $(:: $more)* $(! $bang)? $(($($arg)*))?)?]]
+            ; $($($rest)*)?
+        }
+    };
+    (@ $head:tt $done:tt $field:tt [$($known:tt)*] , $option:ident: $value:expr , $($rest:tt)*) => {
+        $crate::__group! { @ $head $done $field [$($known)* [$option: $value]] , $($rest)* }
+    };
+    (@ $head:tt $done:tt $field:tt [$($known:tt)*] , $option:ident: $value:expr $(; $($rest:tt)*)?) => {
+        $crate::__group! { @ $head $done $field [$($known)* [$option: $value]] ; $($($rest)*)? }
     };
     ($head:tt $done:tt [$($all:tt)*] [$($help:tt)*] $cfgs:tt #[doc = $text:expr] $($rest:tt)*) => {
         $crate::__group! {
@@ -225,12 +269,17 @@ macro_rules! __group {
         $vis:vis $field:ident: $(::)? $($kind:ident)::+
             $(<$($member:ident)::+, $labels:ty $(,)?>)?
             = $name:expr
-        $(, $option:ident $(: $value:tt $(:: $more:ident)* $(! $bang:tt)? $(($($arg:tt)*))?)?)*
+        $(, $option:ident $(
+                : $value:tt $(:: $more:ident)* $(! $bang:tt)? $(($($arg:tt)*))?
+                $(. $method:ident ($($method_arg:tt)*))*
+            )?)*
         $(; $($rest:tt)*)?
     ) => {
         $crate::__group! { $head [$($done)* {
             $all $help $cfgs [$vis] $field, ($($kind)::+ $(<$($member)::+, $labels>)?), $name,
-            [$([$option $(: $value $(:: $more)* $(! $bang)? $(($($arg)*))?)?])*]
+            [$([$option $(
+                : $value $(:: $more)* $(! $bang)? $(($($arg)*))? $(. $method ($($method_arg)*))*
+            )?])*]
         }] [] [] [] $($($rest)*)? }
     };
     (
@@ -238,13 +287,13 @@ macro_rules! __group {
         $vis:vis $field:ident: $(::)? $($kind:ident)::+
             $(<$($member:ident)::+, $labels:ty $(,)?>)?
             = $name:expr
-        $(, $option:ident $(: $value:expr)?)*
-        $(; $($rest:tt)*)?
+        , $($rest:tt)*
     ) => {
-        $crate::__group! { $head [$($done)* {
-            $all $help $cfgs [$vis] $field, ($($kind)::+ $(<$($member)::+, $labels>)?), $name,
-            [$([$option $(: $value)?])*]
-        }] [] [] [] $($($rest)*)? }
+        $crate::__group! {
+            @ $head [$($done)*]
+            { $all $help $cfgs [$vis] $field, ($($kind)::+ $(<$($member)::+, $labels>)?), $name, }
+            [] , $($rest)*
+        }
     };
 }
 
