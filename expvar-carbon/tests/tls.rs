@@ -63,7 +63,7 @@ fn chain(path: &Path) -> Vec<CertificateDer<'static>> {
 fn server(certificates: &Certificates) -> (u16, std::thread::JoinHandle<std::io::Result<String>>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    (port, serve(listener, certificates))
+    (port, serve(listener, certificates, true))
 }
 
 /// The same at a port where there was one before.
@@ -71,12 +71,14 @@ fn server_at(
     port: u16,
     certificates: &Certificates,
 ) -> std::thread::JoinHandle<std::io::Result<String>> {
-    serve(std::net::TcpListener::bind(("127.0.0.1", port)).unwrap(), certificates)
+    serve(std::net::TcpListener::bind(("127.0.0.1", port)).unwrap(), certificates, true)
 }
 
+/// Ends the connection by a message of TLS, or by closing its socket only.
 fn serve(
     listener: std::net::TcpListener,
     certificates: &Certificates,
+    says_goodbye: bool,
 ) -> std::thread::JoinHandle<std::io::Result<String>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = rustls::RootCertStore::empty();
@@ -100,7 +102,9 @@ fn serve(
         let mut stream = tokio_rustls::TlsAcceptor::from(Arc::new(config)).accept(stream).await?;
         let mut text = String::new();
         stream.read_to_string(&mut text).await?;
-        stream.shutdown().await?;
+        if says_goodbye {
+            stream.shutdown().await?;
+        }
         Ok(text)
     };
     std::thread::spawn(move || runtime.block_on(serve))
@@ -129,6 +133,24 @@ fn both_sides_know_each_other_and_every_line_arrives() {
         assert_eq!(sender.close(SOON), Unsent::default());
         assert_eq!(reader.join().unwrap().unwrap().as_bytes(), lines().as_bytes());
     }
+}
+
+/// As HAProxy and Python do.
+#[test]
+fn a_server_that_closes_without_a_goodbye_has_read_everything() {
+    let certificates = Certificates::new();
+    let tls = Tls::new().ca_file(certificates.path("ca.pem"));
+    let tls =
+        tls.client_certificate(certificates.path("client.pem"), certificates.path("client.key"));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let reader = serve(listener, &certificates, false);
+    let sender = Sender::builder().to(format!("tls://127.0.0.1:{port}")).tls(tls).spawn().unwrap();
+    sender.send(&mut lines());
+    assert_eq!(sender.close(SOON), Unsent::default());
+    assert_eq!(reader.join().unwrap().unwrap().as_bytes(), lines().as_bytes());
+    let stats = sender.stats();
+    assert_eq!((stats.points_resent, stats.failures), (0, 0), "{stats:?}");
 }
 
 #[test]

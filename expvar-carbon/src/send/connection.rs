@@ -145,10 +145,20 @@ impl Connection {
     }
 
     /// Waits for the peer to close its side. Datagrams count as read when they are sent.
+    ///
+    /// Many TLS servers close without a `close_notify`. They have read everything all the same: the
+    /// kernel resets a connection that is closed with unread data.
     pub(crate) async fn until_read(&mut self) -> io::Result<()> {
         if let Ok(stream) = self.stream() {
             let mut ignored = [0; 512];
-            while stream.read(&mut ignored).await? > 0 {}
+            loop {
+                match stream.read(&mut ignored).await {
+                    Ok(0) => break,
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
+                    Err(error) => return Err(error),
+                }
+            }
         }
         Ok(())
     }
