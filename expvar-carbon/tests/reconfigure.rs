@@ -317,3 +317,23 @@ async fn an_outage_ends_where_another_server_is_added() {
     tokio::time::timeout(SOON, wait()).await.unwrap();
     assert_eq!(sender.flush(SOON).await, Unsent::default());
 }
+
+#[tokio::test]
+async fn another_server_is_told_of_once_through_changes() {
+    let (away, server) = (free_port(), Server::start(0));
+    let (tell, told) = mpsc::channel();
+    let settings = |bytes: usize| {
+        let tell = tell.clone();
+        let both = to(away).to(format!("127.0.0.1:{}", server.port)).queue_bytes(bytes);
+        both.on_event(move |event| drop(tell.send(event.clone())))
+    };
+    let sender = settings(1 << 20).spawn().unwrap();
+    for n in 0..5 {
+        send(&sender, n..n + 1);
+        assert_eq!(server.until(n), [n]);
+        sender.reconfigure(settings((1 << 20) + n as usize + 1), SOON).await.unwrap();
+    }
+    assert_eq!(sender.flush(SOON).await, Unsent::default());
+    let events: Vec<_> = told.try_iter().collect();
+    assert!(matches!(&events[..], [Event::FailedOver { .. }]), "{events:?}");
+}

@@ -36,6 +36,20 @@ pub enum Event {
         /// Points dropped in that time because the queue was full.
         dropped: u64,
     },
+    /// A preferred server is unreachable: another one of the destination gets the points.
+    FailedOver {
+        /// The server that gets them.
+        server: String,
+        /// Why the preferred ones do not.
+        error: String,
+    },
+    /// The preferred server gets the points again.
+    FailedBack {
+        /// The server.
+        server: String,
+        /// How long another one got them.
+        after: Duration,
+    },
     /// A destination's queue is full: its oldest points are dropped.
     Dropping {
         /// The destination's addresses.
@@ -111,6 +125,7 @@ impl Event {
     pub fn is_trouble(&self) -> bool {
         match self {
             Event::Away { .. }
+            | Event::FailedOver { .. }
             | Event::Dropping { .. }
             | Event::Refusing { .. }
             | Event::Rejecting { .. }
@@ -118,6 +133,7 @@ impl Event {
             | Event::SpoolFailed { .. }
             | Event::SpoolDamaged { .. } => true,
             Event::Back { .. }
+            | Event::FailedBack { .. }
             | Event::Dropped { .. }
             | Event::Refused { .. }
             | Event::Rejected { .. }
@@ -135,6 +151,12 @@ impl fmt::Display for Event {
             Event::Back { destination, after, dropped } => {
                 let seconds = after.as_secs();
                 write!(f, "{destination} is back after {seconds} s, {dropped} points were dropped")
+            }
+            Event::FailedOver { server, error } => {
+                write!(f, "points go to {server}, because a preferred server fails: {error}")
+            }
+            Event::FailedBack { server, after } => {
+                write!(f, "points go to {server} again, after {} s", after.as_secs())
             }
             Event::Dropping { destination } => write!(
                 f,

@@ -21,6 +21,14 @@ pub fn tell(log: &Log, event: &Event) {
             "destination is back",
             &[("destination", destination), ("after_secs", &after.as_secs()), ("dropped", dropped)],
         ),
+        Event::FailedOver { server, error } => say(
+            "a preferred server is unreachable, points go to another one",
+            &[("server", server), ("error", error)],
+        ),
+        Event::FailedBack { server, after } => say(
+            "points go to the preferred server again",
+            &[("server", server), ("after_secs", &after.as_secs())],
+        ),
         Event::Dropping { destination } => say(
             "queue is full, the oldest points are dropped: raise QueueBytes",
             &[("destination", destination)],

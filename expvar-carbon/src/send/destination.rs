@@ -189,6 +189,9 @@ impl Destination {
         let settling = Settling { connections, open: &open };
         earlier.into_iter().for_each(|connection| settling.add(connection));
         let mut health = Health::new(self, counts, policy.timeout, away);
+        if let Some(live) = &live {
+            health.continues(live);
+        }
         let (live, closing) = tokio::join!(
             self.send(dial, policy, &mut health, host, settling, live),
             self.settle(policy, counts, host, &open, closing),
@@ -224,6 +227,7 @@ impl Destination {
                     () = self.until_left(host) => return None,
                 },
             };
+            health.is_served_by(&live);
             let (id, server, since) = (live.id, live.server.clone(), live.since);
             let end = Session { destination: self, policy, health, live }.run(dial, host).await;
             // A server that accepts and closes at once gets no more attempts than an unreachable
@@ -289,7 +293,8 @@ impl Destination {
                 Ok(connection) => {
                     counts.connects.add(1);
                     let id = NEXT_CONNECTION.fetch_add(1, Relaxed);
-                    return Ok(Live::new(id, address.clone(), connection, generation));
+                    let live = Live::new(id, address.clone(), connection, generation);
+                    return Ok(Live { passed_over: errors.join("; "), ..live });
                 }
                 Err(error) => {
                     kind = error.kind();

@@ -37,8 +37,10 @@ pub(super) async fn exchange(
         let is_kept = common.output.has_spool();
         match common.output.exchange(wanted.carbon.as_ref(), within).await {
             Ok(unsent) => {
+                let carbon = wanted.carbon.as_ref();
+                let to = carbon.map_or("standard output".to_owned(), |c| c.routing.urls.join(", "));
                 used = wanted;
-                log.event(Level::Info, "the Carbon settings have changed", &[]);
+                log.event(Level::Info, "the Carbon settings have changed", &[("to", &to)]);
                 outage::unsent(&log, &unsent, is_kept);
             }
             Err(error) => {

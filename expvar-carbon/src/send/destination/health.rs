@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Destination;
+use super::live::Live;
 use crate::send::address::Address;
 use crate::send::stats::Counts;
 use expvar_push::Backoff;
@@ -33,6 +34,8 @@ pub(super) struct Health<'a> {
     /// How long a connection must live to end an outage.
     proof: Duration,
     timeout: Duration,
+    /// Since when a less preferred server serves.
+    failed_over: Option<Instant>,
 }
 
 /// An outage.
@@ -54,7 +57,35 @@ impl<'a> Health<'a> {
     ) -> Self {
         let (brief, unstable, wrote) = (0, 0, None);
         let proof = away.as_ref().map_or(Backoff::FIRST, |away| away.proof);
-        Self { destination, counts, away, brief, unstable, wrote, proof, timeout }
+        let failed_over = None;
+        Self { destination, counts, away, brief, unstable, wrote, proof, timeout, failed_over }
+    }
+
+    /// Begins with a connection that was handed over.
+    pub(super) fn continues(&mut self, live: &Live) {
+        let is_preferred = self.destination.addresses.first() == Some(&live.server);
+        if !live.passed_over.is_empty() && !is_preferred {
+            self.failed_over = Some(live.since);
+        }
+    }
+
+    /// Points go to this connection's server from now on.
+    pub(super) fn is_served_by(&mut self, live: &Live) {
+        let server = live.server.to_string();
+        let is_preferred = self.destination.addresses.first() == Some(&live.server);
+        match self.failed_over {
+            Some(since) if is_preferred => {
+                self.failed_over = None;
+                let after = since.elapsed();
+                self.counts.observer.tell(&Event::FailedBack { server, after });
+            }
+            None if !is_preferred && !live.passed_over.is_empty() => {
+                self.failed_over = Some(live.since);
+                let error = live.passed_over.clone();
+                self.counts.observer.tell(&Event::FailedOver { server, error });
+            }
+            _ => {}
+        }
     }
 
     /// The sender's statistics.

@@ -17,6 +17,8 @@ pub(super) struct Live {
     /// Its id in the queue.
     pub(super) id: u64,
     pub(super) server: Address,
+    /// Why more preferred servers do not serve; empty if there are none.
+    pub(super) passed_over: String,
     pub(super) connection: Connection,
     /// The generation of certificates that it was made with.
     pub(super) generation: u64,
@@ -36,6 +38,7 @@ impl Live {
         Self {
             id,
             server,
+            passed_over: String::new(),
             connection,
             generation,
             since,

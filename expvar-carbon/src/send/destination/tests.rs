@@ -406,3 +406,23 @@ async fn a_server_that_closes_idle_connections_is_well() {
     }
     assert_eq!(told(&stage), [""; 0]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn another_server_is_told_of_until_the_preferred_one_serves_again() {
+    let mut stage = stage(&["one:1", "two:1"], 1 << 20, &[false], true);
+    stage.push("a 0 0\n");
+    let _two = stage.server().await;
+    for second in 1..=70 {
+        sleep(Duration::from_secs(1)).await;
+        stage.push(&format!("a {second} {second}\n"));
+    }
+    let _one = stage.server().await;
+    sleep(Duration::from_secs(2)).await;
+    let told = told(&stage);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(
+        told[0],
+        "points go to tcp://two:1, because a preferred server fails: tcp://one:1: connection refused"
+    );
+    assert!(told[1].starts_with("points go to tcp://one:1 again, after "), "{told:?}");
+}
