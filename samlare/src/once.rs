@@ -75,6 +75,7 @@ async fn ask(source: &Discover) -> (Arc<[Target]>, Report, bool) {
 /// `listed`, for which the configuration has its own warnings.
 fn single(endpoints: &mut Vec<Endpoint>, listed: usize, wrong: &mut Vec<String>) {
     let mut seen: HashMap<(String, String), Vec<String>> = HashMap::new();
+    let mut metrics: HashMap<String, String> = HashMap::new();
     let mut at = 0;
     endpoints.retain(|endpoint| {
         at += 1;
@@ -98,6 +99,19 @@ fn single(endpoints: &mut Vec<Endpoint>, listed: usize, wrong: &mut Vec<String>)
                  point stays",
                 endpoint.target
             ));
+        }
+        if !twice && let Some(metric) = &endpoint.failure_metric {
+            let mut path = endpoint.polling.name();
+            path.push(metric);
+            let name = path.as_str().to_owned();
+            let target = endpoint.target.to_string();
+            if let Some(other) = metrics.get(&name).filter(|_| at > listed) {
+                wrong.push(format!(
+                    "{target}: {other} has the same failure metric {name:?}: only one point stays"
+                ));
+            } else {
+                metrics.entry(name).or_insert(target);
+            }
         }
         !twice
     });

@@ -193,10 +193,13 @@ async fn look(endpoint: &Endpoint) -> Result<Variables, String> {
     let mut rules = Rules::default();
     rules.booleans = true;
     rules.limits = polling.rules.limits;
-    let mut variables = Variables::default();
-    document::read(body.bytes(), "", &rules, &mut variables)
-        .map_err(|problem| problem.to_string())?;
-    Ok(variables)
+    // A large document takes longer than a worker of the page may.
+    let read = move || {
+        let mut variables = Variables::default();
+        let read = document::read(body.bytes(), "", &rules, &mut variables);
+        read.map(|_| variables).map_err(|problem| problem.to_string())
+    };
+    tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err(error.to_string()))
 }
 
 /// The variables of a document, up to the limits.

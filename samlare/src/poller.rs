@@ -215,13 +215,21 @@ fn read(
             prefix,
             above: Vec::new(),
             conflicts,
+            limit: endpoint.polling.rules.limits.bytes,
+            is_too_large: false,
             taken: Taken { bytes: body.bytes().len(), ..Taken::default() },
         };
         let rules = &endpoint.polling.rules;
         document::read(body.bytes(), &endpoint.prefix, rules, &mut points)
             .map_err(|problem| problem.to_string())?;
-        let taken = points.taken;
+        let (taken, is_too_large) = (points.taken, points.is_too_large);
         conflicts.end();
+        if is_too_large {
+            let limit = rules.limits.bytes;
+            return Err(format!(
+                "its points have more than {limit} bytes: ignore keys, or raise MaxBodyBytes"
+            ));
+        }
         Ok(Taken { points: lines.points(), ..taken })
     });
     if result.is_err() {
@@ -248,6 +256,10 @@ struct Rendered<'a> {
     prefix: usize,
     above: Vec<Mark>,
     conflicts: &'a mut Conflicts,
+    /// The most bytes of the lines: a few long keys above many numbers make far more of them than
+    /// the document has.
+    limit: usize,
+    is_too_large: bool,
     taken: Taken,
 }
 
@@ -282,11 +294,16 @@ impl Points for Rendered<'_> {
         if let Some(reason) = problem {
             self.taken.note(FlawKind::Refused(reason), self.path.as_str());
         }
+        if self.lines.len() > self.limit {
+            self.is_too_large = true;
+            return;
+        }
         self.lines.put(&self.path, value, self.secs);
     }
 
     fn restart(&mut self) {
         self.lines.clear();
+        self.is_too_large = false;
         self.conflicts.begin();
         self.taken.flaws.clear();
     }

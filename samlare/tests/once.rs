@@ -103,6 +103,50 @@ fn targets_that_share_a_prefix_are_named() {
 }
 
 #[test]
+fn targets_that_share_a_failure_metric_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("t.yml"), "- targets: [one:1, two:2]\n").unwrap();
+    let config = "[[discover]]\nFiles = [\"t.yml\"]\nPrefix = \"apps.{host}\"\n\
+                  FailureMetric = \"apps.failure\"\n";
+    let (code, _, said) = run("check", dir.path(), config);
+    assert_eq!(code, 1);
+    assert_eq!(
+        said,
+        "samlare: http://two:2/debug/vars: http://one:1/debug/vars has the same failure metric \
+         \"apps.failure\": only one point stays\n"
+    );
+}
+
+/// 64 KB that become 21 MB: fifteen long keys above six thousand numbers.
+#[test]
+fn a_document_makes_no_more_bytes_of_points_than_it_may_have() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = "K".repeat(240);
+    let leaf: Vec<_> = (0..6_000).map(|n| format!("\"{n:x}\":1")).collect();
+    let body =
+        format!("{}{{{}}}{}", format!("{{\"{key}\":").repeat(15), leaf.join(","), "}".repeat(15));
+    assert!(body.len() < 64 << 10, "{}", body.len());
+    let service = Service::start(move |_, stream| drop(stream.write_all(&document(&body))));
+    let url = service.url("/v");
+    let config =
+        format!("[[endpoint]]\nURL = \"{url}\"\nPrefix = \"p\"\nFailureMetric = \"p.f\"\n");
+    let (code, lines, said) = run("once", dir.path(), &config);
+    assert_eq!(code, 1);
+    assert_eq!(lines.lines().count(), 1);
+    assert!(lines.starts_with("p.f 1 "), "{lines}");
+    assert_eq!(
+        said,
+        format!(
+            "samlare: {url}: its points have more than 16777216 bytes: ignore keys, or raise \
+             MaxBodyBytes\n"
+        )
+    );
+    let larger = format!("MaxBodyBytes = 33554432\n{config}");
+    let (code, lines, said) = run("once", dir.path(), &larger);
+    assert_eq!((code, lines.lines().count()), (0, 6_001), "{said}");
+}
+
+#[test]
 fn help_and_version_are_commands_and_a_mistake_costs_two_lines() {
     for (argument, said) in [("help", "samlare once FILE"), ("version", "samlare 0.")] {
         let output = samlare(&[argument]).output().unwrap();
