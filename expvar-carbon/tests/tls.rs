@@ -178,6 +178,40 @@ fn strangers_get_no_line() {
 }
 
 #[test]
+fn a_certificate_that_is_not_trusted_comes_with_a_remedy() {
+    let (certificates, others) = (Certificates::new(), Certificates::new());
+    let own = Certificates::new();
+    let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let pem = params.self_signed(&key).unwrap().pem();
+    for file in ["ca.pem", "server.pem"] {
+        std::fs::write(own.path(file), &pem).unwrap();
+    }
+    std::fs::write(own.path("server.key"), key.serialize_pem()).unwrap();
+    let trusting = |certificates: &Certificates| Tls::new().ca_file(certificates.path("ca.pem"));
+    for (shown, tls, remedy) in [
+        (&certificates, trusting(&others), ": give the CA file of its issuer"),
+        (
+            &certificates,
+            trusting(&certificates).server_name("other.example"),
+            ": use a name that it is for, or configure the server name",
+        ),
+        (&own, trusting(&own), ": it is a CA's own: give the server one with CA:FALSE"),
+    ] {
+        let (port, _reader) = server(shown);
+        let (tell, told) = std::sync::mpsc::channel();
+        let sender = Sender::builder().to(format!("tls://127.0.0.1:{port}")).tls(tls);
+        let sender = sender.on_event(move |event| drop(tell.send(event.to_string())));
+        let sender = sender.spawn().unwrap();
+        sender.send(&mut lines());
+        let away = told.recv_timeout(SOON).unwrap();
+        assert!(away.contains("invalid peer certificate") && away.ends_with(remedy), "{away}");
+        sender.close(Duration::ZERO);
+    }
+}
+
+#[test]
 fn renewed_certificates_are_taken_without_a_restart() {
     let (old, new) = (Certificates::new(), Certificates::new());
     let dir = tempfile::tempdir().unwrap();

@@ -30,6 +30,8 @@ mod thread;
 #[cfg(feature = "tls")]
 mod tls;
 mod unsent;
+#[cfg(feature = "tls")]
+mod untrusted;
 
 pub use backoff::Backoff;
 pub use error::ConfigError;
@@ -46,3 +48,5 @@ pub use thread::spawn;
 #[cfg(feature = "tls")]
 pub use tls::{Connector, Identity, Tls};
 pub use unsent::Unsent;
+#[cfg(feature = "tls")]
+pub use untrusted::untrusted;

@@ -99,7 +99,8 @@ impl Network {
                     None => ServerName::try_from(address.host().to_owned())
                         .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?,
                 };
-                let stream = timeout(limit, tls.connector.connect(name, stream)).await??;
+                let stream = timeout(limit, tls.connector.connect(name, stream)).await?;
+                let stream = stream.map_err(expvar_push::untrusted)?;
                 Ok(Connection::Tls(Box::new(stream)))
             }
             _ => Ok(Connection::Tcp(stream)),

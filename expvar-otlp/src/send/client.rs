@@ -171,7 +171,8 @@ impl Dial<'_> {
             None => rustls::pki_types::ServerName::try_from(self.endpoint.host.clone())
                 .map_err(io::Error::other)?,
         };
-        Ok(Box::new(connector.connect(name, tcp).await?))
+        let stream = connector.connect(name, tcp).await.map_err(expvar_push::untrusted)?;
+        Ok(Box::new(stream))
     }
 
     #[cfg(not(feature = "tls"))]

@@ -134,7 +134,8 @@ impl Caller {
             Some(name) => name,
             None => ServerName::try_from(self.host.clone()).map_err(std::io::Error::other)?,
         };
-        let stream = made.connector.connect(name, connection).await?;
+        let stream = made.connector.connect(name, connection).await;
+        let stream = stream.map_err(expvar_push::untrusted)?;
         Ok(Connection::Tls(Box::new(stream)))
     }
 

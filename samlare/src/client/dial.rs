@@ -67,7 +67,8 @@ async fn secure(
     tls: &Arc<ClientConfig>,
 ) -> io::Result<Connection> {
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-    let stream = TlsConnector::from(tls.clone()).connect(name, connection).await?;
+    let stream = TlsConnector::from(tls.clone()).connect(name, connection).await;
+    let stream = stream.map_err(expvar_push::untrusted)?;
     Ok(Connection::Tls(Box::new(stream)))
 }
 
