@@ -63,7 +63,8 @@ impl Daemon {
         let mut own = OwnPage::new(page.clone());
         if let Some(address) = config.listen {
             own.begin(address).map_err(|error| {
-                vec![format!("{}: Listen: {address}: {error}", self.path.display())]
+                let problem = config.places.at("Listen", &error);
+                vec![format!("{}: {problem}", self.path.display())]
             })?;
         }
         let endpoints = config.endpoints.len();
@@ -96,7 +97,21 @@ impl Daemon {
                 }
                 Command::Reload => {
                     notify.tell("RELOADING=1");
-                    self.reload(&mut collector, &mut own, &log).await;
+                    let ended = {
+                        // A file system that hangs must not stop the watchdog's pulses.
+                        let reload = self.reload(&mut collector, &mut own, &log);
+                        tokio::pin!(reload);
+                        loop {
+                            tokio::select! {
+                                () = &mut reload => break None,
+                                () = beat(&mut pulse) => notify.tell("WATCHDOG=1"),
+                                signal = signals.stop() => break Some(signal),
+                            }
+                        }
+                    };
+                    if let Some(signal) = ended {
+                        break signal;
+                    }
                     let endpoints = collector.states().polled().len();
                     files.raise_for(endpoints, &log);
                     notify.tell(&format!("READY=1\nSTATUS=polling {endpoints} endpoints"));
@@ -157,7 +172,10 @@ impl Daemon {
                 &[("file", &path.display()), ("error", &error)],
             );
         }
-        let (config, warnings) = match self.load() {
+        let this = self.clone();
+        let loaded = tokio::task::spawn_blocking(move || this.load()).await;
+        let loaded = loaded.unwrap_or_else(|error| Err(vec![error.to_string()]));
+        let (config, warnings) = match loaded {
             Ok(loaded) => loaded,
             Err(errors) => {
                 for error in errors {
@@ -235,6 +253,14 @@ impl Signals {
             _ = self.interrupt.recv() => Command::Stop("SIGINT"),
         }
     }
+
+    /// Waits for a signal to stop; others wait for [`next`](Self::next).
+    async fn stop(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
 }
 
 #[cfg(not(unix))]
@@ -249,5 +275,10 @@ impl Signals {
     async fn next(&mut self) -> Command {
         let _ = tokio::signal::ctrl_c().await;
         Command::Stop("interrupt")
+    }
+
+    async fn stop(&mut self) -> &'static str {
+        let _ = tokio::signal::ctrl_c().await;
+        "interrupt"
     }
 }

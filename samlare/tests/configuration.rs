@@ -333,7 +333,7 @@ fn each_mistake_says_what_to_write() {
         (
             "IgnoreMetrics = [\"memstats.BySize\"]\n",
             "line 1: IgnoreMetrics: \"memstats.BySize\" is compared with single keys, not with \
-             paths: write \"BySize\"",
+             paths: write \"BySize\", unless a key has the dot itself",
         ),
         (
             "CarbonHost = \"h\"\nFlushTimeout = 60000\n",
@@ -382,7 +382,7 @@ fn each_mistake_says_what_to_write() {
             "[[renames]]\nFrom = \"memstats.Sys\"\nTo = \"sys\"\n\
              [[endpoint]]\nURL = \"http://h/\"\nPrefix = \"p\"\n",
             "line 2: renames.From: \"memstats.Sys\" is compared with single keys, not with paths: \
-             write \"Sys\"",
+             write \"Sys\", unless a key has the dot itself",
         ),
         (
             "[[endpoint]]\nURL = \"http://h/\"\nPrefix = \"p\"\n\

@@ -132,6 +132,34 @@ fn nobody_waits_for_a_flush() {
     program.terminate();
 }
 
+/// A configuration on a file system that hangs.
+#[test]
+fn nobody_waits_for_a_file_that_cannot_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let next = || {
+        let mut bytes = [0; 200];
+        let length = socket.recv(&mut bytes).unwrap();
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    };
+    let (service, sink) = (Service::counting(), Sink::start());
+    let program = Program::start_with(&config("", sink.port, &service), |command| {
+        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "200000");
+    });
+    wait_for("the start", || next().starts_with("READY=1").then_some(()));
+    let fifo = dir.path().join("fifo");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
+    assert!(made.success());
+    program.replace(&fifo);
+    program.signal("HUP");
+    wait_for("the reload", || (next() == "RELOADING=1").then_some(()));
+    (0..3).for_each(|_| assert_eq!(next(), "WATCHDOG=1"));
+    let log = program.terminate();
+    assert!(log.contains("\"msg\":\"exiting\"") && !log.contains("reloaded"), "{log}");
+}
+
 #[test]
 fn a_page_moves_only_where_it_can() {
     let (service, sink) = (Service::counting(), Sink::start());

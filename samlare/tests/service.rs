@@ -281,6 +281,13 @@ fn it_starts_only_with_a_good_file() {
     let expected = format!("samlare: {name}: line 1: Timout: unknown key: did you mean Timeout?\n");
     assert_eq!(run(&["check", &name]), (1, expected));
 
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = format!("Timeout = 5\nlisten = \"{}\"\n", taken.local_addr().unwrap());
+    fs::write(&path, listen + "[[endpoint]]\nURL = \"http://h/\"\nPrefix = \"p\"\n").unwrap();
+    let (code, said) = run(&["-config", &name]);
+    let expected = format!("samlare: {name}: line 2: listen: cannot listen on ");
+    assert!(code == 1 && said.contains(&expected), "{said}");
+
     assert_eq!(run(&["-bogus"]).0, 2);
     assert_eq!(run(&["-config"]).0, 2);
     assert_eq!(run(&["once"]).0, 2);

@@ -7,8 +7,8 @@ use expvar_carbon::ConfigError;
 use super::problem::Problem;
 use super::section::Section;
 
-/// Keys whose values a sender validates.
-const KEYS: [&str; 16] = [
+/// Keys whose values are validated when they are used.
+const KEYS: [&str; 17] = [
     "Carbon",
     "CarbonHost",
     "CarbonMode",
@@ -25,6 +25,7 @@ const KEYS: [&str; 16] = [
     "Diverse",
     "rule",
     "Otlp",
+    "Listen",
 ];
 
 /// Lines and spelling of keys; all are equal, because positions do not matter.
@@ -47,10 +48,15 @@ impl Places {
         self.problem_of(sender_key(error.field(), |key| self.0.contains_key(key)), error)
     }
 
+    /// An error of a key's setting, with its line.
+    pub(crate) fn at(&self, key: &str, error: &dyn std::fmt::Display) -> Problem {
+        let (line, key) = self.0.get(key).cloned().unwrap_or((1, key.to_owned()));
+        Problem { line, key, message: error.to_string() }
+    }
+
     /// The error of a key's setting.
     pub(crate) fn problem_of(&self, key: &str, error: &ConfigError) -> Problem {
-        let (line, key) = self.0.get(key).cloned().unwrap_or((1, key.to_owned()));
-        Problem { line, key, message: format!("{}: {}", error.problem(), error.remedy()) }
+        self.at(key, &format!("{}: {}", error.problem(), error.remedy()))
     }
 }
 

@@ -60,7 +60,7 @@ pub(super) fn bare(section: &Section<'_>, key: &'static str, names: &[String]) {
         if let Some((_, last)) = name.rsplit_once('.') {
             section.warn(
                 key,
-                format!("{name:?} is compared with single keys, not with paths: write {last:?}"),
+                format!("{name:?} is compared with single keys, not with paths: write {last:?}, unless a key has the dot itself"),
             );
         } else if name.contains('*') {
             section.warn(

@@ -97,6 +97,11 @@ impl Program {
         self.signal("HUP");
     }
 
+    /// Puts another file in the place of the configuration.
+    pub fn replace(&self, file: &std::path::Path) {
+        fs::rename(file, self.dir.path().join("config.toml")).unwrap();
+    }
+
     pub fn signal(&self, name: &str) {
         let process = self.child.id().to_string();
         let killed = Command::new("kill").args([&format!("-{name}"), &process]).status();
