@@ -338,6 +338,21 @@ mod tests {
         assert_eq!(report.last_poll, "1970-01-01T00:00:01Z");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn failures_that_were_not_logged_are_told_when_the_minute_is_over() {
+        let state = State::new("u".into(), "p".into(), 1000);
+        let good = || state.polled(outcome(Ok(Taken::default())));
+        good();
+        for failures in 1..=5 {
+            let told = state.polled(outcome(Err("refused".into()))).len() + good().len();
+            assert_eq!(told, if failures <= 3 { 2 } else { 0 }, "{failures}");
+        }
+        assert_eq!(good(), []);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(good(), [News::Suppressed(2)]);
+        assert_eq!(good(), []);
+    }
+
     #[test]
     fn points_that_cannot_be_stored_are_told_once_and_counted_each_time() {
         let state = State::new("u".into(), "p".into(), 1000);

@@ -4,8 +4,10 @@
 mod program;
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use program::{Service, document, free_port, samlare};
 
@@ -144,6 +146,66 @@ fn a_document_makes_no_more_bytes_of_points_than_it_may_have() {
     let larger = format!("MaxBodyBytes = 33554432\n{config}");
     let (code, lines, said) = run("once", dir.path(), &larger);
     assert_eq!((code, lines.lines().count()), (0, 6_001), "{said}");
+}
+
+#[test]
+fn redirects_leave_the_host_unless_the_file_forbids_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = Arc::new(OnceLock::new());
+    let known = port.clone();
+    let service = Service::start(move |path, stream| {
+        let port: &u16 = known.get().unwrap();
+        let _ = stream.write_all(&match path {
+            "/away" => format!(
+                "HTTP/1.1 302 Found\r\nLocation: http://localhost:{port}/v\r\nContent-Length: 0\r\n\r\n"
+            )
+            .into_bytes(),
+            _ => document("{\"n\": 1}"),
+        });
+    });
+    port.set(service.address.port()).unwrap();
+    let endpoint = format!("[[endpoint]]\nURL = \"{}\"\nPrefix = \"p\"\n", service.url("/away"));
+    for (config, is_followed) in [
+        (endpoint.clone(), true),
+        (format!("RedirectsToOtherHosts = false\n{endpoint}"), false),
+        (format!("RedirectsToOtherHosts = false\n{endpoint}RedirectsToOtherHosts = true\n"), true),
+        (format!("{endpoint}RedirectsToOtherHosts = false\n"), false),
+    ] {
+        let (code, lines, said) = run("once", dir.path(), &config);
+        assert_eq!(
+            (code == 0, lines.starts_with("p.n 1 ")),
+            (is_followed, is_followed),
+            "{config}"
+        );
+        assert_eq!(said.contains("RedirectsToOtherHosts is false"), !is_followed, "{said}");
+    }
+}
+
+#[test]
+fn headers_and_tokens_of_the_file_are_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("token"), "t0ken\n").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v", listener.local_addr().unwrap());
+    let asked = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = String::new();
+        let mut lines = BufReader::new(stream.try_clone().unwrap());
+        while !request.ends_with("\r\n\r\n") {
+            lines.read_line(&mut request).unwrap();
+        }
+        stream.write_all(&document("{\"n\": 1}")).unwrap();
+        request
+    });
+    let config = format!(
+        "[[endpoint]]\nURL = \"{url}\"\nPrefix = \"p\"\nHeaders = {{ \"X-Scope\" = \"metrics\" }}\n\
+         BearerTokenFile = \"token\"\n"
+    );
+    let (code, lines, said) = run("once", dir.path(), &config);
+    assert!(code == 0 && lines.starts_with("p.n 1 "), "{said}");
+    let request = asked.join().unwrap();
+    assert!(request.contains("\r\nX-Scope: metrics\r\n"), "{request}");
+    assert!(request.contains("\r\nAuthorization: Bearer t0ken\r\n"), "{request}");
 }
 
 #[test]
