@@ -3,6 +3,7 @@
 //! There is no lock here. The registry decides by compare-and-swap which [`Family`] a name has, and
 //! the family's map which variable a label set has.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
@@ -24,11 +25,13 @@ pub(crate) const NAMES: usize = 10_000;
 #[derive(Clone)]
 pub(crate) struct Families {
     registry: Registry,
-    recorder: u64,
+    pub(crate) recorder: u64,
     sets: usize,
-    expire_after: Option<Duration>,
+    pub(crate) expire_after: Option<Duration>,
+    /// Bounds at which histograms count exactly, by name.
+    buckets: HashMap<String, &'static [f64]>,
     descriptions: Arc<Descriptions>,
-    names: Arc<AtomicUsize>,
+    pub(crate) names: Arc<AtomicUsize>,
 }
 
 /// The result of [`Families::find_or_make`].
@@ -46,8 +49,15 @@ pub(crate) struct Found {
 
 impl Families {
     pub(crate) fn new(registry: Registry, recorder: u64) -> Self {
-        let (descriptions, names) = (Arc::new(Descriptions::new()), Arc::default());
-        Self { registry, recorder, sets: 10_000, expire_after: None, descriptions, names }
+        Self {
+            registry,
+            recorder,
+            sets: 10_000,
+            expire_after: None,
+            buckets: HashMap::new(),
+            descriptions: Arc::new(Descriptions::new()),
+            names: Arc::default(),
+        }
     }
 
     pub(crate) fn limit_sets(&mut self, sets: usize) {
@@ -56,6 +66,19 @@ impl Families {
 
     pub(crate) fn expire_after(&mut self, after: Duration) {
         self.expire_after = Some(after);
+    }
+
+    pub(crate) fn set_buckets(&mut self, name: String, bounds: &'static [f64]) {
+        self.buckets.insert(name, bounds);
+    }
+
+    pub(crate) fn buckets(&self, name: &str) -> &'static [f64] {
+        self.buckets.get(name).copied().unwrap_or_default()
+    }
+
+    /// The most label sets of a name.
+    pub(crate) fn sets(&self, kind: Kind) -> usize {
+        if kind == Kind::Histogram { self.sets / 10 } else { self.sets }
     }
 
     pub(crate) fn registry(&self) -> &Registry {
@@ -115,9 +138,7 @@ impl Families {
     /// Publishes a name with its first set. `None` if the name was taken in the meantime.
     fn publish(&self, kind: Kind, key: &Key, set: &Set) -> Option<Found> {
         let name = key.name();
-        let sets = if kind == Kind::Histogram { self.sets / 10 } else { self.sets };
-        let family =
-            Arc::new(Family::new(self.recorder, kind, sets, self.expire_after, &self.names));
+        let family = Arc::new(Family::new(self, kind, name));
         let nothing = |overflowed| Some(Found { overflowed, ..Found::default() });
         let Some(flat) = family.get_or_make(set) else { return nothing(false) };
         let labels = if flat.is_other { set::some(&[]) } else { set::learn(&[], key) };

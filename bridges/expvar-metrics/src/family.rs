@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use expvar::__private::{Flat, Publication, Published};
 use expvar::{Counter, FloatGauge, Histogram, Info, Kind, Map, Registry, Var};
 
-use crate::families::NAMES;
+use crate::families::{Families, NAMES};
 use crate::set::{self, Labels, Set};
 
 /// The metrics of one name: the state that the registry keeps with the variable.
@@ -22,6 +22,8 @@ pub(crate) struct Family {
     pub(crate) recorder: u64,
     pub(crate) kind: Kind,
     pub(crate) expire_after: Option<Duration>,
+    /// Bounds at which its histograms count exactly.
+    buckets: &'static [f64],
     sets: Map,
     /// The recorder's names.
     names: Arc<AtomicUsize>,
@@ -29,17 +31,18 @@ pub(crate) struct Family {
 }
 
 impl Family {
-    pub(crate) fn new(
-        recorder: u64,
-        kind: Kind,
-        sets: usize,
-        expire_after: Option<Duration>,
-        names: &Arc<AtomicUsize>,
-    ) -> Self {
+    pub(crate) fn new(families: &Families, kind: Kind, name: &str) -> Self {
         // The length of labels is limited one by one.
-        let sets = Map::with_limit(sets).key_bytes(usize::MAX);
-        let (names, is_counted) = (Arc::clone(names), AtomicBool::new(false));
-        Self { recorder, kind, expire_after, sets, names, is_counted }
+        let sets = Map::with_limit(families.sets(kind)).key_bytes(usize::MAX);
+        Self {
+            recorder: families.recorder,
+            kind,
+            expire_after: families.expire_after,
+            buckets: families.buckets(name),
+            sets,
+            names: Arc::clone(&families.names),
+            is_counted: AtomicBool::new(false),
+        }
     }
 
     /// Counts the name. Returns false if there are too many.
@@ -54,7 +57,7 @@ impl Family {
     pub(crate) fn get_or_make(&self, set: &Set) -> Option<Flat> {
         self.sets.__get_or_make(set.as_str(), !set.is_empty(), || match self.kind {
             Kind::Counter => Var::from(Arc::new(Counter::new())),
-            Kind::Histogram => Var::from(Arc::new(Histogram::floats())),
+            Kind::Histogram => Var::from(Arc::new(Histogram::floats().buckets(self.buckets))),
             _ => Var::from(Arc::new(FloatGauge::new())),
         })
     }

@@ -103,6 +103,27 @@ impl Recorder {
         self
     }
 
+    /// Makes the histograms of a name count exactly at these upper bounds, in the recorded unit, for
+    /// every label set. See [`Histogram::buckets`](expvar::Histogram::buckets). Bounds known only at
+    /// run time can be leaked: `Box::leak`.
+    ///
+    /// ```
+    /// let registry = expvar::Registry::new();
+    /// let recorder = expvar_metrics::Recorder::new(&registry).buckets("took", &[0.1, 0.25]);
+    /// metrics::with_local_recorder(&recorder, || {
+    ///     metrics::histogram!("took", "route" => "/").record(0.1);
+    ///     metrics::histogram!("took", "route" => "/").record(0.101);
+    /// });
+    /// let took = registry.get("took").unwrap().as_map().unwrap().histogram("/");
+    /// assert_eq!(took.snapshot().at_most(0.1), 1);
+    /// ```
+    #[doc(alias("set_buckets", "set_buckets_for_metric"))]
+    #[must_use]
+    pub fn buckets(mut self, name: impl Into<String>, bounds: &'static [f64]) -> Self {
+        Arc::make_mut(&mut self.families).set_buckets(name.into(), bounds);
+        self
+    }
+
     /// Removes label sets that were idle for this long, as with pods and users that come and go;
     /// they make room for others. A set that returns starts at zero, also through an existing
     /// handle. A gauge set to its current value counts as idle.

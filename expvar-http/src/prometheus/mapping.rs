@@ -53,8 +53,8 @@ impl Mapping {
         }
     }
 
-    /// Sets the exact name of the metric, without unit or `_total`; a text becomes a gauge of that
-    /// name. For existing dashboards.
+    /// Sets the exact name of the metric, without unit or `_total`. A text becomes a gauge of that
+    /// name; it needs a label, of its own or from [`labels`](Self::labels). For existing dashboards.
     ///
     /// If the name ends in the unit that Prometheus sees (`_seconds`, `_bytes`, `_ratio`), values
     /// are in that unit; otherwise they are as recorded. In OpenMetrics a counter whose name does

@@ -183,14 +183,26 @@ macro_rules! __statics {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __static {
+    ($attrs:tt $vis:tt $ident:ident, (expvar::Int), $($rest:tt)*) => {
+        const _: $crate::__kind!(Int) = ();
+    };
     ($attrs:tt $vis:tt $ident:ident, (Int), $($rest:tt)*) => {
         const _: $crate::__kind!(Int) = ();
+    };
+    ($attrs:tt $vis:tt $ident:ident, (expvar::Float), $($rest:tt)*) => {
+        const _: $crate::__kind!(Float) = ();
     };
     ($attrs:tt $vis:tt $ident:ident, (Float), $($rest:tt)*) => {
         const _: $crate::__kind!(Float) = ();
     };
+    ($attrs:tt $vis:tt $ident:ident, (expvar::String), $($rest:tt)*) => {
+        const _: $crate::__kind!(String) = ();
+    };
     ($attrs:tt $vis:tt $ident:ident, (String), $($rest:tt)*) => {
         const _: $crate::__kind!(String) = ();
+    };
+    ($attrs:tt $vis:tt $ident:ident, (expvar::Family), $($rest:tt)*) => {
+        const _: $crate::__kind!(Family) = ();
     };
     ($attrs:tt $vis:tt $ident:ident, (Family), $($rest:tt)*) => {
         const _: $crate::__kind!(Family) = ();

@@ -39,6 +39,18 @@ macro_rules! __kind {
     (Func) => {
         $crate::Func
     };
+    (expvar::Int) => {
+        $crate::__kind!(Int)
+    };
+    (expvar::Float) => {
+        $crate::__kind!(Float)
+    };
+    (expvar::String) => {
+        $crate::__kind!(String)
+    };
+    (expvar::Family) => {
+        $crate::__kind!(Family)
+    };
     (Family) => {
         ::core::compile_error!(
             "a `Family` has a kind and labels: write `Family<Counter, (Method, Status)>`"
@@ -67,6 +79,21 @@ macro_rules! __init {
         ()
     };
     ((Family), $options:tt) => {
+        ()
+    };
+    ((expvar::Func), []) => {
+        $crate::__init!((Func), [])
+    };
+    ((expvar::Int), $options:tt) => {
+        ()
+    };
+    ((expvar::Float), $options:tt) => {
+        ()
+    };
+    ((expvar::String), $options:tt) => {
+        ()
+    };
+    ((expvar::Family), $options:tt) => {
         ()
     };
     ((Func), []) => {
@@ -253,7 +280,16 @@ macro_rules! __unit {
     (ignored: $word:ident) => {
         $crate::Unit::None
     };
+    (ignored: $word:literal) => {
+        $crate::Unit::None
+    };
+    (rejected: $word:literal) => {
+        $crate::__unit!(rejected: @ $word)
+    };
     (rejected: $word:ident) => {
+        $crate::__unit!(rejected: @ $word)
+    };
+    (rejected: @ $word:tt) => {
         ::core::compile_error!(::core::concat!(
             "`",
             ::core::stringify!($word),

@@ -1,0 +1,5 @@
+expvar::vars! {
+    static SIZES: Histogram = "sizes", unit: "bytes";
+}
+
+fn main() {}
