@@ -165,6 +165,40 @@ fn a_spool_that_fails_is_told_once() {
 }
 
 #[test]
+fn points_for_a_server_that_is_no_longer_configured_are_told_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (dead(), dead());
+    let copies = |servers: &[&str]| {
+        let builder = servers.iter().fold(Sender::builder(), |builder, server| builder.to(*server));
+        let builder = builder.copy(true).spool_dir(dir.path());
+        let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let seen = told.clone();
+        let sender = builder.on_event(move |e| {
+            if matches!(e, Event::SpoolUnread { .. }) {
+                seen.lock().unwrap().push(e.clone());
+            }
+        });
+        let sender = sender.shutdown_timeout(Duration::ZERO).spawn().unwrap();
+        (sender, told)
+    };
+    let (sender, told) = copies(&[&first, &second]);
+    let mut lines = Lines::new();
+    lines.point("a.b", 1, NOW);
+    sender.send(&mut lines);
+    drop(sender);
+    assert_eq!(*told.lock().unwrap(), []);
+    // As they were.
+    let (sender, told) = copies(&[&second, &first]);
+    drop(sender);
+    assert_eq!(*told.lock().unwrap(), []);
+    let (sender, told) = copies(&[&first, &dead()]);
+    drop(sender);
+    let unread = dir.path().join(format!("tcp:__{second}").replace(':', "_"));
+    let unread = Event::SpoolUnread { directory: unread.display().to_string(), points: 1 };
+    assert_eq!(*told.lock().unwrap(), [unread]);
+}
+
+#[test]
 fn files_that_cannot_be_read_are_named_and_left() {
     let dir = tempfile::tempdir().unwrap();
     let queue = dir.path().join("queue");

@@ -111,6 +111,13 @@ pub enum Event {
         /// The spool's directory.
         directory: String,
     },
+    /// A spool has points for a server that is no longer configured; nothing sends them.
+    SpoolUnread {
+        /// The spool's directory.
+        directory: String,
+        /// The points.
+        points: u64,
+    },
     /// A file in the spool's directory was not read, or only in part.
     SpoolDamaged {
         /// The file.
@@ -131,6 +138,7 @@ impl Event {
             | Event::Rejecting { .. }
             | Event::Ignored { .. }
             | Event::SpoolFailed { .. }
+            | Event::SpoolUnread { .. }
             | Event::SpoolDamaged { .. } => true,
             Event::Back { .. }
             | Event::FailedBack { .. }
@@ -191,6 +199,11 @@ impl fmt::Display for Event {
             Event::SpoolRecovered { directory } => {
                 write!(f, "the spool {directory} can be written again")
             }
+            Event::SpoolUnread { directory, points } => write!(
+                f,
+                "the spool {directory} has {points} points for a server that is no longer \
+                 configured: configure it again to send them, or remove the directory"
+            ),
             Event::SpoolDamaged { file, problem } => write!(f, "the spool's {file}: {problem}"),
         }
     }

@@ -57,6 +57,11 @@ pub fn tell(log: &Log, event: &Event) {
         Event::SpoolRecovered { directory } => {
             say("spool can be written again", &[("directory", directory)]);
         }
+        Event::SpoolUnread { directory, points } => say(
+            "spool has points for a server that is no longer configured: configure it again, or \
+             remove the directory",
+            &[("directory", directory), ("points", points)],
+        ),
         Event::SpoolDamaged { file, problem } => {
             say("spool is damaged", &[("file", file), ("problem", problem)]);
         }

@@ -169,3 +169,23 @@ pub(crate) fn spool_dir(dir: &Path, server: Option<&Address>, rule: Option<usize
         (Some(server), Some(rule)) => dir.join(format!("{rule}_{server}")),
     }
 }
+
+/// Spools below the configured directory whose points no destination sends: earlier settings had
+/// other servers.
+pub(crate) fn unread(dir: &Path, prepared: &Prepared, limit: usize) -> Vec<Event> {
+    let used: Vec<_> = prepared.destinations.iter().map(|opened| &opened.plan.spool_dir).collect();
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let others =
+        entries.map(|entry| entry.path()).filter(|path| !used.contains(&&Some(path.clone())));
+    others.filter_map(|path| points_below(&path, limit)).collect()
+}
+
+fn points_below(dir: &Path, limit: usize) -> Option<Event> {
+    let is_spool = |path: PathBuf| path.extension().is_some_and(|ending| ending == "spool");
+    let mut entries = std::fs::read_dir(dir).ok()?.flatten();
+    entries.find(|entry| is_spool(entry.path()))?;
+    // Fails if another process uses it.
+    let (_, found) = Spool::open(dir, "expvar-carbon", limit).ok()?;
+    let points = found.batches.iter().map(|(_, batch)| batch.points).sum();
+    (points > 0).then(|| Event::SpoolUnread { directory: dir.display().to_string(), points })
+}

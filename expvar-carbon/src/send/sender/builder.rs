@@ -12,7 +12,7 @@ use crate::send::network::Network;
 use crate::send::route::{Dialect, Route};
 use crate::send::routing::{Destinations, Routing};
 use crate::send::sender::Sender;
-use crate::send::setup::{DestinationPlan, Plan, spool_dir};
+use crate::send::setup::{DestinationPlan, Plan, spool_dir, unread};
 use crate::send::stats::Counts;
 use expvar_push::ConfigError;
 use expvar_push::{Event, Observer};
@@ -209,6 +209,9 @@ impl SenderBuilder {
         let mut counts = Counts::default();
         counts.observer = self.observer.clone();
         let prepared = self.plan()?.open(&[])?;
+        if let Some(dir) = &self.spool_dir {
+            counts.tell(unread(dir, &prepared, self.queue_bytes));
+        }
         let setup = prepared.begin(|index, opened| opened.destination(index, &counts));
         Ok(Sender::assemble(setup, counts))
     }
