@@ -66,3 +66,17 @@ fn a_thread_that_is_no_test_is_told() {
     let message = *failed.unwrap_err().downcast::<String>().unwrap();
     assert!(message.contains("no test is called \"other\""), "{message}");
 }
+
+#[test]
+#[should_panic(expected = "as it should")]
+fn a_panic_that_the_test_expects_is_one_here_too() {
+    expvar::testing::alone(|| panic!("as it should"));
+}
+
+/// The process that is started for it fails, because nothing panics there.
+#[test]
+#[should_panic(expected = "came back")]
+fn an_expected_panic_that_does_not_come_is_not_made_up() {
+    expvar::testing::alone(|| ());
+    assert!(std::env::var_os("EXPVAR_TEST_ALONE").is_some(), "came back");
+}
