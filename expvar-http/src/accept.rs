@@ -19,10 +19,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::{self, MissedTickBehavior};
 
-use crate::builder::Settings;
 use crate::connection::{Activity, Watched};
 use crate::limits::{Limits, MAX_HEADER_BYTES, MAX_UNSENT_BYTES};
 use crate::peer::{self, Peer};
+use crate::settings::Settings;
 use crate::streams::Streams;
 use crate::{Service, stats};
 

@@ -9,10 +9,8 @@ use std::time::Duration;
 use expvar::Registry;
 use tokio::net::TcpListener;
 
-use crate::auth::Credentials;
-use crate::host::Hosts;
-use crate::limits::Limits;
 use crate::pages::{Page, Pages};
+use crate::settings::Settings;
 use crate::{Prometheus, Server, Service, accept};
 
 /// Configures a server or a service. Every setting has a safe default.
@@ -44,31 +42,9 @@ pub struct Builder {
     settings: Settings,
 }
 
-/// The settings.
-#[derive(Clone)]
-pub(crate) struct Settings {
-    pub(crate) registry: Registry,
-    pub(crate) prometheus: Prometheus,
-    pub(crate) hosts: Hosts,
-    pub(crate) credentials: Credentials,
-    pub(crate) limits: Limits,
-    pub(crate) history: bool,
-    pub(crate) pages: Pages,
-}
-
 impl Builder {
     pub(crate) fn new() -> Self {
-        Self {
-            settings: Settings {
-                registry: expvar::global().clone(),
-                prometheus: Prometheus::new(),
-                hosts: Hosts::of_this_machine(),
-                credentials: Credentials::default(),
-                limits: Limits::default(),
-                history: false,
-                pages: Pages::none(),
-            },
-        }
+        Self { settings: Settings::default() }
     }
 
     /// Sets the registry to show. Default: [`expvar::global`].
@@ -258,15 +234,5 @@ impl Builder {
             Some(why) => Err(io::Error::new(io::ErrorKind::InvalidInput, why)),
             None => Ok(self.settings),
         }
-    }
-}
-
-impl Debug for Settings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Settings")
-            .field("hosts", &self.hosts)
-            .field("credentials", &self.credentials)
-            .field("limits", &self.limits)
-            .finish_non_exhaustive()
     }
 }

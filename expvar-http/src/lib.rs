@@ -60,6 +60,7 @@ mod response;
 mod routes;
 mod server;
 mod service;
+mod settings;
 mod stats;
 mod streams;
 mod ui;

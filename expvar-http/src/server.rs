@@ -8,7 +8,8 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::oneshot;
 
 use crate::accept;
-use crate::builder::{Builder, Settings};
+use crate::builder::Builder;
+use crate::settings::Settings;
 
 /// A running server, made by [`spawn`](crate::spawn) or [`Builder::spawn`].
 ///

@@ -13,7 +13,7 @@ use http::{Method, Request, request::Parts};
 use tokio::sync::watch;
 
 use crate::auth::Credentials;
-use crate::builder::{Builder, Settings};
+use crate::builder::Builder;
 use crate::connection::Unread;
 use crate::document::{self, Document, Kind};
 use crate::history::{Sampler, Span};
@@ -24,6 +24,7 @@ use crate::query;
 use crate::render::{RenderError, Renderer};
 use crate::response::{self, Response};
 use crate::routes::{self, Route};
+use crate::settings::Settings;
 use crate::{Body, MediaType, stats};
 
 /// A `tower::Service` that serves variables, to mount in axum and other routers.
