@@ -1,4 +1,4 @@
-//! The name rule and the line around it, on any bytes; `Cargo.toml` says how to run it.
+//! The name rule and the line around it, on any bytes.
 #![no_main]
 
 use expvar_carbon::{Lines, NAME_MAX_BYTES, Path, SEGMENT_MAX_BYTES};
