@@ -23,6 +23,7 @@
 //! had closed, lines after a malformed one, and lines that could not be sent (queued, see
 //! [`SenderBuilder::queue_bytes`] and [`SenderBuilder::spool_dir`]).
 #![forbid(unsafe_code)]
+#![warn(missing_debug_implementations)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod carbon;

@@ -1,5 +1,6 @@
 //! Renders a registry's lines without a server: to print, to test, to send by other means.
 
+use std::fmt;
 use std::io::{self, Write};
 
 use expvar::Registry;
@@ -28,6 +29,13 @@ pub struct Renderer {
     registry: Registry,
     interval_secs: u64,
     last: Option<u64>,
+}
+
+impl fmt::Debug for Renderer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secs = &self.interval_secs;
+        f.debug_struct("Renderer").field("interval_secs", secs).finish_non_exhaustive()
+    }
 }
 
 impl Renderer {
