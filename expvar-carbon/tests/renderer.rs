@@ -103,7 +103,7 @@ proptest! {
                 String::from_utf8_lossy(old.as_bytes()),
                 String::from_utf8_lossy(new.as_bytes())
             );
-            prop_assert_eq!(old.points(), new.points());
+            prop_assert_eq!((old.points(), old.rounded()), (new.points(), new.rounded()));
             prop_assert_eq!(old.refused(), new.refused());
         }
     }

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 
 use expvar::Number;
+use expvar::json::put_unsigned;
 
 use crate::render::buffer::Buffer;
 use crate::render::name::Path;
-use crate::render::number::{NUMBER_ROOM, Written};
+use crate::render::number::{EXACT_MAX, NUMBER_ROOM, Written};
 use crate::render::refusal::{Refusal, Refused};
 use crate::render::tags::Tags;
 
@@ -153,7 +154,7 @@ impl Lines {
     }
 
     /// Appends points at the current time whose lines begin with these lengths of `starts`, until one
-    /// is not an integer or its beginning is not short. Returns the number of points and the length
+    /// is not an integer from zero or its beginning is not short. Returns the number of points and the length
     /// of their beginnings.
     ///
     /// Faster than one by one: the positions stay in registers.
@@ -165,27 +166,36 @@ impl Lines {
     ) -> (usize, usize) {
         let (ending, line) = (self.ending.text, ENDING_ROOM - usize::from(self.ending.spare));
         let room = self.bytes.room_for(numbers.len() * LINE_ROOM);
-        let (mut points, mut from, mut to, mut rounded) = (0, 0, 0, 0);
+        let (mut points, mut from, mut to, mut largest) = (0, 0, 0, 0);
         for (len, &number) in lens.zip(numbers) {
             let (Some(start), Some(room)) =
                 (starts[from..].first_chunk::<SHORT>(), room[to..].first_chunk_mut::<LINE_ROOM>())
             else {
                 break;
             };
-            if len > SHORT || matches!(number, Number::Float(_)) {
+            let n = match number {
+                Number::Unsigned(n) => n,
+                Number::Signed(n) if n >= 0 => n as u64,
+                _ => break,
+            };
+            if len > SHORT {
                 break;
             }
             room[..SHORT].copy_from_slice(start);
-            let end = len + number.put(room[len..].first_chunk_mut().expect("room for a number"));
+            let digits = room[len..].first_chunk_mut().expect("room for a number");
+            let end = len + put_unsigned(digits, n);
             *room[end..].first_chunk_mut().expect("room for the time") = ending;
-            rounded += u64::from(number.is_rounded());
+            largest |= n;
             points += 1;
             from += len;
             to += end + line;
         }
         self.bytes.keep(to);
         self.points += points as u64;
-        self.rounded += rounded;
+        if largest > EXACT_MAX {
+            let rounded = numbers[..points].iter().filter(|number| number.is_rounded());
+            self.rounded += rounded.count() as u64;
+        }
         (points, from)
     }
 
