@@ -54,8 +54,20 @@ pub trait Points {
     /// Ends the last [`enter`](Self::enter).
     fn leave(&mut self) {}
 
-    /// A string; used by the terminal view only.
+    /// A string.
     fn text(&mut self, _path: &str, _text: &str) {}
+
+    /// A boolean that is not sent as a number.
+    fn boolean(&mut self, _value: bool) {}
+
+    /// A null.
+    fn null(&mut self) {}
+
+    /// Begins an array with elements: each is entered by its index.
+    fn begin_array(&mut self) {}
+
+    /// Ends the last [`begin_array`](Self::begin_array).
+    fn end_array(&mut self) {}
 
     /// Discards everything received from this document: it has a duplicate key and is read again
     /// without the earlier one.
@@ -301,9 +313,12 @@ impl<P: Points> Reader<'_, P> {
                 let (text, integer) = self.scanner.number()?;
                 self.number(Number { text, integer })
             }
-            Token::True => self.boolean("1"),
-            Token::False => self.boolean("0"),
-            Token::Null => Ok(()),
+            Token::True => self.boolean(true),
+            Token::False => self.boolean(false),
+            Token::Null => {
+                self.points.null();
+                Ok(())
+            }
         }
     }
 
@@ -316,11 +331,12 @@ impl<P: Points> Reader<'_, P> {
         Ok(())
     }
 
-    fn boolean(&mut self, text: &'static str) -> Result<(), Fail> {
+    fn boolean(&mut self, value: bool) -> Result<(), Fail> {
         if !self.rules.booleans {
+            self.points.boolean(value);
             return Ok(());
         }
-        self.number(Number { text, integer: true })
+        self.number(Number { text: if value { "1" } else { "0" }, integer: true })
     }
 
     fn object(&mut self, depth: usize) -> Result<(), Fail> {
@@ -351,11 +367,13 @@ impl<P: Points> Reader<'_, P> {
         if self.scanner.closes(b']') {
             return Ok(());
         }
+        self.points.begin_array();
         let mut index = 0usize;
         loop {
             self.member(itoa::Buffer::new().format(index), depth)?;
             index += 1;
             if !self.scanner.another(b']', "a comma or a closing bracket")? {
+                self.points.end_array();
                 return Ok(());
             }
         }

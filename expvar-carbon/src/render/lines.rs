@@ -153,9 +153,9 @@ impl Lines {
         self.points += 1;
     }
 
-    /// Appends points at the current time whose lines begin with these lengths of `starts`, until one
-    /// is not an integer from zero or its beginning is not short. Returns the number of points and the length
-    /// of their beginnings.
+    /// Appends points at the current time, whose lines begin with these lengths of `starts`. Stops at
+    /// a float, a negative number or a long beginning. Returns the number of points, and the length
+    /// of their beginnings together.
     ///
     /// Faster than one by one: the positions stay in registers.
     pub(crate) fn append_all(

@@ -95,8 +95,8 @@ impl<'r, 'p> Walk<'r, 'p> {
         true
     }
 
-    /// Renders the first of these points from the cache that need no second look; returns their
-    /// number.
+    /// Renders points from the cache up to the first that must go through [`repeat`](Self::repeat),
+    /// and returns their number.
     #[inline(always)]
     fn repeat_all(&mut self, numbers: &[Number]) -> usize {
         let level = &mut self.level;

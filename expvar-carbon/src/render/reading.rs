@@ -243,9 +243,8 @@ impl Reader {
         }
     }
 
-    /// Renders numbers whose names and positions equal the last collection's, in lines that begin with
-    /// these lengths of `starts`, as far as they and their beginnings are short. Returns the number of
-    /// points and the length of their beginnings.
+    /// Renders numbers whose names and positions equal the last collection's. See
+    /// [`Lines::append_all`].
     pub(crate) fn repeat_all(
         &mut self,
         starts: &[u8],

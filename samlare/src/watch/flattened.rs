@@ -1,9 +1,8 @@
 //! One document, flattened to variables.
 
-use expvar::{Info, Number, Step, Visitor, visit_json};
-
 use super::series::Latest;
 use super::text;
+use crate::document::{self, Number, Points, Problem, Rules};
 
 /// The most variables of a document.
 const MAX_VARIABLES: usize = 20_000;
@@ -50,16 +49,20 @@ impl Flattened {
     /// # Errors
     /// It is not a JSON object.
     pub(super) fn of(document: &[u8]) -> Result<Flattened, String> {
-        let text = String::from_utf8_lossy(document);
-        if !text.trim_start().starts_with('{') {
-            return Err(match text.trim().is_empty() {
-                true => "the answer is empty, not a JSON object".to_owned(),
-                false => "the answer is not a JSON object".to_owned(),
-            });
+        if document.trim_ascii().is_empty() {
+            return Err("the answer is empty, not a JSON object".to_owned());
         }
-        let mut document = Flattened::default();
-        visit_json(&text, &mut document).map_err(|error| format!("the answer is {error}"))?;
-        Ok(document)
+        let mut rules = Rules::default();
+        rules.arrays = true;
+        rules.limits.numbers = usize::MAX;
+        let mut flattened = Flattened::default();
+        match document::read(document, "", &rules, &mut flattened) {
+            Ok(_) => Ok(flattened),
+            Err(Problem::NotAnObject(kind)) => {
+                Err(format!("the answer is not a JSON object but {kind}"))
+            }
+            Err(problem) => Err(format!("the answer is {problem}")),
+        }
     }
 
     /// The name of the program: the first argument of `cmdline`.
@@ -88,56 +91,54 @@ impl Flattened {
     }
 }
 
-impl Visitor for Flattened {
-    fn enter(&mut self, step: Step<'_>, _: &Info) {
+impl Points for Flattened {
+    // Its own are bounded.
+    const PATHS: bool = false;
+
+    fn enter(&mut self, key: &str) {
         self.depths.push(self.path.len());
-        match step {
-            Step::Name(key) | Step::Key(key) => {
-                if !self.path.is_empty() {
-                    self.path.push('.');
-                }
-                self.path.push_str(&text::bounded_name(key));
-            }
-            Step::Index(index) => {
-                if index == 0 {
-                    self.arrays.push(Array { depth: self.depths.len(), ..Array::default() });
-                }
-                self.path.push('.');
-                self.path.push_str(itoa::Buffer::new().format(index));
-            }
+        if !self.path.is_empty() {
+            self.path.push('.');
         }
+        self.path.push_str(&text::bounded_name(key));
     }
 
     fn leave(&mut self) {
-        // Arrays have no end of their own: one ends with the value that holds it.
-        let inner = self.depths.len() + 1;
-        if let Some(array) = self.arrays.pop_if(|array| array.depth == inner) {
-            if array.numbers > 0 {
-                self.put(Latest::Number(array.sum / array.numbers as f64));
-            } else if !array.texts.is_empty() {
-                self.put(Latest::Text(array.texts));
-            }
-        }
         if let Some(length) = self.depths.pop() {
             self.path.truncate(length);
         }
     }
 
-    fn number(&mut self, number: Number) {
-        let number = number.to_f64();
-        // Go's circular buffer of pauses has zeros until it is full.
-        let is_unused = number == 0.0 && self.path.starts_with("memstats.PauseNs.");
-        match self.array() {
-            Some(_) if is_unused => {}
-            Some(array) => {
-                array.sum += number;
-                array.numbers += 1;
-            }
-            None => self.put(Latest::Number(number)),
+    fn begin_array(&mut self) {
+        self.arrays.push(Array { depth: self.depths.len() + 1, ..Array::default() });
+    }
+
+    fn end_array(&mut self) {
+        let Some(array) = self.arrays.pop() else { return };
+        if array.numbers > 0 {
+            self.put(Latest::Number(array.sum / array.numbers as f64));
+        } else if !array.texts.is_empty() {
+            self.put(Latest::Text(array.texts));
         }
     }
 
-    fn text(&mut self, text: &str) {
+    fn number(&mut self, _: &str, number: Number<'_>) {
+        let value = number.as_f64();
+        // Go's circular buffer of pauses has zeros until it is full.
+        let is_unused = value == 0.0 && self.path.starts_with("memstats.PauseNs.");
+        match self.array() {
+            Some(_) if is_unused || value.is_infinite() => {}
+            Some(array) => {
+                array.sum += value;
+                array.numbers += 1;
+            }
+            // Past the floats.
+            None if value.is_infinite() => self.text("", number.text()),
+            None => self.put(Latest::Number(value)),
+        }
+    }
+
+    fn text(&mut self, _: &str, text: &str) {
         let text = text::cut(text, text::MAX_TEXT_BYTES);
         match self.array() {
             Some(array) if array.texts.len() < text::MAX_TEXT_BYTES => {
@@ -161,6 +162,10 @@ impl Visitor for Flattened {
         if self.array().is_none() {
             self.put(Latest::Null);
         }
+    }
+
+    fn restart(&mut self) {
+        *self = Flattened::default();
     }
 }
 
@@ -207,15 +212,23 @@ mod tests {
     fn what_is_no_document_is_said() {
         for (document, said) in [
             ("", "empty"),
-            ("[1]", "not a JSON object"),
-            ("<html>", "not a JSON object"),
-            ("{\"a\": 1", "line 1"),
-            ("{\"a\": NaN}", "not JSON"),
+            ("[1]", "not a JSON object but an array"),
+            ("<html>", "not JSON: expected a value at byte 0"),
+            ("{\"a\": {\"b\": 1", "ends too early, in \"a\""),
+            ("{\"a\": NaN}", "expected a value at byte 6, not \"NaN\", in \"a\""),
         ] {
             let error = Flattened::of(document.as_bytes()).unwrap_err();
             assert!(error.contains(said), "{document}: {error}");
         }
         assert!(Flattened::of(b"{\"\xff\": 1}").is_ok());
+    }
+
+    #[test]
+    fn the_last_of_a_repeated_key_counts_and_what_no_float_holds_is_text() {
+        assert_eq!(
+            read(r#"{"a":1,"o":{"b":[1,2]},"a":3,"huge":-1e400,"l":[1e400,5]}"#),
+            ["o.b=1.5", "a=3", "huge=\"-1e400\"", "l=5"]
+        );
     }
 
     #[test]
