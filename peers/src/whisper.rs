@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// The bytes of a head with one archive.
+const HEAD: usize = 28;
+
 /// A whisper file's archives, finest first: seconds a point, and points.
 ///
 /// # Panics
@@ -18,7 +21,8 @@ fn word(data: &[u8], at: usize) -> usize {
     u32::from_be_bytes(bytes) as usize
 }
 
-/// All points in the finest archive of a whisper file, by timestamp; none where there is no file.
+/// All points in the finest archive of a whisper file, by timestamp; none where there is no file, or
+/// where it has just been made and its head is not written yet.
 ///
 /// The format: a head of 16 bytes (the last 4 count the archives), for each archive its offset,
 /// seconds a point and points, each of 4 bytes; then points of a timestamp (4) and a float (8),
@@ -27,9 +31,12 @@ fn word(data: &[u8], at: usize) -> usize {
 /// # Panics
 /// When the file is no whisper file.
 pub fn read_whisper(path: &Path) -> BTreeMap<u64, f64> {
-    let Ok(data) = std::fs::read(path) else { return BTreeMap::new() };
+    let data = std::fs::read(path).unwrap_or_default();
+    if data.len() < HEAD {
+        return BTreeMap::new();
+    }
     let (offset, points) = (word(&data, 16), word(&data, 24));
-    assert!(offset >= 28, "{} is no whisper file", path.display());
+    assert!(offset >= HEAD, "{} is no whisper file", path.display());
     let points = data[offset.min(data.len())..].chunks_exact(12).take(points);
     points
         .map(|p| {
