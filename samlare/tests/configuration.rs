@@ -107,6 +107,14 @@ fn broken_toml_names_its_lines_and_shows_no_value() {
 }
 
 #[test]
+fn a_timeout_in_seconds_is_a_warning() {
+    assert_eq!(
+        warnings("Timeout = 3\n[[endpoint]]\nURL = \"http://h/\"\nPrefix = \"p\"\n"),
+        ["line 1: Timeout: it is 3 milliseconds: write 3000 for 3 s"]
+    );
+}
+
+#[test]
 fn an_unknown_key_is_a_warning_with_the_nearest_known_one() {
     let text = r#"CarbonHst = "h"
 [[endpoint]]

@@ -137,6 +137,13 @@ fn read_polling(section: &Section<'_>, polling: &mut Polling, least: u64) {
             "Carbon keeps one point a second at most: write 1000 (milliseconds) or more",
         );
     }
+    let millis = polling.timeout.as_millis();
+    if section.has("Timeout") && millis < 100 {
+        section.warn(
+            "Timeout",
+            format!("it is {millis} milliseconds: write {millis}000 for {millis} s"),
+        );
+    }
     let leaves_host = section.boolean("RedirectsToOtherHosts");
     polling.leaves_host = leaves_host.unwrap_or(polling.leaves_host);
     let rules = &mut polling.rules;
