@@ -39,9 +39,11 @@ impl Screen {
         Screen { width: 390, height: 844, ratio: 2.0, phone: true, dark: false };
 }
 
-impl Chromium {
-    /// Starts a driver on a free port, and with it a browser.
-    pub(crate) async fn start() -> Self {
+/// Starts a driver, and returns its port.
+///
+/// It takes a port that is free on IPv4, and ends if that is in use on IPv6: then another is started.
+fn start_driver() -> (Child, u16) {
+    for _ in 0..10 {
         let mut driver = Command::new("chromedriver")
             .args(["--port=0", "--log-level=SEVERE"])
             .stdout(Stdio::piped())
@@ -49,14 +51,24 @@ impl Chromium {
             .spawn()
             .expect("chromedriver is not installed: run .ci/peers.sh, or apt-get install chromium chromium-driver");
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = loop {
-            let line = lines.next().expect("chromedriver ended without a word").unwrap();
-            if let Some((_, port)) = line.split_once("was started successfully on port ") {
-                break port.trim_end_matches('.').parse().unwrap();
-            }
-        };
-        // Whatever else it says is read, so that it never waits for us.
-        std::thread::spawn(move || lines.for_each(drop));
+        let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
+            let (_, port) = line.split_once("was started successfully on port ")?;
+            Some(port.trim_end_matches('.').parse().unwrap())
+        });
+        if let Some(port) = port {
+            // Whatever else it says is read, so that it never waits for us.
+            std::thread::spawn(move || lines.for_each(drop));
+            return (driver, port);
+        }
+        let _ = driver.wait();
+    }
+    panic!("chromedriver ends at its start; see what it says: chromedriver --port=0")
+}
+
+impl Chromium {
+    /// Starts a driver on a free port, and with it a browser.
+    pub(crate) async fn start() -> Self {
+        let (driver, port) = start_driver();
         let profile = tempfile::tempdir().unwrap();
         let capabilities = json!({
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
