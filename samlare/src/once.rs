@@ -45,9 +45,6 @@ pub async fn gather(
         } else if !in_time {
             wrong.push(format!("{name}: no answer within {} s", SOURCE_TIMEOUT.as_secs()));
         }
-        if targets.is_empty() && report.left_out == 0 && !report.failing && in_time {
-            wrong.push(format!("{name}: it has no targets: see whether its name is right"));
-        }
         if report.left_out > 0 {
             let Report { left_out, left_out_why, .. } = &report;
             wrong.push(format!("{name}: targets left out: {left_out}, the first: {left_out_why}"));

@@ -64,12 +64,10 @@ fn sources_that_fail_are_named_at_once_beside_what_the_others_found() {
     );
     fs::write(dir.path().join("targets.json"), targets).unwrap();
     fs::write(dir.path().join("cut.json"), "[{\"targets\": [\"a:1\"").unwrap();
-    fs::write(dir.path().join("none.json"), "[]").unwrap();
     let dead = free_port();
     let config = format!(
         "[[discover]]\nFiles = [\"targets.json\"]\nPrefix = \"t\"\n\
          [[discover]]\nFiles = [\"cut.json\"]\nPrefix = \"cut\"\n\
-         [[discover]]\nFiles = [\"none.json\"]\nPrefix = \"none\"\n\
          [[discover]]\nConsul = \"http://127.0.0.1:{dead}\"\nPrefix = \"c.{{host}}\"\n\
          [[endpoint]]\nURL = \"http://{}/debug/vars\"\nPrefix = \"t\"\n",
         service.address
@@ -82,7 +80,6 @@ fn sources_that_fail_are_named_at_once_beside_what_the_others_found() {
         "cut.json: EOF while parsing",
         &format!("consul http://127.0.0.1:{dead}: http://127.0.0.1:{dead} catalog: cannot connect"),
         "it is found or listed twice: it is polled once",
-        "none.json: it has no targets: see whether its name is right",
     ] {
         assert!(said.contains(what), "{what:?} in {said}");
     }
