@@ -27,7 +27,7 @@ pub fn untrusted(error: io::Error) -> io::Error {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "use a name that it is for, or configure the server name"
         }
-        // `openssl req -x509` makes such certificates unless told otherwise.
+        // `openssl req -x509` makes such certificates by default.
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
             "it is a CA's own: give the server one with CA:FALSE"
         }
