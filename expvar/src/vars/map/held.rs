@@ -2,8 +2,8 @@
 
 use std::any::Any;
 use std::cell::Cell;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU8};
 use std::sync::{Arc, Weak};
 
 use crate::histogram::Histogram;
@@ -21,6 +21,9 @@ const LIMIT: usize = 4096;
 const EARNS: u8 = 32;
 const EARNED: u8 = u8::MAX;
 
+const LIVE: u8 = 1;
+const USED: u8 = 2;
+
 thread_local! {
     static HELD: Local<Known> = const { Table::local(LIMIT) };
     static FORGET: EmptyAtEnd<Known> = const { EmptyAtEnd(&HELD) };
@@ -28,10 +31,9 @@ thread_local! {
 
 /// Shared by the caches of a variable in a map.
 pub(super) struct Held {
-    /// False once the variable was removed from the map.
-    live: AtomicBool,
-    /// Whether it was requested since the flag was last cleared.
-    used: AtomicBool,
+    /// `LIVE` until the variable was removed from the map, and `USED` if it was requested since that
+    /// was last cleared. Together, so that one comparison checks both.
+    state: AtomicU8,
     var: Var,
     /// Whether a thread uses `var` itself as its handle; other threads get twins.
     taken: AtomicBool,
@@ -64,8 +66,7 @@ impl Remembered for Known {
 impl Held {
     pub(super) fn new(var: Var) -> Self {
         Self {
-            live: AtomicBool::new(true),
-            used: AtomicBool::new(true),
+            state: AtomicU8::new(LIVE | USED),
             var,
             taken: AtomicBool::new(false),
             twins: Mutex::new(Vec::new()),
@@ -74,19 +75,26 @@ impl Held {
 
     /// Invalidates the cache entries of all threads.
     pub(super) fn retire(&self) {
-        self.live.store(false, Relaxed);
+        self.state.fetch_and(!LIVE, Relaxed);
     }
 
     /// Whether the variable is still in its map.
     #[inline]
     pub(super) fn is_live(&self) -> bool {
         // A request after a removal misses the caches. Nothing else is published by it.
-        self.live.load(Relaxed)
+        self.state.load(Relaxed) & LIVE != 0
     }
 
     /// Whether it was requested since the last call.
     pub(super) fn take_used(&self) -> bool {
-        self.used.swap(false, Relaxed)
+        self.state.fetch_and(!USED, Relaxed) & USED != 0
+    }
+
+    /// Notes a request.
+    fn mark_used(&self) {
+        if self.state.load(Relaxed) & USED == 0 {
+            self.state.fetch_or(USED, Relaxed);
+        }
     }
 
     /// A handle for the calling thread alone; `None` if that is `var`, or the kind has no twins.
@@ -120,7 +128,7 @@ pub(super) fn with<M: Member, R>(query: &Query<'_>, f: impl FnOnce(&Arc<M>) -> R
         if !known.is_live() || !known.ask() {
             return None;
         }
-        known.held.used.store(true, Relaxed);
+        known.held.mark_used();
         known.member().map(f)
     })
 }
@@ -134,8 +142,9 @@ pub(super) fn often<M: Member>(map: u64, key: &str) -> Option<Arc<M>> {
     HELD.with(|table| {
         let table = table.try_borrow().ok()?;
         let known = table.find_first(&query)?;
-        let often = known.asked.get() == EARNED && known.held.used.load(Relaxed);
-        known.member().filter(|_| often && known.is_live()).cloned()
+        let is_current = known.held.state.load(Relaxed) == LIVE | USED;
+        let often = known.asked.get() == EARNED && is_current;
+        known.member().filter(|_| often).cloned()
     })
 }
 
