@@ -15,8 +15,9 @@ pub fn switch_prefetch(on: bool) {
     IS_ON.store(on, Relaxed);
 }
 
-/// Entries of a block. Their cache lines fill a quarter of a 32 KiB first-level cache.
-const BLOCK: usize = 128;
+/// Entries of a block. Their cache lines take 128 KiB of the second-level cache. Each block waits once
+/// for its last loads, which come from memory if the program has used the cache since the last walk.
+const BLOCK: usize = 2048;
 
 /// Iterates over pointers, and loads the targets of a block of them before it yields the first.
 ///
