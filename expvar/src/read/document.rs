@@ -29,7 +29,8 @@ impl Memory<Document<'_>> for Escaped {
         Some(heads)
     }
 
-    #[inline(always)]
+    /// Not inlined: with the registers for itself it is faster.
+    #[inline(never)]
     fn numbers(
         document: &mut Document<'_>,
         heads: &&Heads,

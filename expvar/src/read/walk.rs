@@ -84,22 +84,22 @@ impl<V: Visitor, M: Memory<V>> Walk<'_, V, M> {
         let mut names = Prefetch::new(list.names());
         list.numbers().read(self.reader, |first, numbers| {
             let mut at = 0;
-            let pass = |visitor: &mut V, at: usize| match &known {
-                Some(known) => M::numbers(visitor, known, first + at, &numbers[at..]),
-                None => 0,
-            };
-            if !numbers.is_empty() {
-                at = pass(self.visitor, 0);
-            }
-            while at < numbers.len().max(1) {
-                if known.is_none() {
+            loop {
+                match &known {
+                    Some(known) if at < numbers.len() => {
+                        at += M::numbers(self.visitor, known, first + at, &numbers[at..]);
+                        if at == numbers.len() {
+                            return;
+                        }
+                    }
+                    Some(_) => {}
                     // `f` reads the names by itself, and finds this one prefetched.
-                    names.next();
+                    None => _ = names.next(),
                 }
                 f(self, first + at, numbers.get(at).copied());
                 at += 1;
-                if at < numbers.len() {
-                    at += pass(self.visitor, at);
+                if at >= numbers.len() {
+                    return;
                 }
             }
         });
