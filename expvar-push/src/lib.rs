@@ -48,5 +48,3 @@ pub use thread::spawn;
 #[cfg(feature = "tls")]
 pub use tls::{Connector, Identity, Tls};
 pub use unsent::Unsent;
-#[cfg(feature = "tls")]
-pub use untrusted::untrusted;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -10,9 +11,12 @@ use parking_lot::Mutex;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::error::ConfigError;
+use crate::untrusted::untrusted;
 
 /// Trust and client identity for TLS connections.
 ///
@@ -162,6 +166,25 @@ pub struct Connector {
     pub connector: TlsConnector,
     /// The name that the server's certificate must have; `None` for the address's host.
     pub name: Option<ServerName<'static>>,
+}
+
+impl Connector {
+    /// Makes a TLS connection over a stream to this host. Errors of the most common problems of a
+    /// server's certificate name their remedy.
+    ///
+    /// # Errors
+    /// The host is no name for a certificate, or the handshake fails.
+    pub async fn connect<S>(&self, host: &str, stream: S) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let name = match &self.name {
+            Some(name) => name.clone(),
+            None => ServerName::try_from(host.to_owned())
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?,
+        };
+        self.connector.connect(name, stream).await.map_err(untrusted)
+    }
 }
 
 impl fmt::Debug for Connector {

@@ -6,15 +6,7 @@ use rustls::{CertificateError, Error};
 
 /// The error of a TLS handshake, with a remedy for the most common problems of a server's
 /// certificate.
-///
-/// ```
-/// use rustls::{CertificateError, Error};
-///
-/// let error = Error::InvalidCertificate(CertificateError::UnknownIssuer);
-/// let error = expvar_push::untrusted(std::io::Error::other(error));
-/// assert!(error.to_string().ends_with("UnknownIssuer: give the CA file of its issuer"));
-/// ```
-pub fn untrusted(error: io::Error) -> io::Error {
+pub(crate) fn untrusted(error: io::Error) -> io::Error {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<Error>());
     let Some(Error::InvalidCertificate(problem)) = cause else { return error };
     let remedy = match problem {
@@ -34,4 +26,16 @@ pub fn untrusted(error: io::Error) -> io::Error {
         _ => return error,
     };
     io::Error::new(error.kind(), format!("{error}: {remedy}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_issuer_has_a_remedy() {
+        let error = Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        let error = untrusted(io::Error::other(error));
+        assert!(error.to_string().ends_with("UnknownIssuer: give the CA file of its issuer"));
+    }
 }

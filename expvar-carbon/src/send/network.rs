@@ -91,16 +91,9 @@ impl Network {
         match address.scheme() {
             #[cfg(feature = "tls")]
             Scheme::Tls => {
-                use rustls::pki_types::ServerName;
                 let unset = || io::Error::other("TLS is not set up");
                 let tls = self.tls.as_ref().ok_or_else(unset)?.connector();
-                let name = match &tls.name {
-                    Some(name) => name.clone(),
-                    None => ServerName::try_from(address.host().to_owned())
-                        .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?,
-                };
-                let stream = timeout(limit, tls.connector.connect(name, stream)).await?;
-                let stream = stream.map_err(expvar_push::untrusted)?;
+                let stream = timeout(limit, tls.connect(address.host(), stream)).await??;
                 Ok(Connection::Tls(Box::new(stream)))
             }
             _ => Ok(Connection::Tcp(stream)),

@@ -165,14 +165,7 @@ impl Dial<'_> {
         let Some(identity) = self.identity else {
             return Err(io::Error::other("there are no certificates to trust"));
         };
-        let expvar_push::Connector { connector, name } = identity.connector();
-        let name = match name {
-            Some(name) => name,
-            None => rustls::pki_types::ServerName::try_from(self.endpoint.host.clone())
-                .map_err(io::Error::other)?,
-        };
-        let stream = connector.connect(name, tcp).await.map_err(expvar_push::untrusted)?;
-        Ok(Box::new(stream))
+        Ok(Box::new(identity.connector().connect(&self.endpoint.host, tcp).await?))
     }
 
     #[cfg(not(feature = "tls"))]

@@ -7,7 +7,6 @@ use expvar_push::Identity;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
-use rustls::pki_types::ServerName;
 use tokio::time::{Instant, timeout};
 
 use super::connection::Connection;
@@ -129,13 +128,7 @@ impl Caller {
         stream.set_nodelay(true)?;
         let connection = Connection::Tcp(stream);
         let Some(tls) = &self.tls else { return Ok(connection) };
-        let made = tls.connector();
-        let name = match made.name {
-            Some(name) => name,
-            None => ServerName::try_from(self.host.clone()).map_err(std::io::Error::other)?,
-        };
-        let stream = made.connector.connect(name, connection).await;
-        let stream = stream.map_err(expvar_push::untrusted)?;
+        let stream = tls.connector().connect(&self.host, connection).await?;
         Ok(Connection::Tls(Box::new(stream)))
     }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use expvar_push::Connector;
 use http::Uri;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use tokio::net::UnixStream;
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
@@ -66,10 +66,8 @@ async fn secure(
     host: &str,
     tls: &Arc<ClientConfig>,
 ) -> io::Result<Connection> {
-    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-    let stream = TlsConnector::from(tls.clone()).connect(name, connection).await;
-    let stream = stream.map_err(expvar_push::untrusted)?;
-    Ok(Connection::Tls(Box::new(stream)))
+    let connector = Connector { connector: TlsConnector::from(tls.clone()), name: None };
+    Ok(Connection::Tls(Box::new(connector.connect(host, connection).await?)))
 }
 
 /// Opens a tunnel to the host through a connection to a proxy.
