@@ -52,7 +52,7 @@ pub struct Config {
     pub log_format: LogFormat,
     /// How long a stop may take to send queued points. Default: 10 s.
     pub flush_timeout: Duration,
-    /// The lines of the sender's keys.
+    /// The lines of keys that are validated when they are used.
     pub(crate) places: Places,
     /// The file has no key at all.
     is_empty: bool,
@@ -143,11 +143,6 @@ impl Config {
     pub(crate) fn pollings(&self) -> impl Iterator<Item = &Polling> {
         let listed = self.endpoints.iter().map(|endpoint| &*endpoint.polling);
         listed.chain(self.discover.iter().map(|discover| &*discover.polling))
-    }
-
-    /// The error of a sender's setting, with the key and line it comes from.
-    pub fn sender_problem(&self, error: &expvar_carbon::ConfigError) -> Problem {
-        self.places.problem(error)
     }
 }
 

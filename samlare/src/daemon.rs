@@ -71,7 +71,7 @@ impl Daemon {
         let started =
             Collector::start(config.clone(), expvar::global(), Clock::System, log.clone());
         let mut collector = started.map_err(|error| {
-            vec![format!("{}: {}", self.path.display(), config.sender_problem(&error))]
+            vec![format!("{}: {}", self.path.display(), config.places.problem(&error))]
         })?;
         page.show(collector.states());
         if let Err(error) = self.await_cluster(&mut collector).await {

@@ -79,8 +79,7 @@ fn single(endpoints: &mut Vec<Endpoint>, listed: usize, wrong: &mut Vec<String>)
     let mut at = 0;
     endpoints.retain(|endpoint| {
         at += 1;
-        let mut prefix = endpoint.polling.name();
-        prefix.push(&endpoint.prefix);
+        let prefix = endpoint.polling.name(&endpoint.prefix);
         let (url, prefix) = (endpoint.target.url().to_owned(), prefix.as_str().to_owned());
         let others = seen.entry((String::new(), prefix.clone())).or_default();
         let shares = others.first().cloned();
@@ -101,9 +100,7 @@ fn single(endpoints: &mut Vec<Endpoint>, listed: usize, wrong: &mut Vec<String>)
             ));
         }
         if !twice && let Some(metric) = &endpoint.failure_metric {
-            let mut path = endpoint.polling.name();
-            path.push(metric);
-            let name = path.as_str().to_owned();
+            let name = endpoint.polling.name(metric).as_str().to_owned();
             let target = endpoint.target.to_string();
             if let Some(other) = metrics.get(&name).filter(|_| at > listed) {
                 wrong.push(format!(

@@ -167,9 +167,7 @@ pub(crate) fn tell_failures<'a>(
 /// Adds the endpoint's failure metric, if it has one.
 fn put_failure(endpoint: &Endpoint, has_failed: bool, secs: u64, lines: &mut Lines) {
     if let Some(name) = &endpoint.failure_metric {
-        let mut path = endpoint.polling.name();
-        path.push(name);
-        lines.put(&path, has_failed, secs);
+        lines.put(&endpoint.polling.name(name), has_failed, secs);
     }
 }
 
@@ -204,8 +202,7 @@ fn read(
     accuses: bool,
 ) -> Result<Taken, String> {
     let result = answer.map_err(|failure| failure.to_string()).and_then(|body| {
-        let mut path = endpoint.polling.name();
-        path.push(&endpoint.prefix);
+        let path = endpoint.polling.name(&endpoint.prefix);
         conflicts.begin();
         let prefix = path.as_str().len();
         let mut points = Rendered {

@@ -15,8 +15,7 @@ impl Buffer {
     /// `N` bytes behind the end, to be written before some of them are [kept](Self::keep).
     #[inline]
     pub(crate) fn room<const N: usize>(&mut self) -> &mut [u8; N] {
-        self.reserve(N);
-        self.memory[self.len..].first_chunk_mut().expect("made room for as many")
+        self.room_for(N).first_chunk_mut().expect("made room for as many")
     }
 
     /// At least `len` bytes behind the end, likewise.

@@ -227,7 +227,7 @@ impl Destination {
                     () = self.until_left(host) => return None,
                 },
             };
-            health.is_served_by(&live);
+            health.served_by(&live);
             let (id, server, since) = (live.id, live.server.clone(), live.since);
             let end = Session { destination: self, policy, health, live }.run(dial, host).await;
             // A server that accepts and closes at once gets no more attempts than an unreachable

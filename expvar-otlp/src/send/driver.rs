@@ -45,7 +45,7 @@ impl fmt::Debug for Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.sender.is_gone();
+        self.sender.driver_ended();
     }
 }
 

@@ -168,8 +168,8 @@ impl Sender {
         let _ = self.0.ended.subscribe().wait_for(|ended| *ended).await;
     }
 
-    /// The driver is gone.
-    pub(crate) fn is_gone(&self) {
+    /// The driver is gone: nothing is taken any more.
+    pub(crate) fn driver_ended(&self) {
         self.0.gone.send_replace(true);
     }
 

@@ -48,9 +48,15 @@ pub struct Polling {
 }
 
 impl Polling {
-    /// An empty name under this endpoint's rule for characters.
-    pub fn name(&self) -> expvar_carbon::Path {
-        if self.ascii_names { expvar_carbon::Path::ascii() } else { expvar_carbon::Path::new() }
+    /// A name under this endpoint's rule for characters.
+    pub fn name(&self, text: &str) -> expvar_carbon::Path {
+        let mut path = if self.ascii_names {
+            expvar_carbon::Path::ascii()
+        } else {
+            expvar_carbon::Path::new()
+        };
+        path.push(text);
+        path
     }
 }
 

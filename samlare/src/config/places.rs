@@ -1,4 +1,4 @@
-//! Where the file has the sender's keys.
+//! Where the file has the keys that are validated when they are used.
 
 use std::collections::BTreeMap;
 

@@ -12,8 +12,7 @@ use crate::discover::Template;
 
 /// Warns about a name that will be rewritten.
 pub(super) fn name(section: &Section<'_>, key: &'static str, text: &str, polling: &Polling) {
-    let mut path = polling.name();
-    path.push(text);
+    let path = polling.name(text);
     let braces = Template::parse(text).is_ok_and(|template| template.labels().next().is_some());
     if let Some(problem) = path.problem().filter(|_| !text.is_empty()) {
         section.warn(key, format!("Graphite stores no such name: {}", problem.remedy()));
@@ -35,8 +34,7 @@ pub(super) fn template(section: &Section<'_>, key: &'static str, text: &str, pol
     let Ok(template) = Template::parse(text) else { return };
     let labels = template.labels().map(|label| (label.to_owned(), "x".to_owned())).collect();
     let Ok(name) = template.metric(&labels) else { return };
-    let mut path = polling.name();
-    path.push(&name);
+    let path = polling.name(&name);
     if path.as_str() != name {
         section.warn(
             key,
@@ -80,11 +78,7 @@ pub(super) fn shared(file: &File, endpoints: &[(usize, Endpoint)]) {
         file.warnings.borrow_mut().push(Problem { line, key: format!("endpoint.{key}"), message });
     };
     for (line, endpoint) in endpoints {
-        let name = |text: &str| {
-            let mut path = endpoint.polling.name();
-            path.push(text);
-            path.as_str().to_owned()
-        };
+        let name = |text: &str| endpoint.polling.name(text).as_str().to_owned();
         let prefix = name(&endpoint.prefix);
         if let Some(first) = urls.get(&(endpoint.target.url(), prefix.clone())) {
             warn(

@@ -64,27 +64,11 @@ fn changes(before: &Report, now: &Report, limiter: &mut Limiter, log: &Log) {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
-    use parking_lot::Mutex;
     use tokio::time::advance;
 
     use super::*;
     use crate::config::LogFormat;
-
-    #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Kept {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::log::tests::Kept;
 
     /// The last line about a source that fails or answers in turn, and then stays as it is.
     async fn last_line(ends_failing: bool) -> String {

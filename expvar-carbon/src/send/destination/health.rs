@@ -63,23 +63,30 @@ impl<'a> Health<'a> {
 
     /// Begins with a connection that was handed over.
     pub(super) fn continues(&mut self, live: &Live) {
-        let is_preferred = self.destination.addresses.first() == Some(&live.server);
-        if !live.passed_over.is_empty() && !is_preferred {
+        if self.is_second_choice(live) {
             self.failed_over = Some(live.since);
         }
     }
 
+    /// Whether a connection is to another server because preferred ones failed.
+    fn is_second_choice(&self, live: &Live) -> bool {
+        !self.is_preferred(live) && !live.passed_over.is_empty()
+    }
+
+    fn is_preferred(&self, live: &Live) -> bool {
+        self.destination.addresses.first() == Some(&live.server)
+    }
+
     /// Points go to this connection's server from now on.
-    pub(super) fn is_served_by(&mut self, live: &Live) {
+    pub(super) fn served_by(&mut self, live: &Live) {
         let server = live.server.to_string();
-        let is_preferred = self.destination.addresses.first() == Some(&live.server);
         match self.failed_over {
-            Some(since) if is_preferred => {
+            Some(since) if self.is_preferred(live) => {
                 self.failed_over = None;
                 let after = since.elapsed();
                 self.counts.observer.tell(&Event::FailedBack { server, after });
             }
-            None if !is_preferred && !live.passed_over.is_empty() => {
+            None if self.is_second_choice(live) => {
                 self.failed_over = Some(live.since);
                 let error = live.passed_over.clone();
                 self.counts.observer.tell(&Event::FailedOver { server, error });
