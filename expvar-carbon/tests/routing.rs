@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::io::Read;
-use std::net::TcpListener;
+use std::iter;
+use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -38,8 +39,13 @@ impl Server {
     }
 
     /// The names that all connections so far have brought; their senders have closed.
+    ///
+    /// Connections are read in turn: when an empty one has been read, so have all before it.
     fn names(&self) -> BTreeSet<String> {
-        let texts: String = self.texts.try_iter().collect();
+        drop(TcpStream::connect(&self.address).unwrap());
+        let next = || self.texts.recv_timeout(SOON).expect("senders have closed");
+        let texts: Vec<String> = iter::repeat_with(next).take_while(|t| !t.is_empty()).collect();
+        let texts = texts.concat();
         texts.lines().map(|line| line.split(' ').next().unwrap().to_owned()).collect()
     }
 }
