@@ -141,6 +141,11 @@ mod tests {
     use std::thread::Builder;
     use std::time::{Duration, Instant};
 
+    use crate::sync::Mutex;
+
+    /// Held by each test: its threads would take the places of another's names.
+    static ALONE: Mutex<()> = Mutex::new(());
+
     /// Spins until this thread has used `millis` of processor time.
     fn spin(millis: u64) {
         let clock = libc::CLOCK_THREAD_CPUTIME_ID;
@@ -150,6 +155,7 @@ mod tests {
 
     #[test]
     fn a_thread_s_time_stands_under_its_name_and_stays_when_it_ends() {
+        let _alone = ALONE.lock();
         let mut files = Files::default();
         let mut threads = Threads::default();
         let (spun, has_spun) = channel();
@@ -173,6 +179,7 @@ mod tests {
 
     #[test]
     fn the_sum_is_the_process_s_time() {
+        let _alone = ALONE.lock();
         let mut files = Files::default();
         let mut threads = Threads::default();
         threads.read(&mut files).unwrap();
@@ -192,6 +199,7 @@ mod tests {
 
     #[test]
     fn names_are_bounded_and_none_is_lost_from_the_sum() {
+        let _alone = ALONE.lock();
         let mut files = Files::default();
         let mut threads = Threads::default();
         let (ready, is_ready) = channel();
@@ -219,6 +227,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_changes_its_name_is_noticed() {
+        let _alone = ALONE.lock();
         let mut files = Files::default();
         let mut threads = Threads::default();
         let (step, next) = channel::<()>();
