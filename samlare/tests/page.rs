@@ -15,7 +15,7 @@ use expvar::{Counter, Gauge, Registry, Text};
 use expvar_http::Server;
 use serde_json::{Value, json};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A samlare that polls two services, of which one is not there.
 struct Samlare {
@@ -45,7 +45,7 @@ impl Samlare {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("samlare.toml");
         let text = format!(
-            "Listen = \"{addr}\"\nCheckInterval = 1000\nTimeout = 500\n\
+            "Listen = \"{addr}\"\nCheckInterval = 1000\nTimeout = 60000\n\
              [[endpoint]]\nURL = \"http://user:secret@{}/debug/vars\"\nPrefix = \"apps.one\"\n\
              [[endpoint]]\nURL = \"http://{down}/debug/vars\"\nPrefix = \"apps.two\"\n",
             up.local_addr()
