@@ -3,6 +3,7 @@
 //!
 //! A process has one global recorder, so both are used as local ones, at the same cost for both.
 
+use std::cell::Cell;
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -26,6 +27,23 @@ impl CounterFn for Idle {
     }
 }
 
+thread_local! {
+    static CELL: Cell<u64> = const { Cell::new(0) };
+}
+
+/// A counter that adds to a thread-local number, which no other thread can read.
+struct Alone;
+
+impl CounterFn for Alone {
+    fn increment(&self, n: u64) {
+        CELL.with(|cell| cell.set(cell.get().wrapping_add(n)));
+    }
+
+    fn absolute(&self, n: u64) {
+        black_box(n);
+    }
+}
+
 fn main() {
     print_machine("metrics");
     let ours = expvar_metrics::Recorder::new(&Registry::new());
@@ -39,6 +57,7 @@ fn main() {
     });
 
     let idle_counter = metrics::Counter::from_arc(Arc::new(Idle));
+    let lone_counter = metrics::Counter::from_arc(Arc::new(Alone));
 
     let mut race = Race::new("metrics", &[1, 2]);
     race.peer("counter! into expvar", |_| {
@@ -50,6 +69,7 @@ fn main() {
     race.peer("held counter of expvar", |_| our_counter.increment(1));
     race.peer("held counter of metrics-exporter-prometheus", |_| their_counter.increment(1));
     race.peer("held counter that does nothing (the floor)", |_| idle_counter.increment(1));
+    race.peer("held counter that adds to a thread-local", |_| lone_counter.increment(1));
     race.peer("held histogram of expvar", |at| our_histogram.record(at as f64 * 1e-6));
     race.peer_with_pause(
         "held histogram of metrics-exporter-prometheus",
@@ -61,6 +81,11 @@ fn main() {
         ("held counter of expvar", "held counter of metrics-exporter-prometheus", [0.5, 0.5]),
         (
             "held counter that does nothing (the floor)",
+            "held counter of metrics-exporter-prometheus",
+            [0.5, 0.5],
+        ),
+        (
+            "held counter that adds to a thread-local",
             "held counter of metrics-exporter-prometheus",
             [0.5, 0.5],
         ),

@@ -35,7 +35,7 @@ pub(crate) fn get(recorder: u64, kind: Kind, key: &Key) -> Option<Recorded> {
         let place = known.get(&hash(recorder, kind, key))?;
         let live = place.live.as_ref().is_none_or(Live::is_live);
         let same = live && place.recorder == recorder && place.key == *key;
-        // The hash may belong to another kind: compare kinds too.
+        // With the same recorder and key, the same hash means the same kind.
         same.then(|| place.recorded.clone())
     };
     KNOWN.try_with(known).ok().flatten()
