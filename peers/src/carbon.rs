@@ -1,19 +1,21 @@
 //! A real carbon-cache on its own ports, which can be killed, hung and restarted.
 
 use std::collections::BTreeMap;
-use std::collections::hash_map::RandomState;
 use std::fs;
-use std::hash::{BuildHasher, Hasher};
-use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::{python, read_whisper, whisper_archives};
+use crate::port::free_udp_port;
+use crate::{free_port, python, read_whisper, whisper_archives};
 
 const PACKAGES: [&str; 3] = ["carbon==1.1.10", "whisper==1.1.10", "setuptools<81"];
+
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A Python environment with the package `carbon`.
 ///
@@ -36,15 +38,6 @@ pub struct CarbonCache {
     pub udp_port: u16,
     /// Where it takes pickles.
     pub pickle_port: u16,
-}
-
-/// Listens on a port outside the ephemeral range, because a connection might use an ephemeral one
-/// before a restarted server gets it back. On Linux the range begins at 32,768.
-pub(crate) fn listen() -> TcpListener {
-    let random = || RandomState::new().build_hasher().finish();
-    let port = || 10_000 + (random() % 22_000) as u16;
-    let listens = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok();
-    (0..1000).find_map(|_| listens(port())).expect("a port")
 }
 
 impl CarbonCache {
@@ -72,19 +65,15 @@ impl CarbonCache {
     pub fn with_schemas(schemas: &str) -> Self {
         let python = python("carbon", &PACKAGES);
         let dir = tempfile::tempdir().expect("a directory");
-        let tcp: Vec<_> = (0..3).map(|_| listen()).collect();
-        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        let port = |n: usize| tcp[n].local_addr().expect("a port").port();
         let mut carbon = Self {
             python,
             process: None,
-            line_port: port(0),
-            pickle_port: port(1),
-            udp_port: udp.local_addr().expect("a port").port(),
+            line_port: free_port(),
+            pickle_port: free_port(),
+            udp_port: free_udp_port(),
             dir,
         };
-        carbon.configure(port(2), schemas);
-        drop((tcp, udp));
+        carbon.configure(free_port(), schemas);
         carbon.restart();
         carbon
     }
@@ -126,7 +115,7 @@ impl CarbonCache {
     /// When it does not start.
     pub fn restart(&mut self) {
         self.launch();
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + PATIENCE;
         while TcpStream::connect((Ipv4Addr::LOCALHOST, self.line_port)).is_err() {
             let ended = self.process.as_mut().is_none_or(|p| !matches!(p.try_wait(), Ok(None)));
             if ended || Instant::now() > deadline {
@@ -209,7 +198,7 @@ impl CarbonCache {
     /// The points stored under `name` as soon as there are `count`, or those that there are
     /// after a while.
     pub fn await_points(&self, name: &str, count: usize) -> BTreeMap<u64, f64> {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let points = self.points(name);
             if points.len() >= count || Instant::now() > deadline {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::carbon::listen;
+use crate::free_port;
 
 /// How long the nodes may take to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -61,9 +61,7 @@ impl EtcdCluster {
     }
 
     fn made(nodes: usize, address: &str, scheme: &'static str, arguments: &[&str]) -> Self {
-        let ports: Vec<_> = (0..2 * nodes).map(|_| listen()).collect();
-        let port = |n: usize| ports[n].local_addr().expect("a port").port();
-        let node = |n| Node { client: port(2 * n), peer: port(2 * n + 1), process: None };
+        let node = |_| Node { client: free_port(), peer: free_port(), process: None };
         Self {
             dir: tempfile::tempdir().expect("a directory"),
             nodes: (0..nodes).map(node).collect(),
