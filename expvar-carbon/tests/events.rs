@@ -5,13 +5,14 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use expvar_carbon::{Event, Lines, Sender, Unsent};
+use expvar_peers::free_port;
 
 const NOW: u64 = 1_700_000_000;
 const SOON: Duration = Duration::from_secs(60);
 
 #[test]
 fn points_that_are_dropped_are_told_of_until_the_queue_is_empty_again() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let (tell, told) = mpsc::channel();
     let observe = move |event: &Event| drop(tell.send(event.clone()));
     let sender = Sender::builder().to(format!("127.0.0.1:{port}")).queue_bytes(64 << 10);

@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use expvar_carbon::{Lines, Sender, Tags, Unsent};
 
+/// How long anything may take on a busy machine before a test fails.
+const SOON: Duration = Duration::from_secs(60);
+
 type Point = (&'static str, u64, f64);
 
 /// Frames of the smallest pickle of protocol 2 that every server takes, each with its points.
@@ -40,12 +43,12 @@ const FRAMES: &[(&[Point], &str)] = &[
 fn sent(mut lines: Lines) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("pickle://{}", listener.local_addr().unwrap());
-    let sender = Sender::builder().to(url).spawn().unwrap();
+    let sender = Sender::builder().to(url).timeout(SOON).spawn().unwrap();
     sender.send(&mut lines);
     let mut frame = Vec::new();
     std::thread::scope(|scope| {
         scope.spawn(|| listener.accept().unwrap().0.read_to_end(&mut frame).unwrap());
-        assert_eq!(sender.close(Duration::from_secs(10)), Unsent::default());
+        assert_eq!(sender.close(SOON), Unsent::default());
     });
     frame.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -6,6 +6,13 @@ use std::time::Duration;
 
 use expvar::{Counter, FloatGauge, Func, Gauge, Histogram, Info, Map, Registry, Text};
 use expvar_carbon::{Carbon, Counters, Unsent};
+use expvar_peers::free_port;
+
+/// How long anything may take on a busy machine before a test fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Its next boundary is in 2038: the one collection is the last.
+const INTERVAL: Duration = Duration::from_secs(1 << 30);
 
 /// Reads connection after connection and returns what all of them brought, at the end.
 struct Sink {
@@ -30,14 +37,20 @@ impl Sink {
         Self { address, texts }
     }
 
+    /// A push to it that collects once, at its end.
+    fn carbon(&self, registry: &Registry) -> Carbon {
+        let carbon = Carbon::new(&self.address).registry(registry).interval(INTERVAL);
+        carbon.timeout(PATIENCE).shutdown_timeout(PATIENCE)
+    }
+
     /// The lines of one reading, without their timestamp and without those of the push itself.
     fn lines(&self) -> Vec<String> {
-        let text = self.texts.recv_timeout(Duration::from_secs(10)).unwrap();
+        let text = self.texts.recv_timeout(PATIENCE).unwrap();
         text.lines()
             .filter(|line| !line.contains("expvar.carbon"))
             .map(|line| {
                 let (line, timestamp) = line.rsplit_once(' ').unwrap();
-                assert_eq!(timestamp.parse::<u64>().unwrap() % 3_600, 0);
+                assert_eq!(timestamp.parse::<u64>().unwrap() % INTERVAL.as_secs(), 0);
                 line.to_owned()
             })
             .collect()
@@ -47,8 +60,7 @@ impl Sink {
 /// What one reading of the registry sends.
 fn pushed(registry: &Registry, set: impl FnOnce(Carbon) -> Carbon) -> Vec<String> {
     let sink = Sink::new();
-    let carbon = Carbon::new(&sink.address).registry(registry).interval(Duration::from_secs(3_600));
-    assert_eq!(set(carbon).spawn().unwrap().close(), Unsent::default());
+    assert_eq!(set(sink.carbon(registry)).spawn().unwrap().close(), Unsent::default());
     sink.lines()
 }
 
@@ -150,10 +162,8 @@ fn rejected_points_are_counted_by_reason_and_the_last_conflict_is_named() {
     registry.publish(&"x".repeat(300), Gauge::new()).unwrap();
     registry.publish("...", Gauge::new()).unwrap();
     let sink = Sink::new();
-    let interval = Duration::from_secs(3_600);
-    let carbon = Carbon::new(&sink.address).registry(&registry).interval(interval).prefix("p");
-    let carbon = carbon.spawn().unwrap();
-    assert_eq!(carbon.flush_blocking(Duration::from_secs(10)), Unsent::default());
+    let carbon = sink.carbon(&registry).prefix("p").spawn().unwrap();
+    assert_eq!(carbon.flush_blocking(PATIENCE), Unsent::default());
     let shown = registry.get("expvar.carbon").unwrap();
     carbon.close();
     let lines = sink.lines();
@@ -177,43 +187,43 @@ fn two_pushes_of_one_registry_show_themselves_side_by_side() {
     let (registry, sink) = (Registry::new(), Sink::new());
     let push = || Carbon::new(&sink.address).registry(&registry).spawn().unwrap();
     let (one, two) = (push(), push());
-    one.flush_blocking(Duration::from_secs(10));
-    two.flush_blocking(Duration::from_secs(10));
+    one.flush_blocking(PATIENCE);
+    two.flush_blocking(PATIENCE);
     let mut names = Vec::new();
     registry.for_each(|name, _| names.push(name.to_owned()));
     assert_eq!(names, ["expvar.carbon", "expvar.carbon.2"]);
 }
 
-/// Readings at each second, until `count` came.
-fn readings(registry: &Registry, count: usize, set: fn(Carbon) -> Carbon) -> Vec<Vec<String>> {
+/// The lines of the first readings, one each second but on a busy machine, with their timestamps.
+/// `record` runs within each reading, when all other variables have been read.
+fn readings<const N: usize>(
+    registry: &Registry,
+    record: impl Fn() + Send + Sync + 'static,
+    set: fn(Carbon) -> Carbon,
+) -> [(u64, Vec<String>); N] {
+    // The last in the order of names, and no number.
+    registry.publish("~", Func::new(record)).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let carbon = Carbon::new(address).registry(registry).interval(Duration::from_secs(1));
-    let carbon = carbon.shutdown_timeout(Duration::from_millis(100));
+    let carbon = carbon.timeout(PATIENCE).shutdown_timeout(Duration::from_millis(100));
     let carbon = set(carbon.exclude("expvar.**")).spawn().unwrap();
     let (stream, _) = listener.accept().unwrap();
-    let mut readings: Vec<(String, Vec<String>)> = Vec::new();
+    let mut readings: Vec<(u64, Vec<String>)> = Vec::new();
     for line in std::io::BufRead::lines(std::io::BufReader::new(stream)) {
         let line = line.unwrap();
         let (line, timestamp) = line.rsplit_once(' ').unwrap();
-        if readings.last().is_none_or(|(last, _)| last != timestamp) {
-            if readings.len() == count {
+        let timestamp = timestamp.parse().unwrap();
+        if readings.last().is_none_or(|(last, _)| *last != timestamp) {
+            if readings.len() == N {
                 break;
             }
-            registry.for_each(|_, var| {
-                if let expvar::Var::Histogram(histogram) = var {
-                    (1..=100).for_each(|n| histogram.record(n));
-                }
-                if let expvar::Var::Counter(counter) = var {
-                    counter.add(10);
-                }
-            });
-            readings.push((timestamp.to_owned(), Vec::new()));
+            readings.push((timestamp, Vec::new()));
         }
         readings.last_mut().unwrap().1.push(line.to_owned());
     }
     drop(carbon);
-    readings.into_iter().map(|(_, lines)| lines).collect()
+    readings.try_into().unwrap()
 }
 
 #[test]
@@ -222,9 +232,11 @@ fn histograms_are_those_of_the_interval_and_nothing_is_reset() {
     let histogram = registry.publish("latency", Histogram::with_precision(7)).unwrap();
     let empty = registry.publish("unused", Histogram::new()).unwrap();
     histogram.record(5);
-    let readings = readings(&registry, 3, |carbon| carbon.exclude("unused.*"));
+    let all = [histogram.clone(), empty.clone()];
+    let record = move || all.iter().for_each(|each| (1..=100).for_each(|n| each.record(n)));
+    let readings = readings::<3>(&registry, record, |carbon| carbon.exclude("unused.*"));
     assert_eq!(
-        readings[0],
+        readings[0].1,
         ["count", "sum", "min", "max", "mean", "p50", "p90", "p95", "p99", "p999"]
             .iter()
             .zip(["1", "5", "5", "5", "5", "5", "5", "5", "5", "5"])
@@ -232,7 +244,7 @@ fn histograms_are_those_of_the_interval_and_nothing_is_reset() {
             .collect::<Vec<_>>()
     );
     let expected = ["100", "5050", "1", "100", "50.5", "50", "90", "95", "99", "100"];
-    for reading in &readings[1..] {
+    for (_, reading) in &readings[1..] {
         let values: Vec<_> = reading.iter().map(|l| l.rsplit_once(' ').unwrap().1).collect();
         assert_eq!(values, expected);
     }
@@ -243,20 +255,23 @@ fn histograms_are_those_of_the_interval_and_nothing_is_reset() {
 #[test]
 fn counters_are_totals_deltas_or_rates() {
     let registry = Registry::new();
-    for name in ["delta", "rate", "total"] {
-        registry.publish(name, Counter::new()).unwrap().add(1_000);
-    }
+    let all =
+        ["delta", "rate", "total"].map(|name| registry.publish(name, Counter::new()).unwrap());
+    all.iter().for_each(|counter| counter.add(1_000));
+    let record = move || all.iter().for_each(|counter| counter.add(10));
     let counting = Info::new().counter();
     registry.publish_with("counting", Func::new(|| 7), counting).unwrap();
-    let readings = readings(&registry, 3, |carbon| {
+    let readings = readings(&registry, record, |carbon| {
         carbon
             .counters(Counters::Deltas)
             .counters_matching("rate*", Counters::Rates)
             .counters_matching("tot*", Counters::Totals)
     });
-    assert_eq!(readings[0], ["counting 7", "delta 1000", "total 1000"]);
-    assert_eq!(readings[1], ["counting 0", "delta 10", "rate 10", "total 1010"]);
-    assert_eq!(readings[2], ["counting 0", "delta 10", "rate 10", "total 1020"]);
+    let [(start, first), (middle, second), (end, third)] = &readings;
+    let rate = |from: &u64, to: &u64| format!("rate {}", 10.0 / (to - from) as f64);
+    assert_eq!(*first, ["counting 7", "delta 1000", "total 1000"]);
+    assert_eq!(*second, ["counting 0", "delta 10", &rate(start, middle), "total 1010"]);
+    assert_eq!(*third, ["counting 0", "delta 10", &rate(middle, end), "total 1020"]);
 }
 
 #[test]
@@ -290,8 +305,7 @@ fn every_setting_that_cannot_be_used_names_itself_and_the_remedy() {
 async fn it_runs_as_a_task_and_returns_what_is_left() {
     let (sink, registry) = (Sink::new(), Registry::new());
     registry.publish("a", Gauge::new()).unwrap().set(1);
-    let carbon = Carbon::new(&sink.address).registry(&registry);
-    let carbon = carbon.interval(Duration::from_secs(3_600));
+    let carbon = sink.carbon(&registry);
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
     let running = tokio::spawn(carbon.run(async {
         let _ = ended.await;
@@ -300,8 +314,7 @@ async fn it_runs_as_a_task_and_returns_what_is_left() {
     assert_eq!(running.await.unwrap().unwrap(), Unsent::default());
     assert_eq!(sink.lines(), ["a 1"]);
 
-    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let carbon = Carbon::new(dead).registry(&registry).include("a");
+    let carbon = Carbon::new(format!("127.0.0.1:{}", free_port())).registry(&registry).include("a");
     let carbon = carbon.shutdown_timeout(Duration::from_millis(300)).spawn().unwrap();
     assert_eq!(carbon.shutdown().await.points, 1);
 }
@@ -310,8 +323,7 @@ async fn it_runs_as_a_task_and_returns_what_is_left() {
 fn dropping_the_guard_takes_a_last_reading() {
     let (sink, registry) = (Sink::new(), Registry::new());
     let gauge = registry.publish("a", Gauge::new()).unwrap();
-    let carbon = Carbon::new(&sink.address).registry(&registry);
-    let carbon = carbon.interval(Duration::from_secs(3_600)).spawn().unwrap().drop_guard();
+    let carbon = sink.carbon(&registry).spawn().unwrap().drop_guard();
     gauge.set(7);
     drop(carbon);
     assert_eq!(sink.lines(), ["a 7"]);
@@ -340,8 +352,7 @@ fn a_handle_that_is_not_kept_neither_blocks_nor_ends_the_push() {
 fn what_main_did_last_is_pushed_when_it_panics() {
     let (sink, registry) = (Sink::new(), Registry::new());
     let gauge = registry.publish("a", Gauge::new()).unwrap();
-    let carbon = Carbon::new(&sink.address).registry(&registry);
-    let carbon = carbon.interval(Duration::from_secs(3_600));
+    let carbon = sink.carbon(&registry);
     let main = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let _guard = carbon.spawn().unwrap().drop_guard();
         gauge.set(7);
@@ -362,9 +373,10 @@ fn a_tool_sends_its_own_variables_once_stamped_now() {
     let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let before = now().as_secs();
     let carbon = Carbon::new(&sink.address).registry(&registry).prefix("tools.t");
+    let carbon = carbon.timeout(PATIENCE).shutdown_timeout(PATIENCE);
     assert_eq!(carbon.without_library().send_once().unwrap(), Unsent::default());
     let after = now().as_secs();
-    let text = sink.texts.recv_timeout(Duration::from_secs(10)).unwrap();
+    let text = sink.texts.recv_timeout(PATIENCE).unwrap();
     let lines: Vec<_> = text.lines().map(|line| line.rsplit_once(' ').unwrap()).collect();
     assert_eq!(lines.len(), 11, "{text}");
     assert!(lines.iter().any(|(line, _)| *line == "tools.t.files 30"), "{text}");

@@ -6,8 +6,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use expvar_carbon::{Event, Lines, Sender, SenderBuilder, Unsent};
+use expvar_peers::free_port;
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 /// A server that passes on the number of each point that comes.
 struct Server {
@@ -42,10 +43,6 @@ impl Server {
         }
         got
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn to(port: u16) -> SenderBuilder {

@@ -8,9 +8,10 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use expvar_carbon::{Cluster, Dialect, Lines, Route, Sender, SenderBuilder, Unsent};
+use expvar_peers::free_port;
 
 const NOW: u64 = 1_700_000_000;
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(60);
 
 /// A server that passes on what each connection brought.
 struct Server {
@@ -48,6 +49,11 @@ impl Server {
         let texts = texts.concat();
         texts.lines().map(|line| line.split(' ').next().unwrap().to_owned()).collect()
     }
+}
+
+/// The address of no server.
+fn dead() -> String {
+    format!("127.0.0.1:{}", free_port())
 }
 
 fn name(n: u64) -> String {
@@ -108,9 +114,7 @@ fn each_point_goes_where_its_hash_says_and_to_as_many_as_asked() {
 #[test]
 fn a_server_that_is_away_keeps_its_own_points_waiting_and_no_others() {
     let there = [Server::start(), Server::start()];
-    let away = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = away.local_addr().unwrap();
-    drop(away);
+    let address = dead();
     let builder = Sender::builder().to(format!("{}=0", there[0].address));
     let builder = builder.to(format!("{}=1", there[1].address)).to(format!("{address}=2"));
     let sender = builder.route(Route::JumpFnv1aCh).timeout(SOON).spawn().unwrap();
@@ -124,7 +128,7 @@ fn a_server_that_is_away_keeps_its_own_points_waiting_and_no_others() {
     let got = there.iter().map(|server| server.names().len()).sum::<usize>();
     assert_eq!(got + left as usize, 1_000);
     assert!(left > 200, "{left} of 1,000 wait for a third of the servers");
-    let back = Server::on(TcpListener::bind(address).unwrap());
+    let back = Server::on(TcpListener::bind(&address).unwrap());
     assert_eq!(sender.close(SOON), Unsent::default());
     assert_eq!(back.names().len(), left as usize);
 }
@@ -132,8 +136,7 @@ fn a_server_that_is_away_keeps_its_own_points_waiting_and_no_others() {
 #[test]
 fn any_takes_turns_and_leaves_out_who_is_away() {
     let there = [Server::start(), Server::start()];
-    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let builder = sender(&there.each_ref()).to(dead.to_string()).route(Route::Any);
+    let builder = sender(&there.each_ref()).to(dead()).route(Route::Any);
     let sender = builder.spawn().unwrap();
     for n in 0..300 {
         let mut lines = Lines::new();
@@ -168,8 +171,7 @@ fn patterns_choose_servers_and_the_first_one_counts() {
 
 #[test]
 fn what_waits_goes_by_the_new_route_when_it_is_changed() {
-    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let dir = tempfile::tempdir().unwrap();
+    let (dead, dir) = (dead(), tempfile::tempdir().unwrap());
     for spooled in [false, true] {
         let spool = |builder: SenderBuilder| {
             if spooled { builder.spool_dir(dir.path()) } else { builder }

@@ -10,13 +10,14 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use expvar_carbon::{Event, Lines, Sender, Unsent};
+use expvar_peers::free_port;
 
 const NOW: u64 = 1_700_000_000;
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
-/// An unused port.
+/// The address of no server.
 fn dead() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    format!("127.0.0.1:{}", free_port())
 }
 
 /// Runs the named test again in a process of its own, which a shell prepares and which finds
@@ -55,7 +56,7 @@ fn drain(dir: &Path) -> (Vec<String>, Unsent) {
         listener.accept().unwrap().0.read_to_string(&mut text).unwrap();
         texts.send(text).unwrap();
     });
-    let sender = Sender::builder().to(address).spool_dir(dir).spawn().unwrap();
+    let sender = Sender::builder().to(address).timeout(SOON).spool_dir(dir).spawn().unwrap();
     assert!(sender.stats().points_recovered > 0);
     let left = sender.close(SOON);
     let text = received.recv_timeout(SOON).unwrap();
@@ -217,10 +218,8 @@ fn files_that_cannot_be_read_are_named_and_left() {
 }
 
 fn fill_the_disk(dir: &Path) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let sender = Sender::builder().to(address.to_string()).spool_dir(dir).spawn().unwrap();
+    let address = dead();
+    let sender = Sender::builder().to(&address).timeout(SOON).spool_dir(dir).spawn().unwrap();
     let mut lines = Lines::new();
     for n in 0..20_000 {
         lines.point("a.b", n, NOW + n);

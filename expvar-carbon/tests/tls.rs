@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use expvar_carbon::{Lines, Sender, Tls, Unsent};
+use expvar_carbon::{Event, Lines, Sender, SenderBuilder, Tls, Unsent};
+use expvar_peers::free_port;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
 };
@@ -15,7 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(60);
 
 /// A CA with a server's and a client's certificate, as PEM files.
 struct Certificates {
@@ -61,9 +62,8 @@ fn chain(path: &Path) -> Vec<CertificateDer<'static>> {
 
 /// Reads one connection to its end, from a client that shows a certificate of ours.
 fn server(certificates: &Certificates) -> (u16, std::thread::JoinHandle<std::io::Result<String>>) {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    (port, serve(listener, certificates, true))
+    let port = free_port();
+    (port, server_at(port, certificates))
 }
 
 /// The same at a port where there was one before.
@@ -110,6 +110,11 @@ fn serve(
     std::thread::spawn(move || runtime.block_on(serve))
 }
 
+/// Settings for a server at this port.
+fn to(port: u16, tls: Tls) -> SenderBuilder {
+    Sender::builder().to(format!("tls://127.0.0.1:{port}")).tls(tls).timeout(SOON)
+}
+
 fn lines() -> Lines {
     let mut lines = Lines::new();
     for n in 0..20_000u64 {
@@ -127,8 +132,7 @@ fn both_sides_know_each_other_and_every_line_arrives() {
     // By the address, and by another name.
     for tls in [tls.clone(), tls.server_name("graphite.example")] {
         let (port, reader) = server(&certificates);
-        let sender = Sender::builder().to(format!("tls://127.0.0.1:{port}")).tls(tls);
-        let sender = sender.spawn().unwrap();
+        let sender = to(port, tls).spawn().unwrap();
         sender.send(&mut lines());
         assert_eq!(sender.close(SOON), Unsent::default());
         assert_eq!(reader.join().unwrap().unwrap().as_bytes(), lines().as_bytes());
@@ -145,7 +149,7 @@ fn a_server_that_closes_without_a_goodbye_has_read_everything() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let reader = serve(listener, &certificates, false);
-    let sender = Sender::builder().to(format!("tls://127.0.0.1:{port}")).tls(tls).spawn().unwrap();
+    let sender = to(port, tls).spawn().unwrap();
     sender.send(&mut lines());
     assert_eq!(sender.close(SOON), Unsent::default());
     assert_eq!(reader.join().unwrap().unwrap().as_bytes(), lines().as_bytes());
@@ -166,10 +170,12 @@ fn strangers_get_no_line() {
         (trusting(&certificates), "ertificate"),
     ] {
         let (port, reader) = server(&certificates);
-        let sender = Sender::builder().to(format!("tls://127.0.0.1:{port}")).tls(tls);
-        let sender = sender.timeout(Duration::from_secs(2)).spawn().unwrap();
+        let sender = to(port, tls).spawn().unwrap();
         sender.send(&mut lines());
-        let left = sender.close(Duration::from_millis(500));
+        while sender.stats().failures == 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let left = sender.close(Duration::ZERO);
         assert_eq!(left.points + left.unconfirmed, 20_000);
         assert!(!matches!(reader.join().unwrap(), Ok(text) if !text.is_empty()));
         let shown = sender.stats().last_error;
@@ -201,9 +207,8 @@ fn a_certificate_that_is_not_trusted_comes_with_a_remedy() {
     ] {
         let (port, _reader) = server(shown);
         let (tell, told) = std::sync::mpsc::channel();
-        let sender = Sender::builder().to(format!("tls://127.0.0.1:{port}")).tls(tls);
-        let sender = sender.on_event(move |event| drop(tell.send(event.to_string())));
-        let sender = sender.spawn().unwrap();
+        let tell = move |event: &Event| drop(tell.send(event.to_string()));
+        let sender = to(port, tls).on_event(tell).spawn().unwrap();
         sender.send(&mut lines());
         let away = told.recv_timeout(SOON).unwrap();
         assert!(away.contains("invalid peer certificate") && away.ends_with(remedy), "{away}");
@@ -225,8 +230,7 @@ fn renewed_certificates_are_taken_without_a_restart() {
     let tls = Tls::new().ca_file(path("ca.pem"));
     let tls = tls.client_certificate(path("client.pem"), path("client.key"));
     let (port, reader) = server(&old);
-    let sender = Sender::builder().to(format!("tls://127.0.0.1:{port}")).tls(tls);
-    let sender = sender.spawn().unwrap();
+    let sender = to(port, tls).spawn().unwrap();
     sender.send(&mut lines());
     assert_eq!(sender.flush_blocking(SOON), Unsent::default());
     reader.join().unwrap().unwrap();
@@ -255,8 +259,7 @@ fn a_connection_made_with_old_certificates_is_renewed_when_they_are() {
     let tls =
         tls.client_certificate(certificates.path("client.pem"), certificates.path("client.key"));
     let (port, first) = server(&certificates);
-    let sender = Sender::builder().to(format!("tls://127.0.0.1:{port}")).tls(tls);
-    let sender = sender.spawn().unwrap();
+    let sender = to(port, tls).spawn().unwrap();
     sender.send(&mut lines());
     while sender.stats().points_sent < 20_000 {
         std::thread::yield_now();
@@ -286,11 +289,11 @@ fn bad_files_are_named_at_construction() {
 #[ignore = "needs carbon-c-relay (Debian; .ci/peers.sh installs it)"]
 fn carbon_c_relay_takes_every_line() {
     let certificates = Certificates::new();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let port = free_port();
     let out = certificates.path("out.txt");
     let config = format!(
         "cluster all file {} ;\nmatch * send to all stop ;\n\
-         listen type linemode transport plain ssl {} {free} proto tcp ;\n",
+         listen type linemode transport plain ssl {} 127.0.0.1:{port} proto tcp ;\n",
         out.display(),
         certificates.path("server.both").display(),
     );
@@ -302,7 +305,7 @@ fn carbon_c_relay_takes_every_line() {
         .spawn();
     let mut relay = relay.expect("carbon-c-relay: run .ci/peers.sh, or apt-get install it");
     let tls = Tls::new().ca_file(certificates.path("ca.pem"));
-    let sender = Sender::builder().to(format!("tls://{free}")).tls(tls).spawn().unwrap();
+    let sender = to(port, tls).spawn().unwrap();
     // However long the relay takes to listen: the sender tries again until it does.
     sender.send(&mut lines());
     let deadline = std::time::Instant::now() + SOON;
