@@ -273,7 +273,7 @@ fn counted(point: &Value) -> Vec<(f64, f64, u64)> {
 #[ignore = "slow: restarts a receiver"]
 fn nothing_is_lost_or_counted_twice_over_restarts() {
     for temporality in [Temporality::Cumulative, Temporality::Delta] {
-        let mut collector = Collector::start(0);
+        let mut collector = Collector::start(expvar_peers::free_port());
         let registry = Registry::new();
         let counter = registry.publish("n", Counter::new()).unwrap();
         let histogram = registry.publish("h", Histogram::new()).unwrap();

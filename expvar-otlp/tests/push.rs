@@ -8,9 +8,15 @@ use expvar_otlp::Otlp;
 use expvar_peers::collector;
 use serde_json::Value;
 
+/// Its next boundary is in 2038: the one collection is the last.
+const INTERVAL: Duration = Duration::from_secs(1 << 30);
+
+/// How long anything may take on a busy machine before a test fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 fn otlp(url: &str, registry: &Registry) -> Otlp {
     let otlp = Otlp::new(url).without_env().without_library().registry(registry);
-    otlp.shutdown_timeout(Duration::from_secs(60))
+    otlp.interval(INTERVAL).timeout(PATIENCE).shutdown_timeout(PATIENCE)
 }
 
 /// Start, time and value of the only point, which ends the request.
@@ -53,7 +59,7 @@ fn it_reads_by_itself_and_shows_how_it_goes() {
     for key in ["points_accepted", "requests", "queue_bytes", "collections", "destination"] {
         assert!(shown.contains(&format!("\"{key}\": ")), "{key}: {shown}");
     }
-    let second = otlp(&url, &registry).interval(Duration::from_secs(3_600)).spawn().unwrap();
+    let second = otlp(&url, &registry).spawn().unwrap();
     while registry.get("expvar.otlp.2").is_none() {
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -127,6 +133,6 @@ fn pushes_by_the_environment() {
     registry.publish("n", Counter::new()).unwrap().add(9);
     let otlp = Otlp::from_env().registry(&registry).without_library();
     let otlp = otlp.on_event(|event| println!("{event}"));
-    let handle = otlp.shutdown_timeout(Duration::from_secs(60)).spawn().unwrap();
-    assert_eq!(handle.close(), Default::default());
+    let otlp = otlp.interval(INTERVAL).shutdown_timeout(PATIENCE);
+    assert_eq!(otlp.spawn().unwrap().close(), Default::default());
 }

@@ -76,6 +76,12 @@ fn serve(config: Arc<ServerConfig>) -> (u16, std::thread::JoinHandle<std::io::Re
     (port, std::thread::spawn(serve))
 }
 
+/// It pushes once, at its end: the next boundary is in 2038.
+fn once(otlp: Otlp) -> Otlp {
+    let (interval, patience) = (Duration::from_secs(1 << 30), Duration::from_secs(60));
+    otlp.registry(&registry()).interval(interval).timeout(patience).shutdown_timeout(patience)
+}
+
 fn registry() -> Registry {
     let registry = Registry::new();
     registry.publish("n", Counter::new()).unwrap().inc();
@@ -91,8 +97,7 @@ fn a_request_goes_over_tls_with_a_client_s_certificate() {
         .ca_file(path("ca.pem"))
         .client_certificate(path("client.pem"), path("client.key"));
     let otlp = Otlp::new(format!("https://127.0.0.1:{port}")).without_env().tls(tls);
-    let handle = otlp.registry(&registry()).shutdown_timeout(Duration::from_secs(60)).spawn();
-    let handle = handle.unwrap();
+    let handle = once(otlp).spawn().unwrap();
     handle.reload_tls().unwrap();
     assert_eq!(handle.close(), Default::default());
     let head = served.join().unwrap().unwrap();
@@ -107,7 +112,8 @@ fn who_is_not_trusted_gets_nothing() {
     let otlp = Otlp::new(format!("https://127.0.0.1:{port}")).without_env().tls(tls);
     let (events, told) = std::sync::mpsc::channel();
     let otlp = otlp.on_event(move |event| drop(events.send(event.to_string())));
-    let (handle, push) = otlp.registry(&registry()).build().unwrap();
+    let otlp = once(otlp).shutdown_timeout(Duration::from_secs(5));
+    let (handle, push) = otlp.build().unwrap();
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(push.run(std::future::ready(())))
@@ -145,8 +151,7 @@ fn pushes_by_the_environment() {
     if std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").is_err() {
         return;
     }
-    let otlp = Otlp::from_env().registry(&registry()).shutdown_timeout(Duration::from_secs(60));
-    assert_eq!(otlp.spawn().unwrap().close(), Default::default());
+    assert_eq!(once(Otlp::from_env()).spawn().unwrap().close(), Default::default());
 }
 
 #[test]
