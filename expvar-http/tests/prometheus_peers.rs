@@ -171,15 +171,17 @@ fn a_real_prometheus_scrapes_by_the_names_that_hosts_allows() {
         let targets = answer["data"]["activeTargets"].as_array()?.clone();
         let found = targets.iter().find(|at| at["labels"]["instance"] == target(name))?;
         let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
-        (text("health") != "unknown").then(|| (text("health"), text("lastError")))
+        Some((text("health"), text("lastError")))
     };
+    // A scrape that takes longer than a second fails, as some do on a busy machine.
     for name in &names[..3] {
-        let (health, error) = peer.eventually("a scrape", || health(name));
-        assert_eq!((health.as_str(), error.as_str()), ("up", ""), "{name}");
+        let up = ("up".to_owned(), String::new());
+        peer.eventually(name, || health(name).filter(|health| *health == up));
     }
-    let (health, error) = peer.eventually("a scrape", || health("elsewhere"));
-    assert_eq!(health, "down");
-    assert!(error.contains("421 Misdirected Request"), "{error}");
+    let refused = |(health, error): &(String, String)| {
+        health == "down" && error.contains("421 Misdirected Request")
+    };
+    peer.eventually("a refusal", || health("elsewhere").filter(refused));
 }
 
 #[test]

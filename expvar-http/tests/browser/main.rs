@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use chromium::Screen;
 use expvar::{Func, Map, Text};
+use expvar_peers::free_port;
 use serde_json::{Value, json};
 use service::{NAMES, Service, choose, click, filter, go, open, open_chart, row, value};
 
@@ -271,8 +272,8 @@ async fn hostile_names_and_values_are_only_text() {
 #[tokio::test]
 #[ignore = "needs chromium"]
 async fn a_restart_is_survived_and_told() {
-    let service = Service::start();
-    let addr = service.server.local_addr().to_string();
+    let addr = format!("127.0.0.1:{}", free_port());
+    let service = Service::at(&addr);
     let browser = open(&service).await;
     let Service { server, .. } = service;
     server.shutdown();

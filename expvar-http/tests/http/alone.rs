@@ -10,7 +10,7 @@ use std::time::Duration;
 use expvar::{Counter, Func, Registry, Text};
 use expvar_http::{Page, Server};
 
-use crate::client::{Connection, Reply};
+use crate::client::{Connection, PATIENCE, Reply};
 
 /// A server in a process of its own, with limits that a shell sets. It shows a counter `a`, the
 /// bytes that live in it, how often it was read, and what misbehaves when it is
@@ -48,7 +48,7 @@ impl Alone {
     /// What `/debug/vars` answers a client that calls the server so.
     pub(crate) fn get(&self, host: &str) -> String {
         let mut stream = TcpStream::connect(self.addr).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let close = "Connection: close\r\n\r\n";
         write!(stream, "GET /debug/vars HTTP/1.1\r\nHost: {host}\r\n{close}").unwrap();
         let mut answer = String::new();

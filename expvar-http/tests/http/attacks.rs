@@ -10,7 +10,9 @@ use expvar_http::Server;
 
 use crate::alone::Alone;
 use crate::callbacks::stuck;
-use crate::client::{Connection, Reply, counted, eventually, get, serve, spawn};
+use crate::client::{
+    Connection, PATIENCE, Reply, counted, eventually, get, many_descriptors, serve, spawn,
+};
 
 const GET: &str = "GET /debug/vars HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const EVENTS: &str = "GET /debug/vars/events HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -24,7 +26,7 @@ fn one() -> Registry {
 /// A page that has got its first bytes.
 fn page(server: &Server) -> TcpStream {
     let mut page = TcpStream::connect(server.local_addr()).unwrap();
-    page.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    page.set_read_timeout(Some(PATIENCE)).unwrap();
     page.write_all(EVENTS.as_bytes()).unwrap();
     let read = page.read(&mut [0; 64]);
     assert!(read.as_ref().is_ok_and(|read| *read > 0), "a page is answered: {read:?}");
@@ -33,7 +35,7 @@ fn page(server: &Server) -> TcpStream {
 
 /// Reads until the connection ends. Returns whether it does within a minute.
 fn has_ended(stream: &mut TcpStream) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         match stream.read(&mut [0; 65536]) {
             Ok(0) => return true,
@@ -64,10 +66,7 @@ fn pages_take_half_of_the_connections_and_the_oldest_goes_first() {
         (0..3).all(|_| scrapers.iter_mut().all(is_answered))
     };
     // The places of the pages that were closed are free a moment after their ends are seen.
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !all_stay() {
-        assert!(Instant::now() < deadline, "four scrapers beside four pages");
-    }
+    eventually("four scrapers beside four pages", all_stay);
     for page in &mut pages[16..] {
         assert_ne!(page.read(&mut [0; 65536]).unwrap(), 0, "a page that is kept goes on");
     }
@@ -76,6 +75,7 @@ fn pages_take_half_of_the_connections_and_the_oldest_goes_first() {
 
 #[test]
 fn five_hundred_pages_shut_nobody_out() {
+    let _alone = many_descriptors();
     let server = serve(&one());
     let mut pages: Vec<TcpStream> = Vec::new();
     for _ in 0..500 {
@@ -131,8 +131,7 @@ fn who_takes_no_bytes_goes_before_a_scrape_is_refused() {
 fn a_function_that_hangs_leaves_the_filter_that_the_503_recommends() {
     let (registry, release, calls) = stuck();
     registry.publish("b", Counter::new()).unwrap();
-    let timeout = Duration::from_secs(25);
-    let server = spawn(Server::builder().registry(&registry).render_timeout(timeout));
+    let server = spawn(Server::builder().registry(&registry).render_timeout(10 * PATIENCE));
     // Four renders of each of eight documents would take all 32 places.
     let filters = ["s", "l", "o", "w", "sl", "lo", "ow", "slo", "low"];
     let filtered = filters.map(|filter| format!("/debug/vars?r={filter}"));
@@ -169,13 +168,13 @@ fn who_reads_slowly_and_steadily_gets_the_whole_document() {
     // More than the largest send buffer.
     let length = 12 << 20;
     registry.publish("long", Text::new()).unwrap().set("x".repeat(length));
-    let timeout = Duration::from_millis(1500);
+    let timeout = Duration::from_secs(3);
     let server = spawn(Server::builder().registry(&registry).write_timeout(timeout));
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(32 * 1024).unwrap();
     socket.connect(&server.local_addr().into()).unwrap();
     let mut stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(GET.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
     // For some seconds at a rate at which the megabytes that a send buffer may hold would last for
     // longer than the timeout; the pauses are much shorter.
@@ -187,7 +186,7 @@ fn who_reads_slowly_and_steadily_gets_the_whole_document() {
             Ok(count) => read += count,
             Err(error) => panic!("cut after {read} bytes of {length}: {error}"),
         }
-        if started.elapsed() < 4 * timeout {
+        if started.elapsed() < 2 * timeout {
             let due = Duration::from_secs(read as u64) / (400 * 1024);
             std::thread::sleep(due.saturating_sub(started.elapsed()));
         }
@@ -202,7 +201,7 @@ fn clients_that_never_read_do_not_hold_a_document_each() {
     let long = registry.publish("long", Text::new()).unwrap();
     let length = 8 << 20;
     // None is cut for its slowness, however long the thirty documents take.
-    let timeout = Duration::from_secs(600);
+    let timeout = 10 * PATIENCE;
     let server = spawn(Server::builder().registry(&registry).any_host().write_timeout(timeout));
     let before = counted("given_up");
     let mut stalled = Vec::new();

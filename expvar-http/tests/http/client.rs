@@ -2,11 +2,16 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use expvar::Registry;
 use expvar_http::{Builder, Server};
+
+/// How long anything may take on a busy machine before a test fails, and the timeout of a server
+/// whose timeout is not what is tested.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A response.
 #[derive(Debug)]
@@ -41,8 +46,8 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn to(addr: SocketAddr) -> Self {
         let stream = TcpStream::connect(addr).expect("the server listens");
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        stream.set_write_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
         Self { stream, read: Vec::new() }
     }
 
@@ -140,9 +145,16 @@ pub(crate) fn counted(key: &str) -> i64 {
     shown.unwrap().to_string().parse().unwrap()
 }
 
+/// For tests that open hundreds of connections: one at a time, as a process may have no more than
+/// 1,024 descriptors.
+pub(crate) fn many_descriptors() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Waits for something that happens on another thread.
 pub(crate) fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + PATIENCE;
     while !happened() {
         assert!(Instant::now() < deadline, "{what} has not happened");
         thread::sleep(Duration::from_millis(5));

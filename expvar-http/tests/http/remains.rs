@@ -3,10 +3,9 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use crate::alone::Alone;
-use crate::client::{Connection, eventually};
+use crate::client::{Connection, PATIENCE, eventually};
 
 const MIB: u64 = 1 << 20;
 const EVENTS: &str = "GET /debug/vars/events HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -84,7 +83,7 @@ fn attack<T>(limits: &str, attack: impl Fn(&Alone) -> T) -> (Held, Held) {
 /// A live page that has got its first bytes.
 fn page(server: &Alone) -> TcpStream {
     let mut page = TcpStream::connect(server.addr).unwrap();
-    page.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    page.set_read_timeout(Some(PATIENCE)).unwrap();
     page.write_all(EVENTS.as_bytes()).unwrap();
     assert_ne!(page.read(&mut [0; 64]).unwrap(), 0, "a page is answered");
     page

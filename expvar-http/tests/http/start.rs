@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use expvar::{Counter, Registry};
 use expvar_http::Server;
+use expvar_peers::free_port;
 
 use crate::client::{Connection, get};
 
@@ -78,8 +79,8 @@ fn a_dropped_handle_leaves_the_server_running() {
 
 #[test]
 fn after_a_shutdown_the_port_is_free() {
-    let server = expvar_http::spawn("127.0.0.1:0").unwrap();
-    let addr = server.local_addr();
+    let addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let server = expvar_http::spawn(addr).unwrap();
     assert_eq!(get(&server, "/debug/vars").status(), "200");
     server.shutdown();
     assert!(TcpStream::connect(addr).is_err());
@@ -91,8 +92,8 @@ fn serves_on_a_runtime_until_told_to_stop() {
     let registry = Registry::new();
     registry.publish("a", Counter::new()).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-    let addr = listener.local_addr().unwrap();
+    let addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let listener = runtime.block_on(tokio::net::TcpListener::bind(addr)).unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = runtime.spawn(Server::builder().registry(&registry).serve(listener, stopped));
     let mut connection = Connection::to(addr);
