@@ -21,7 +21,7 @@ fn start(sink: &Sink, page: u16) -> Program {
     let gone = free_port();
     Program::start(&format!(
         "CarbonHost = \"127.0.0.1\"\nCarbonPort = {}\nListen = \"127.0.0.1:{page}\"\n\
-         CheckInterval = 1000\nTimeout = 900\n\
+         CheckInterval = 1000\nTimeout = 20000\n\
          [[endpoint]]\nURL = \"http://localhost:{page}/debug/vars\"\nPrefix = \"{PREFIX}\"\n\
          [[endpoint]]\nURL = \"http://127.0.0.1:{gone}/debug/vars\"\nPrefix = \"gone\"\n",
         sink.port

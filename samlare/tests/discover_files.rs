@@ -54,9 +54,10 @@ async fn json_targets_come_and_go() {
 
     // Broken, gone, and back as it was: the set stays all the while.
     fs::write(&file, "[{\"targets\": [").unwrap();
-    until(&discovery, |r| r.failing && r.last_error.contains("targets.json")).await;
-    let error = discovery.status.report().last_error;
-    assert!(error.contains("line 1"), "{error}");
+    until(&discovery, |r| {
+        r.failing && r.last_error.contains("targets.json") && r.last_error.contains("line 1")
+    })
+    .await;
     fs::remove_file(&file).unwrap();
     until(&discovery, |r| r.failing && r.last_error.contains("No such")).await;
     assert_eq!(seen(&mut discovery).len(), 1);

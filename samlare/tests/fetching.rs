@@ -48,8 +48,13 @@ impl Script {
     }
 
     fn client(&self, path: &str) -> Client {
-        Client::new(Target::parse(&self.url(path)).unwrap(), Options::new().unwrap())
+        Client::new(Target::parse(&self.url(path)).unwrap(), options())
     }
+}
+
+/// Options without a timeout that a busy machine reaches.
+fn options() -> Options {
+    Options { timeout: Duration::from_secs(60), ..Options::new().unwrap() }
 }
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
@@ -325,7 +330,7 @@ async fn redirects_are_followed_ten_times_and_keep_secrets_at_home() {
     let address = script.address;
     let client = |path: &str| {
         let url = format!("http://user:secret@{address}{path}");
-        let mut options = Options::new().unwrap();
+        let mut options = options();
         options.headers.insert(HeaderName::from_static("x-key"), HeaderValue::from_static("k"));
         Client::new(Target::parse(&url).unwrap(), options)
     };
@@ -343,7 +348,7 @@ async fn redirects_are_followed_ten_times_and_keep_secrets_at_home() {
     assert!(!request.contains("Authorization") && !request.contains("X-Key"), "{request}");
 
     let stays = |path: &str| {
-        let options = Options { leaves_host: false, ..Options::new().unwrap() };
+        let options = Options { leaves_host: false, ..options() };
         Client::new(Target::parse(&format!("http://{address}{path}")).unwrap(), options)
     };
     assert_eq!(get(&mut stays("/here")).await.unwrap(), "{\"a\": 1}");
@@ -370,7 +375,7 @@ async fn a_bearer_token_is_read_anew_for_each_request() {
     let mut script = Script::start(|_| (answer("", b"{}"), true)).await;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("token");
-    let options = Options { bearer_token_file: Some(path.clone()), ..Options::new().unwrap() };
+    let options = Options { bearer_token_file: Some(path.clone()), ..options() };
     let mut client = Client::new(Target::parse(&script.url("/v")).unwrap(), options);
     let missing = get(&mut client).await.unwrap_err();
     assert!(missing.starts_with("cannot read BearerTokenFile: "), "{missing}");
@@ -393,7 +398,7 @@ async fn a_unix_socket_is_asked_like_a_host() {
         serve(stream, |_| (answer("", b"{}"), true), told).await;
     });
     let target = Target::parse(&format!("unix://{}", path.display())).unwrap();
-    let mut client = Client::new(target, Options::new().unwrap());
+    let mut client = Client::new(target, options());
     for _ in 0..2 {
         assert_eq!(get(&mut client).await.unwrap(), "{}");
         let request = requests.recv().await.unwrap();
@@ -460,7 +465,7 @@ async fn https_trusts_an_own_ca_and_nobody_unknown() {
     let port = https(shown.clone(), redirecting).await.port();
     let client = |path: &str, ca: Option<&std::path::Path>| {
         let url = format!("https://localhost:{port}{path}");
-        let options = Options { tls: trust(ca).unwrap(), ..Options::new().unwrap() };
+        let options = Options { tls: trust(ca).unwrap(), ..options() };
         Client::new(Target::parse(&url).unwrap(), options)
     };
     let mut trusting = client("/v", Some(&ca));

@@ -13,7 +13,9 @@ fn names(body: &'static str, settings: &str) -> Vec<String> {
         let _ = stream.write_all(&document(body));
     });
     let url = service.url("/debug/vars");
-    let output = once(&format!("{settings}[[endpoint]]\nURL = \"{url}\"\nPrefix = \"p\"\n"));
+    let output = once(&format!(
+        "Timeout = 20000\n{settings}[[endpoint]]\nURL = \"{url}\"\nPrefix = \"p\"\n"
+    ));
     let lines = String::from_utf8(output.stdout).unwrap();
     let mut names: Vec<_> =
         lines.lines().map(|line| line.split(' ').next().unwrap().to_owned()).collect();

@@ -66,7 +66,7 @@ fn gauges(request: &[u8]) -> Vec<(String, String, u64)> {
 
 fn config(keys: &str, service: &Service) -> String {
     format!(
-        "{keys}\nCheckInterval = 1000\nTimeout = 800\n\
+        "{keys}\nCheckInterval = 1000\nTimeout = 20000\n\
          [[endpoint]]\nURL = \"{}\"\nPrefix = \"shop\"\nFailureMetric = \"shop.failed\"\n",
         service.url("/a")
     )
@@ -115,10 +115,7 @@ fn it_goes_beside_carbon_and_comes_and_goes_with_a_reload() {
 #[test]
 fn what_waits_for_a_collector_goes_to_another_one_in_order() {
     let (service, (url, received), away) = (Service::counting(), collector(), free_port());
-    let with = |url: &str| {
-        // A stop waits no longer than this: not even for what the first collector has left.
-        config(&format!("Otlp = {url:?}\nFlushTimeout = 100"), &service)
-    };
+    let with = |url: &str| config(&format!("Otlp = {url:?}\nFlushTimeout = 20000"), &service);
     let program = Program::start(&with(&format!("http://127.0.0.1:{away}")));
     program.wait_for_log("destination is unreachable");
     service.wait_for_answers(4);

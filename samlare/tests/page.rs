@@ -5,7 +5,7 @@
 mod chromium;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use chromium::{Chromium, Screen};
 use expvar::{Counter, Gauge, Registry, Text};
 use expvar_http::Server;
+use expvar_peers::free_port;
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -40,7 +41,7 @@ impl Samlare {
         registry.publish("<img src=x onerror=window.hurt=1>", Gauge::new()).unwrap();
         registry.publish("build", Text::new()).unwrap().set("v1 <b>");
         let up = Server::builder().registry(&registry).spawn("127.0.0.1:0").unwrap();
-        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let free = || SocketAddr::from(([127, 0, 0, 1], free_port()));
         let (addr, down) = (free(), free());
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("samlare.toml");

@@ -5,14 +5,13 @@ mod program;
 
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::net::UnixDatagram;
 
-use program::{PATIENCE, Program, Service, Sink, free_port, shown, wait_for};
+use program::{Manager, Program, Service, Sink, free_port, shown, wait_for};
 
 fn config(keys: &str, port: u16, service: &Service) -> String {
     format!(
         "{keys}\nCarbonHost = \"127.0.0.1\"\nCarbonPort = {port}\nCheckInterval = 1000\n\
-         Timeout = 800\nFlushTimeout = 1000\n\
+         Timeout = 20000\nFlushTimeout = 1000\n\
          [[endpoint]]\nURL = \"{}\"\nPrefix = \"a\"\n",
         service.url("/a")
     )
@@ -92,20 +91,8 @@ fn settings_that_cannot_be_used_keep_the_old_ones_until_they_can() {
 
 #[test]
 fn nobody_waits_for_a_flush() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("notify");
-    let socket = UnixDatagram::bind(&path).unwrap();
-    let (told, messages) = std::sync::mpsc::channel();
-    // Read all the time: a full socket takes nothing more.
-    std::thread::spawn(move || {
-        let mut bytes = [0; 200];
-        while let Ok(length) = socket.recv(&mut bytes) {
-            if told.send(String::from_utf8(bytes[..length].to_vec()).unwrap()).is_err() {
-                return;
-            }
-        }
-    });
-    let next = || messages.recv_timeout(PATIENCE).unwrap();
+    let manager = Manager::start();
+    let next = || manager.next();
     let after = |text: &str| {
         wait_for(text, || next().starts_with(text).then_some(()));
         (0..3).for_each(|_| assert_eq!(next(), "WATCHDOG=1"));
@@ -118,9 +105,7 @@ fn nobody_waits_for_a_flush() {
     let patient = |keys: &str| {
         config(keys, port, &service).replace("FlushTimeout = 1000", "FlushTimeout = 600000")
     };
-    let program = Program::start_with(&patient(&keys), |command| {
-        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "200000");
-    });
+    let program = manager.program(&patient(&keys));
     let _taken = silent.accept().unwrap();
     after("READY=1");
     program.reload(&patient(&format!("{keys}\nQueueBytes = 1000000")));
@@ -135,19 +120,10 @@ fn nobody_waits_for_a_flush() {
 /// A configuration on a file system that hangs.
 #[test]
 fn nobody_waits_for_a_file_that_cannot_be_read() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("notify");
-    let socket = UnixDatagram::bind(&path).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let next = || {
-        let mut bytes = [0; 200];
-        let length = socket.recv(&mut bytes).unwrap();
-        String::from_utf8(bytes[..length].to_vec()).unwrap()
-    };
+    let (dir, manager) = (tempfile::tempdir().unwrap(), Manager::start());
+    let next = || manager.next();
     let (service, sink) = (Service::counting(), Sink::start());
-    let program = Program::start_with(&config("", sink.port, &service), |command| {
-        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "200000");
-    });
+    let program = manager.program(&config("", sink.port, &service));
     wait_for("the start", || next().starts_with("READY=1").then_some(()));
     let fifo = dir.path().join("fifo");
     let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
@@ -163,8 +139,8 @@ fn nobody_waits_for_a_file_that_cannot_be_read() {
 #[test]
 fn a_page_moves_only_where_it_can() {
     let (service, sink) = (Service::counting(), Sink::start());
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (first, second) = (free_port(), taken.local_addr().unwrap().port());
+    let (first, second) = (free_port(), free_port());
+    let taken = TcpListener::bind(("127.0.0.1", second)).unwrap();
     let at = |address: &str, port: u16| {
         config(&format!("Listen = \"{address}:{port}\""), sink.port, &service)
     };

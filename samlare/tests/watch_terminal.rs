@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use expvar_peers::free_port;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -282,13 +283,9 @@ fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_takes_it_again() {
 #[test]
 fn several_services_side_by_side_at_200x60_and_after_a_resize() {
     let servers: Vec<_> = (0..3).map(|_| Server::start(GO)).collect();
-    // An unused port.
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap();
-    let dead = gone.local_addr().unwrap();
-    drop(gone);
     let mut ports: Vec<_> =
         servers.iter().map(|s| format!("127.0.0.1:{}", s.address.port())).collect();
-    ports.push(dead.to_string());
+    ports.push(format!("127.0.0.1:{}", free_port()));
     let ports = format!("-ports={}", ports.join(","));
     let vars = "-vars=mem:memstats.Alloc,requests,str:greeting,duration:memstats.PauseTotalNs,\
                 counters.dotted.key,nope";
@@ -341,8 +338,8 @@ fn our_own_service_moves_goes_down_and_is_seen_to_restart() {
             .expect("the port is free");
         (server, hits)
     };
-    let (server, hits) = start(0);
-    let port = server.local_addr().port();
+    let port = free_port();
+    let (server, hits) = start(port);
     hits.add(1_000_000);
     let url = format!("http://127.0.0.1:{port}/debug/vars");
     let mut session = Session::watch((80, 24), &["-i=50ms", "-vars=http.hits,mode", &url]);
@@ -575,12 +572,13 @@ fn credentials_of_the_environment_go_to_services_without_their_own_and_are_never
     let mut output = child.stdout.take().unwrap();
     let mut text = String::new();
     let mut buffer = [0; 4096];
-    while text.matches('\n').count() < 3 {
+    // On a busy machine the first lines come before the answers.
+    while text.matches("status 401").count() < 2 {
         let count = output.read(&mut buffer).unwrap();
+        assert!(count > 0, "it goes on: {text}");
         text.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(text.contains("status 401"), "{text}");
     assert!(!text.contains("s3cret") && !text.contains("mine"), "{text}");
 }

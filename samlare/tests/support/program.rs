@@ -5,9 +5,13 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+#[cfg(unix)]
+use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+#[cfg(unix)]
+use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -288,9 +292,48 @@ pub fn point(line: &str) -> (String, f64, u64) {
     (words.next().unwrap().to_owned(), value, time)
 }
 
-/// An unused port.
+/// A port at which nobody listens, and which is this process's.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    expvar_peers::free_port()
+}
+
+/// A service manager's socket. It is read all the time: a full one takes nothing more.
+#[cfg(unix)]
+pub struct Manager {
+    pub path: PathBuf,
+    messages: mpsc::Receiver<String>,
+    _dir: TempDir,
+}
+
+#[cfg(unix)]
+impl Manager {
+    pub fn start() -> Manager {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        let (told, messages) = mpsc::channel();
+        thread::spawn(move || {
+            let mut bytes = [0; 200];
+            while let Ok(length) = socket.recv(&mut bytes) {
+                if told.send(String::from_utf8(bytes[..length].to_vec()).unwrap()).is_err() {
+                    return;
+                }
+            }
+        });
+        Manager { path, messages, _dir: dir }
+    }
+
+    /// Starts a program that it watches, at ten messages a second.
+    pub fn program(&self, config: &str) -> Program {
+        Program::start_with(config, |command| {
+            command.env("NOTIFY_SOCKET", &self.path).env("WATCHDOG_USEC", "200000");
+        })
+    }
+
+    /// The next message.
+    pub fn next(&self) -> String {
+        self.messages.recv_timeout(PATIENCE).unwrap()
+    }
 }
 
 /// Asks samlare's own page for one variable.
