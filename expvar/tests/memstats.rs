@@ -173,7 +173,7 @@ fn a_value_is_at_most_a_second_old() {
     // Within a second it is cached; a later read gets a new one.
     let start = std::time::Instant::now();
     while read().alloc < first.alloc + 32 * MIB {
-        assert!(start.elapsed().as_secs() < 10, "it was never refreshed");
+        assert!(start.elapsed().as_secs() < 60, "it was never refreshed");
         std::thread::yield_now();
     }
     drop(block);

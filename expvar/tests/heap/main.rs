@@ -7,7 +7,7 @@ mod forms;
 mod starts;
 
 use std::hint::black_box;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use expvar::alloc::Counting;
 use expvar::heap::{self, Profile};
@@ -21,6 +21,7 @@ struct Alone(#[allow(dead_code)] MutexGuard<'static, ()>);
 fn alone(rate: usize) -> Alone {
     static ALONE: Mutex<()> = Mutex::new(());
     let guard = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    read_symbols();
     heap::start(0);
     // A thread takes a new rate over at its next sample, or within 64 KiB where nothing is sampled.
     drop(black_box(vec![1_u8; 1 << 20]));
@@ -28,6 +29,17 @@ fn alone(rate: usize) -> Alone {
     heap::start(rate);
     drop(black_box(vec![1_u8; 1 << 20]));
     Alone(guard)
+}
+
+/// Reads the debug information, which takes longer on a busy machine than a profile waits for names.
+fn read_symbols() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        heap::start(1 << 10);
+        let held = black_box(small_blocks(10_000));
+        while heap::profile().unwrap().to_text().contains("ask again") {}
+        drop(held);
+    });
 }
 
 impl Drop for Alone {
