@@ -100,7 +100,17 @@ impl Connection {
 
     /// What has come so far, and whatever still comes until the connection ends.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
-        while self.more().unwrap_or(0) > 0 {}
+        loop {
+            match self.more() {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) => {
+                    let goes_on = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut];
+                    assert!(!goes_on.contains(&error.kind()), "it does not end: {error}");
+                    break;
+                }
+            }
+        }
         std::mem::take(&mut self.read)
     }
 
