@@ -182,7 +182,8 @@ impl Prometheus {
     }
 
     /// Shows histograms as summaries with these quantiles (clamped to 0 to 1) of the last 60 to 70
-    /// seconds; `NaN` without recordings in that time.
+    /// seconds; `NaN` without recordings in that time. Histograms with declared buckets, or with
+    /// those of a [`Mapping`], stay histograms.
     ///
     /// Prometheus can aggregate buckets over processes, but not quantiles.
     #[doc(alias("set_quantiles", "Summary"))]

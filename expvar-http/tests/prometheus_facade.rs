@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 
 use expvar::Registry;
-use expvar_http::{Format, Prometheus};
+use expvar_http::{Format, Mapping, Prometheus};
+use expvar_metrics::Recorder;
 use metrics::{Unit, counter, describe_counter, describe_histogram, gauge, histogram};
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 
 const QUANTILES: [f64; 4] = [0.5, 0.9, 0.99, 0.999];
 
@@ -55,9 +56,13 @@ fn parsed(text: &str) -> (BTreeMap<String, f64>, BTreeMap<String, String>) {
 }
 
 fn beside(theirs: PrometheusBuilder, ours: &Prometheus) {
+    beside_with(theirs, ours, |recorder| recorder);
+}
+
+fn beside_with(theirs: PrometheusBuilder, ours: &Prometheus, set: impl Fn(Recorder) -> Recorder) {
     let theirs = theirs.build_recorder();
     let registry = Registry::new();
-    let recorder = expvar_metrics::Recorder::new(&registry);
+    let recorder = set(Recorder::new(&registry));
     metrics::with_local_recorder(&theirs, program);
     metrics::with_local_recorder(&recorder, program);
     let (their_values, their_types) = parsed(&theirs.handle().render());
@@ -89,6 +94,22 @@ fn names_are_the_same_with_quantiles() {
     beside(theirs, &Prometheus::new().names_as_recorded().quantiles(QUANTILES));
 }
 
+/// The bounds of one name make it a histogram; the others are summaries.
+#[test]
+fn names_and_values_are_the_same_with_buckets_for_one_and_quantiles_for_others() {
+    const BOUNDS: &[f64] = &[0.05, 0.1, 0.5, 1.0];
+    let name = "http_request_duration_seconds";
+    let theirs = |bounds: &[f64]| {
+        let theirs = PrometheusBuilder::new().set_quantiles(&QUANTILES).unwrap();
+        theirs.set_buckets_for_metric(Matcher::Full(name.to_owned()), bounds).unwrap()
+    };
+    let ours = Prometheus::new().names_as_recorded().quantiles(QUANTILES);
+    beside_with(theirs(BOUNDS), &ours, |recorder| recorder.buckets(name, BOUNDS));
+    // A mapping's counts are exact at powers of two.
+    let bounds = [0.0625, 0.5];
+    beside(theirs(&bounds), &ours.map(Mapping::new(name).buckets(bounds)).unwrap());
+}
+
 /// The bounds are powers of two, where both count exactly.
 #[test]
 fn names_and_values_are_the_same_with_buckets() {
@@ -97,7 +118,7 @@ fn names_and_values_are_the_same_with_buckets() {
     let ours = ["http_request_duration_seconds", "batch.size"]
         .iter()
         .fold(Prometheus::new().names_as_recorded(), |ours, name| {
-            ours.map(expvar_http::Mapping::new(*name).buckets(bounds)).unwrap()
+            ours.map(Mapping::new(*name).buckets(bounds)).unwrap()
         });
     beside(theirs, &ours);
 }

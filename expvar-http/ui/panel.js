@@ -4,7 +4,6 @@ import { Chart, make, write } from './chart.js';
 import { exact, human, visible } from './format.js';
 import { PARTS } from './store.js';
 
-const ALL = 'of the last minute at each moment';
 
 export function extremes({ points, low = points, high = points }) {
   let [least, most, sum, n] = [Infinity, -Infinity, 0, 0];
@@ -98,15 +97,16 @@ export class Panel {
       lines, start, step, frozen, unit: row.unit, marks: store.restarts,
       zero: row.kind !== 'g', log: row.kind === 'h',
     });
-    const quantiles = row.kind === 'h' ? `p50, p90 and p99 ${ALL}. ` : '';
-    write(this.help, quantiles + visible(row.help, 1000));
+    const quantiles = row.kind === 'h' ? 'p50, p90 and p99 of the last minute.' : '';
+    write(this.help, [visible(row.help, 1000), quantiles].filter(Boolean).join(' '));
+    if (this.help.title !== this.help.textContent) this.help.title = this.help.textContent;
     write(this.compare, this.other ? `Without ${visible(this.other.slice(this.other.lastIndexOf('.') + 1), 24)}` : 'Compare');
     const link = `history?${new URLSearchParams({ name: row.name })}`;
     if (this.link.getAttribute('href') !== link) this.link.setAttribute('href', link);
     this.count(row, lines[0]);
     const missing = range.points(row, 0).missing;
     const kept = range.of > range.kept ? ` The past of ${human(range.kept)} of ${human(range.of)} series is kept, variables before keys of large maps.` : '';
-    write(this.note, missing ? kept ? `Not kept for this one.${kept}` : 'Nothing is known of this time yet.' : '');
+    write(this.note, missing ? kept ? `Not kept for this one.${kept}` : 'No values of this time yet.' : '');
   }
 
   count(row, line) {
@@ -127,7 +127,7 @@ export class Panel {
         const [sum, whole] = range.total(row);
         entries.push(['Total of this time', Number.isFinite(sum) ? `${whole || !sum ? '' : '≈ '}${Number.isInteger(sum) ? exact(sum, row.unit) : human(sum, row.unit)}` : '–']);
       }
-      entries.push([row.counts ? 'Total ever' : 'Exactly', row.value === null ? '–' : exact(row.whole ?? row.value, row.unit)]);
+      entries.push([row.counts ? 'Total ever' : 'Exact value', row.value === null ? '–' : exact(row.whole ?? row.value, row.unit)]);
     }
     while (this.stats.children.length < entries.length) this.stats.append(make('div', {}, make('dt'), make('dd')));
     while (this.stats.children.length > entries.length) this.stats.lastChild.remove();

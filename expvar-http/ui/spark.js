@@ -58,14 +58,15 @@ export function spark(kind, lines, top, width, height) {
   if (low > high) return null;
   if (kind !== 'g' || (low > 0 && low < high * 0.5)) low = Math.min(low, 0);
   if (high < 0 && high > low * 0.5) high = 0;
-  const flat = high === low;
+  // Differences too small or too large to divide by are drawn as none.
+  const flat = !Number.isFinite(height * FINE / (high - low)) || high - low === Infinity;
   const n = lines[0].length - 1;
   const across = (width - 5) * FINE / n;
   const x = (i) => Math.round(FINE + i * across);
   const floor = (top + height - 2) * FINE;
   const base = flat && high !== 0 ? (top + height / 2) * FINE : floor;
   const up = flat ? 0 : (height - 5) * FINE / (high - low);
-  const y = (at) => Math.round(base - (at - low) * up);
+  const y = (at) => Math.round(flat ? base : base - (at - low) * up);
   const [line] = lines;
   if (flat) return { kind, flat: trace(line, x, y), band: '', line: '', dot: '' };
   const dot = line[n] === line[n] ? `M${x(n)} ${y(line[n])}h.1` : '';

@@ -18,6 +18,9 @@ use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The parts of a name that is wider than the view of an endpoint.
+const LONG: [&str; 8] = ["requests_by_route_and_status"; 8];
+
 /// A samlare that polls two services, of which one is not there.
 struct Samlare {
     program: Child,
@@ -40,6 +43,7 @@ impl Samlare {
         registry.publish("cache.size_bytes", Gauge::new()).unwrap().set(3 << 20);
         registry.publish("<img src=x onerror=window.hurt=1>", Gauge::new()).unwrap();
         registry.publish("build", Text::new()).unwrap().set("v1 <b>");
+        registry.publish(&LONG.join("."), Gauge::new()).unwrap();
         let up = Server::builder().registry(&registry).spawn("127.0.0.1:0").unwrap();
         let free = || SocketAddr::from(([127, 0, 0, 1], free_port()));
         let (addr, down) = (free(), free());
@@ -157,6 +161,7 @@ fn one_endpoint_shows_its_variables_now() {
             ["build", "v1 <b>"],
             ["cache.hits", 41],
             ["cache.size_bytes", 3 << 20],
+            [LONG.join("."), 0],
         ]})
     );
     let path = format!("/endpoint?url=http://{}/debug/vars&prefix=apps.two", samlare.down);
@@ -187,6 +192,7 @@ async fn the_page_shows_who_is_up_and_what_they_show() {
             let wide =
                 browser.run("return document.documentElement.scrollWidth <= innerWidth").await;
             assert_eq!(wide, true, "{size}: the page is wider than the window");
+            assert_eq!(browser.hint_fits("#filter").await, true, "{size}: the hint is cut");
             let name = format!("samlare-{size}-{}", if dark { "dark" } else { "light" });
             tokio::time::sleep(Duration::from_secs(2)).await;
             browser.picture(&name).await;
@@ -197,11 +203,14 @@ async fn the_page_shows_who_is_up_and_what_they_show() {
             browser.run("document.querySelectorAll('#endpoints .open')[1].focus()").await;
             browser.press(&["Enter"]).await;
             browser
-                .until("its variables", "document.querySelectorAll('#variables tr').length === 4")
+                .until("its variables", "document.querySelectorAll('#variables tr').length === 5")
                 .await;
             let size_of = "[...document.querySelectorAll('#variables tr')]\
                 .find((row) => row.cells[0].textContent === 'cache.size_bytes').cells[2].textContent";
             assert_eq!(browser.run(&format!("return {size_of}")).await, "3.00 MiB");
+            let fits = "const detail = document.getElementById('detail'); \
+                return detail.scrollWidth <= detail.clientWidth";
+            assert_eq!(browser.run(fits).await, true, "{size}: a long name hides the values");
             let hits = "[...document.querySelectorAll('#variables tr')]\
                 .find((row) => row.cells[0].textContent === 'cache.hits').cells[2].textContent";
             let before = browser.run(&format!("return {hits}")).await;
@@ -245,11 +254,11 @@ async fn of_many_endpoints_all_are_scrolled_to_and_one_leads_to_its_live_page() 
         .await;
     browser.until("one is found", &format!("{names}.length === 1")).await;
     browser.run("document.querySelector('#endpoints tr').click()").await;
-    browser.until("its variables", "document.querySelectorAll('#variables tr').length === 4").await;
+    browser.until("its variables", "document.querySelectorAll('#variables tr').length === 5").await;
     // A link shows the same endpoint.
     browser.client.refresh().await.unwrap();
     browser
-        .until("its variables again", "document.querySelectorAll('#variables tr').length === 4")
+        .until("its variables again", "document.querySelectorAll('#variables tr').length === 5")
         .await;
     // One that is beyond the first 200 endpoints of its URL.
     let all = samlare.get("/endpoints?from=200");
@@ -260,7 +269,7 @@ async fn of_many_endpoints_all_are_scrolled_to_and_one_leads_to_its_live_page() 
     browser
         .until(
             "the last one's variables",
-            &format!("document.getElementById('detail-about').textContent.includes({last}) && document.querySelectorAll('#variables tr').length === 4"),
+            &format!("document.getElementById('detail-about').textContent.includes({last}) && document.querySelectorAll('#variables tr').length === 5"),
         )
         .await;
     assert_eq!(browser.complaints().await, [""; 0]);

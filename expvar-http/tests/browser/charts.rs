@@ -155,7 +155,7 @@ async fn a_histogram_names_its_quantiles_and_the_time_they_are_of() {
     let figures = browser.run(&format!("return Object.keys({FIGURES})")).await;
     assert_eq!(figures, json!(["Now p99", "Highest p99", "Records"]));
     let help = browser.run("return document.querySelector('.panel .help').textContent").await;
-    assert_eq!(help, "p50, p90 and p99 of the last minute at each moment. Time to answer.");
+    assert_eq!(help, "Time to answer. p50, p90 and p99 of the last minute.");
 }
 
 #[tokio::test]

@@ -149,6 +149,18 @@ impl Chromium {
             .unwrap_or_else(|err| panic!("{script}: {err}"))
     }
 
+    /// Whether the placeholder of an input is wholly visible.
+    pub(crate) async fn hint_fits(&self, input: &str) -> Value {
+        let script = format!(
+            "const input = document.querySelector({input:?}), style = getComputedStyle(input); \
+             const context = document.createElement('canvas').getContext('2d'); \
+             context.font = style.font; \
+             const room = input.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight); \
+             return context.measureText(input.placeholder).width <= room"
+        );
+        self.run(&script).await
+    }
+
     /// Waits until a script, an expression, is true in the page; gives up with `what` is missing.
     pub(crate) async fn until(&self, what: &str, expression: &str) {
         let began = Instant::now();

@@ -443,6 +443,7 @@ async fn pictures_are_taken_dark_and_light_large_and_small() {
             let wide =
                 browser.run("return document.documentElement.scrollWidth <= innerWidth").await;
             assert_eq!(wide, true, "{name}: the page is wider than the window");
+            assert_eq!(browser.hint_fits("#filter").await, true, "{name}: the hint is cut");
             filter(&browser, "latency").await;
             open_chart(&browser, "latency").await;
             tokio::time::sleep(Duration::from_millis(500)).await;

@@ -16,10 +16,10 @@ Shows the variables of running services in the terminal.
 Flags, with one dash or two, -flag=value or -flag value:
   -ports LIST       services: ports of this machine, ranges, host:port, URLs
   -vars LIST        variables: mem:memstats.Alloc,duration:Response.Mean,str:version,Counter
-                    (what matters is picked when not given)
+                    (default: the most important ones)
   -i DURATION       time between two polls, like 500ms, 5s, 1m30s (default 5s)
   -endpoint PATH    path of the variables where a service has none (default /debug/vars)
-  -ca-file PATH     PEM certificates that https is checked by, beside the system's
+  -ca-file PATH     PEM file of certificates to trust, besides the system's
   -self             watch this program too
   -dummy            print lines instead of drawing
 

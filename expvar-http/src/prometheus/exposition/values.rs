@@ -124,9 +124,19 @@ impl Exposition<'_> {
         }
     }
 
+    /// Whether the bounds of a histogram are declared, or set by a mapping.
+    fn has_bounds(&self, histogram: &mut Recorded<'_>) -> bool {
+        let State::Planned(plan) = &self.state else { return false };
+        plan.buckets.is_some() || !histogram.total().bounds().is_empty()
+    }
+
     /// A histogram.
     pub(super) fn show_histogram(&mut self, mut histogram: Recorded<'_>, exemplars: &[Exemplar]) {
-        let quantiles = self.settings.quantiles.as_deref();
+        let quantiles = match self.settings.quantiles.as_deref() {
+            // Bounds are declared for who reads buckets.
+            Some(_) if self.has_bounds(&mut histogram) => None,
+            quantiles => quantiles,
+        };
         let kind = if quantiles.is_some() { Type::Summary } else { Type::Histogram };
         let Some(at) = self.family(kind) else { return };
         let created = self.shown_created();
