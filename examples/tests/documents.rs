@@ -1,4 +1,4 @@
-//! The documents in the workspace's root name existing files and tests.
+//! The documents of the workspace name existing files and tests.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +14,7 @@ fn quoted(line: &str) -> impl Iterator<Item = &str> {
 }
 
 fn is_path(word: &str) -> bool {
-    let known = [".rs", ".toml", ".md", ".py", ".sh", ".yml", "/"];
+    let known = [".rs", ".toml", ".md", ".py", ".sh", ".yml", ".yaml", ".json", ".conf", "/"];
     word.contains('/')
         && !word.starts_with('/')
         && known.iter().any(|end| word.ends_with(end))
@@ -31,13 +31,17 @@ fn is_test(word: &str) -> bool {
 fn every_file_and_test_that_they_name_is_there() {
     let mut missing = BTreeSet::new();
     let (mut paths, mut tests) = (0, 0);
-    for document in ["ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"] {
+    let documents =
+        ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "SECURITY.md", "contrib/README.md"];
+    for document in documents {
+        let folder = root().join(document).parent().unwrap().to_owned();
         for line in fs::read_to_string(root().join(document)).unwrap().lines() {
             let mut named = String::new();
             for word in quoted(line) {
                 if is_path(word) {
                     paths += 1;
-                    let path = root().join(word);
+                    let beside = folder.join(word);
+                    let path = if beside.exists() { beside } else { root().join(word) };
                     if !path.exists() {
                         missing.insert(format!("{document}: {word}"));
                     }
@@ -55,7 +59,7 @@ fn every_file_and_test_that_they_name_is_there() {
     assert!(paths > 60 && tests > 20, "{paths} paths, {tests} tests");
 }
 
-/// Links between the documents and folders of the workspace.
+/// Links between the documents and folders of the workspace, and to them in the repository.
 #[test]
 fn every_link_leads_somewhere() {
     let mut dead = BTreeSet::new();
@@ -67,14 +71,24 @@ fn every_link_leads_somewhere() {
         "SECURITY.md",
         "contrib/README.md",
         "docs/memory.md",
+        "docs/migrations/go-expvar.md",
+        "docs/migrations/metrics-exporter-prometheus.md",
+        "docs/migrations/prometheus.md",
+        "docs/migrations/samlare.md",
+        "samlare/README.md",
     ];
+    let repository = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/");
     for page in pages {
         let path = root().join(page);
         let text = fs::read_to_string(&path).unwrap();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let target = link.split('#').next().unwrap_or_default();
+            let (base, target) = match target.strip_prefix(repository) {
+                Some(target) => (root(), target),
+                None => (path.parent().unwrap().to_owned(), target),
+            };
             let inside = !target.is_empty() && !target.contains("://");
-            if inside && !path.parent().unwrap().join(target).exists() {
+            if inside && !base.join(target).exists() {
                 dead.insert(format!("{page}: {link}"));
             }
         }
