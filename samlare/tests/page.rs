@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The parts of a name that is wider than the view of an endpoint.
-const LONG: [&str; 8] = ["requests_by_route_and_status"; 8];
+const LONG: [&str; 6] = ["requests_by_route_and_status"; 6];
 
 /// A samlare that polls two services, of which one is not there.
 struct Samlare {

@@ -117,3 +117,19 @@ async fn areas_end_at_zero_and_not_at_the_floor() {
         script(&browser, "spark.js", "return m.spark('g', [[-10, -5, -10]], 0, 65, 24).band").await;
     assert!(below.as_str().unwrap().contains("V30H10z"), "from the top: {below}");
 }
+
+/// Differences below the smallest normal number, and beyond the greatest one.
+#[tokio::test]
+#[ignore = "needs chromium"]
+async fn extreme_values_have_a_sparkline() {
+    let service = Service::start();
+    let browser = open(&service).await;
+    let draw = "const paths = (line) => Object.values(m.spark('g', [line], 0, 180, 24)).join(' '); \
+         return [[1e-310, 2e-310], [1.5e-300, 1.499999999999999e-300], [-1.7e308, 1.7e308], [0, 1]]\
+         .map((line) => [paths(line), /NaN|Infinity/.test(paths(line))])";
+    let drawn = script(&browser, "spark.js", draw).await;
+    for drawn in drawn.as_array().unwrap() {
+        assert!(drawn[1] == false && drawn[0].as_str().unwrap().contains('M'), "{drawn}");
+    }
+    assert_eq!(drawn.as_array().unwrap().len(), 4);
+}
