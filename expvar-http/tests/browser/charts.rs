@@ -199,6 +199,7 @@ async fn a_finger_opens_a_chart_and_drags_over_it() {
     browser.until("the chart is open", &format!("{PANELS} === 1")).await;
     assert_eq!(browser.run(wide).await, true);
     let [left, top, width, height] = plot(&browser, ".panel .plot").await;
+    browser.until("the chart is drawn", "document.querySelector('.panel .legend b')").await;
     touch("touchStart", at(left + width * 0.5, top + height / 2.0)).await;
     for step in 1..=6 {
         touch("touchMove", at(left + width * (0.5 + 0.06 * f64::from(step)), top + height / 2.0))
