@@ -149,3 +149,26 @@ fn a_closing_connection_that_fails_is_sent_again() {
     assert_eq!(text.lines().count(), 10);
     assert_eq!(flushed.join().unwrap(), Unsent::default());
 }
+
+/// The kernel lets a program write again once a third of its buffer is free, which this server
+/// takes longer for than the sender's timeout.
+#[test]
+#[ignore = "slow: a server that reads for half a minute"]
+fn a_server_that_is_slow_while_lines_flow_gets_them_once() {
+    let (listener, address) = listen();
+    let sender = Sender::builder().to(address).timeout(Duration::from_secs(2)).spawn().unwrap();
+    let (texts, received) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            texts.send(read_slowly(stream.unwrap())).unwrap();
+        }
+    });
+    for part in 0..20 {
+        sender.send(&mut lines(part * 10_000..(part + 1) * 10_000));
+    }
+    until(|| sender.stats().points_sent == 200_000 || sender.stats().failures > 0);
+    assert_eq!(sender.close(SOON), Unsent::default());
+    let stats = sender.stats();
+    assert_eq!((stats.points_resent, stats.connects, stats.failures), (0, 1, 0), "{stats:?}");
+    assert_eq!(received.recv().unwrap(), lines(0..200_000).len());
+}

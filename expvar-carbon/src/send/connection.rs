@@ -33,6 +33,14 @@ impl Scheme {
     }
 }
 
+/// A step that waits while a server takes nothing. It can be cancelled and restarted.
+#[derive(Clone, Copy)]
+pub(crate) enum Step<'a> {
+    Write(&'a [u8]),
+    Flush,
+    Shutdown,
+}
+
 /// One connection to one server.
 pub(crate) enum Connection {
     Tcp(TcpStream),
@@ -106,10 +114,19 @@ impl Connection {
         }
     }
 
+    /// Performs a step; returns the number of bytes of a write.
+    pub(crate) async fn step(&mut self, step: Step<'_>) -> io::Result<usize> {
+        match step {
+            Step::Write(bytes) => self.write(bytes).await,
+            Step::Flush => self.flush().await.map(|()| 0),
+            Step::Shutdown => self.shutdown().await.map(|()| 0),
+        }
+    }
+
     /// Writes a prefix of `bytes`, which are whole lines or frames, and returns its length. Over
     /// UDP one datagram, or an error of kind [`InvalidInput`](io::ErrorKind::InvalidInput) if the
     /// first line does not fit into one.
-    pub(crate) async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let Connection::Udp(socket, burst) = self else {
             return match self.stream() {
                 Ok(stream) => stream.write(bytes).await,
@@ -129,7 +146,7 @@ impl Connection {
     }
 
     /// Flushes the connection's own buffer.
-    pub(crate) async fn flush(&mut self) -> io::Result<()> {
+    async fn flush(&mut self) -> io::Result<()> {
         match self.stream() {
             Ok(stream) => stream.flush().await,
             Err(_) => Ok(()),

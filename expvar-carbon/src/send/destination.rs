@@ -4,6 +4,7 @@ mod acknowledged;
 mod carried;
 mod closing;
 mod health;
+mod hung;
 mod live;
 mod session;
 mod store;
@@ -27,6 +28,7 @@ use expvar_push::{Batch, Queue};
 use carried::Carried;
 use closing::{Closing, Settling};
 use health::Health;
+use hung::Hung;
 use live::Live;
 use session::Session;
 use store::Store;
@@ -62,6 +64,7 @@ pub(crate) struct Destination {
     /// The directory of the spool, if there is one.
     pub(crate) spool_dir: Option<PathBuf>,
     spool_wake: Notify,
+    hung: Hung,
     /// Connections from the predecessor until this is driven; for the successor afterwards.
     carried: Mutex<Carried>,
 }
@@ -124,6 +127,7 @@ impl Destination {
             store: Mutex::new(spool.map(Store::new)),
             spool_dir,
             spool_wake: Notify::new(),
+            hung: Hung::default(),
             carried: Mutex::default(),
         }
     }
@@ -212,10 +216,11 @@ impl Destination {
     ) -> Option<Live> {
         let mut backoff = Backoff::new();
         while next.is_some() || self.wait_for_work(policy, host, settling.open).await {
+            let attempts = self.attempts();
             let live = match next.take() {
                 Some(live) => live,
                 None => tokio::select! {
-                    connected = self.connect(dial, policy, self.addresses.len(), health.counts()) => match connected {
+                    connected = self.connect(dial, policy, &attempts, health.counts()) => match connected {
                         Ok(live) => live,
                         Err(error) => {
                             health.unreachable(&error);
@@ -241,6 +246,9 @@ impl Destination {
                     settling.add(connection);
                 }
                 End::Lost(error, acknowledged) => {
+                    if error.kind() == io::ErrorKind::TimedOut {
+                        self.hung.mark(&server, &error);
+                    }
                     health.lost(&server, &error, since.elapsed());
                     self.queue(Queue::untake);
                     self.lost(policy, Some(id), acknowledged);
@@ -278,22 +286,26 @@ impl Destination {
         }
     }
 
-    /// Connects to the first of the `count` most preferred servers that answers.
+    /// Connects to the first of these servers that answers.
     async fn connect(
         &self,
         dial: &impl Dial,
         policy: Policy,
-        count: usize,
+        servers: &[&Address],
         counts: &Counts,
     ) -> io::Result<Live> {
         let (mut kind, mut errors) = (io::ErrorKind::Other, Vec::new());
         let generation = dial.generation();
-        for address in self.addresses.iter().take(count) {
+        for &address in servers {
             match dial.dial(address, policy.timeout).await {
                 Ok(connection) => {
                     counts.connects.add(1);
                     let id = NEXT_CONNECTION.fetch_add(1, Relaxed);
                     let live = Live::new(id, address.clone(), connection, generation);
+                    let preferred = self.addresses.iter().take_while(|other| *other != address);
+                    let hung =
+                        preferred.filter_map(|a| Some(format!("{a}: {}", self.hung.reason(a)?)));
+                    errors.extend(hung);
                     return Ok(Live { passed_over: errors.join("; "), ..live });
                 }
                 Err(error) => {

@@ -31,6 +31,14 @@ use ring::Ring;
 #[non_exhaustive]
 pub enum Route {
     /// The first server that answers; preferred ones are retried every minute.
+    ///
+    /// A server whose kernel acknowledges nothing for the
+    /// [`timeout`](crate::SenderBuilder::timeout) hangs: the others come first from then on. It
+    /// gets points again after it has proven that it reads, by closing an empty connection that the
+    /// sender has closed. Until its receive buffer is full (about 130 KB on Linux), a server that
+    /// hangs cannot be told from one that reads. Points in that buffer are resent elsewhere if they
+    /// were written within the [`resend_window`](crate::SenderBuilder::resend_window); earlier ones
+    /// are stored when the server continues, and lost if it is killed.
     #[default]
     Failover,
     /// Every server.

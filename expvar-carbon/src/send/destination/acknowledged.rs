@@ -1,5 +1,6 @@
 //! Bytes acknowledged by the peer's kernel.
 
+use std::io;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -23,13 +24,15 @@ pub(super) struct Acknowledged {
 }
 
 impl Acknowledged {
-    /// The error of a silent peer.
-    pub(super) const SILENT: &str = "the server stopped acknowledging data";
-
     pub(super) fn new(connection: &Connection) -> Self {
         let now = Instant::now();
         let known = connection.tcp().and_then(unacknowledged::bytes);
         Self { bytes: known.map(|_| 0), stuck: None, is_silent: false, ask_at: now }
+    }
+
+    /// The error of a silent peer.
+    pub(super) fn silent() -> io::Error {
+        io::Error::new(io::ErrorKind::TimedOut, "the server stopped acknowledging data")
     }
 
     /// Queries the kernel when due; marks the peer silent after `timeout` without progress.

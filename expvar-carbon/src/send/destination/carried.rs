@@ -22,6 +22,7 @@ impl Destination {
     /// first one. All of them have a copy of the queue.
     pub(crate) fn leave_to(&self, heirs: &[Arc<Destination>]) {
         let Some(first) = heirs.first() else { return };
+        heirs.iter().for_each(|heir| self.leave_hung_to(heir));
         let Carried { live, closing, away } = std::mem::take(&mut *self.carried.lock());
         let heir = |server: &Address, connection: u64| {
             let heir = heirs

@@ -68,8 +68,7 @@ impl Closing {
             self.acknowledged.ask(&self.connection, self.written, now, self.timeout);
             let is_open = self.acknowledged.bytes.is_some_and(|a| a < self.written);
             if self.acknowledged.is_silent {
-                let error = io::Error::new(io::ErrorKind::TimedOut, Acknowledged::SILENT);
-                break Closed::Lost(error, self.acknowledged.bytes);
+                break Closed::Lost(Acknowledged::silent(), self.acknowledged.bytes);
             }
             if now >= end && !is_open {
                 break Closed::Unconfirmed;
@@ -90,7 +89,8 @@ impl Closing {
                     self.acknowledged.ask_last(&self.connection, self.written, self.timeout);
                     break match self.acknowledged.bytes {
                         Some(acknowledged) if acknowledged < self.written => {
-                            Closed::Lost(io::ErrorKind::TimedOut.into(), Some(acknowledged))
+                            let error = io::Error::other("not read when others took over");
+                            Closed::Lost(error, Some(acknowledged))
                         }
                         _ => Closed::Unconfirmed,
                     };
@@ -152,9 +152,15 @@ impl Destination {
             };
             tickets.retain(|ticket| !ticket.is_closed());
             match closed {
-                Closed::Read => self.queue(|q| q.confirm(id)),
+                Closed::Read => {
+                    self.hung.clear(&server);
+                    self.queue(|q| q.confirm(id));
+                }
                 Closed::Unconfirmed => self.queue(|q| q.unconfirm(id)),
                 Closed::Lost(error, acknowledged) => {
+                    if error.kind() == io::ErrorKind::TimedOut {
+                        self.hung.mark(&server, &error);
+                    }
                     counts.failed(format!("{server}: {error}"));
                     self.lost(policy, Some(id), acknowledged);
                 }

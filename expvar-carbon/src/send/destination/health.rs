@@ -128,7 +128,9 @@ impl<'a> Health<'a> {
         if error.kind() == io::ErrorKind::TimedOut {
             // A hanging server still accepts connections.
             self.proof = self.timeout + Backoff::FIRST;
-            self.gone(text);
+            if !self.destination.has_choice() {
+                self.gone(text);
+            }
         } else if lived < Backoff::FIRST {
             self.brief += 1;
             if self.brief > 1 {

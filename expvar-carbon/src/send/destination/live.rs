@@ -3,13 +3,13 @@
 use std::io;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use super::End;
 use super::acknowledged::Acknowledged;
 use super::closing::Closing;
 use crate::send::address::Address;
-use crate::send::connection::Connection;
+use crate::send::connection::{Connection, Step};
 use expvar_push::Queue;
 
 /// An open connection.
@@ -56,10 +56,8 @@ impl Live {
         queue: impl FnOnce(&mut dyn FnMut(&mut Queue)),
         better: Option<Live>,
     ) -> End {
-        match timeout(limit, self.connection.shutdown()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return self.lost(error, limit),
-            Err(late) => return self.lost(late.into(), limit),
+        if let Err(error) = self.step(Step::Shutdown, 0, limit).await {
+            return self.lost(error, limit);
         }
         queue(&mut |q| q.closing(self.id));
         let closing = Closing {
@@ -71,6 +69,35 @@ impl Live {
             timeout: limit,
         };
         End::Closing(closing, better)
+    }
+
+    /// Performs a step. Fails after `limit` in which the server has taken nothing; a slow server
+    /// may take longer. `so_far` bytes were written besides those that [`written`](Self::written)
+    /// counts.
+    pub(super) async fn step(
+        &mut self,
+        step: Step<'_>,
+        so_far: u64,
+        limit: Duration,
+    ) -> io::Result<usize> {
+        let Self { connection, acknowledged, written, .. } = self;
+        let mut late = Instant::now() + limit;
+        loop {
+            let ask_at = acknowledged.bytes.map_or(late, |_| acknowledged.ask_at.min(late));
+            if let Ok(done) = timeout_at(ask_at, connection.step(step)).await {
+                return done;
+            }
+            let (before, now) = (acknowledged.bytes, Instant::now());
+            acknowledged.ask(connection, *written + so_far, now, limit);
+            if acknowledged.is_silent {
+                return Err(Acknowledged::silent());
+            }
+            if acknowledged.bytes > before {
+                late = now + limit;
+            } else if now >= late {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
     }
 
     pub(super) fn lost(mut self, error: io::Error, limit: Duration) -> End {

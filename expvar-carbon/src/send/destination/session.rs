@@ -3,7 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use futures_util::future::{Fuse, FusedFuture, FutureExt};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::acknowledged::Acknowledged;
 use super::health::Health;
@@ -11,6 +12,7 @@ use super::live::Live;
 use super::{Command, Destination, End, HURRY, Host, Policy};
 use crate::render::refusal::Refusal;
 use crate::send::address::{Address, Scheme};
+use crate::send::connection::Step;
 use crate::send::network::Dial;
 use expvar_push::Batch;
 
@@ -42,6 +44,8 @@ impl Session<'_, '_> {
         let mut out = Vec::new();
         let since = self.live.since;
         let mut failback = Instant::now() + FAILBACK;
+        let better = Fuse::terminated();
+        tokio::pin!(better);
         let is_udp = self.scheme() == Scheme::Udp;
         let is_tls = self.scheme() == Scheme::Tls;
         let mut resolve = Instant::now() + RESOLVE;
@@ -58,8 +62,7 @@ impl Session<'_, '_> {
             let Live { connection, acknowledged, written, .. } = &mut self.live;
             acknowledged.ask(connection, *written, now, self.policy.timeout);
             if acknowledged.is_silent {
-                let error = io::Error::new(io::ErrorKind::TimedOut, Acknowledged::SILENT);
-                return self.lost(error);
+                return self.lost(Acknowledged::silent());
             }
             let acknowledged = acknowledged.bytes;
             self.health.lives(now - since);
@@ -107,16 +110,9 @@ impl Session<'_, '_> {
             if !serves || now - self.live.last_write >= IDLE {
                 return self.close(None).await;
             }
-            if place > 0 && now >= failback {
-                failback = now + FAILBACK;
-                let counts = self.health.counts();
-                let better = tokio::select! {
-                    better = self.destination.connect(dial, self.policy, place, counts) => better,
-                    () = self.destination.until_left(host) => continue,
-                };
-                if let Ok(better) = better {
-                    return self.close(Some(better)).await;
-                }
+            if place > 0 && now >= failback && better.is_terminated() {
+                let (destination, counts) = (self.destination, self.health.counts());
+                better.set(destination.prefer(dial, self.policy, place, counts).fuse());
             }
             let mut next = if waits { self.live.gather_until } else { self.live.last_write + IDLE };
             if let Some(oldest) = oldest {
@@ -125,7 +121,7 @@ impl Session<'_, '_> {
             if acknowledged.is_some_and(|a| a < self.live.written) {
                 next = next.min(self.live.acknowledged.ask_at);
             }
-            if place > 0 {
+            if place > 0 && better.is_terminated() {
                 next = next.min(failback);
             }
             if is_udp {
@@ -137,6 +133,10 @@ impl Session<'_, '_> {
             tokio::select! {
                 biased;
                 error = self.live.connection.until_closed() => return self.lost(error),
+                better = &mut better => match better {
+                    Some(better) => return self.close(Some(better)).await,
+                    None => failback = Instant::now() + FAILBACK,
+                },
                 () = self.destination.wake.notified() => {}
                 () = sleep_until(next) => {}
             }
@@ -158,7 +158,8 @@ impl Session<'_, '_> {
         }
         let (mut rest, mut refused) = (out.as_slice(), 0);
         while !rest.is_empty() {
-            match timeout(self.policy.timeout, self.live.connection.write(rest)).await? {
+            let so_far = (out.len() - rest.len()) as u64;
+            match self.live.step(Step::Write(rest), so_far, self.policy.timeout).await {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => rest = &rest[n..],
                 Err(e) if e.kind() == io::ErrorKind::InvalidInput => {
@@ -171,7 +172,7 @@ impl Session<'_, '_> {
                 Err(e) => return Err(e),
             }
         }
-        timeout(self.policy.timeout, self.live.connection.flush()).await??;
+        self.live.step(Step::Flush, out.len() as u64, self.policy.timeout).await?;
         let now = Instant::now();
         self.live.written += out.len() as u64;
         self.live.last_write = now;

@@ -426,3 +426,85 @@ async fn another_server_is_told_of_until_the_preferred_one_serves_again() {
     );
     assert!(told[1].starts_with("points go to tcp://one:1 again, after "), "{told:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_hangs_is_left_for_another_until_it_proves_that_it_reads() {
+    let mut stage = stage(&["one:1", "two:1"], 1 << 20, &[], true);
+    let text = "a 1 1\n".repeat(2_000);
+    stage.push(&text);
+    let start = Instant::now();
+    let _hung = stage.server().await;
+    let mut two = stage.server().await;
+    assert!(start.elapsed() <= POLICY.timeout + Backoff::FIRST, "{:?}", start.elapsed());
+    let mut got = vec![0; text.len()];
+    two.read_exact(&mut got).await.unwrap();
+    assert_eq!(got, text.as_bytes(), "whole, from the start");
+    // It still accepts connections. They bring nothing, and meanwhile points go to the other.
+    let mut proofs = Vec::new();
+    for second in 1.. {
+        sleep(Duration::from_secs(1)).await;
+        let line = format!("a {second} 2");
+        stage.push(&format!("{line}\n"));
+        assert_eq!(lines(&mut two).await, [line]);
+        proofs.extend(stage.servers.try_recv());
+        if proofs.len() == 5 {
+            assert!(second >= 300, "one at a time, each for a minute: {second}");
+            break;
+        }
+        assert!(second < 900, "{}", proofs.len());
+    }
+    let mut last = proofs.pop().unwrap();
+    let mut nothing = String::new();
+    last.read_to_string(&mut nothing).await.unwrap();
+    assert_eq!(nothing, "");
+    let failed_over = "points go to tcp://two:1, because a preferred server fails: tcp://one:1: \
+                       timed out";
+    assert_eq!(told(&stage), [failed_over]);
+    drop(last);
+    let mut one = stage.server().await;
+    stage.push("a 0 3\n");
+    assert_eq!(lines(&mut one).await, ["a 0 3"]);
+    assert!(told(&stage)[1].starts_with("points go to tcp://one:1 again, after "));
+    let mut rest = String::new();
+    two.read_to_string(&mut rest).await.unwrap();
+    assert_eq!(rest, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn servers_that_all_hang_are_tried_in_turn() {
+    let mut stage = stage(&["one:1", "two:1"], 1 << 20, &[], true);
+    stage.push(&"a 1 1\n".repeat(2_000));
+    let mut hung = Vec::new();
+    for _ in 0..4 {
+        hung.push(stage.server().await);
+    }
+    let names: Vec<_> = stage.script.calls.lock().iter().map(|(name, _)| name.clone()).collect();
+    assert_eq!(names, ["tcp://one:1", "tcp://two:1", "tcp://one:1", "tcp://two:1"]);
+    let told = told(&stage);
+    let away = told.iter().filter(|event| event.contains("unreachable, points are queued"));
+    assert_eq!(away.count(), 1, "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_hung_and_was_restarted_serves_again() {
+    let mut stage = stage(&["one:1", "two:1"], 1 << 20, &[true, true, false, false, true], true);
+    let start = Instant::now();
+    stage.push(&"a 1 1\n".repeat(2_000));
+    let hung = stage.server().await;
+    let mut two = stage.server().await;
+    let reader = tokio::spawn(async move {
+        let mut text = String::new();
+        two.read_to_string(&mut text).await.unwrap();
+    });
+    drop(hung);
+    // At the first attempt it is refused twice: the process has ended. A minute later it is there.
+    while start.elapsed() < Duration::from_secs(140) {
+        sleep(Duration::from_secs(1)).await;
+        stage.push("a 2 2\n");
+    }
+    let mut one = stage.server().await;
+    assert_eq!(lines(&mut one).await, ["a 2 2"]);
+    reader.await.unwrap();
+    let names: Vec<_> = stage.script.calls.lock().iter().map(|(name, _)| name.clone()).collect();
+    assert_eq!(names[2..], ["tcp://one:1", "tcp://one:1", "tcp://one:1"]);
+}
