@@ -255,7 +255,7 @@ fn add(
     if doubtful {
         let text = "a histogram of whole numbers without a unit records durations in nanoseconds, \
                     whatever its name says: declare `unit: Nanoseconds`, which Prometheus gets in \
-                    seconds, or `unit: Seconds`";
+                    seconds, or `init: Histogram::floats()`, which records seconds";
         declared::report_conflict(name, text.into());
     }
     Ok(())

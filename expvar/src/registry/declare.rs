@@ -33,7 +33,8 @@
 /// - The name: a literal, a constant, or `concat!(…)`.
 /// - Attributes: any that a static can have, such as `#[cfg(…)]` or `#[deprecated]`.
 /// - `unit:` a [`Unit`](crate::Unit), as `Bytes` or `Unit::Bytes`. With a unit of time, histograms
-///   record durations in it, also those in a map or a family.
+///   record durations in it, also those in a map or a family. A histogram of whole numbers rounds
+///   down: add `init: Histogram::floats()` to `unit: Seconds`.
 /// - `label:` the name of a map's keys, or `labels: ["route", "method"]`, one for each level.
 /// - `counter`: the numbers of a map or gauge only go up.
 /// - `buckets:` bounds at which a histogram counts exactly, or those in a map or family, in the

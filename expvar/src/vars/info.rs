@@ -30,7 +30,8 @@ pub enum Unit {
     Microseconds,
     /// Thousandths of a second.
     Milliseconds,
-    /// Seconds.
+    /// Seconds. Durations in them lose their fraction, except in
+    /// [`Histogram::floats`](crate::Histogram::floats).
     Seconds,
     /// A ratio, from 0 to 1.
     Ratio,

@@ -101,7 +101,21 @@ impl Histogram {
     }
 
     /// Records a duration in the declared unit. Default: nanoseconds (at most 584 years), or
-    /// seconds for a histogram of fractions. Whole numbers are rounded down.
+    /// seconds for a histogram of fractions.
+    ///
+    /// A histogram of whole numbers rounds down: in whole seconds, 1.5 s is 1 and 0.9 s is 0. Use
+    /// [`Histogram::floats`] for seconds, or nanoseconds, which Prometheus gets in seconds.
+    ///
+    /// ```
+    /// use expvar::{Histogram, Unit};
+    /// use std::time::Duration;
+    ///
+    /// let (whole, floats) = (Histogram::new().timed_in(Unit::Seconds), Histogram::floats());
+    /// for histogram in [&whole, &floats] {
+    ///     histogram.record_duration(Duration::from_millis(1500));
+    /// }
+    /// assert_eq!((whole.snapshot().sum(), floats.snapshot().sum_float()), (1, 1.5));
+    /// ```
     #[inline]
     pub fn record_duration(&self, duration: Duration) {
         if !self.timed().is_nanoseconds() {
