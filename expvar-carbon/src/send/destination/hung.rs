@@ -16,6 +16,10 @@ use crate::send::stats::Counts;
 /// How long to wait until a server closes an empty connection; then the next one is made.
 const PROOF: Duration = Duration::from_secs(60);
 
+/// For how long a new connection goes to other servers first. Connections that last a minute let a
+/// server that hung prove that it reads; shorter ones do not get that far.
+const LAST_CHOICE: Duration = Duration::from_secs(600);
+
 /// Which servers of a destination hang. They are tried after all others.
 #[derive(Default)]
 pub(super) struct Hung(Mutex<Vec<Mark>>);
@@ -57,7 +61,8 @@ impl Destination {
     /// that has hung the longest is first, so that all are tried in turn.
     pub(super) fn attempts(&self) -> Vec<&Address> {
         let mut addresses: Vec<_> = self.addresses.iter().collect();
-        addresses.sort_by_key(|address| self.hung.since(address));
+        let recent = |since: &Instant| since.elapsed() < LAST_CHOICE;
+        addresses.sort_by_key(|address| self.hung.since(address).filter(recent));
         addresses
     }
 

@@ -508,3 +508,23 @@ async fn a_server_that_hung_and_was_restarted_serves_again() {
     let names: Vec<_> = stage.script.calls.lock().iter().map(|(name, _)| name.clone()).collect();
     assert_eq!(names[2..], ["tcp://one:1", "tcp://one:1", "tcp://one:1"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_hung_is_tried_again_though_no_connection_lasts() {
+    let mut stage = stage(&["one:1", "two:1"], 1 << 20, &[], true);
+    stage.push(&"a 1 1\n".repeat(2_000));
+    let _hung = stage.server().await;
+    let start = Instant::now();
+    let is_one = |stage: &Stage| stage.script.calls.lock().last().unwrap().0 == "tcp://one:1";
+    loop {
+        stage.push("a 2 2\n");
+        let mut server = stage.server().await;
+        if is_one(&stage) {
+            break;
+        }
+        let reader = async { server.read_to_string(&mut String::new()).await };
+        let _ = timeout(Duration::from_secs(30), reader).await;
+    }
+    let waited = start.elapsed();
+    assert!((600..700).contains(&waited.as_secs()), "{waited:?}");
+}
