@@ -8,7 +8,7 @@
 //! - [`schedule`], [`poller`], [`collector`]: all of them, each in time.
 //! - [`cluster`]: several samlares that share their endpoints.
 //! - [`output`]: to Carbon, or to standard output.
-//! - [`daemon`], [`once`]: the commands; [`notify`]: systemd; [`file_limit`]: open files.
+//! - [`daemon`], [`once`], [`seen`]: the commands; [`notify`]: systemd; [`file_limit`]: open files.
 //! - [`watch`]: services in a terminal.
 //! - [`state`], [`news`], [`outage`], [`counts`], [`log`], [`page`]: what samlare tells of itself.
 #![forbid(unsafe_code)]
@@ -32,6 +32,7 @@ pub mod output;
 pub mod page;
 pub mod poller;
 pub mod schedule;
+pub mod seen;
 pub mod shard;
 pub mod state;
 pub mod watch;

@@ -10,6 +10,7 @@ use samlare::daemon::{self, Daemon};
 use samlare::discover::Source;
 use samlare::log::Log;
 use samlare::once;
+use samlare::seen;
 use samlare::shard::Shard;
 
 const HELP: &str = "\
@@ -133,12 +134,13 @@ fn check(path: PathBuf) -> ExitCode {
         Err(errors) => return complain(&errors),
     };
     let name = path.display();
-    let mut wrong: Vec<_> = warnings.iter().map(|w| format!("{name}: {w}")).collect();
     // Files of targets are here; other sources are somebody's to ask.
     let Some(runtime) = runtime() else { return ExitCode::FAILURE };
     let log = Log::stderr(config.log_format);
     let files = |source: &Source| matches!(source, Source::Files(_));
     let (endpoints, found) = runtime.block_on(once::gather(&config, &log, files));
+    let warnings = runtime.block_on(seen::decide(warnings, &endpoints));
+    let mut wrong: Vec<_> = warnings.iter().map(|w| format!("{name}: {w}")).collect();
     wrong.extend(found);
     if wrong.is_empty() {
         let share = runtime.block_on(share(&config, &endpoints));
@@ -190,10 +192,13 @@ fn once(path: PathBuf) -> ExitCode {
         Err(errors) => return complain(&errors),
     };
     let name = path.display();
-    let mut wrong: Vec<_> = warnings.iter().map(|w| format!("{name}: {w}")).collect();
     let log = Log::stderr(config.log_format);
     let Some(runtime) = runtime() else { return ExitCode::FAILURE };
-    match runtime.block_on(once::poll(&config, &log, &mut std::io::stdout().lock())) {
+    let (endpoints, sources) = runtime.block_on(once::gather(&config, &log, |_| true));
+    let warnings = runtime.block_on(seen::decide(warnings, &endpoints));
+    let mut wrong: Vec<_> = warnings.iter().map(|w| format!("{name}: {w}")).collect();
+    wrong.extend(sources);
+    match runtime.block_on(once::poll(endpoints, &mut std::io::stdout().lock())) {
         Ok(found) => {
             wrong.extend(found);
             if wrong.is_empty() { ExitCode::SUCCESS } else { complain(&wrong) }

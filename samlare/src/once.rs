@@ -19,7 +19,7 @@ use crate::schedule::Clock;
 use crate::state::{State, Taken};
 
 /// How many endpoints are polled at the same time.
-const AT_ONCE: usize = 256;
+pub(crate) const AT_ONCE: usize = 256;
 
 /// The timeout of a source.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -114,19 +114,15 @@ fn single(endpoints: &mut Vec<Endpoint>, listed: usize, wrong: &mut Vec<String>)
     });
 }
 
-/// Polls everything once and writes the lines to `out`, in the file's order.
+/// Polls endpoints once and writes the lines to `out`, in their order.
 ///
-/// Returns a line for each problem: those of [`gather`], failed endpoints, and points that Graphite
-/// cannot store or distinguish.
+/// Returns a line for each problem: failed endpoints, and points that Graphite cannot store or
+/// distinguish.
 ///
 /// # Errors
 /// `out` cannot be written.
-pub async fn poll(
-    config: &Config,
-    log: &Log,
-    out: &mut impl Write,
-) -> std::io::Result<Vec<String>> {
-    let (endpoints, mut wrong) = gather(config, log, |_| true).await;
+pub async fn poll(endpoints: Vec<Endpoint>, out: &mut impl Write) -> std::io::Result<Vec<String>> {
+    let mut wrong = Vec::new();
     let secs = Clock::System.now_ms() / 1000;
     let slots = Arc::new(Semaphore::new(AT_ONCE));
     let mut polls = JoinSet::new();

@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 use xxhash_rust::xxh64::xxh64;
 
 use crate::config::{Carbon, Rule};
-use crate::log::Log;
+use crate::log::{Level, Log};
 use crate::outage;
 
 /// Batches queued for a slow standard output; further ones are dropped and counted.
@@ -42,6 +42,11 @@ impl Output {
             None => Destination::Print(printer()),
             Some(carbon) => {
                 let (sender, driver) = telling(carbon, log).build()?;
+                let recovered = sender.stats().points_recovered;
+                if recovered > 0 {
+                    let message = "points of an earlier process are sent from SpoolDir";
+                    log.event(Level::Info, message, &[("points", &recovered)]);
+                }
                 tokio::spawn(driver.run(std::future::pending()));
                 Destination::Carbon(sender)
             }

@@ -137,6 +137,14 @@ impl Poller {
         tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err(error.to_string()))
     }
 
+    /// Fetches the current document, to look at it.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) async fn fetch(&mut self) -> Result<Body, Failure> {
+        self.client.get().await
+    }
+
     /// Polls once, now, into `lines`.
     ///
     /// # Errors
@@ -192,6 +200,17 @@ fn read_and_send(
     })
 }
 
+/// The problem of a document, with the usual reason if it is a web page.
+fn described(problem: &document::Problem, body: &[u8]) -> String {
+    let is_page = body.trim_ascii_start().first() == Some(&b'<');
+    let why = if is_page {
+        ": it is a web page, perhaps a login: check URL, Headers and BearerTokenFile"
+    } else {
+        ""
+    };
+    format!("{problem}{why}")
+}
+
 /// Renders an answer; returns what it brought. `accuses` tells of a failure at once.
 fn read(
     endpoint: &Endpoint,
@@ -218,7 +237,7 @@ fn read(
         };
         let rules = &endpoint.polling.rules;
         document::read(body.bytes(), &endpoint.prefix, rules, &mut points)
-            .map_err(|problem| problem.to_string())?;
+            .map_err(|problem| described(&problem, body.bytes()))?;
         let (taken, is_too_large) = (points.taken, points.is_too_large);
         conflicts.end();
         if is_too_large {

@@ -222,3 +222,65 @@ fn help_and_version_are_commands_and_a_mistake_costs_two_lines() {
         "samlare: flag provided but not defined: -bogus\nsamlare help lists commands and flags\n"
     );
 }
+
+#[test]
+fn a_key_with_a_dot_is_a_mistake_only_where_no_document_has_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let body = r#"{"http.errors": 1, "memstats": {"BySize": 2}, "routes": {"GET /*": 3}, "n": 4}"#;
+    let service = Service::start(move |_, stream| {
+        let _ = stream.write_all(&document(body));
+    });
+    let url = service.url("/v");
+    let endpoint = format!("[[endpoint]]\nURL = \"{url}\"\nPrefix = \"p\"\n");
+    // Services such as those of go-metrics have keys with dots: each of these is ignored.
+    let good = format!(
+        "IgnoreMetrics = [\"http.errors\", \"GET /*\"]\n{endpoint}\
+         [[endpoint.renames]]\nFrom = \"http.errors\"\nTo = \"errors\"\n"
+    );
+    let (code, _, said) = run("check", dir.path(), &good);
+    assert_eq!((code, said.as_str()), (0, ""));
+    let (code, lines, said) = run("once", dir.path(), &good);
+    assert_eq!((code, said.as_str(), lines.lines().count()), (0, "", 2), "{lines}");
+
+    let bad = format!("IgnoreMetrics = [\"http.errors\", \"memstats.BySize\"]\n{endpoint}");
+    let begin = format!("samlare: {}: line 1: ", dir.path().join("config.toml").display());
+    let wrong = begin.clone()
+        + "IgnoreMetrics: \"memstats.BySize\" is compared with single keys, not with paths: write \
+           \"BySize\", unless a key has the dot itself (polled 1 endpoint: none has this key)\n";
+    for command in ["check", "once"] {
+        let (code, _, said) = run(command, dir.path(), &bad);
+        assert_eq!((code, said), (1, wrong.clone()), "{command}");
+    }
+
+    let dead = free_port();
+    let away = format!(
+        "IgnoreMetrics = [\"a.b\"]\n[[endpoint]]\nURL = \"http://127.0.0.1:{dead}/\"\nPrefix = \"p\"\n"
+    );
+    let (code, _, said) = run("check", dir.path(), &away);
+    assert_eq!(code, 1);
+    assert!(
+        said.ends_with("unless a key has the dot itself (not known: no answer from 1 endpoint)\n"),
+        "{said}"
+    );
+    let (code, _, said) = run("check", dir.path(), &endpoint);
+    assert_eq!((code, said.as_str()), (0, ""));
+}
+
+#[test]
+fn a_web_page_in_place_of_a_document_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Service::start(|_, stream| {
+        let _ = stream.write_all(&document("\n<!DOCTYPE html><title>Sign in</title>"));
+    });
+    let url = service.url("/v");
+    let config = format!("[[endpoint]]\nURL = \"{url}\"\nPrefix = \"p\"\n");
+    let (code, _, said) = run("once", dir.path(), &config);
+    assert_eq!(code, 1);
+    assert_eq!(
+        said,
+        format!(
+            "samlare: {url}: not JSON: expected a value at byte 1, not \"<\": it is a web page, \
+             perhaps a login: check URL, Headers and BearerTokenFile\n"
+        )
+    );
+}

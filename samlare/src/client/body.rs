@@ -14,6 +14,10 @@ use super::pace::Pace;
 /// Smaller bodies do not count toward the total.
 const SMALL_BYTES: usize = 64 << 10;
 
+/// Long bodies are gathered in pieces of this size: growing one buffer would leave an allocator with
+/// as many holes as there are bytes.
+const PIECE_BYTES: usize = 64 << 10;
+
 /// The most memory of all larger bodies being read.
 const LARGE_TOTAL_BYTES: usize = 512 << 20;
 
@@ -41,43 +45,74 @@ impl Body {
 /// A body being read.
 pub(super) struct Gathering {
     limit: usize,
-    /// The content while it is one piece.
+    length: usize,
+    /// The content while it came in one piece.
     first: Bytes,
-    /// The content after that.
-    bytes: Vec<u8>,
+    /// The content after that: full pieces, and the last one.
+    full: Vec<Vec<u8>>,
+    last: Vec<u8>,
     shares: Shares,
     pace: Pace,
 }
 
 impl Gathering {
     pub(super) fn new(limit: usize) -> Gathering {
-        let (first, bytes) = (Bytes::new(), Vec::new());
-        Gathering { limit, first, bytes, shares: Shares::default(), pace: Pace::new() }
+        let (first, full, last) = (Bytes::new(), Vec::new(), Vec::new());
+        let (shares, pace) = (Shares::default(), Pace::new());
+        Gathering { limit, length: 0, first, full, last, shares, pace }
     }
 
     /// Appends a piece. Memory follows the received bytes, whatever the header announced.
     pub(super) async fn add(&mut self, piece: Bytes) -> Result<(), Failure> {
         self.pace.step().await;
-        let length = self.first.len() + self.bytes.len() + piece.len();
-        if length > self.limit {
+        self.length += piece.len();
+        if self.length > self.limit {
             return Err(Failure::TooLarge(self.limit));
         }
-        self.shares.cover(length)?;
-        if length == piece.len() {
+        self.shares.cover(self.length)?;
+        if self.length == piece.len() {
             self.first = piece;
             return Ok(());
         }
-        if !self.first.is_empty() {
-            self.bytes.reserve(length.max(SMALL_BYTES / 4));
-            self.bytes.extend_from_slice(&std::mem::take(&mut self.first));
-        }
-        self.bytes.extend_from_slice(&piece);
+        let first = std::mem::take(&mut self.first);
+        self.append(&first);
+        self.append(&piece);
         Ok(())
+    }
+
+    fn append(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if self.last.len() == PIECE_BYTES {
+                let next = Vec::with_capacity(PIECE_BYTES);
+                self.full.push(std::mem::replace(&mut self.last, next));
+            }
+            let (now, later) = bytes.split_at(bytes.len().min(PIECE_BYTES - self.last.len()));
+            if self.last.is_empty() {
+                self.last.reserve(now.len().max(PIECE_BYTES / 4));
+            }
+            self.last.extend_from_slice(now);
+            bytes = later;
+        }
+    }
+
+    /// The content in one piece.
+    async fn whole(&mut self) -> Bytes {
+        if self.full.is_empty() {
+            let last = std::mem::take(&mut self.last);
+            return if last.is_empty() { std::mem::take(&mut self.first) } else { last.into() };
+        }
+        let mut whole = Vec::with_capacity(self.length);
+        for piece in self.full.drain(..) {
+            whole.extend_from_slice(&piece);
+            self.pace.step().await;
+        }
+        whole.extend_from_slice(&self.last);
+        whole.into()
     }
 
     /// Finishes the body according to its headers.
     pub(super) async fn body(mut self, headers: HeaderMap) -> Result<Body, Failure> {
-        let came = if self.bytes.is_empty() { self.first } else { self.bytes.into() };
+        let came = self.whole().await;
         let wire_bytes = came.len();
         let bytes = if is_gzip(&headers)? {
             gunzip::decompress(&came, self.limit, &mut self.shares, &mut self.pace).await?.into()
@@ -132,6 +167,28 @@ impl Shares {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_body_is_whole_whatever_the_sizes_of_its_pieces() {
+        for sizes in [
+            &[][..],
+            &[5],
+            &[PIECE_BYTES * 3],
+            &[5, 6],
+            &[PIECE_BYTES - 1, 1],
+            &[PIECE_BYTES, PIECE_BYTES, 1],
+            &[1, PIECE_BYTES * 3, 7, PIECE_BYTES - 8, 1],
+        ] {
+            let length: usize = sizes.iter().sum();
+            let sent: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            let (mut gathering, mut rest) = (Gathering::new(length), Bytes::from(sent.clone()));
+            for size in sizes {
+                gathering.add(rest.split_to(*size)).await.unwrap();
+            }
+            let body = gathering.body(HeaderMap::new()).await.unwrap();
+            assert!(body.bytes() == sent && body.wire_bytes == length, "{sizes:?}");
+        }
+    }
 
     #[test]
     fn labels_are_read_as_go_reads_them() {

@@ -11,6 +11,8 @@ pub struct Problem {
     pub key: String,
     /// The problem and a remedy. Never contains a value of the file.
     pub message: String,
+    /// A key that this is no problem for if a document has it.
+    pub unseen: Option<String>,
 }
 
 impl fmt::Display for Problem {

@@ -56,13 +56,15 @@ pub(super) fn key(section: &Section<'_>, key: &'static str, text: &str) {
 pub(super) fn bare(section: &Section<'_>, key: &'static str, names: &[String]) {
     for name in names {
         if let Some((_, last)) = name.rsplit_once('.') {
-            section.warn(
+            section.warn_unless_seen(
                 key,
+                name,
                 format!("{name:?} is compared with single keys, not with paths: write {last:?}, unless a key has the dot itself"),
             );
         } else if name.contains('*') {
-            section.warn(
+            section.warn_unless_seen(
                 key,
+                name,
                 format!("{name:?} is compared with whole keys, where * stands for itself: write each key"),
             );
         }
@@ -75,7 +77,12 @@ pub(super) fn shared(file: &File, endpoints: &[(usize, Endpoint)]) {
     let mut urls: BTreeMap<(&str, String), usize> = BTreeMap::new();
     let mut names: BTreeMap<(&'static str, String), usize> = BTreeMap::new();
     let warn = |line: usize, key: &str, message: String| {
-        file.warnings.borrow_mut().push(Problem { line, key: format!("endpoint.{key}"), message });
+        file.warnings.borrow_mut().push(Problem {
+            line,
+            key: format!("endpoint.{key}"),
+            message,
+            unseen: None,
+        });
     };
     for (line, endpoint) in endpoints {
         let name = |text: &str| endpoint.polling.name(text).as_str().to_owned();

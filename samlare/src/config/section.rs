@@ -134,11 +134,18 @@ impl<'a> Section<'a> {
         self.file.warnings.borrow_mut().push(problem);
     }
 
+    /// Warns about a key that a document may have, or not.
+    pub(super) fn warn_unless_seen(&self, key: &str, name: &str, message: String) {
+        let unseen = Some(name.to_owned());
+        let problem = Problem { unseen, ..self.problem(key, message) };
+        self.file.warnings.borrow_mut().push(problem);
+    }
+
     fn problem(&self, key: &str, message: String) -> Problem {
         let found = self.name_of(key);
         let at = found.map_or(self.at.start, |name| name.span().start);
         let key = found.map_or(key, |name| name.get_ref());
-        Problem { line: self.file.lines.line(at), key: self.full(key), message }
+        Problem { line: self.file.lines.line(at), key: self.full(key), message, unseen: None }
     }
 
     fn full(&self, key: &str) -> String {
@@ -331,6 +338,7 @@ impl<'a> Section<'a> {
                 line: self.file.lines.line(name.span().start),
                 key: self.full(given),
                 message,
+                unseen: None,
             });
         }
     }

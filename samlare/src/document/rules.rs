@@ -73,6 +73,16 @@ impl Rules {
         }
     }
 
+    /// Nothing but these limits.
+    pub(crate) fn limited(limits: Limits) -> Self {
+        Rules { limits, ..Rules::default() }
+    }
+
+    /// Whether a key is ignored or renamed.
+    pub(crate) fn names(&self, key: &str) -> bool {
+        self.keys.contains_key(key)
+    }
+
     pub(super) fn ignores(&self, key: &str) -> bool {
         !self.keys.is_empty() && self.keys.get(key) == Some(&Rule::Ignore)
     }
