@@ -20,6 +20,10 @@ const BURST_DATAGRAMS: u32 = 32;
 /// The pause after a burst; limits the rate to 4.5 MB/s.
 const BURST_PAUSE: Duration = Duration::from_millis(10);
 
+/// How long to wait for a TLS server's alert after a failed write; it came before the failure.
+#[cfg(feature = "tls")]
+const ALERT: Duration = Duration::from_millis(100);
+
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
@@ -112,6 +116,17 @@ impl Connection {
                 return error;
             }
         }
+    }
+
+    /// The reason of a failed write. A TLS server that rejects a client says so and closes; the
+    /// kernel knows only of the close.
+    pub(crate) async fn reason(&mut self, error: io::Error) -> io::Error {
+        #[cfg(feature = "tls")]
+        if matches!(self, Connection::Tls(_)) && error.kind() != io::ErrorKind::TimedOut {
+            let read = tokio::time::timeout(ALERT, self.until_closed()).await;
+            return read.ok().filter(|e| e.kind() == io::ErrorKind::InvalidData).unwrap_or(error);
+        }
+        error
     }
 
     /// Performs a step; returns the number of bytes of a write.

@@ -103,6 +103,7 @@ impl Session<'_, '_> {
                     () = late => Err(io::ErrorKind::TimedOut.into()),
                 };
                 if let Err(error) = written {
+                    let error = self.live.connection.reason(error).await;
                     return self.lost(error);
                 }
                 continue;
