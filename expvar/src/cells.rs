@@ -48,7 +48,8 @@ use held::Held;
 use ids::Ids;
 pub(crate) use ids::Use;
 #[doc(hidden)]
-pub use number::add;
+pub use number::Fixed;
+pub(crate) use number::add;
 pub(crate) use number::{Cells, private, set, settled};
 pub(crate) use reader::{Reader, float_sum};
 use record::{Local, Thread};

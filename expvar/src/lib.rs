@@ -149,7 +149,7 @@ pub use visitor::{Shape, Step, Visitor};
 
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::cells::{add, age, shared_records};
+    pub use crate::cells::{Fixed, age, shared_records};
     pub use crate::declared::{Declaration, report_conflict};
     pub use crate::family::{Start, check_values};
     pub use crate::global::count_overflow;

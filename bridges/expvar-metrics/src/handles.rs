@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use expvar::__private::Live;
+use expvar::__private::{Fixed, Live};
 use expvar::{Counter, FloatGauge, Handle, Histogram, Kind, Var};
 use metrics::{CounterFn, GaugeFn, HistogramFn, Key};
 use parking_lot::Mutex;
@@ -72,7 +72,7 @@ impl<T> Shown<T> {
 
 /// A counter that does not expire, with its cell.
 struct Held {
-    cell: u32,
+    cell: Fixed,
     counter: Arc<Counter>,
 }
 
@@ -80,12 +80,21 @@ impl Held {
     fn new(counter: &Arc<Counter>) -> Option<Self> {
         counter.__cell().map(|cell| Self { cell, counter: Arc::clone(counter) })
     }
+
+    /// Has the arguments of `increment`, which need not be moved for the call.
+    #[cold]
+    #[inline(never)]
+    fn increment_cold(&self, n: u64) {
+        self.cell.add_cold(n);
+    }
 }
 
 impl CounterFn for Held {
     #[inline]
     fn increment(&self, n: u64) {
-        expvar::__private::add(self.cell, n);
+        if !self.cell.try_add(n) {
+            self.increment_cold(n);
+        }
     }
 
     fn absolute(&self, value: u64) {

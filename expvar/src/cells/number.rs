@@ -4,6 +4,8 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::page::{CELLS, Page, bump};
 use super::record::{self, Copy};
+use super::sizes::PLACES;
+use super::windows::place;
 use super::{Calling, IDS, LOCAL, NONE, STORE, Use, WINDOWS, lose, process};
 use crate::sync::AtomicU32;
 
@@ -108,14 +110,46 @@ pub(crate) fn private(id: u32) -> Option<(&'static Page, usize)> {
 
 /// Adds to a cell, wrapping. About a nanosecond where the calling thread does so often. Never
 /// blocks.
-#[doc(hidden)]
 #[inline]
-pub fn add(id: u32, n: u64) {
+pub(crate) fn add(id: u32, n: u64) {
     match private(id) {
         Some((page, at)) => bump(&page[at], n),
         None => add_cold(id, n),
     }
 }
+
+/// A cell that stays the same: the index of its window is computed once.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub struct Fixed {
+    id: u32,
+    place: u8,
+}
+
+impl Fixed {
+    pub(crate) fn new(id: u32) -> Self {
+        Self { id, place: place(id / CELLS as u32) as u8 }
+    }
+
+    /// Adds to the cell if the thread's windows have its page. Otherwise use
+    /// [`add_cold`](Self::add_cold).
+    #[inline]
+    pub fn try_add(self, n: u64) -> bool {
+        let place = usize::from(self.place) % PLACES;
+        let found = WINDOWS.with(|windows| windows.at_place(place, self.id, STORE.epoch()));
+        if let Some((page, at)) = found {
+            bump(&page[at], n);
+        }
+        found.is_some()
+    }
+
+    /// Adds to the cell after [`try_add`](Self::try_add) has failed.
+    pub fn add_cold(self, n: u64) {
+        add_cold(self.id, n);
+    }
+}
+
+const _: () = assert!(PLACES <= 1 << u8::BITS);
 
 /// The path of a thread's first recordings into many variables: inlines the case that the previous
 /// recording was in the same page.

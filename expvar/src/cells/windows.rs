@@ -73,7 +73,18 @@ impl Windows {
     /// copy in this epoch.
     #[inline(always)]
     pub(crate) fn at(&self, id: u32, epoch: u64) -> Option<(&'static Page, usize)> {
-        self.places.at(place(id / CELLS as u32), id, epoch)
+        self.at_place(place(id / CELLS as u32), id, epoch)
+    }
+
+    /// The same, of a cell whose place was computed before.
+    #[inline(always)]
+    pub(crate) fn at_place(
+        &self,
+        place: usize,
+        id: u32,
+        epoch: u64,
+    ) -> Option<(&'static Page, usize)> {
+        self.places.at(place, id, epoch)
     }
 
     /// The private copy of a page that lost its window to another.
@@ -101,8 +112,9 @@ impl Windows {
     }
 }
 
+/// The index of the window of a page.
 #[inline(always)]
-fn place(number: u32) -> usize {
+pub(super) fn place(number: u32) -> usize {
     number as usize % PLACES
 }
 

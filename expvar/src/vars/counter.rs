@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::cells::{Cells, Reader, Use};
+use crate::cells::{Cells, Fixed, Reader, Use};
 use crate::join::Rest;
 
 /// A counter that only goes up: requests, bytes, errors.
@@ -55,8 +55,8 @@ impl Counter {
     /// The counter's cell. A static's can change when it is merged; any other counter's is fixed
     /// until drop.
     #[doc(hidden)]
-    pub fn __cell(&self) -> Option<u32> {
-        self.cells.claim(Use::Up)
+    pub fn __cell(&self) -> Option<Fixed> {
+        self.cells.claim(Use::Up).map(Fixed::new)
     }
 
     /// Returns the value: the sum over all threads' cells, read one after the other.
