@@ -114,12 +114,7 @@ impl Config {
             let at = mistake.span().map_or(0, |span| span.start);
             let message = format!("this is not TOML: {}", mistake.message());
             let line = file.lines.line(at);
-            file.errors.borrow_mut().push(Problem {
-                line,
-                key: String::new(),
-                message,
-                unseen: None,
-            });
+            file.errors.borrow_mut().push(Problem::new(line, String::new(), message));
         }
         let config = read(Section::new(file, "", root.get_ref(), 0..0));
         let mut errors = file.errors.take();

@@ -6,8 +6,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::Semaphore;
+use futures_util::stream::{self, StreamExt};
 
 use crate::config::{Endpoint, Problem};
 use crate::document::{self, Number, Points, Rules};
@@ -20,23 +19,15 @@ use crate::state::State;
 /// Polls the endpoints to which such a key applies, once; none if there is no such warning.
 pub async fn decide(warnings: Vec<Problem>, endpoints: &[Endpoint]) -> Vec<Problem> {
     let names: Vec<String> = warnings.iter().filter_map(|w| w.unseen.clone()).collect();
-    let names: Arc<[String]> = names.into();
-    let slots = Arc::new(Semaphore::new(AT_ONCE));
     let concerned = endpoints.iter().filter_map(|endpoint| {
         let rules = &endpoint.polling.rules;
         let names: HashSet<String> =
             names.iter().filter(|name| rules.names(name)).cloned().collect();
-        (!names.is_empty()).then_some((endpoint.clone(), names))
+        (!names.is_empty()).then(|| (endpoint.clone(), names))
     });
-    let mut looks: FuturesUnordered<_> = concerned
-        .map(|(endpoint, names)| {
-            let slots = slots.clone();
-            async move {
-                let _slot = slots.acquire().await;
-                (look(endpoint, &names).await, names)
-            }
-        })
-        .collect();
+    let looks =
+        concerned.map(|(endpoint, names)| async move { (look(endpoint, &names).await, names) });
+    let mut looks = stream::iter(looks).buffer_unordered(AT_ONCE);
     let (mut seen, mut answers) = (HashSet::new(), Vec::new());
     while let Some((found, names)) = looks.next().await {
         answers.push((found.is_some(), names));

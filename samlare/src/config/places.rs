@@ -51,7 +51,7 @@ impl Places {
     /// An error of a key's setting, with its line.
     pub(crate) fn at(&self, key: &str, error: &dyn std::fmt::Display) -> Problem {
         let (line, key) = self.0.get(key).cloned().unwrap_or((1, key.to_owned()));
-        Problem { line, key, message: error.to_string(), unseen: None }
+        Problem::new(line, key, error.to_string())
     }
 
     /// The error of a key's setting.

@@ -15,6 +15,12 @@ pub struct Problem {
     pub unseen: Option<String>,
 }
 
+impl Problem {
+    pub(super) fn new(line: usize, key: String, message: String) -> Self {
+        Self { line, key, message, unseen: None }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.key.is_empty() {

@@ -77,12 +77,8 @@ pub(super) fn shared(file: &File, endpoints: &[(usize, Endpoint)]) {
     let mut urls: BTreeMap<(&str, String), usize> = BTreeMap::new();
     let mut names: BTreeMap<(&'static str, String), usize> = BTreeMap::new();
     let warn = |line: usize, key: &str, message: String| {
-        file.warnings.borrow_mut().push(Problem {
-            line,
-            key: format!("endpoint.{key}"),
-            message,
-            unseen: None,
-        });
+        let key = format!("endpoint.{key}");
+        file.warnings.borrow_mut().push(Problem::new(line, key, message));
     };
     for (line, endpoint) in endpoints {
         let name = |text: &str| endpoint.polling.name(text).as_str().to_owned();

@@ -145,7 +145,7 @@ impl<'a> Section<'a> {
         let found = self.name_of(key);
         let at = found.map_or(self.at.start, |name| name.span().start);
         let key = found.map_or(key, |name| name.get_ref());
-        Problem { line: self.file.lines.line(at), key: self.full(key), message, unseen: None }
+        Problem::new(self.file.lines.line(at), self.full(key), message)
     }
 
     fn full(&self, key: &str) -> String {
@@ -334,12 +334,11 @@ impl<'a> Section<'a> {
                 Some((_, key)) => format!("unknown key: did you mean {key}?"),
                 None => "unknown key: remove it".to_owned(),
             };
-            self.file.warnings.borrow_mut().push(Problem {
-                line: self.file.lines.line(name.span().start),
-                key: self.full(given),
+            self.file.warnings.borrow_mut().push(Problem::new(
+                self.file.lines.line(name.span().start),
+                self.full(given),
                 message,
-                unseen: None,
-            });
+            ));
         }
     }
 }
