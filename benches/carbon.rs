@@ -94,7 +94,7 @@ fn race() {
     let values: Vec<(String, u64)> =
         (0..VARIABLES).map(|at| (format!("apps.bench.{}", name(at)), value(at))).collect();
     let dipstick = Mutex::new(Dipstick::connect(&address, &values));
-    let part = Mutex::new(vec![0; 256 << 10]);
+    let part = Mutex::new(vec![0; 768 << 10]);
     let mut lost = 0;
 
     let mut race = Race::new("carbon", &[1]);

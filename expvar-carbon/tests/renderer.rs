@@ -193,8 +193,8 @@ impl std::io::Write for Writes {
 #[test]
 fn what_is_written_in_parts_is_what_is_rendered_at_once() {
     let registry = Registry::new();
-    let map = registry.publish("map", Map::with_limit(20_000)).unwrap();
-    (0..20_000).for_each(|at| map.add(format!("key{at:05}"), at));
+    let map = registry.publish("map", Map::with_limit(50_000)).unwrap();
+    (0..50_000).for_each(|at| map.add(format!("key{at:05}"), at));
     registry.publish("nan", Func::new(|| f64::NAN)).unwrap();
     let (mut whole, mut parts) = (renderer(&registry), renderer(&registry));
     for reading in 1_700_000_000..1_700_000_003 {
@@ -204,7 +204,7 @@ fn what_is_written_in_parts_is_what_is_rendered_at_once() {
         assert_eq!(points, lines.points());
         assert_eq!(writes.parts.concat(), lines.as_bytes());
         assert!(writes.parts.len() > 1);
-        assert!(writes.parts.iter().all(|part| part.ends_with(b"\n") && part.len() < 260 << 10));
+        assert!(writes.parts.iter().all(|part| part.ends_with(b"\n") && part.len() < 780 << 10));
     }
     let mut broken = Writes { room: Some(1), ..Writes::default() };
     let error = parts.render_to(1_700_000_003, &mut broken).unwrap_err();
@@ -223,6 +223,27 @@ fn names_of_every_length_are_rendered_alike_each_time() {
     for len in 1..=200 {
         let name = format!("{len:03}").repeat(70)[..len + 2].to_owned();
         let value = 10_i64.pow(len as u32 % 19) * if len % 2 == 0 { 1 } else { -1 };
+        registry.publish(&name, Gauge::new()).unwrap().set(value);
+        expected.push(format!("{name} {value} 1700000000\n"));
+    }
+    expected.sort();
+    let mut renderer = Carbon::new("unused:2003").registry(&registry).renderer().unwrap();
+    for _ in 0..3 {
+        let lines = renderer.render(1_700_000_000);
+        assert_eq!(String::from_utf8_lossy(lines.as_bytes()), expected.concat());
+    }
+}
+
+/// The cache stores of a name only what differs from the name before: shorter and longer ones, equal
+/// to it up to any byte, with values of which some interrupt the fast path.
+#[test]
+fn names_that_share_their_beginnings_are_rendered_alike_each_time() {
+    let registry = Registry::new();
+    let mut expected = Vec::new();
+    let common = "apps.shop.http.".repeat(8);
+    for len in 0..400 {
+        let name = format!("{}x{:03}", &common[..len * 37 % 100], len * 7 % 400);
+        let value = if len % 9 == 0 { -(len as i64) - 1 } else { len as i64 * 123_457 };
         registry.publish(&name, Gauge::new()).unwrap().set(value);
         expected.push(format!("{name} {value} 1700000000\n"));
     }

@@ -168,7 +168,7 @@ async fn what_is_not_taken_now_is_sent_again_until_it_is() {
         assert_eq!((stats.rejected, stats.dropped, stats.unanswered), (0, 0, 0));
         let events = stage.events();
         assert!(
-            events.contains("is unreachable, points are queued: the answer is 5") || status == 429,
+            events.contains("accepts no points, they are queued: the answer is 5") || status == 429,
             "{events}"
         );
         assert!(events.contains("busy") && events.contains("is back after"), "{events}");

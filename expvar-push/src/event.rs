@@ -14,13 +14,13 @@ use std::time::Duration;
 ///
 /// let event = Event::Away { destination: "tcp://h:1".into(), error: "refused".into() };
 /// assert!(event.is_trouble());
-/// assert_eq!(event.to_string(), "tcp://h:1 is unreachable, points are queued: refused");
+/// assert_eq!(event.to_string(), "tcp://h:1 accepts no points, they are queued: refused");
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A destination is unreachable, or closes its connections again and again while they are in
-    /// use. Points are queued.
+    /// A destination is unreachable, hangs, or closes its connections again and again while they are
+    /// in use. Points are queued.
     Away {
         /// The destination's addresses.
         destination: String,
@@ -36,7 +36,7 @@ pub enum Event {
         /// Points dropped in that time because the queue was full.
         dropped: u64,
     },
-    /// A preferred server is unreachable: another one of the destination gets the points.
+    /// A preferred server is unreachable or hangs: another one of the destination gets the points.
     FailedOver {
         /// The server that gets them.
         server: String,
@@ -154,7 +154,7 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Event::Away { destination, error } => {
-                write!(f, "{destination} is unreachable, points are queued: {error}")
+                write!(f, "{destination} accepts no points, they are queued: {error}")
             }
             Event::Back { destination, after, dropped } => {
                 let seconds = after.as_secs();

@@ -15,9 +15,9 @@ pub fn switch_prefetch(on: bool) {
     IS_ON.store(on, Relaxed);
 }
 
-/// Entries of a block. Their cache lines take 128 KiB of the second-level cache. Each block waits once
+/// Entries of a block. Their cache lines take 64 KiB of the second-level cache. Each block waits once
 /// for its last loads, which come from memory if the program has used the cache since the last walk.
-const BLOCK: usize = 2048;
+const BLOCK: usize = 1024;
 
 /// Iterates over pointers, and loads the targets of a block of them before it yields the first.
 ///

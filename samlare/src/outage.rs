@@ -1,4 +1,4 @@
-//! Logs the senders' events: unreachable destinations and lost points.
+//! Logs the senders' events: destinations that accept no points, and lost points.
 
 use std::fmt::Display;
 
@@ -13,7 +13,7 @@ pub fn tell(log: &Log, event: &Event) {
     match event {
         Event::Away { destination, error } => {
             say(
-                "destination is unreachable, points are queued",
+                "destination accepts no points, they are queued",
                 &[("destination", destination), ("error", error)],
             );
         }
@@ -22,7 +22,7 @@ pub fn tell(log: &Log, event: &Event) {
             &[("destination", destination), ("after_secs", &after.as_secs()), ("dropped", dropped)],
         ),
         Event::FailedOver { server, error } => say(
-            "a preferred server is unreachable, points go to another one",
+            "a preferred server accepts no points, another one gets them",
             &[("server", server), ("error", error)],
         ),
         Event::FailedBack { server, after } => say(

@@ -172,6 +172,16 @@ pub(crate) fn tell_failures<'a>(
     output.send(&mut lines);
 }
 
+/// A failure, with its remedy if a setting is one.
+fn remedied(failure: &Failure) -> String {
+    let remedy = match failure {
+        Failure::TooLarge(_) => ": raise MaxBodyBytes",
+        Failure::Crowded => ": raise CheckInterval, or share the endpoints among several samlare",
+        _ => "",
+    };
+    format!("{failure}{remedy}")
+}
+
 /// Adds the endpoint's failure metric, if it has one.
 fn put_failure(endpoint: &Endpoint, has_failed: bool, secs: u64, lines: &mut Lines) {
     if let Some(name) = &endpoint.failure_metric {
@@ -220,7 +230,7 @@ fn read(
     conflicts: &mut Conflicts,
     accuses: bool,
 ) -> Result<Taken, String> {
-    let result = answer.map_err(|failure| failure.to_string()).and_then(|body| {
+    let result = answer.map_err(|failure| remedied(&failure)).and_then(|body| {
         let path = endpoint.polling.name(&endpoint.prefix);
         conflicts.begin();
         let prefix = path.as_str().len();

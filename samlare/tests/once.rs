@@ -143,6 +143,12 @@ fn a_document_makes_no_more_bytes_of_points_than_it_may_have() {
              MaxBodyBytes\n"
         )
     );
+    let (code, _, said) = run("once", dir.path(), &format!("MaxBodyBytes = 1024\n{config}"));
+    assert_eq!(code, 1);
+    assert_eq!(
+        said,
+        format!("samlare: {url}: the document has more than 1024 bytes: raise MaxBodyBytes\n")
+    );
     let larger = format!("MaxBodyBytes = 33554432\n{config}");
     let (code, lines, said) = run("once", dir.path(), &larger);
     assert_eq!((code, lines.lines().count()), (0, 6_001), "{said}");

@@ -117,7 +117,7 @@ fn what_waits_for_a_collector_goes_to_another_one_in_order() {
     let (service, (url, received), away) = (Service::counting(), collector(), free_port());
     let with = |url: &str| config(&format!("Otlp = {url:?}\nFlushTimeout = 20000"), &service);
     let program = Program::start(&with(&format!("http://127.0.0.1:{away}")));
-    program.wait_for_log("destination is unreachable");
+    program.wait_for_log("destination accepts no points");
     service.wait_for_answers(4);
     program.reload(&with(&url));
     let mut values = Vec::new();
@@ -151,6 +151,8 @@ fn a_collector_that_is_away_is_told_in_the_log() {
     let (service, port) = (Service::counting(), free_port());
     let keys = format!("Otlp = \"http://127.0.0.1:{port}\"\nFlushTimeout = 100");
     let program = Program::start(&config(&keys, &service));
-    wait_for("the outage", || program.log().contains("destination is unreachable").then_some(()));
+    wait_for("the outage", || {
+        program.log().contains("destination accepts no points").then_some(())
+    });
     program.terminate();
 }

@@ -441,7 +441,7 @@ fn lines_carry_their_priority_where_standard_error_is_the_journal() {
 fn the_log_tells_when_carbon_goes_away_and_is_back() {
     let (service, port) = (Service::counting(), free_port());
     let program = Program::start(&(carbon(port) + &endpoint(&service, "/a", "a")));
-    program.wait_for_log("\"msg\":\"destination is unreachable, points are queued\"");
+    program.wait_for_log("\"msg\":\"destination accepts no points, they are queued\"");
     let _sink = Sink::at(port);
     program.wait_for_log("\"msg\":\"destination is back\"");
     let log = program.terminate();

@@ -37,7 +37,16 @@ pub struct Lines {
 }
 
 /// Beginnings of lines up to this length are copied in one store.
-const SHORT: usize = 64;
+pub(crate) const SHORT: usize = 64;
+
+/// The beginning of a line, stored without what it shares with the last [short](SHORT) one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Start {
+    /// Bytes shared with that one. Zero if this one is not short.
+    pub(crate) shared: u8,
+    /// Stored bytes.
+    pub(crate) rest: u16,
+}
 
 impl Lines {
     /// Creates an empty buffer.
@@ -153,26 +162,33 @@ impl Lines {
         self.points += 1;
     }
 
-    /// Appends points at the current time, whose lines begin with these lengths of `starts`. Stops at
-    /// a float, a negative number or a long beginning. Returns the number of points, and the length
-    /// of their beginnings together.
+    /// Appends points at the current time, whose lines begin with `starts` of the `stored` bytes,
+    /// after the beginning `last`. Stops at a float, a negative number or a long beginning. Returns
+    /// the number of points and of the stored bytes used, and leaves the last beginning in `last`.
     ///
     /// Faster than one by one: the positions stay in registers.
     pub(crate) fn append_all(
         &mut self,
-        starts: &[u8],
-        lens: impl Iterator<Item = usize>,
+        last: &mut [u8; SHORT],
+        stored: &[u8],
+        starts: impl Iterator<Item = Start>,
         numbers: &[Number],
     ) -> (usize, usize) {
         let (ending, line) = (self.ending.text, ENDING_ROOM - usize::from(self.ending.spare));
-        let room = self.bytes.room_for(numbers.len() * LINE_ROOM);
+        let room = self.bytes.room_for(numbers.len() * LINE_ROOM + LINE_ROOM);
         let (mut points, mut from, mut to, mut largest) = (0, 0, 0, 0);
-        for (len, &number) in lens.zip(numbers) {
-            let (Some(start), Some(room)) =
-                (starts[from..].first_chunk::<SHORT>(), room[to..].first_chunk_mut::<LINE_ROOM>())
+        // Where the last beginning is in `room`.
+        let mut before = 0;
+        room[..SHORT].copy_from_slice(last);
+        for (Start { shared, rest }, &number) in starts.zip(numbers) {
+            let (shared, rest) = (usize::from(shared), usize::from(rest));
+            let len = shared + rest;
+            let (Some(stored), Some(&last)) =
+                (stored[from..].first_chunk::<SHORT>(), room[before..].first_chunk::<SHORT>())
             else {
                 break;
             };
+            let Some(room) = room[to..].first_chunk_mut::<LINE_ROOM>() else { break };
             let n = match number {
                 Number::Unsigned(n) => n,
                 Number::Signed(n) if n >= 0 => n as u64,
@@ -181,15 +197,18 @@ impl Lines {
             if len > SHORT {
                 break;
             }
-            room[..SHORT].copy_from_slice(start);
+            room[..SHORT].copy_from_slice(&last);
+            *room[shared..].first_chunk_mut().expect("room for a beginning") = *stored;
             let digits = room[len..].first_chunk_mut().expect("room for a number");
             let end = len + put_unsigned(digits, n);
             *room[end..].first_chunk_mut().expect("room for the time") = ending;
             largest |= n;
             points += 1;
-            from += len;
+            from += rest;
+            before = to;
             to += end + line;
         }
+        last.copy_from_slice(&room[before..][..SHORT]);
         self.bytes.keep(to);
         self.points += points as u64;
         if largest > EXACT_MAX {
@@ -249,7 +268,8 @@ impl Lines {
 }
 
 /// Bytes for a line with a short beginning.
-const LINE_ROOM: usize = SHORT + NUMBER_ROOM + ENDING_ROOM;
+const LINE_ROOM: usize = 2 * SHORT;
+const _: () = assert!(LINE_ROOM >= SHORT + NUMBER_ROOM + ENDING_ROOM);
 
 /// Bytes for the end of a line.
 const ENDING_ROOM: usize = 16;

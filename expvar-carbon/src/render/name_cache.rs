@@ -2,6 +2,7 @@
 
 use expvar::{Generation, Info, Number, Recall, Recorded, Shape, Step, Visitor};
 
+use crate::render::lines::{SHORT, Start};
 use crate::render::reading::{Parts, Reader, Verdict};
 use crate::render::refusal::Refusal;
 use crate::render::selection::Counters;
@@ -12,7 +13,8 @@ pub(crate) struct NameCache {
     /// The names for which it is valid.
     names: Option<Generation>,
     slots: Vec<Slot>,
-    /// The beginnings of the points' lines, concatenated.
+    /// The beginnings of the points' lines, each without what it shares with an earlier one,
+    /// concatenated.
     starts: Vec<u8>,
     maps: Vec<NameCache>,
     /// The number of names before each run of points in the last collection: at the start, and
@@ -23,14 +25,12 @@ pub(crate) struct NameCache {
 /// The cached state of a variable.
 #[derive(Clone, Copy)]
 enum Slot {
-    /// One point, sent unchanged: its line begins with this many bytes.
-    Plain {
-        len: u16,
-    },
+    /// One point, sent unchanged.
+    Plain(Start),
     /// One point that was not rendered yet, whose value depends on the last collection, or whose
     /// name conflicts.
     Point {
-        len: u16,
+        start: Start,
         counters: Counters,
     },
     /// The next of the maps.
@@ -67,6 +67,53 @@ struct Level {
     starts: usize,
     maps: usize,
     runs: usize,
+    last: Beginning,
+}
+
+/// The last [short](SHORT) beginning of a line.
+struct Beginning {
+    /// It, and anything after it.
+    bytes: [u8; SHORT],
+    len: usize,
+}
+
+impl Default for Beginning {
+    fn default() -> Self {
+        Self { bytes: [0; SHORT], len: 0 }
+    }
+}
+
+impl Level {
+    /// Advances to a point's beginning of a line. Returns it, perhaps followed by other bytes, and its
+    /// length.
+    #[inline(always)]
+    fn begin(&mut self, Start { shared, rest }: Start) -> (&[u8], usize) {
+        let (shared, rest) = (usize::from(shared), usize::from(rest));
+        let stored = &self.cache.starts[self.starts..][..rest];
+        self.starts += rest;
+        let len = shared + rest;
+        let last = &mut self.last;
+        match last.bytes.get_mut(shared..len) {
+            Some(end) => {
+                end.copy_from_slice(stored);
+                last.len = len;
+                (&last.bytes, len)
+            }
+            None => (stored, len),
+        }
+    }
+
+    /// Appends a beginning of a line to the cache.
+    fn learn(&mut self, start: &[u8]) -> Start {
+        let last = &self.last.bytes[..self.last.len];
+        let is_same = |(a, b): &(&u8, &u8)| a == b;
+        let shared = match start.len() {
+            0..=SHORT => last.iter().zip(start).take_while(is_same).count(),
+            _ => 0,
+        };
+        self.cache.starts.extend_from_slice(&start[shared..]);
+        Start { shared: shared as u8, rest: (start.len() - shared) as u16 }
+    }
 }
 
 impl<'r, 'p> Walk<'r, 'p> {
@@ -87,11 +134,10 @@ impl<'r, 'p> Walk<'r, 'p> {
         if !level.repeats {
             return false;
         }
-        let Some(&Slot::Plain { len }) = level.cache.slots.get(level.slots) else { return false };
+        let Some(&Slot::Plain(start)) = level.cache.slots.get(level.slots) else { return false };
         level.slots += 1;
-        let starts = &level.cache.starts[level.starts..];
-        level.starts += usize::from(len);
-        self.reader.repeat(starts, usize::from(len), number);
+        let (start, len) = level.begin(start);
+        self.reader.repeat(start, len, number);
         true
     }
 
@@ -103,12 +149,13 @@ impl<'r, 'p> Walk<'r, 'p> {
         if !level.repeats {
             return 0;
         }
-        let lens = level.cache.slots[level.slots..].iter().map_while(|slot| match slot {
-            Slot::Plain { len } => Some(usize::from(*len)),
+        let starts = level.cache.slots[level.slots..].iter().map_while(|slot| match slot {
+            Slot::Plain(start) => Some(*start),
             _ => None,
         });
-        let starts = &level.cache.starts[level.starts..];
-        let (points, bytes) = self.reader.repeat_all(starts, lens, numbers);
+        let stored = &level.cache.starts[level.starts..];
+        let (points, bytes) =
+            self.reader.repeat_all(&mut level.last.bytes, stored, starts, numbers);
         level.slots += points;
         level.starts += bytes;
         points
@@ -134,11 +181,11 @@ impl<'r, 'p> Walk<'r, 'p> {
         let at = self.level.slots;
         self.level.slots += 1;
         match self.level.cache.slots[at] {
-            Slot::Plain { len } => {
-                self.level.cache.slots[at] = self.point(len, Counters::Totals, number);
+            Slot::Plain(start) => {
+                self.level.cache.slots[at] = self.point(start, Counters::Totals, number);
             }
-            Slot::Point { len, counters } => {
-                self.level.cache.slots[at] = self.point(len, counters, number);
+            Slot::Point { start, counters } => {
+                self.level.cache.slots[at] = self.point(start, counters, number);
             }
             Slot::Map | Slot::Other => {
                 if let Some(number) = number {
@@ -152,17 +199,15 @@ impl<'r, 'p> Walk<'r, 'p> {
         self.hand_over();
     }
 
-    /// Renders a point whose line begins with `len` bytes, and returns its slot for the next
-    /// collection.
-    fn point(&mut self, len: u16, counters: Counters, number: Option<Number>) -> Slot {
-        let level = &mut self.level;
-        let start = &level.cache.starts[level.starts..][..usize::from(len)];
-        level.starts += start.len();
-        let hash = self.reader.hash(start);
-        let is_conflict = self.reader.point(start, hash, counters, number);
+    /// Renders a point, and returns its slot for the next collection.
+    fn point(&mut self, start: Start, counters: Counters, number: Option<Number>) -> Slot {
+        let (begins, len) = self.level.begin(start);
+        let begins = &begins[..len];
+        let hash = self.reader.hash(begins);
+        let is_conflict = self.reader.point(begins, hash, counters, number);
         match counters {
-            Counters::Totals if !is_conflict => Slot::Plain { len },
-            _ => Slot::Point { len, counters },
+            Counters::Totals if !is_conflict => Slot::Plain(start),
+            _ => Slot::Point { start, counters },
         }
     }
 
@@ -182,13 +227,9 @@ impl<'r, 'p> Walk<'r, 'p> {
     #[cold]
     #[inline(never)]
     fn learn_point(&mut self) -> Slot {
-        let starts = &mut self.level.cache.starts;
-        let before = starts.len();
-        match self.reader.begin_line(self.is_counter, starts) {
-            Verdict::Sent(counters) => {
-                let len = (starts.len() - before) as u16;
-                Slot::Point { len, counters }
-            }
+        let mut start = Vec::new();
+        match self.reader.begin_line(self.is_counter, &mut start) {
+            Verdict::Sent(counters) => Slot::Point { start: self.level.learn(&start), counters },
             Verdict::Refused(reason) => Slot::Refused(reason),
             Verdict::Unwanted => Slot::Unwanted,
         }
@@ -203,8 +244,8 @@ impl<'r, 'p> Walk<'r, 'p> {
         let at = self.level.slots;
         self.level.slots += 1;
         match self.level.cache.slots[at] {
-            Slot::Plain { len } | Slot::Point { len, .. } => {
-                self.level.starts += usize::from(len);
+            Slot::Plain(start) | Slot::Point { start, .. } => {
+                self.level.begin(start);
                 self.level.cache.names = None;
                 false
             }

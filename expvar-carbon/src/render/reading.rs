@@ -6,7 +6,7 @@ use expvar::__private::BuildIdentity;
 use expvar::{Number, Quantiles, Recorded, Registry, Snapshot, Stamp};
 
 use crate::render::conflicts::Conflicts;
-use crate::render::lines::Lines;
+use crate::render::lines::{Lines, SHORT, Start};
 use crate::render::name::{Mark, Path};
 use crate::render::name_cache::{NameCache, Walk};
 use crate::render::number::Written;
@@ -247,11 +247,12 @@ impl Reader {
     /// [`Lines::append_all`].
     pub(crate) fn repeat_all(
         &mut self,
-        starts: &[u8],
-        lens: impl Iterator<Item = usize>,
+        last: &mut [u8; SHORT],
+        stored: &[u8],
+        starts: impl Iterator<Item = Start>,
         numbers: &[Number],
     ) -> (usize, usize) {
-        let (points, bytes) = self.lines.append_all(starts, lens, numbers);
+        let (points, bytes) = self.lines.append_all(last, stored, starts, numbers);
         self.conflicts.repeat(points);
         (points, bytes)
     }

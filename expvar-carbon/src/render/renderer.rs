@@ -10,7 +10,7 @@ use crate::render::reading::{Parts, Reader};
 use expvar_push::Moment;
 
 /// The size of writes.
-const PART_BYTES: usize = 256 << 10;
+const PART_BYTES: usize = 768 << 10;
 
 /// Renders a registry as [`Carbon`](crate::Carbon) would send it, without sending.
 ///
@@ -52,7 +52,7 @@ impl Renderer {
         self.reader.lines()
     }
 
-    /// Like [`render`](Self::render), but writes to `out` in pieces of about 256 KiB, while their
+    /// Like [`render`](Self::render), but writes to `out` in pieces of about 768 KiB, while their
     /// lines are in the processor's cache. Returns the number of points.
     ///
     /// # Errors

@@ -320,7 +320,7 @@ async fn an_outage_is_told_once_and_its_end_with_what_was_lost() {
     sleep(Duration::from_secs(60)).await;
     assert_eq!(
         told(&stage),
-        ["tcp://h:1 is unreachable, points are queued: tcp://h:1: connection refused"]
+        ["tcp://h:1 accepts no points, they are queued: tcp://h:1: connection refused"]
     );
     // Too much for the queue: one of two batches is dropped.
     stage.push(&"a 2 2\n".repeat(6_000));
@@ -366,7 +366,10 @@ async fn a_server_that_hangs_is_away_until_it_keeps_a_connection() {
     sleep(Duration::from_secs(7)).await;
     let told = told(&stage);
     assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].ends_with("unreachable, points are queued: tcp://h:1: timed out"), "{told:?}");
+    assert!(
+        told[0].ends_with("accepts no points, they are queued: tcp://h:1: timed out"),
+        "{told:?}"
+    );
     assert!(told[1].contains(" is back after "), "{told:?}");
     reader.abort();
 }
@@ -381,7 +384,7 @@ async fn a_load_balancer_without_a_server_is_an_outage() {
         assert_eq!(line, "a 1 1");
         sleep(Duration::from_secs(3)).await;
     }
-    let away = ["tcp://h:1 is unreachable, points are queued: tcp://h:1: closed by the server"];
+    let away = ["tcp://h:1 accepts no points, they are queued: tcp://h:1: closed by the server"];
     assert_eq!(told(&stage), away);
     let server = stage.server().await;
     sleep(STABLE - Duration::from_secs(1)).await;
@@ -481,7 +484,7 @@ async fn servers_that_all_hang_are_tried_in_turn() {
     let names: Vec<_> = stage.script.calls.lock().iter().map(|(name, _)| name.clone()).collect();
     assert_eq!(names, ["tcp://one:1", "tcp://two:1", "tcp://one:1", "tcp://two:1"]);
     let told = told(&stage);
-    let away = told.iter().filter(|event| event.contains("unreachable, points are queued"));
+    let away = told.iter().filter(|event| event.contains("accepts no points"));
     assert_eq!(away.count(), 1, "{told:?}");
 }
 

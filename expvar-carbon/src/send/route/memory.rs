@@ -130,6 +130,7 @@ mod tests {
             memory.insert(hash, vec![0]);
         }
         let known = hashes.iter().filter(|hash| memory.get(**hash).is_some()).count();
-        assert!(known > 950, "{known}");
+        // About 970, with a standard deviation of 6: the hash has a random seed.
+        assert!(known > 900, "{known}");
     }
 }

@@ -182,7 +182,7 @@ impl SenderBuilder {
     }
 
     /// Sets an observer that is called when a problem for an operator begins and when it is over: a
-    /// destination is unreachable, points are dropped or rejected, the spool fails. Default: none.
+    /// destination accepts no points, points are dropped or rejected, the spool fails. Default: none.
     /// [`Stats`](crate::Stats) counts all of them in any case.
     ///
     /// It is called on the sender's own thread or task, which waits for it: pass the event to a log
