@@ -175,7 +175,7 @@ impl Lines {
         numbers: &[Number],
     ) -> (usize, usize) {
         let (ending, line) = (self.ending.text, ENDING_ROOM - usize::from(self.ending.spare));
-        let room = self.bytes.room_for(numbers.len() * LINE_ROOM + LINE_ROOM);
+        let room = self.bytes.room_for((numbers.len() + 1) * LINE_ROOM);
         let (mut points, mut from, mut to, mut largest) = (0, 0, 0, 0);
         // Where the last beginning is in `room`.
         let mut before = 0;
@@ -183,12 +183,12 @@ impl Lines {
         for (Start { shared, rest }, &number) in starts.zip(numbers) {
             let (shared, rest) = (usize::from(shared), usize::from(rest));
             let len = shared + rest;
-            let (Some(stored), Some(&last)) =
+            let (Some(tail), Some(&head)) =
                 (stored[from..].first_chunk::<SHORT>(), room[before..].first_chunk::<SHORT>())
             else {
                 break;
             };
-            let Some(room) = room[to..].first_chunk_mut::<LINE_ROOM>() else { break };
+            let Some(out) = room[to..].first_chunk_mut::<LINE_ROOM>() else { break };
             let n = match number {
                 Number::Unsigned(n) => n,
                 Number::Signed(n) if n >= 0 => n as u64,
@@ -197,11 +197,11 @@ impl Lines {
             if len > SHORT {
                 break;
             }
-            room[..SHORT].copy_from_slice(&last);
-            *room[shared..].first_chunk_mut().expect("room for a beginning") = *stored;
-            let digits = room[len..].first_chunk_mut().expect("room for a number");
+            out[..SHORT].copy_from_slice(&head);
+            *out[shared..].first_chunk_mut().expect("room for a beginning") = *tail;
+            let digits = out[len..].first_chunk_mut().expect("room for a number");
             let end = len + put_unsigned(digits, n);
-            *room[end..].first_chunk_mut().expect("room for the time") = ending;
+            *out[end..].first_chunk_mut().expect("room for the time") = ending;
             largest |= n;
             points += 1;
             from += rest;

@@ -178,27 +178,17 @@ fn allocator(live_bytes: u64, status: &Status) -> Option<Allocator> {
         return Some(allocator);
     }
     #[cfg(feature = "mimalloc")]
-    {
-        let mapped = crate::alloc::calls::mimalloc_committed_bytes();
-        if serves(mapped, live_bytes) {
-            let in_use = anonymous(status).min(mapped);
-            return Some(Allocator {
-                allocated: None,
-                in_use,
-                mapped,
-                released: None,
-                bookkeeping: None,
-            });
-        }
+    if let Some(mapped) = crate::alloc::calls::mimalloc_committed_bytes() {
+        let in_use = anonymous(status).min(mapped);
+        return Some(Allocator {
+            allocated: None,
+            in_use,
+            mapped,
+            released: None,
+            bookkeeping: None,
+        });
     }
     None
-}
-
-/// Whether an allocator with this much memory is the program's: one that is linked but unused takes
-/// a little for itself.
-#[cfg(any(feature = "jemalloc", feature = "mimalloc"))]
-fn serves(bytes: u64, live_bytes: u64) -> bool {
-    bytes > 64 << 10 && bytes >= live_bytes / 2
 }
 
 /// Memory of heap and stacks, without the main thread's.

@@ -124,9 +124,15 @@ pub(crate) fn process_threads() -> Option<u32> {
     threads
 }
 
-/// Bytes that mimalloc has committed for the process; reads its own counter.
+/// Bytes that mimalloc has committed for the process, by its own counter; `None` if the program does
+/// not allocate with it.
 #[cfg(feature = "mimalloc")]
-pub(crate) fn mimalloc_committed_bytes() -> u64 {
+pub(crate) fn mimalloc_committed_bytes() -> Option<u64> {
+    let block = Box::new(0_u8);
+    // SAFETY: the call only looks the address up; any may be given.
+    if !unsafe { libmimalloc_sys::mi_is_in_heap_region((&raw const *block).cast()) } {
+        return None;
+    }
     let mut ignored = [0_usize; 7];
     let [elapsed, user, system, resident, peak, peak_committed, faults] = &mut ignored;
     let mut committed = 0;
@@ -143,5 +149,5 @@ pub(crate) fn mimalloc_committed_bytes() -> u64 {
             faults,
         );
     }
-    committed as u64
+    Some(committed as u64)
 }
