@@ -386,6 +386,9 @@ $('theme').addEventListener('click', () => {
   theme(next);
 });
 dark.addEventListener('change', () => { if (!kept.get('theme')) theme(); });
+// Paper is light.
+addEventListener('beforeprint', () => theme('light'));
+addEventListener('afterprint', () => theme(kept.get('theme')));
 
 $('help-open').addEventListener('click', () => $('help').showModal());
 $('pick-end').addEventListener('click', () => compare(settings.pick, null));

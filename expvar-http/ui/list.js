@@ -1,4 +1,4 @@
-// The list of variables: of thousands, only visible rows are in the document.
+// The list of variables: of thousands, only visible rows are in the document, unless it is printed.
 
 import { human, visible } from './format.js';
 import { make, write } from './chart.js';
@@ -43,6 +43,8 @@ export class List {
     const soon = () => { this.asked ??= requestAnimationFrame(() => { this.asked = null; this.draw(); }); };
     addEventListener('scroll', soon, { passive: true });
     addEventListener('resize', () => { this.measure(); soon(); });
+    addEventListener('beforeprint', () => { this.all = true; this.draw(); });
+    addEventListener('afterprint', () => { this.all = false; this.draw(); });
     element.addEventListener('click', (event) => this.click(event));
     element.addEventListener('keydown', (event) => this.key(event));
     element.addEventListener('focus', () => { if (!this.active) this.choose(); });
@@ -104,8 +106,8 @@ export class List {
       this.under = this.bar.offsetHeight;
     }
     const y = scrollY - this.top;
-    this.first = this.at(y);
-    this.last = Math.min(this.entries.length, this.at(y + innerHeight) + 1);
+    this.first = this.all ? 0 : this.at(y);
+    this.last = this.all ? this.entries.length : Math.min(this.entries.length, this.at(y + innerHeight) + 1);
     // The heading of the topmost visible section, once it has scrolled away.
     const at = this.at(y + this.under);
     const head = this.entries[at]?.head ?? -1;

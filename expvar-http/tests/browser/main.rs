@@ -358,6 +358,34 @@ async fn of_thousands_only_what_is_in_sight_exists() {
     assert_eq!(browser.run(described).await, "2001");
 }
 
+#[tokio::test]
+#[ignore = "needs chromium"]
+async fn paper_has_every_variable_in_dark_ink() {
+    let service = Service::start();
+    let many = service.registry.publish("many", Map::new()).unwrap();
+    for at in 0..600 {
+        many.add(format!("key_{at:04}"), at);
+    }
+    let browser = open(&service).await;
+    browser.screen(Screen { dark: true, ..Screen::DESKTOP }).await;
+    filter(&browser, "many").await;
+    let theme = "document.documentElement.dataset.theme";
+    browser.until("it is dark", &format!("{theme} === 'dark'")).await;
+    let rows = "document.querySelectorAll('.row').length";
+    browser.until("they are found", &format!("{NAMES}.every((n) => n.startsWith('key_'))")).await;
+    browser
+        .run(&format!(
+            "addEventListener('beforeprint', () => {{ window.paper = [{rows}, {NAMES}.at(-1), \
+             document.querySelector('.row:last-of-type .value').textContent, {theme}]; }})"
+        ))
+        .await;
+    let printed = browser.devtools("Page.printToPDF", json!({})).await;
+    assert!(printed["data"].as_str().unwrap().len() > 10_000);
+    let paper = browser.run("return window.paper").await;
+    assert_eq!(paper, json!([601, "key_0599", "599", "light"]));
+    browser.until("the screen is as before", &format!("{rows} < 60 && {theme} === 'dark'")).await;
+}
+
 /// Where axe-core is, which npm puts under `target/`.
 fn axe() -> String {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/axe");
