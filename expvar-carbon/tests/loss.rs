@@ -20,8 +20,12 @@ fn lost(seconds: f64, mut faults: Vec<(f64, Fault)>) -> usize {
     let sender = Sender::builder().to(format!("127.0.0.1:{}", carbon.line_port)).spawn().unwrap();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let first = now.as_secs() - 70_000;
-    let (start, mut sent) = (Instant::now(), 0);
     let mut lines = Lines::new();
+    // If Carbon is killed while it makes a file, the file stays empty, and takes no points later.
+    assert!(lines.point("loss.series", 0_u64, first));
+    sender.send(&mut lines);
+    assert_eq!(carbon.await_points("loss.series", 1).len(), 1);
+    let (start, mut sent) = (Instant::now(), 1);
     faults.reverse();
     std::thread::scope(|scope| {
         let sending = scope.spawn(|| {
