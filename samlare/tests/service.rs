@@ -445,7 +445,7 @@ fn the_log_tells_when_carbon_goes_away_and_is_back() {
     let _sink = Sink::at(port);
     program.wait_for_log("\"msg\":\"destination is back\"");
     let log = program.terminate();
-    let away = log.lines().find(|line| line.contains("is unreachable")).unwrap();
+    let away = log.lines().find(|line| line.contains("accepts no points")).unwrap();
     let away: serde_json::Value = serde_json::from_str(away).unwrap();
     assert_eq!(away["level"], "warn");
     assert!(away["destination"].as_str().unwrap().contains(&port.to_string()), "{away}");
