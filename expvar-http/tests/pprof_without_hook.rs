@@ -15,4 +15,5 @@ fn not_found_with_the_remedy() {
                  static ALLOC: expvar::alloc::Counting = expvar::alloc::Counting::new();\n";
     assert!(reply.ends_with(lines), "{reply}");
     assert!(expvar::heap::profile().is_none());
+    assert!(expvar::global().get("heap.top").is_none(), "the page would offer a profile");
 }

@@ -75,7 +75,9 @@ pub fn start_by_default() {
 }
 
 fn prepare() {
-    top::show();
+    if alloc::counts().is_some() {
+        top::show();
+    }
     table::own();
     hook::learn();
 }
