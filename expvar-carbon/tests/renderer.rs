@@ -214,6 +214,17 @@ fn what_is_written_in_parts_is_what_is_rendered_at_once() {
     assert_eq!(writes.parts.concat(), whole.render(1_700_000_004).as_bytes());
 }
 
+/// Renders a registry three times: first as new names, then as known ones.
+#[track_caller]
+fn are_rendered_each_time(mut expected: Vec<String>, registry: &Registry) {
+    expected.sort();
+    let mut renderer = Carbon::new("unused:2003").registry(registry).renderer().unwrap();
+    for _ in 0..3 {
+        let lines = renderer.render(1_700_000_000);
+        assert_eq!(String::from_utf8_lossy(lines.as_bytes()), expected.concat());
+    }
+}
+
 /// A line whose name is of any length comes out whole, the first time and when it is known: short
 /// beginnings are copied in one piece, whatever lies behind them.
 #[test]
@@ -226,12 +237,7 @@ fn names_of_every_length_are_rendered_alike_each_time() {
         registry.publish(&name, Gauge::new()).unwrap().set(value);
         expected.push(format!("{name} {value} 1700000000\n"));
     }
-    expected.sort();
-    let mut renderer = Carbon::new("unused:2003").registry(&registry).renderer().unwrap();
-    for _ in 0..3 {
-        let lines = renderer.render(1_700_000_000);
-        assert_eq!(String::from_utf8_lossy(lines.as_bytes()), expected.concat());
-    }
+    are_rendered_each_time(expected, &registry);
 }
 
 /// The cache stores of a name only what differs from the name before: shorter and longer ones, equal
@@ -247,12 +253,7 @@ fn names_that_share_their_beginnings_are_rendered_alike_each_time() {
         registry.publish(&name, Gauge::new()).unwrap().set(value);
         expected.push(format!("{name} {value} 1700000000\n"));
     }
-    expected.sort();
-    let mut renderer = Carbon::new("unused:2003").registry(&registry).renderer().unwrap();
-    for _ in 0..3 {
-        let lines = renderer.render(1_700_000_000);
-        assert_eq!(String::from_utf8_lossy(lines.as_bytes()), expected.concat());
-    }
+    are_rendered_each_time(expected, &registry);
 }
 
 #[test]

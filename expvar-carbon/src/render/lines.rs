@@ -267,7 +267,7 @@ impl Lines {
     }
 }
 
-/// Bytes for a line with a short beginning.
+/// Bytes for a line with a short beginning, of which two parts are copied as if each were the longest.
 const LINE_ROOM: usize = 2 * SHORT;
 const _: () = assert!(LINE_ROOM >= SHORT + NUMBER_ROOM + ENDING_ROOM);
 

@@ -103,16 +103,18 @@ impl Level {
         }
     }
 
-    /// Appends a beginning of a line to the cache.
-    fn learn(&mut self, start: &[u8]) -> Start {
+    /// Removes from the beginning of a line that is stored from `at` on what it shares.
+    fn learn(&mut self, at: usize) -> Start {
+        let start = &self.cache.starts[at..];
         let last = &self.last.bytes[..self.last.len];
         let is_same = |(a, b): &(&u8, &u8)| a == b;
         let shared = match start.len() {
             0..=SHORT => last.iter().zip(start).take_while(is_same).count(),
             _ => 0,
         };
-        self.cache.starts.extend_from_slice(&start[shared..]);
-        Start { shared: shared as u8, rest: (start.len() - shared) as u16 }
+        let rest = (start.len() - shared) as u16;
+        self.cache.starts.drain(at..at + shared);
+        Start { shared: shared as u8, rest }
     }
 }
 
@@ -227,9 +229,10 @@ impl<'r, 'p> Walk<'r, 'p> {
     #[cold]
     #[inline(never)]
     fn learn_point(&mut self) -> Slot {
-        let mut start = Vec::new();
-        match self.reader.begin_line(self.is_counter, &mut start) {
-            Verdict::Sent(counters) => Slot::Point { start: self.level.learn(&start), counters },
+        let starts = &mut self.level.cache.starts;
+        let at = starts.len();
+        match self.reader.begin_line(self.is_counter, starts) {
+            Verdict::Sent(counters) => Slot::Point { start: self.level.learn(at), counters },
             Verdict::Refused(reason) => Slot::Refused(reason),
             Verdict::Unwanted => Slot::Unwanted,
         }

@@ -332,14 +332,19 @@ async fn a_slow_function_is_waited_for_and_not_taken_for_a_lost_connection() {
     service.registry.remove("slow");
 }
 
+/// Publishes the map `many` with this many keys: `key_0000`, …
+fn publish_many(service: &Service, count: i64) {
+    let many = service.registry.publish("many", Map::new()).unwrap();
+    for at in 0..count {
+        many.add(format!("key_{at:04}"), at);
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs chromium"]
 async fn of_thousands_only_what_is_in_sight_exists() {
     let service = Service::start();
-    let many = service.registry.publish("many", Map::new()).unwrap();
-    for at in 0..2000 {
-        many.add(format!("key_{at:04}"), at);
-    }
+    publish_many(&service, 2000);
     let browser = open(&service).await;
     filter(&browser, "many").await;
     browser
@@ -362,10 +367,7 @@ async fn of_thousands_only_what_is_in_sight_exists() {
 #[ignore = "needs chromium"]
 async fn paper_has_every_variable_in_dark_ink() {
     let service = Service::start();
-    let many = service.registry.publish("many", Map::new()).unwrap();
-    for at in 0..600 {
-        many.add(format!("key_{at:04}"), at);
-    }
+    publish_many(&service, 600);
     let browser = open(&service).await;
     browser.screen(Screen { dark: true, ..Screen::DESKTOP }).await;
     filter(&browser, "many").await;
@@ -384,6 +386,10 @@ async fn paper_has_every_variable_in_dark_ink() {
     let paper = browser.run("return window.paper").await;
     assert_eq!(paper, json!([601, "key_0599", "599", "light"]));
     browser.until("the screen is as before", &format!("{rows} < 60 && {theme} === 'dark'")).await;
+    // A contained list is not divided among pages: whole ones stay blank.
+    browser.devtools("Emulation.setEmulatedMedia", json!({"media": "print"})).await;
+    let contain = "return getComputedStyle(document.getElementById('rows')).contain";
+    assert_eq!(browser.run(contain).await, "none");
 }
 
 /// Where axe-core is, which npm puts under `target/`.
